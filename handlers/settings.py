@@ -1,0 +1,103 @@
+"""Everything a served model needs to know about itself, as one frozen value that travels with its weights.
+
+Training writes ``settings.json`` beside the weights, the archive carries it, the handler reads it: preprocessing,
+calibration and limits have no second definition.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+MODALITIES = ("image", "text")
+IMAGE_FITS = ("pad", "squash")
+BACKENDS = ("auto", "onnx", "torchscript")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProductSettings:
+    """Settings of one trained model.
+
+    Args:
+        model: registry name of the architecture (``image``, ``text``, ``early``, ``intermediate``, ``late``).
+        target: name of the catalogue column the labels come from.
+        labels: class names in the order of the logits' last dimension.
+        modalities: what the model reads, a non-empty subset of ``MODALITIES``.
+        image_size: height and width of the graph's input picture, in pixels.
+        image_fit: ``pad`` keeps proportions on a white square, ``squash`` stretches.
+        max_tokens: longest title in WordPiece tokens, ``[CLS]`` and ``[SEP]`` included; what is longer is cut.
+        temperature: divides the logits before the softmax, fitted on validation (Guo et al. 2017, arXiv:1706.04599).
+        review_threshold: a top score below it asks for a person's look.
+        review_precision: the validation precision that ``review_threshold`` was chosen to reach.
+        default_top_k: classes answered unless the request says otherwise.
+        max_top_k: the most classes a request may ask for.
+        max_instances: the most products in one JSON request.
+        max_image_bytes: the longest encoded picture, in bytes.
+        max_image_pixels: the largest picture by its header, in pixels; checked before decoding.
+        max_image_ratio: the longest side divided by the shortest, at most.
+        min_image_side: the shortest side, in pixels, at least.
+        max_text_chars: the longest title, in characters before normalisation.
+        backend: ``auto`` chooses by the machine; ``onnx`` or ``torchscript`` forces one.
+
+    Raises:
+        ValueError: a value is outside its range; the message names the field.
+    """
+
+    model: str
+    target: str
+    labels: tuple[str, ...]
+    modalities: tuple[str, ...] = MODALITIES
+    image_size: int = 224
+    image_fit: str = "pad"
+    max_tokens: int = 32
+    temperature: float = 1.0
+    review_threshold: float = 0.0
+    review_precision: float = 0.95
+    default_top_k: int = 5
+    max_top_k: int = 20
+    max_instances: int = 64
+    max_image_bytes: int = 6_000_000
+    max_image_pixels: int = 25_000_000
+    max_image_ratio: float = 20.0
+    min_image_side: int = 2
+    max_text_chars: int = 10_000
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels must be distinct and at least one, got {len(self.labels)}")
+        if not self.modalities or not set(self.modalities) <= set(MODALITIES):
+            raise ValueError(f"modalities must be a non-empty subset of {MODALITIES}, got {self.modalities}")
+        if self.image_fit not in IMAGE_FITS:
+            raise ValueError(f"image_fit must be one of {IMAGE_FITS}, got {self.image_fit!r}")
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {BACKENDS}, got {self.backend!r}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type in (int, float) and field.name != "review_threshold" and not value > 0:
+                raise ValueError(f"{field.name} must be > 0, got {value}")
+        if not 0 <= self.review_threshold <= 1:
+            raise ValueError(f"review_threshold must be in [0, 1], got {self.review_threshold}")
+
+    @classmethod
+    def from_json(cls, path: Path | str) -> "ProductSettings":
+        """Read ``settings.json``.
+
+        Raises:
+            ValueError: the file is no JSON object, or holds a key this version does not know.
+            OSError: the file cannot be read.
+        """
+        values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"{Path(path).name} must hold a JSON object, got {type(values).__name__}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"{Path(path).name} has unknown settings {unknown}; known are {sorted(known)}")
+        for name in ("labels", "modalities"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """The settings as JSON text that :meth:`from_json` reads back to an equal value."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
