@@ -1,0 +1,70 @@
+"""Command line of the export: ``python -m export --run runs/demo --store model_store``.
+
+Traces each model to TorchScript and ONNX, proves on real products that both answer as the trained model does, and
+archives what passed. Exit status: 0 all archived, 1 an error or a disagreement (nothing archived for that model).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.catalog import CatalogError
+
+from export.archive import ArchiveError
+from export.build import Built, build_archive, read_test_products
+from export.verify import VerificationError
+from training.checkpoint import RunError, read_run
+
+DEFAULT_LIMIT = 1000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the archives that the arguments ask for; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        models = options.model or read_run(options.run)["models"]
+        print(
+            f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
+            flush=True,
+        )
+        test = read_test_products(options.run, limit=options.limit or None)
+        for name in models:
+            built = build_archive(options.run, name, version=options.version, store=options.store, test=test)
+            print(_describe(built), flush=True)
+    except (ArchiveError, CatalogError, RunError, VerificationError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="run folder of `python -m training train`")
+    parser.add_argument("--model", action="append", help="one model; may be repeated (default: all of the run)")
+    parser.add_argument("--version", default="1.0", help="version of the archives (default: %(default)s)")
+    parser.add_argument(
+        "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=DEFAULT_LIMIT,
+        help="verify on that many test products at most; 0 takes all (default: %(default)s)",
+    )
+    return parser
+
+
+def _describe(built: Built) -> str:
+    size = built.archive.stat().st_size / 1e6
+    lines = [f"{built.model:<13} {built.archive}  {size:.0f} MB"]
+    lines += [
+        f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {parity.same_class:.1%}, "
+        f"accuracy {parity.accuracy:.3f} (trained model {parity.eager_accuracy:.3f}) on {parity.products} products"
+        for parity in built.parities.values()
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

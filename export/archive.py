@@ -1,0 +1,147 @@
+"""Stage a verified model, pack it as ``.mar``, and load that again in an isolated Python before it counts.
+
+``model_store/<model>-<version>.mar`` is kept for every version; ``model_store/<model>.mar`` is the one that a start of
+the server loads. A first build makes both; building another version leaves the one in charge alone.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from handlers.settings import ProductSettings
+from training.checkpoint import write_json, write_text
+
+HANDLERS = Path(__file__).parent.parent / "handlers"
+LOAD_CHECK = Path(__file__).with_name("load_check.py")
+WORKER_CONFIG = {
+    "minWorkers": 1,
+    "maxWorkers": 1,
+    "batchSize": 16,
+    # The delay starts when the worker becomes free, so batches form under load without it; an unloaded request waits it out.
+    "maxBatchDelay": 2,
+    "responseTimeout": 60,
+    "startupTimeout": 120,
+}
+
+
+class ArchiveError(ValueError):
+    """An archive that could not be built, or that does not load on its own."""
+
+
+def stage(
+    folder: Path,
+    *,
+    run_model: Path,
+    settings: ProductSettings,
+    manifest: dict[str, Any],
+    worker_config: dict[str, Any] = WORKER_CONFIG,
+) -> None:
+    """Complete a folder that holds ``model.pt`` and ``model.onnx`` to all that an archive needs.
+
+    Args:
+        folder: becomes the archive's content.
+        run_model: the model's folder in the run, for the tokenizer.
+        settings: of the model.
+        manifest: everything but the checksums.
+        worker_config: content of ``model-config.yaml``.
+    """
+    for source in sorted(HANDLERS.glob("*.py")):
+        if source.name != "__init__.py":
+            shutil.copy(source, folder)
+    shutil.copy(run_model / "tokenizer.json", folder)
+    write_text(folder / "settings.json", settings.to_json())
+    write_text(folder / "model-config.yaml", yaml.safe_dump(worker_config, sort_keys=False))
+    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    write_json(folder / "manifest.json", {**manifest, "files": files})
+
+
+def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
+    """Pack a staged folder, check the archive, and put it into the store.
+
+    Args:
+        folder: complete, as :func:`stage` leaves it.
+        model: archive and model name.
+        version: as TorchServe will know it.
+        store: the model store.
+
+    Returns:
+        ``<store>/<model>-<version>.mar``.
+
+    Raises:
+        ArchiveError: the archiver failed, or the archive does not load and answer on its own.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    # The archiver empties <tmp>/<model name> first: a temporary folder of its own lets two builds run at once.
+    with tempfile.TemporaryDirectory(dir=store, prefix=".build-") as temporary:
+        _run_archiver(folder, model=model, version=version, temporary=Path(temporary))
+        built = Path(temporary) / f"{model}.mar"
+        check_archive(built)
+        versioned = store / f"{model}-{version}.mar"
+        built.replace(versioned)
+    in_charge = store / f"{model}.mar"
+    if not in_charge.exists() or archive_version(in_charge) == version:
+        put_in_charge(versioned, in_charge)
+    return versioned
+
+
+def check_archive(archive: Path) -> None:
+    """Unpack an archive elsewhere and let an isolated Python load its handler and answer a golden product.
+
+    Raises:
+        ArchiveError: it fails; the message ends with what Python said.
+    """
+    with tempfile.TemporaryDirectory() as elsewhere:
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(elsewhere)
+        result = subprocess.run(
+            [sys.executable, "-I", str(LOAD_CHECK), elsewhere],
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if result.returncode:
+        raise ArchiveError(f"{archive.name} does not load on its own; it was not put into the store:\n{result.stderr}")
+
+
+def archive_version(archive: Path) -> str:
+    """The version that TorchServe will read from an archive."""
+    with zipfile.ZipFile(archive) as content:
+        return str(json.loads(content.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"])
+
+
+def put_in_charge(archive: Path, in_charge: Path) -> None:
+    """Make ``in_charge`` a second name of ``archive``'s content, atomically."""
+    link = in_charge.with_name(f".{in_charge.name}.link")
+    link.unlink(missing_ok=True)
+    os.link(archive, link)
+    link.replace(in_charge)
+
+
+def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) -> None:
+    serialized, handler, config = (folder / name for name in ("model.pt", "product_handler.py", "model-config.yaml"))
+    extra = [str(path) for path in sorted(folder.iterdir()) if path not in (serialized, handler, config)]
+    command = [
+        sys.executable, "-m", "model_archiver.model_packaging",
+        "--model-name", model, "--version", version, "--serialized-file", str(serialized), "--handler", str(handler),
+        "--config-file", str(config), "--extra-files", ",".join(extra), "--export-path", str(temporary),
+        "--archive-format", "zip-store",
+    ]  # fmt: skip
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ArchiveError(f"torch-model-archiver failed on {model}:\n{result.stderr}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,143 @@
+"""One model of a run, from weights to a verified archive in the store."""
+
+import dataclasses
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from handlers.preprocessing import ProductPreprocessor
+from training.catalog import Catalog, CatalogSource, read_catalog
+
+from export.archive import pack, stage
+from export.golden import GOLDEN_PRODUCTS, golden_products
+from export.to_onnx import export_onnx
+from export.torchscript import export_torchscript
+from export.verify import Parity, eager_engine, onnx_engine, require_parity, torchscript_engine, verify
+from handlers.settings import ProductSettings
+from training.checkpoint import RunError, load_model, read_run
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """An archive and the proof it rests on.
+
+    Args:
+        model: registry name.
+        archive: in the store.
+        parities: by engine.
+    """
+
+    model: str
+    archive: Path
+    parities: dict[str, Parity]
+
+
+@dataclasses.dataclass(frozen=True)
+class TestProducts:
+    """Products of a run's test part with their catalogue.
+
+    Args:
+        catalog: where the pictures lie.
+        products: rows with ``id, image, text, label``.
+    """
+
+    catalog: Catalog
+    products: pd.DataFrame
+
+    def pair(self, row: int) -> tuple[bytes | None, str | None]:
+        """Picture and title of a row, None for what it has not."""
+        product = self.products.iloc[row]
+        return self.catalog.image_bytes(product["image"]) if product["image"] else None, product["text"] or None
+
+
+def read_test_products(run: Path, *, limit: int | None, seed: int = 0) -> TestProducts:
+    """The test part of a run, or a random sample of it.
+
+    Args:
+        run: the run folder.
+        limit: at most so many; None takes all.
+        seed: of the sample.
+
+    Raises:
+        RunError: the catalogue no longer holds the run's test products.
+    """
+    source = CatalogSource(**read_run(run)["source"])
+    catalog = read_catalog(source, check_images=False, max_rejected=1.0)
+    split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
+    test = split.loc[split["part"] == "test", "id"]
+    products = catalog.products[catalog.products["id"].isin(test)]
+    if len(products) < len(test):
+        raise RunError(f"{source.path} holds {len(products)} of the {len(test)} test products of {run}: it has changed")
+    if limit is not None and limit < len(products):
+        products = products.sample(limit, random_state=seed)
+    return TestProducts(catalog, products.reset_index(drop=True))
+
+
+def build_archive(run: Path, model_name: str, *, version: str, store: Path, test: TestProducts) -> Built:
+    """Export one model, prove that the graphs agree, and archive it.
+
+    Args:
+        run: the run folder, complete.
+        model_name: registry name.
+        version: of the archive.
+        store: the model store.
+        test: products to verify on.
+
+    Raises:
+        VerificationError: a graph disagrees with the trained model; nothing is archived.
+        ArchiveError: the archive does not load on its own.
+        RunError: the run lacks the model.
+    """
+    model, settings = load_model(run / model_name)
+    preprocessor = ProductPreprocessor(settings, run / model_name / "tokenizer.json")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        export_torchscript(model, folder / "model.pt", image_size=settings.image_size)
+        export_onnx(model, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
+        eager = eager_engine(model)
+        engines = {
+            "torchscript": torchscript_engine(folder / "model.pt"),
+            "onnxruntime": onnx_engine(folder / "model.onnx"),
+        }
+        pairs = [test.pair(row) for row in range(len(test.products))]
+        position = {label: number for number, label in enumerate(settings.labels)}
+        parities = verify(
+            eager,
+            engines,
+            [preprocessor(*pair) for pair in pairs],
+            ids=test.products["id"].tolist(),
+            truth=np.array([position[label] for label in test.products["label"]]),
+            max_tokens=settings.max_tokens,
+        )
+        require_parity(parities)
+        golden = golden_products(pairs[: 3 * GOLDEN_PRODUCTS], eager, preprocessor=preprocessor, settings=settings)
+        manifest = _manifest(run, settings, version=version, parities=parities, golden=golden)
+        stage(folder, run_model=run / model_name, settings=settings, manifest=manifest)
+        return Built(model_name, pack(folder, model=model_name, version=version, store=store), parities)
+
+
+def _manifest(
+    run: Path, settings: ProductSettings, *, version: str, parities: dict[str, Parity], golden: list[dict[str, Any]]
+) -> dict[str, Any]:
+    record = read_run(run)
+    options = {name: value for name, value in record["arguments"].items() if name != "source"}
+    return {
+        "model": settings.model,
+        "version": version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "target": settings.target,
+        "classes": len(settings.labels),
+        "training": {
+            "created": record["created"],
+            "catalogue": Path(record["source"]["path"]).name,
+            "products": record["products"],
+            "split": record["split"],
+            "options": options,
+        },
+        "metrics": record["metrics"][settings.model],
+        "parity": {name: parity.as_dict() for name, parity in parities.items()},
+        "golden": golden,
+    }

@@ -1,0 +1,44 @@
+"""Load an unpacked archive the way a worker does, where no repository is in reach: ``python -I load_check.py FOLDER``.
+
+Runs outside this package on purpose: it may import nothing but what the archive and the environment hold.
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from ts.context import Context, RequestProcessor
+
+
+def main(folder: Path) -> None:
+    """Initialise the archive's handler and let it answer its first golden product over its own front door."""
+    sys.path.insert(0, str(folder))
+    server_manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text(encoding="utf-8"))
+    module = importlib.import_module(Path(server_manifest["model"]["handler"]).stem)
+    context = Context(server_manifest["model"]["modelName"], str(folder), server_manifest, 1, None, None, None)
+    handler = module.ProductHandler()
+    handler.initialize(context)
+    golden = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["golden"][0]
+    body = {name: golden[name] for name in ("image", "text") if golden[name] is not None}
+    context.request_ids = {0: "load-check"}
+    context.request_processor = [RequestProcessor({"Content-Type": "application/json"})]
+    answer = json.loads(handler.handle([{"body": json.dumps(body).encode()}], context)[0])
+    if answer.get("label") != golden["label"]:
+        raise SystemExit(f"the archive answers {answer} to a golden product, expected {golden['label']!r}")
+    _refuse_repository(folder)
+
+
+def _refuse_repository(folder: Path) -> None:
+    """Every module of ours must come from the archive."""
+    ours = [name for name in sys.modules if name.split(".")[0] in ("handlers", "training", "export", "client")]
+    own_files = {path.stem for path in folder.glob("*.py")}
+    strangers = [
+        name for name in own_files & set(sys.modules) if Path(sys.modules[name].__file__ or "").parent != folder
+    ]
+    if ours or strangers:
+        raise SystemExit(f"the archive imported {ours + strangers} from outside itself")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

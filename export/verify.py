@@ -1,0 +1,220 @@
+"""Proof that eager PyTorch, TorchScript and ONNX Runtime give the same answers on real products.
+
+Legend: B batch, C classes.
+"""
+
+import dataclasses
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from handlers.preprocessing import Batch, Product, collate
+from numpy.typing import NDArray
+from tqdm import tqdm
+from training.metrics import accuracy
+
+from training.models import ProductClassifier
+
+BATCH_SIZES = (1, 3, 8)
+TOLERANCE = 1e-3
+
+Engine = Callable[[Batch], NDArray[np.float32]]
+
+
+class VerificationError(ValueError):
+    """The exported graphs do not agree with the trained model; the message names the products that differ."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """How far one exported graph is from eager PyTorch.
+
+    Args:
+        engine: ``torchscript`` or ``onnxruntime``.
+        largest_difference: of any logit.
+        same_class: share of answers with the same top class.
+        accuracy: on the products verified.
+        eager_accuracy: of eager PyTorch on them.
+        batches: compared.
+        products: distinct products verified.
+        differing: ids of products whose top class differs.
+    """
+
+    engine: str
+    largest_difference: float
+    same_class: float
+    accuracy: float
+    eager_accuracy: float
+    batches: int
+    products: int
+    differing: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Logits within ``TOLERANCE`` and every top class the same."""
+        return self.largest_difference <= TOLERANCE and not self.differing
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, for the manifest."""
+        return {**dataclasses.asdict(self), "tolerance": TOLERANCE, "passed": self.passed}
+
+
+def eager_engine(model: ProductClassifier) -> Engine:
+    """The trained model itself, in fp32 on the CPU."""
+
+    def run(batch: Batch) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = model(*(torch.from_numpy(array) for array in batch)).numpy()
+        return logits
+
+    return run
+
+
+def torchscript_engine(path: Path) -> Engine:
+    """``model.pt`` on the CPU."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=DeprecationWarning)
+        warnings.simplefilter("ignore", category=FutureWarning)
+        graph = torch.jit.load(str(path), map_location="cpu")
+
+    def run(batch: Batch) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = graph(*(torch.from_numpy(array) for array in batch)).numpy()
+        return logits
+
+    return run
+
+
+def onnx_engine(path: Path) -> Engine:
+    """``model.onnx`` with ONNX Runtime's CPU provider."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
+
+    def run(batch: Batch) -> NDArray[np.float32]:
+        feeds = batch._asdict()
+        logits: NDArray[np.float32] = session.run(None, {name: feeds[name] for name in names})[0]
+        return logits
+
+    return run
+
+
+def verify(
+    eager: Engine,
+    engines: dict[str, Engine],
+    products: Sequence[Product],
+    *,
+    ids: Sequence[str],
+    truth: NDArray[np.int64],
+    max_tokens: int,
+) -> dict[str, Parity]:
+    """Compare engines with eager PyTorch.
+
+    Every product is answered once; the first ones also at batch 1, 3 and 8, each padded to the batch's longest title
+    and to ``max_tokens``, and with the picture or the title hidden.
+
+    Args:
+        eager: the reference.
+        engines: by name.
+        products: N preprocessed products.
+        ids: N ids, for the message.
+        truth: (N,) classes.
+        max_tokens: the other title length.
+
+    Returns:
+        Parity by engine.
+
+    Raises:
+        ValueError: there is no product to compare on.
+    """
+    if not products:
+        raise ValueError("there are no products to verify on; the run's test part must hold at least one")
+    comparisons = {name: _Comparison(len(products)) for name in engines}
+    batches = list(_batches(products, max_tokens))
+    for rows, batch in tqdm(batches, desc="verify", unit="batch", leave=False):
+        reference = eager(batch)
+        for name, engine in engines.items():
+            comparisons[name].add(rows, reference, engine(batch))
+    return {name: comparison.result(name, ids, truth) for name, comparison in comparisons.items()}
+
+
+def require_parity(parities: dict[str, Parity]) -> None:
+    """Let agreement pass.
+
+    Raises:
+        VerificationError: an engine disagrees.
+    """
+    for parity in parities.values():
+        if not parity.passed:
+            raise VerificationError(
+                f"{parity.engine} disagrees with the trained model: logits differ by {parity.largest_difference:.2e} "
+                f"({TOLERANCE:.0e} allowed), the top class differs on {list(parity.differing[:10]) or 'no product'}; "
+                "nothing was archived"
+            )
+
+
+class _Comparison:
+    def __init__(self, products: int) -> None:
+        self.largest = 0.0
+        self.answers = 0
+        self.batches = 0
+        self.differing: set[int] = set()
+        self.different_answers = 0
+        self.predicted = np.full(products, -1)
+        self.eager_predicted = np.full(products, -1)
+
+    def add(self, rows: Sequence[int], reference: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
+        difference = np.abs(logits - reference)
+        # A NaN compares false with everything; it has to count as the largest difference there is.
+        self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
+        wrong = logits.argmax(1) != reference.argmax(1)
+        self.differing |= {rows[position] for position in np.flatnonzero(wrong)}
+        self.different_answers += int(wrong.sum())
+        self.answers, self.batches = self.answers + len(rows), self.batches + 1
+        first = [position for position, row in enumerate(rows) if self.predicted[row] < 0]
+        self.predicted[[rows[position] for position in first]] = logits.argmax(1)[first]
+        self.eager_predicted[[rows[position] for position in first]] = reference.argmax(1)[first]
+
+    def result(self, name: str, ids: Sequence[str], truth: NDArray[np.int64]) -> Parity:
+        return Parity(
+            engine=name,
+            largest_difference=self.largest,
+            same_class=1 - self.different_answers / self.answers,
+            accuracy=accuracy(truth, self.predicted),
+            eager_accuracy=accuracy(truth, self.eager_predicted),
+            batches=self.batches,
+            products=len(truth),
+            differing=tuple(ids[row] for row in sorted(self.differing)),
+        )
+
+
+def _batches(products: Sequence[Product], max_tokens: int) -> Iterator[tuple[list[int], Batch]]:
+    rows = list(range(len(products)))
+    for start in range(0, len(rows), max(BATCH_SIZES)):
+        chosen = rows[start : start + max(BATCH_SIZES)]
+        yield chosen, collate([products[row] for row in chosen])
+    for size, length, hide in itertools.product(BATCH_SIZES, (None, max_tokens), ("nothing", "image", "text")):
+        chosen = rows[:size]
+        batch = collate([products[row] for row in chosen])
+        yield chosen, _hidden(batch if length is None else _padded(batch, length), hide)
+
+
+def _padded(batch: Batch, tokens: int) -> Batch:
+    missing = ((0, 0), (0, tokens - batch.input_ids.shape[1]))
+    return batch._replace(
+        input_ids=np.pad(batch.input_ids, missing), attention_mask=np.pad(batch.attention_mask, missing)
+    )
+
+
+def _hidden(batch: Batch, modality: str) -> Batch:
+    """Hide one modality of every second product that keeps the other one."""
+    present = batch.present.copy()
+    column = ("image", "text").index(modality) if modality in ("image", "text") else None
+    if column is not None:
+        hidden = present.all(1) & (np.arange(len(present)) % 2 == 0)
+        present[hidden, column] = False
+    return batch._replace(present=present)

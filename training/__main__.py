@@ -1,0 +1,161 @@
+"""Command line of training: ``python -m training sample|train|evaluate|report --help``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.catalog import CatalogError, CatalogSource
+
+from training.checkpoint import RunError
+from training.device import PRECISIONS
+from training.encoders import IMAGE_ENCODERS, WeightsError
+from training.options import TrainOptions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 an error that the user can mend, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (CatalogError, RunError, WeightsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _sample_parser(commands.add_parser("sample", help="write the built-in catalogue as a folder"))
+    _train_parser(
+        commands.add_parser(
+            "train", help="train the five models", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+    )
+    _evaluate_parser(commands.add_parser("evaluate", help="measure a run on any labelled catalogue"))
+    _report_parser(commands.add_parser("report", help="draw tables and figures of one run or several"))
+    return parser
+
+
+def _sample_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="folder to write products.csv and images/ to")
+    parser.add_argument("--per-class", type=int, default=60, help="products of each category (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(command=_sample)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_argument_group("catalogue")
+    source.add_argument(
+        "--data", required=True, help="a CSV, a folder with one, or the Kaggle fashion data set as folder or .zip"
+    )
+    source.add_argument("--image-column", default="image", help="column of the picture's path, relative to the CSV")
+    source.add_argument("--text-column", default="text", help="column of the title")
+    source.add_argument(
+        "--target", "--label-column", dest="label_column", help="column of the label (label; Kaggle: articleType)"
+    )
+    source.add_argument("--id-column", help="column of the product's id")
+    source.add_argument("--max-rejected", type=float, default=0.05, help="share of bad rows above which to stop")
+
+
+def _source(options: argparse.Namespace) -> CatalogSource:
+    return CatalogSource(
+        path=options.data,
+        image_column=options.image_column,
+        text_column=options.text_column,
+        label_column=options.label_column,
+        id_column=options.id_column,
+    )
+
+
+def _train_parser(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    parser.add_argument("--out", type=Path, required=True, help="run folder; an interrupted run in it goes on")
+    parser.add_argument("--folds", type=int, default=0, help="k-fold cross-validation: a run a fold; 0 is one split")
+    sample = parser.add_argument_group("sampling and split")
+    sample.add_argument("--classes", nargs="+", default=[], help="keep these labels only")
+    sample.add_argument("--per-class", type=int, help="draw that many products of each class")
+    sample.add_argument("--min-class", type=int, help="leave out classes with fewer products")
+    sample.add_argument("--split", choices=("stratified", "grouped"), default="stratified", help="grouped: no leaks")
+    sample.add_argument("--seed", type=int, default=0, help="of everything random")
+    _add_model_options(parser.add_argument_group("models"))
+    _add_recipe(parser.add_argument_group("recipe"))
+    parser.set_defaults(command=_train)
+
+
+def _add_model_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--image-encoder", choices=sorted(IMAGE_ENCODERS), default="resnet18", help="picture tower")
+    group.add_argument("--image-weights", default="imagenet", help="imagenet, none (random) or a state dict file")
+    group.add_argument("--text-encoder", default="bert-base-uncased", help="minilm, a folder or a hub name")
+    group.add_argument("--image-size", type=int, default=224, help="side of the picture, in pixels")
+    group.add_argument("--image-fit", choices=("pad", "squash"), default="pad", help="how a picture becomes square")
+    group.add_argument("--max-tokens", type=int, default=32, help="longest title")
+
+
+def _add_recipe(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--image-epochs", type=int, default=2, help="tuning of the picture tower; 0 freezes it")
+    group.add_argument("--text-epochs", type=int, default=2, help="tuning of the title tower; 0 freezes it")
+    group.add_argument("--head-epochs", type=int, default=30, help="each head on cached features, at most")
+    group.add_argument("--joint-epochs", type=int, default=0, help="early and intermediate fusion end to end")
+    group.add_argument("--image-rate", type=float, default=1e-4, help="peak learning rate of the picture tower")
+    group.add_argument("--text-rate", type=float, default=3e-5, help="peak learning rate of the title tower")
+    group.add_argument("--head-rate", type=float, default=1e-3, help="peak learning rate of the heads")
+    group.add_argument("--batch-size", type=int, default=32, help="products in a step of tuning")
+    group.add_argument("--drop-image", type=float, default=0.15, help="chance of hiding the picture in training")
+    group.add_argument("--drop-text", type=float, default=0.25, help="chance of hiding the title in training")
+    group.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the forward pass")
+    group.add_argument("--processes", type=int, default=0, help="extra processes that decode pictures")
+
+
+def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="run folder")
+    _add_source(parser)
+    parser.add_argument("--out", type=Path, help="JSON file for the metrics (default: print them)")
+    parser.set_defaults(command=_evaluate)
+
+
+def _report_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders: one, or several seeds or folds")
+    parser.add_argument("--out", type=Path, help="folder for the report (default: the first run's)")
+    parser.set_defaults(command=_report)
+
+
+# Each command imports what it needs when it runs: torch takes seconds, and --help must not.
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from training.sample_catalog import write_sample_catalog  # noqa: PLC0415
+
+    path = write_sample_catalog(options.out, per_class=options.per_class, seed=options.seed)
+    print(f"built-in catalogue: {path}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from training.pipeline import cross_validate, train_run  # noqa: PLC0415
+
+    own = {name: value for name, value in vars(options).items() if name in TrainOptions.__dataclass_fields__}
+    own["classes"] = tuple(own["classes"])
+    train_options = TrainOptions(source=_source(options), **own)
+    print(f"Training five models on {options.data}; progress below, results in {options.out}.", flush=True)
+    runs = cross_validate(train_options, options.folds) if options.folds else [train_run(train_options)]
+    print(f"next: python -m training report {' '.join(map(str, runs))}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from training.evaluation import evaluate_run  # noqa: PLC0415
+
+    evaluate_run(options.run, _source(options), out=options.out, max_rejected=options.max_rejected)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from training.report import write_report  # noqa: PLC0415
+
+    print(f"report: {write_report(options.runs, out=options.out)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

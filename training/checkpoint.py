@@ -1,0 +1,143 @@
+"""Run folders: what training leaves and everything else reads. Files appear whole or not at all."""
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from handlers.settings import ProductSettings
+from training.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
+from training.loop import Epoch, FitState
+from training.models import ProductClassifier, build_head
+
+
+class RunError(ValueError):
+    """A run folder that is missing, incomplete, or belongs to something else."""
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``; on success it is synced to disk and takes the name, on an error it goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_history(path: Path, history: Iterable[Epoch]) -> None:
+    """Write ``history.csv``: a line an epoch."""
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Epoch)])
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(epoch) for epoch in history)
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write an .npz atomically."""
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def save_fit_state(path: Path, state: FitState) -> None:
+    """Keep the state of an unfinished :func:`training.loop.fit`."""
+    with atomic_path(path) as partial:
+        torch.save({**vars(state), "history": [dataclasses.asdict(epoch) for epoch in state.history]}, partial)
+
+
+def load_fit_state(path: Path) -> FitState | None:
+    """Read what :func:`save_fit_state` wrote; None where there is nothing."""
+    if not path.exists():
+        return None
+    values = torch.load(path, map_location="cpu", weights_only=True)
+    return FitState(**{**values, "history": [Epoch(**epoch) for epoch in values["history"]]})
+
+
+def save_model(
+    folder: Path, model: ProductClassifier, *, settings: ProductSettings, image_encoder: str, tokenizer: str
+) -> None:
+    """Write a trained model; ``settings.json`` comes last, so that its presence means that all is there.
+
+    Args:
+        folder: the model's folder in a run.
+        model: on any device.
+        settings: what the model needs when served.
+        image_encoder: name in ``IMAGE_ENCODERS``.
+        tokenizer: content of ``tokenizer.json``.
+    """
+    architecture = {
+        "head": settings.model,
+        "image_encoder": None if model.image_encoder is None else image_encoder,
+        "image_width": 0 if model.image_encoder is None else model.image_encoder.width,
+        "text_encoder": None if model.text_encoder is None else describe_text_encoder(model.text_encoder),
+    }
+    (folder / "settings.json").unlink(missing_ok=True)
+    with atomic_path(folder / "model.safetensors") as partial:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, partial)
+    write_json(folder / "architecture.json", architecture)
+    write_text(folder / "tokenizer.json", tokenizer)
+    write_text(folder / "settings.json", settings.to_json())
+
+
+def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
+    """Read what :func:`save_model` wrote, on the CPU, ready for evaluation.
+
+    Raises:
+        RunError: the folder holds no complete model.
+    """
+    if not (folder / "settings.json").is_file():
+        raise RunError(
+            f"{folder} holds no complete model (no settings.json): run `python -m training train` to the end"
+        )
+    settings = ProductSettings.from_json(folder / "settings.json")
+    architecture = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
+    image_encoder = architecture["image_encoder"] and build_image_encoder(architecture["image_encoder"], "none")
+    text_encoder = architecture["text_encoder"] and empty_text_encoder(architecture["text_encoder"])
+    head = build_head(
+        architecture["head"],
+        image_width=architecture["image_width"],
+        text_width=text_encoder.width if text_encoder else 0,
+        classes=len(settings.labels),
+    )
+    model = ProductClassifier(image_encoder, text_encoder, head)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model.eval(), settings
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of ``run.json``.
+
+    Raises:
+        RunError: there is none, so the run is not complete.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise RunError(
+            f"{folder} holds no complete run (no run.json); `python -m training train --out {folder}` finishes it"
+        )
+    run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return run

@@ -1,0 +1,161 @@
+"""Catalogue rows to tensors, through the very preprocessing that serves; augmentation is PIL to PIL, before it.
+
+Legend: B batch, H = W picture side, T title tokens.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from handlers.preprocessing import Product, ProductPreprocessor, collate
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+from training.catalog import Catalog
+
+GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
+LabelledProducts = tuple[GraphInputs, Tensor]
+
+
+def augmentation(size: int) -> v2.Transform:
+    """Crop to .5-1 of the area, flip, change brightness and contrast; no hue, because colour is a label elsewhere."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.2, contrast=0.2),
+        ]
+    )
+
+
+class ProductDataset(Dataset[tuple[Product, int]]):
+    """Products of a catalogue, preprocessed one at a time.
+
+    Augmentation draws from a seed made of (seed, epoch, row), so that a resumed epoch and another number of loader
+    processes give the same pictures.
+
+    Args:
+        catalog: where the pictures lie.
+        products: rows with ``image`` and ``text``; "" stands for none.
+        targets: (N,) int64, the class of each row.
+        preprocessor: as served.
+        modalities: what to read; the other one is handed over as missing, unread.
+        augment: change pictures by :func:`augmentation`.
+        seed: of the augmentation.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        products: pd.DataFrame,
+        *,
+        targets: NDArray[np.int64],
+        preprocessor: ProductPreprocessor,
+        modalities: Sequence[str] = ("image", "text"),
+        augment: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.catalog = catalog
+        self.images = products["image"].tolist() if "image" in modalities else [""] * len(products)
+        self.texts = products["text"].tolist() if "text" in modalities else [""] * len(products)
+        self.targets = targets
+        self.preprocessor = preprocessor
+        self.augment = augmentation(preprocessor.settings.image_size) if augment else None
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, row: int) -> tuple[Product, int]:
+        name = self.images[row]
+        image = self.catalog.image_bytes(name) if name else None
+        text = self.texts[row] or None
+        if image is None or self.augment is None:
+            return self.preprocessor(image, text), int(self.targets[row])
+        pixels = self._augmented(image, row)
+        product = self.preprocessor(None, text)
+        present = np.array([True, product.present[1]])
+        return product._replace(image=pixels, present=present), int(self.targets[row])
+
+    def _augmented(self, image: bytes, row: int) -> NDArray[np.uint8]:
+        assert self.augment is not None
+        picture = self.preprocessor.fit(self.preprocessor.picture(image))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, self.epoch, row)) % 2**63)
+            changed: Image.Image = self.augment(picture)
+        return np.ascontiguousarray(np.asarray(changed).transpose(2, 0, 1))
+
+
+class EpochSampler(Sampler[list[int]]):
+    """Batches of row numbers, drawn anew for each epoch from (seed, epoch).
+
+    Args:
+        lengths: (N,) title tokens of each row: rows of similar length share a batch, so that little is padding.
+        batch_size: rows in a batch, at most.
+        weights: (N,) chance of each row, drawn with replacement; None takes each row once.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, lengths: NDArray[np.int64], *, batch_size: int, weights: NDArray[np.float64] | None = None, seed: int = 0
+    ) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.weights = weights
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        rows = self._draw(random)
+        pool = 50 * self.batch_size
+        batches = []
+        for start in range(0, len(rows), pool):
+            near = rows[start : start + pool]
+            near = near[np.argsort(self.lengths[near], kind="stable")]
+            batches += [
+                near[first : first + self.batch_size].tolist() for first in range(0, len(near), self.batch_size)
+            ]
+        random.shuffle(batches)
+        return iter(batches)
+
+    def _draw(self, random: np.random.Generator) -> NDArray[np.int64]:
+        if self.weights is None:
+            return random.permutation(len(self.lengths))
+        return random.choice(len(self.lengths), size=len(self.lengths), p=self.weights / self.weights.sum())
+
+
+def balanced_weights(targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) chance of each row, proportional to n^-.5 of its class: rare classes are seen more often, not equally."""
+    counts = np.bincount(targets)
+    return np.asarray(counts[targets] ** -0.5, dtype=np.float64)
+
+
+def title_lengths(preprocessor: ProductPreprocessor, texts: Sequence[str]) -> NDArray[np.int64]:
+    """(N,) tokens of each title; equal titles are tokenised once."""
+    lengths = {text: len(preprocessor.tokens(text)) for text in set(texts)}
+    return np.array([lengths[text] for text in texts], dtype=np.int64)
+
+
+def product_loader(
+    dataset: ProductDataset, *, batch_size: int, sampler: EpochSampler | None = None, processes: int = 0
+) -> DataLoader[LabelledProducts]:
+    """Batches of graph inputs and targets; in row order unless a sampler says otherwise."""
+    if sampler is not None:
+        return DataLoader(dataset, batch_sampler=sampler, collate_fn=to_tensors, num_workers=processes)
+    return DataLoader(dataset, batch_size=batch_size, collate_fn=to_tensors, num_workers=processes)
+
+
+def to_tensors(rows: Sequence[tuple[Product, int]]) -> LabelledProducts:
+    """Products and targets -> ((B,3,H,W) uint8, (B,T) int64, (B,T) int64, (B,2) bool), (B,) int64."""
+    batch = collate([product for product, _ in rows])
+    image, input_ids, attention_mask, present = (torch.from_numpy(array) for array in batch)
+    return (image, input_ids, attention_mask, present), torch.tensor([target for _, target in rows])

@@ -1,0 +1,76 @@
+"""The five classifiers: one graph signature, two encoders handed in, one head that makes the difference.
+
+Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from training.encoders import ImageEncoder, TextEncoder
+from training.models.early import EarlyFusion
+from training.models.image import ImageHead
+from training.models.intermediate import IntermediateFusion
+from training.models.late import LateFusion
+from training.models.text import TextHead
+
+MODELS: dict[str, type[nn.Module]] = {
+    "image": ImageHead,
+    "text": TextHead,
+    "early": EarlyFusion,
+    "intermediate": IntermediateFusion,
+    "late": LateFusion,
+}
+
+MODEL_MODALITIES: dict[str, tuple[str, ...]] = {
+    "image": ("image",),
+    "text": ("text",),
+    "early": ("image", "text"),
+    "intermediate": ("image", "text"),
+    "late": ("image", "text"),
+}
+
+
+class ProductClassifier(nn.Module):
+    """Encoders and a head behind the one signature that eager, TorchScript and ONNX share.
+
+    Args:
+        image_encoder: (B, 3, H, W) uint8 -> (B, N, D), or None for a head that reads no picture.
+        text_encoder: (B, T) ids and mask -> (B, T, D), or None for a head that reads no title.
+        head: (image (B, N, D), text (B, T, D), attention_mask (B, T), present (B, 2)) -> logits (B, C).
+    """
+
+    def __init__(self, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None, head: nn.Module) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.text_encoder = text_encoder
+        self.head = head
+
+    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8, (B, T) int64, (B, T) int64, (B, 2) bool -> logits (B, C) float32."""
+        cells, tokens = self.encode(image, input_ids, attention_mask)
+        logits: Tensor = self.head(cells, tokens, attention_mask, present)
+        return logits.float()
+
+    def encode(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The features that the head reads; an empty tensor stands for an encoder that is not there."""
+        nothing = torch.empty(0)
+        cells = nothing if self.image_encoder is None else self.image_encoder(image)
+        tokens = nothing if self.text_encoder is None else self.text_encoder(input_ids, attention_mask)
+        return cells, tokens
+
+
+def build_head(name: str, *, image_width: int, text_width: int, classes: int) -> nn.Module:
+    """A head by its registry name, untrained.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}; known are {list(MODELS)}")
+    if name == "late":
+        singles = (
+            build_head(single, image_width=image_width, text_width=text_width, classes=classes)
+            for single in ("image", "text")
+        )
+        return LateFusion(*singles)
+    return MODELS[name](image_width=image_width, text_width=text_width, classes=classes)

@@ -1,0 +1,24 @@
+"""The picture alone: mean of the encoder's cells -> dropout -> linear."""
+
+from torch import Tensor, nn
+
+
+class ImageHead(nn.Module):
+    """Classify by the picture.
+
+    Args:
+        image_width: D of the image encoder.
+        text_width: unused; every head takes the same arguments.
+        classes: C.
+        dropout: applied to the pooled picture.
+    """
+
+    def __init__(self, *, image_width: int, text_width: int, classes: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(image_width, classes)
+
+    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        """Features as in :class:`training.models.ProductClassifier` -> logits (B, C); reads ``image`` only."""
+        logits: Tensor = self.classifier(self.dropout(image.mean(1)))
+        return logits

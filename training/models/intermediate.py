@@ -1,0 +1,81 @@
+"""Intermediate fusion: the picture's cells ask the title's tokens by cross-attention.
+
+With a single text vector as key, softmax over one key is 1 and the output would ignore the picture; hence cells as
+queries and tokens as keys. One learned null key is always there, so that a product without a title has something to
+attend to, and a cell that finds nothing in the title can say so.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class IntermediateFusion(nn.Module):
+    """Project both to one width, attend, and classify the attended mean together with both pooled towers.
+
+    Args:
+        image_width: D of the image encoder.
+        text_width: D of the text encoder.
+        classes: C.
+        width: E, the common width; a multiple of ``heads``.
+        heads: attention heads.
+        dropout: on the attention weights and before each linear layer of the classifier.
+
+    Raises:
+        ValueError: ``width`` is no multiple of ``heads``.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_width: int,
+        text_width: int,
+        classes: int,
+        width: int = 256,
+        heads: int = 4,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width must be a multiple of heads ({heads}), got {width}")
+        self.image_projection = nn.Sequential(nn.LayerNorm(image_width), nn.Linear(image_width, width))
+        self.text_projection = nn.Sequential(nn.LayerNorm(text_width), nn.Linear(text_width, width))
+        self.missing_image = nn.Parameter(torch.zeros(width))
+        self.missing_text = nn.Parameter(torch.zeros(width))
+        self.null_key = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.attention = nn.MultiheadAttention(width, heads, dropout=dropout / 2, batch_first=True)
+        self.norm = nn.LayerNorm(3 * width)
+        self.classifier = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(3 * width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, classes)
+        )
+
+    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        """Features as in :class:`training.models.ProductClassifier` -> logits (B, C)."""
+        cells, tokens = self._project(image, text, present)
+        attended, _ = self._attend(cells, tokens, attention_mask, present, weights=False)
+        title = torch.where(present[:, 1:], tokens[:, 0], self.missing_text)
+        pooled = torch.cat([attended.mean(1), cells.mean(1), title], dim=1)  # (B, 3E)
+        logits: Tensor = self.classifier(self.norm(pooled))
+        return logits
+
+    def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        """What each cell attends to, averaged over heads: (B, N, 1 + T) float32; column 0 is the null key."""
+        cells, tokens = self._project(image, text, present)
+        _, weights = self._attend(cells, tokens, attention_mask, present, weights=True)
+        assert weights is not None
+        return weights
+
+    def _project(self, image: Tensor, text: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        cells = torch.where(present[:, :1, None], self.image_projection(image), self.missing_image)  # (B, N, E)
+        return cells, self.text_projection(text)
+
+    def _attend(
+        self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor, *, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        null = self.null_key.expand(tokens.shape[0], 1, -1)
+        keys = torch.cat([null, tokens], dim=1)  # (B, 1 + T, E)
+        ignored = (attention_mask == 0) | ~present[:, 1:]  # the inverse of the tokenizer's mask
+        ignored = torch.cat([torch.zeros_like(ignored[:, :1]), ignored], dim=1)
+        attended: tuple[Tensor, Tensor | None] = self.attention(
+            cells, keys, keys, key_padding_mask=ignored, need_weights=weights
+        )
+        return attended

@@ -1,0 +1,24 @@
+"""The title alone: the [CLS] feature -> dropout -> linear."""
+
+from torch import Tensor, nn
+
+
+class TextHead(nn.Module):
+    """Classify by the title.
+
+    Args:
+        image_width: unused; every head takes the same arguments.
+        text_width: D of the text encoder.
+        classes: C.
+        dropout: applied to the [CLS] feature.
+    """
+
+    def __init__(self, *, image_width: int, text_width: int, classes: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(text_width, classes)
+
+    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        """Features as in :class:`training.models.ProductClassifier` -> logits (B, C); reads ``text`` only."""
+        logits: Tensor = self.classifier(self.dropout(text[:, 0]))
+        return logits

@@ -1,0 +1,78 @@
+"""Every choice of a training run, as one value that is written beside its results."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from training.catalog import CatalogSource
+
+from training.models import MODELS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Arguments of ``python -m training train``; two runs with equal options give equal results on a CPU.
+
+    Args:
+        source: the catalogue.
+        out: the run folder.
+        classes: labels to keep; empty keeps all.
+        per_class: products drawn of each class; None keeps all.
+        min_class: classes with fewer products are left out.
+        max_rejected: share of rejected rows above which the catalogue is refused.
+        split: ``stratified`` or ``grouped`` (no title and no picture on both sides).
+        seed: of the sample, the split, the weights and the batches.
+        models: registry names to train; the single models are always trained, the fusions build on them.
+        image_encoder: name in ``IMAGE_ENCODERS``.
+        image_weights: ``imagenet``, ``none`` or a file.
+        text_encoder: ``minilm``, a folder or a hub name.
+        image_size: side of the graph's input, in pixels.
+        image_fit: ``pad`` or ``squash``.
+        max_tokens: longest title.
+        image_epochs: epochs of tuning the image encoder; 0 leaves it as pretrained.
+        text_epochs: likewise for the text encoder.
+        head_epochs: epochs of each head on cached features, at most.
+        joint_epochs: epochs of tuning the early and intermediate models end to end; 0 leaves the encoders.
+        image_rate: peak learning rate of the image encoder.
+        text_rate: peak learning rate of the text encoder.
+        head_rate: peak learning rate of the heads.
+        batch_size: products in a step of tuning.
+        drop_image: chance that training hides a product's picture from a fusion head.
+        drop_text: likewise for its title.
+        precision: ``auto``, ``fp32`` or ``bf16``.
+        processes: extra processes that decode pictures.
+    """
+
+    source: CatalogSource
+    out: Path
+    classes: tuple[str, ...] = ()
+    per_class: int | None = None
+    min_class: int | None = None
+    max_rejected: float = 0.05
+    split: str = "stratified"
+    seed: int = 0
+    models: tuple[str, ...] = tuple(MODELS)
+    image_encoder: str = "resnet18"
+    image_weights: str = "imagenet"
+    text_encoder: str = "bert-base-uncased"
+    image_size: int = 224
+    image_fit: str = "pad"
+    max_tokens: int = 32
+    image_epochs: int = 2
+    text_epochs: int = 2
+    head_epochs: int = 30
+    joint_epochs: int = 0
+    image_rate: float = 1e-4
+    text_rate: float = 3e-5
+    head_rate: float = 1e-3
+    batch_size: int = 32
+    drop_image: float = 0.15
+    drop_text: float = 0.25
+    precision: str = "auto"
+    processes: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; what equals this gives the same results, so where the results lie is left out."""
+        values = dataclasses.asdict(self)
+        del values["out"], values["processes"]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

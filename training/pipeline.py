@@ -1,0 +1,215 @@
+"""A training run from catalogue to run folder: towers, cached features, heads, results.
+
+Every stage leaves its result in the run folder and is skipped when that is there, so an interrupted run goes on where
+it stopped; ``run.json`` is written last.
+"""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tokenizers import Tokenizer
+from training.baseline import fit_predict
+from training.catalog import Catalog
+from training.metrics import summarize_labels
+from training.splits import PARTS, fold_products, split_hash
+
+from training.checkpoint import RunError, write_arrays, write_json
+from training.device import choose_device
+from training.features import Features
+from training.fusions import combine_late, train_fusion
+from training.models import IntermediateFusion, ProductClassifier
+from training.options import TrainOptions
+from training.results import Calibrated, calibrate, write_result
+from training.run import Run
+from training.run_data import RunData, groups_for, open_products, prepare, write_tables
+from training.stages import Stages
+from training.towers import Tower, train_tower
+
+ATTENTION_PRODUCTS = 8
+
+
+def train_run(options: TrainOptions) -> Path:
+    """Train one run, or finish an interrupted one.
+
+    Returns:
+        The run folder, complete.
+
+    Raises:
+        RunError: the folder belongs to a run with other options.
+        CatalogError: the catalogue cannot be used.
+        WeightsError: pretrained weights cannot be had.
+    """
+    if not _is_complete(options):
+        catalog, products = open_products(options)
+        _train(options, catalog, products, split=None)
+    return options.out
+
+
+def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
+    """Train a run for each fold, in ``fold-1``, ``fold-2``, ... below ``options.out``; each product is tested once.
+
+    Raises:
+        As :func:`train_run`.
+    """
+    catalog, products = open_products(options)
+    groups = groups_for(options, catalog, products)
+    splits = fold_products(products, folds=folds, kind=options.split, groups=groups, seed=options.seed)
+    runs = []
+    for number, split in enumerate(splits, 1):
+        fold = dataclasses.replace(options, out=options.out / f"fold-{number}")
+        if not _is_complete(fold):
+            print(f"fold {number} of {folds}")
+            _train(fold, catalog, products, split=split)
+        runs.append(fold.out)
+    return runs
+
+
+def _is_complete(options: TrainOptions) -> bool:
+    """Claim the folder for these options, or recognise it.
+
+    Raises:
+        RunError: it is another run's.
+    """
+    record = options.out / "options.json"
+    if record.is_file() and json.loads(record.read_text(encoding="utf-8")) != options.as_dict():
+        raise RunError(
+            f"{options.out} holds a run with other options ({record}); choose another --out, or remove that folder"
+        )
+    write_json(record, options.as_dict())
+    if (options.out / "run.json").is_file():
+        print(f"{options.out} is complete; nothing to train")
+        return True
+    return False
+
+
+def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, split: pd.DataFrame | None) -> None:
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "prepare"):
+        data = prepare(options, catalog, products, split)
+        write_tables(options.out, data)
+    run = Run(data, choose_device(options.precision), Stages(options.out / "state"))
+    print(_opening(run))
+    metrics = _train_models(run, seconds)
+    with _timed(seconds, "baseline"):
+        metrics["baseline"] = _baseline(data)
+    write_json(options.out / "run.json", _summary(run, metrics, seconds))
+
+
+def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
+    """Train the five in the order in which they build on each other; returns the test metrics by model."""
+    towers: dict[str, Tower] = {}
+    answers: dict[str, Calibrated] = {}
+    metrics: dict[str, Any] = {}
+
+    def finish(name: str, classifier: ProductClassifier, history: list[Any]) -> Features:
+        features = run.features(classifier.image_encoder, classifier.text_encoder)
+        answers[name] = calibrate(run, classifier, features)
+        metrics[name] = write_result(run, name, classifier, answers[name], history)
+        return features
+
+    for side in ("image", "text"):
+        with _timed(seconds, side):
+            towers[side] = train_tower(run, side)
+            finish(side, towers[side].classifier, towers[side].history)
+    image, text = towers["image"], towers["text"]
+    with _timed(seconds, "features"):
+        features = run.features(image.classifier.image_encoder, text.classifier.text_encoder)
+    for name in ("early", "intermediate"):
+        if name in run.data.options.models:
+            with _timed(seconds, name):
+                classifier, history = train_fusion(run, name, image, text, features)
+                own = finish(name, classifier, history)
+                if isinstance(classifier.head, IntermediateFusion):
+                    _write_attention(run, classifier.head, own)
+    if "late" in run.data.options.models:
+        with _timed(seconds, "late"):
+            finish("late", combine_late(image, text, answers["image"], answers["text"]), [])
+    return metrics
+
+
+def _baseline(data: RunData) -> dict[str, Any]:
+    """TF-IDF and a linear SVM on the title, the figure every network has to beat."""
+    texts, labels = data.products["text"].to_numpy(dtype=str), data.products["label"].to_numpy(dtype=str)
+    train, test = data.rows("train"), data.rows("test")
+    predicted = fit_predict(texts[train].tolist(), labels[train].tolist(), texts[test].tolist())
+    position = {label: number for number, label in enumerate(data.labels)}
+    predictions = np.array([position[label] for label in predicted], dtype=np.int64)
+    ids = data.products["id"].to_numpy(dtype=str)[test]
+    write_arrays(data.options.out / "baseline" / "test.npz", ids=ids, truth=data.targets[test], predicted=predictions)
+    return summarize_labels(predictions, data.targets[test], data.labels)
+
+
+@torch.inference_mode()
+def _write_attention(run: Run, head: IntermediateFusion, features: Features) -> None:
+    """What the cells of some test pictures attend to, for the report."""
+    rows = run.data.rows("test")
+    rows = rows[features.present[rows].all(1)][:ATTENTION_PRODUCTS]
+    (image, text, mask, present), _ = features.batch(rows)
+    weights = head.cpu().eval().attention_weights(image, text, mask, present)
+    tokenizer = Tokenizer.from_file(str(run.data.options.out / "tokenizer.json"))
+    tokens = np.full(weights.shape[::2], "", dtype="U64")  # (K, 1 + T)
+    tokens[:, 0] = "[none]"
+    for number, row in enumerate(rows):
+        ids = run.data.preprocessor.tokens(run.data.products["text"].iloc[row])
+        tokens[number, 1 : 1 + len(ids)] = [tokenizer.id_to_token(int(token)) for token in ids]
+    write_arrays(
+        run.data.options.out / "intermediate" / "attention.npz",
+        ids=run.data.products["id"].to_numpy(dtype=str)[rows],
+        tokens=tokens,
+        weights=weights.numpy(),
+    )
+
+
+def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
+    """The content of ``run.json``."""
+    data, options = run.data, run.data.options
+    return {
+        "source": dataclasses.asdict(options.source),
+        "target": options.source.label_column or "label",
+        "labels": list(data.labels),
+        "seed": options.seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m training", *sys.argv[1:]]),
+        "arguments": options.as_dict(),
+        "device": dataclasses.asdict(run.device),
+        "products": {
+            "read": data.catalog.read,
+            "used": len(data.catalog.products),
+            "rejected": len(data.catalog.rejected),
+            "sampled": len(data.products),
+        },
+        "split": {
+            "kind": options.split,
+            "hash": split_hash(data.split),
+            **{part: len(data.rows(part)) for part in PARTS},
+        },
+        "models": [name for name in metrics if name != "baseline"],
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+        "metrics": metrics,
+    }
+
+
+def _opening(run: Run) -> str:
+    parts = ", ".join(f"{len(run.data.rows(part))} {part}" for part in PARTS)
+    return (
+        f"products: {parts}; {len(run.data.labels)} classes\n"
+        f"device: {run.device.name}, {'bf16' if run.device.bf16 else 'fp32'} ({run.device.reason})\n"
+        f"results: {run.data.options.out}"
+    )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - started

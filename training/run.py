@@ -1,0 +1,92 @@
+"""What the stages of a run share: its data, the device, finished fits, and cached features."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from training.dataset import EpochSampler, balanced_weights
+from training.device import Device
+from training.encoders import ImageEncoder, TextEncoder
+from training.features import FeatureBatches, Features, extract_features
+from training.loop import Epoch
+from training.run_data import RunData
+from training.stages import Stages
+
+HEAD_BATCH_SIZE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training run under way.
+
+    Args:
+        data: products, parts and classes.
+        device: where it trains.
+        stages: its finished and interrupted fits.
+    """
+
+    data: RunData
+    device: Device
+    stages: Stages
+
+    def features(self, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None) -> Features:
+        """Features of all products, cached in the run folder."""
+        return extract_features(
+            self.data.options.out / "features",
+            self.data.dataset(),
+            image_encoder=image_encoder,
+            text_encoder=text_encoder,
+            device=self.device,
+            processes=self.data.options.processes,
+        )
+
+    def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
+        """Training batches of some rows; where classes differ in size, rare ones are seen more often."""
+        weights = balanced_weights(self.data.targets[rows])
+        return EpochSampler(
+            self.data.lengths[rows],
+            batch_size=batch_size,
+            weights=None if np.ptp(weights) == 0 else weights,
+            seed=self.data.options.seed,
+        )
+
+    def fit_head(
+        self, head: nn.Module, features: Features, *, stage: str, drop_image: float = 0.0, drop_text: float = 0.0
+    ) -> list[Epoch]:
+        """Train a head on cached features; the validation part chooses the best epoch."""
+        sampler = self.sampler(self.data.rows("train"), batch_size=HEAD_BATCH_SIZE)
+
+        def train(epoch: int) -> FeatureBatches:
+            sampler.epoch = epoch
+            return FeatureBatches(
+                features, self.data.rows("train"), sampler=sampler, drop_image=drop_image, drop_text=drop_text
+            )
+
+        options = self.data.options
+        return self.stages.fit(
+            head,
+            stage=stage,
+            optimizer=adamw([(head, options.head_rate)]),
+            epochs=options.head_epochs,
+            train=train,
+            validation=FeatureBatches(features, self.data.rows("validation")),
+            device=self.device,
+            seed=options.seed,
+        )
+
+    def seeded(self, build: Callable[[], nn.Module]) -> nn.Module:
+        """Build a module whose random weights depend on the run's seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.data.options.seed)
+            return build()
+
+
+def adamw(groups: list[tuple[nn.Module, float]]) -> torch.optim.AdamW:
+    """AdamW with weight decay .01 over modules, each at its peak learning rate."""
+    return torch.optim.AdamW(
+        [{"params": list(module.parameters()), "lr": rate} for module, rate in groups], weight_decay=0.01
+    )

@@ -1,0 +1,138 @@
+"""What every stage of a run works on: the products, their parts and classes, and the preprocessing."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from handlers.preprocessing import ProductPreprocessor
+from numpy.typing import NDArray
+from training.catalog import Catalog, CatalogError, read_catalog, sample_products
+from training.splits import product_groups, split_products
+
+from handlers.settings import ProductSettings
+from training.checkpoint import write_text
+from training.dataset import ProductDataset, title_lengths
+from training.encoders import tokenizer_json
+from training.options import TrainOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """Products of a run and how they are read.
+
+    Args:
+        options: of the run.
+        catalog: where the pictures lie.
+        products: N sampled rows of the catalogue.
+        split: N rows with ``id, label, part, group``, aligned with ``products``.
+        labels: class names, fixed by the training part.
+        preprocessor: as served.
+        lengths: (N,) title tokens.
+    """
+
+    options: TrainOptions
+    catalog: Catalog
+    products: pd.DataFrame
+    split: pd.DataFrame
+    labels: tuple[str, ...]
+    preprocessor: ProductPreprocessor
+    lengths: NDArray[np.int64]
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """(N,) class of each product."""
+        position = {label: number for number, label in enumerate(self.labels)}
+        return np.array([position[label] for label in self.products["label"]], dtype=np.int64)
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Row numbers of a part."""
+        return np.flatnonzero(self.split["part"] == part)
+
+    def dataset(
+        self,
+        rows: NDArray[np.int64] | None = None,
+        *,
+        modalities: tuple[str, ...] = ("image", "text"),
+        augment: bool = False,
+    ) -> ProductDataset:
+        """Some rows, or all, as a dataset."""
+        chosen = np.arange(len(self.products)) if rows is None else rows
+        return ProductDataset(
+            self.catalog,
+            self.products.iloc[chosen],
+            targets=self.targets[chosen],
+            preprocessor=self.preprocessor,
+            modalities=modalities,
+            augment=augment,
+            seed=self.options.seed,
+        )
+
+
+def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
+    """Read the catalogue and sample it.
+
+    Raises:
+        CatalogError: it cannot be used; the message says how to mend it.
+    """
+    catalog = read_catalog(options.source, max_rejected=options.max_rejected)
+    print(f"catalogue: {catalog.read} rows read, {len(catalog.products)} used, {len(catalog.rejected)} rejected")
+    products = sample_products(
+        catalog.products,
+        classes=options.classes or None,
+        per_class=options.per_class,
+        min_class=options.min_class,
+        seed=options.seed,
+    )
+    return catalog, products.reset_index(drop=True)
+
+
+def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> NDArray[np.int64] | None:
+    """The groups that a grouped split keeps together; None for a plain one."""
+    return product_groups(catalog, products) if options.split == "grouped" else None
+
+
+def prepare(
+    options: TrainOptions, catalog: Catalog, products: pd.DataFrame, split: pd.DataFrame | None = None
+) -> RunData:
+    """Split the products, fix the classes, and set up the preprocessing in the run folder.
+
+    Args:
+        options: of the run.
+        catalog: where the products come from.
+        products: N sampled rows.
+        split: made before, for cross-validation; None draws one.
+
+    Raises:
+        CatalogError: fewer than two classes are left to tell apart.
+    """
+    if split is None:
+        groups = groups_for(options, catalog, products)
+        split = split_products(products, kind=options.split, groups=groups, seed=options.seed)
+    aligned = split.set_index("id").loc[products["id"]].reset_index()
+    labels = tuple(sorted(set(aligned.loc[aligned["part"] == "train", "label"])))
+    if len(labels) < 2:
+        raise CatalogError(f"a classifier needs two classes or more, the training part has {list(labels)}")
+    write_text(options.out / "tokenizer.json", tokenizer_json(options.text_encoder))
+    settings = base_settings(options, labels)
+    preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
+    lengths = title_lengths(preprocessor, products["text"].tolist())
+    return RunData(options, catalog, products, aligned, labels, preprocessor, lengths)
+
+
+def base_settings(options: TrainOptions, labels: tuple[str, ...]) -> ProductSettings:
+    """The settings that all models of a run share."""
+    return ProductSettings(
+        model="early",
+        target=options.source.label_column or "label",
+        labels=labels,
+        image_size=options.image_size,
+        image_fit=options.image_fit,
+        max_tokens=options.max_tokens,
+    )
+
+
+def write_tables(folder: Path, data: RunData) -> None:
+    """Leave which product went where, and which row was rejected why."""
+    write_text(folder / "split.csv", data.split.to_csv(index=False))
+    write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
