@@ -26,7 +26,7 @@ WORKER_CONFIG = {
     "minWorkers": 1,
     "maxWorkers": 1,
     "batchSize": 16,
-    # The delay starts when the worker becomes free, so batches form under load without it; an unloaded request waits it out.
+    # Counted from when the worker becomes free: batches form under load without it, a lone request waits it out.
     "maxBatchDelay": 2,
     "responseTimeout": 60,
     "startupTimeout": 120,

@@ -32,9 +32,9 @@ def golden_products(
         settings: of the model.
 
     Returns:
-        At most ``GOLDEN_PRODUCTS`` entries ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, among them
-        one without a picture and one without a title where the model reads both. Answers whose two best classes are
-        nearly tied are passed over while others are left, so that rounding cannot flip an expected label.
+        At most ``GOLDEN_PRODUCTS`` entries ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, some
+        without a picture and some without a title where the model reads both. Answers whose two best classes are nearly
+        tied are passed over while others are left, so that rounding cannot flip an expected label.
     """
     entries = [
         _answer(_shrunk(image, preprocessor), text, engine, preprocessor=preprocessor, settings=settings)

@@ -1,13 +1,14 @@
 """Command line of training: ``python -m training sample|train|evaluate|report --help``."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from training.catalog import CatalogError, CatalogSource
 
-from training.checkpoint import RunError
+from training.checkpoint import RunError, write_json
 from training.device import PRECISIONS
 from training.encoders import IMAGE_ENCODERS, WeightsError
 from training.options import TrainOptions
@@ -148,7 +149,13 @@ def _train(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from training.evaluation import evaluate_run  # noqa: PLC0415
 
-    evaluate_run(options.run, _source(options), out=options.out, max_rejected=options.max_rejected)
+    print(f"Measuring {options.run} on {options.data}.", file=sys.stderr, flush=True)
+    result = evaluate_run(options.run, _source(options), max_rejected=options.max_rejected)
+    if options.out is None:
+        print(json.dumps(result, indent=2))
+    else:
+        write_json(options.out, result)
+        print(f"metrics: {options.out}")
 
 
 def _report(options: argparse.Namespace) -> None:

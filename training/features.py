@@ -157,7 +157,7 @@ def weights_sha256(module: nn.Module) -> str:
 def _image_features(
     loader: "torch.utils.data.DataLoader[LabelledProducts]", encoder: ImageEncoder, device: Device
 ) -> Iterator[NDArray[np.float16]]:
-    encoder.to(device.name).eval()
+    device.take(encoder).eval()
     for (image, *_), _ in tqdm(loader, desc="picture features", unit="batch"):
         with device.autocast():
             cells = encoder(image.to(device.name))
@@ -168,7 +168,7 @@ def _image_features(
 def _text_features(
     ids: Sequence[NDArray[np.int64]], encoder: TextEncoder, device: Device, batch_size: int
 ) -> Iterator[NDArray[np.float16]]:
-    encoder.to(device.name).eval()
+    device.take(encoder).eval()
     for start in tqdm(range(0, len(ids), batch_size), desc="title features", unit="batch"):
         titles = ids[start : start + batch_size]
         lengths = np.array([len(title) for title in titles])

@@ -97,7 +97,7 @@ def fit(
     Returns:
         One entry an epoch.
     """
-    model.to(device.name)
+    device.take(model)
     scheduler = _warmup_cosine(optimizer, steps=epochs * len(train(0)))
     state = _restore(state, model, optimizer, scheduler)
     for epoch in range(len(state.history), epochs):
@@ -157,7 +157,7 @@ def train_epoch(
 @torch.inference_mode()
 def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits (N, C) and targets (N,) of all batches, in order."""
-    model.to(device.name).eval()
+    device.take(model).eval()
     logits, targets = [], []
     for inputs, batch_targets in batches:
         with device.autocast():

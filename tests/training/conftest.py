@@ -1,0 +1,76 @@
+"""Small things that train in seconds: a BERT of one layer, a drawn catalogue, the options of a run on both."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertConfig, BertModel
+
+from training.catalog import CatalogSource
+from training.options import TrainOptions
+from training.sample_catalog import write_sample_catalog
+
+
+@pytest.fixture(scope="session")
+def drawn_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CSV of a small built-in catalogue."""
+    return write_sample_catalog(tmp_path_factory.mktemp("catalogue") / "drawn", per_class=10, seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory, drawn_catalogue: Path) -> Path:
+    """A folder with a one-layer BERT of random weights and a WordPiece tokenizer trained on the drawn titles."""
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    tokenizer.train_from_iterator(drawn_catalogue.read_text(encoding="utf-8").splitlines(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def options(drawn_catalogue: Path, tiny_bert: Path, tmp_path: Path) -> Callable[..., TrainOptions]:
+    """Options of a run of a few seconds; keyword arguments replace some."""
+
+    def build(**changes: Any) -> TrainOptions:
+        small: dict[str, Any] = {
+            "source": CatalogSource(path=str(drawn_catalogue)),
+            "out": tmp_path / "run",
+            "image_encoder": "efficientnet_lite0",
+            "text_encoder": str(tiny_bert),
+            "image_size": 64,
+            "image_epochs": 0,
+            "text_epochs": 1,
+            "head_epochs": 3,
+            "text_rate": 1e-3,
+            "batch_size": 16,
+            "precision": "fp32",
+        }
+        return TrainOptions(**{**small, **changes})
+
+    return build
+
+
+@pytest.fixture
+def read_json() -> Callable[[Path], Any]:
+    """Parse a JSON file."""
+    return lambda path: json.loads(path.read_text(encoding="utf-8"))

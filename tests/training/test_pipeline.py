@@ -1,0 +1,97 @@
+"""A whole run on the drawn catalogue: what it leaves, that it resumes, and that equal options give equal results."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training import loop, pipeline
+from training.checkpoint import RunError, load_model
+from training.models import MODELS
+from training.options import TrainOptions
+from training.splits import split_hash
+
+Options = Callable[..., TrainOptions]
+
+
+def answers(run: Path, model: str) -> Any:
+    return np.load(run / model / "test.npz")["probabilities"]
+
+
+def test_a_run_leaves_all_that_others_read(options: Options, read_json: Callable[[Path], Any]) -> None:
+    run = pipeline.train_run(options())
+    record = read_json(run / "run.json")
+    assert record["models"] == list(MODELS)
+    assert record["products"]["read"] == record["products"]["used"] + record["products"]["rejected"]
+    split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
+    assert record["split"]["hash"] == split_hash(split)
+    for name in MODELS:
+        model, settings = load_model(run / name)
+        saved = np.load(run / name / "test.npz")
+        assert saved["probabilities"].shape == (record["split"]["test"], len(record["labels"]))
+        np.testing.assert_allclose(saved["probabilities"].sum(1), 1, rtol=1e-5)
+        assert sorted(saved["ids"]) == sorted(split.loc[split["part"] == "test", "id"])
+        assert settings.labels == tuple(record["labels"])
+        assert not model.training
+        assert record["metrics"][name]["accuracy"] == pytest.approx((saved["probabilities"].argmax(1) == saved["truth"]).mean())
+    attention = np.load(run / "intermediate" / "attention.npz")
+    np.testing.assert_allclose(attention["weights"].sum(2), 1, rtol=1e-4)
+    assert (attention["tokens"][:, 0] == "[none]").all() and (attention["tokens"][:, 1] == "[CLS]").all()
+
+
+def test_equal_options_give_equal_answers(options: Options, tmp_path: Path) -> None:
+    first = pipeline.train_run(options(out=tmp_path / "first"))
+    second = pipeline.train_run(options(out=tmp_path / "second"))
+    for name in MODELS:
+        np.testing.assert_array_equal(answers(first, name), answers(second, name))
+
+
+def test_a_complete_run_is_left_alone(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = pipeline.train_run(options())
+    monkeypatch.setattr(pipeline, "open_products", lambda options: pytest.fail("trained again"))
+    assert pipeline.train_run(options()) == run
+
+
+def test_a_folder_of_other_options_is_refused(options: Options) -> None:
+    pipeline.train_run(options(models=()))
+    with pytest.raises(RunError, match="other options"):
+        pipeline.train_run(options(models=(), seed=1))
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 8, 11])
+def test_an_interrupted_run_ends_as_if_it_never_stopped(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    whole = pipeline.train_run(options(out=tmp_path / "whole"))
+    epochs = iter(range(stop_after))
+    train_epoch = loop.train_epoch
+
+    def interrupted(*arguments: Any, **keywords: Any) -> float:
+        if next(epochs, None) is None:
+            raise KeyboardInterrupt
+        return train_epoch(*arguments, **keywords)
+
+    monkeypatch.setattr(loop, "train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.train_run(options(out=tmp_path / "stopped"))
+    assert not (tmp_path / "stopped" / "run.json").exists()
+    monkeypatch.setattr(loop, "train_epoch", train_epoch)
+    resumed = pipeline.train_run(options(out=tmp_path / "stopped"))
+    for name in MODELS:
+        np.testing.assert_array_equal(answers(resumed, name), answers(whole, name))
+
+
+def test_joint_training_leaves_the_towers_of_the_others_alone(options: Options, tmp_path: Path) -> None:
+    plain = pipeline.train_run(options(out=tmp_path / "plain"))
+    joint = pipeline.train_run(options(out=tmp_path / "joint", joint_epochs=1, image_rate=1e-3))
+    np.testing.assert_array_equal(answers(plain, "late"), answers(joint, "late"))
+    assert np.abs(answers(plain, "early") - answers(joint, "early")).max() > 1e-4
+
+
+def test_cross_validation_tests_each_product_once(options: Options) -> None:
+    runs = pipeline.cross_validate(options(models=()), 3)
+    tested = [product for run in runs for product in np.load(run / "text" / "test.npz")["ids"]]
+    assert len(tested) == len(set(tested)) == 10 * len(load_model(runs[0] / "text")[1].labels)
