@@ -1,0 +1,192 @@
+"""Where a catalogue's files lie: a folder or a zip, read alike, from threads and from forked workers."""
+
+import os
+import posixpath
+import struct
+import weakref
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+KAGGLE_CSV = "styles.csv"
+SEARCH_DEPTH = 3
+MAX_FILE_BYTES = 256 * 2**20
+
+
+class CatalogError(ValueError):
+    """Something about a catalogue that its owner can mend; the message says what, where and how."""
+
+
+class RowError(CatalogError):
+    """Why one row cannot be used.
+
+    Args:
+        reason: a stable name, such as ``image_missing``.
+        detail: what a person needs to know to mend it.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["RowError"], tuple[str, str]]:
+        return RowError, (self.reason, self.detail)
+
+
+class CatalogFiles(Protocol):
+    """The CSV of a catalogue and the pictures beside it.
+
+    Attributes:
+        csv_name: the CSV's path within the folder or zip.
+    """
+
+    csv_name: str
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, its path relative to the CSV's folder.
+
+        Raises:
+            RowError: ``image_outside``, ``image_missing`` or ``image_corrupt``.
+        """
+        ...
+
+
+class FolderFiles:
+    """A CSV and the files below its folder.
+
+    Args:
+        csv_path: the CSV.
+    """
+
+    def __init__(self, csv_path: Path) -> None:
+        self.csv_name = csv_path.name
+        self._root = csv_path.parent.resolve()
+
+    def read(self, name: str) -> bytes:
+        try:
+            # Only after the links are followed is it known where a path leads.
+            path = (self._root / inside(name)).resolve()
+            if not path.is_relative_to(self._root):
+                raise RowError("image_outside", f"{name!r} is a link that leads out of the catalogue's folder")
+            if not path.is_file():
+                raise RowError("image_missing", f"{name!r} is not there")
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise RowError("image_too_large", f"{name!r} has more than {MAX_FILE_BYTES // 2**20} MiB")
+            return path.read_bytes()
+        except OSError as error:
+            raise RowError("image_missing", f"{name!r} cannot be read: {error.strerror}") from error
+
+
+class ZipFiles:
+    """A CSV and the files below its folder, in a zip.
+
+    The directory is parsed once and entries are read by their position in the file (``pread``): ``zipfile`` keeps one
+    file offset, which threads must take turns at and forked processes would move under each other.
+
+    Args:
+        path: the zip.
+
+    Raises:
+        CatalogError: it is no zip, or it is not clear which CSV of it is meant.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.resolve()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
+        except zipfile.BadZipFile as error:
+            raise CatalogError(f"{path} is no complete zip file ({error}): download or make it again") from error
+        self.csv_name = find_csv(self._entries, path)
+        self._root = posixpath.dirname(self.csv_name)
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def __reduce__(self) -> tuple[type["ZipFiles"], tuple[Path]]:
+        return ZipFiles, (self._path,)
+
+    def read(self, name: str) -> bytes:
+        entry = self._entries.get(posixpath.join(self._root, inside(name)))
+        if entry is None:
+            raise RowError("image_missing", f"{name!r} is not in the zip")
+        if entry.file_size > MAX_FILE_BYTES:
+            raise RowError("image_too_large", f"{name!r} has more than {MAX_FILE_BYTES // 2**20} MiB")
+        try:
+            content = self._extract(entry)
+        except (OSError, zlib.error, struct.error) as error:
+            raise RowError("image_corrupt", f"{name!r} is damaged in the zip: {error}") from error
+        if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
+            raise RowError("image_corrupt", f"{name!r} is damaged in the zip: its checksum differs")
+        return content
+
+    def _extract(self, entry: zipfile.ZipInfo) -> bytes:
+        # Layout of a local header: .ZIP File Format Specification 6.3.10, section 4.3.7.
+        header = os.pread(self._file, 30, entry.header_offset)
+        name_length, extra_length = struct.unpack("<26xHH", header)
+        packed = os.pread(self._file, entry.compress_size, entry.header_offset + 30 + name_length + extra_length)
+        if entry.flag_bits & 1:
+            raise OSError("it is encrypted")
+        if entry.compress_type == zipfile.ZIP_STORED:
+            return packed
+        if entry.compress_type == zipfile.ZIP_DEFLATED:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.file_size)
+        raise OSError(f"compression method {entry.compress_type} is none of stored and deflated")
+
+
+def open_files(path: Path | str) -> CatalogFiles:
+    """Find the catalogue at ``path``: a CSV, a folder that holds one, or a zip that holds one.
+
+    Where there are several, ``styles.csv`` counts, then the one nearest to the top.
+
+    Raises:
+        CatalogError: nothing is there, or it is not clear which CSV is meant.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CatalogError(f"{path} does not exist: give a CSV, a folder with a CSV, or a zip of one")
+    if path.is_dir():
+        # A folder of forty thousand pictures is listed, never walked down file by file.
+        found = [file for depth in range(SEARCH_DEPTH) for file in path.glob("*/" * depth + "*.[cC][sS][vV]")]
+        return FolderFiles(path / find_csv([file.relative_to(path).as_posix() for file in found], path))
+    if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+        return ZipFiles(path)
+    return FolderFiles(path)
+
+
+def find_csv(names: Iterable[str], path: Path) -> str:
+    """The one name that is the catalogue's CSV.
+
+    Raises:
+        CatalogError: there is none, or more than one that could be meant.
+    """
+    paths = [PurePosixPath(name) for name in names]
+    tables = [
+        each
+        for each in paths
+        if each.suffix.lower() == ".csv" and not any(part.startswith((".", "__MACOSX")) for part in each.parts)
+    ]
+    tables = [each for each in tables if each.name == KAGGLE_CSV] or tables
+    nearest = [each for each in tables if len(each.parts) == min(len(other.parts) for other in tables)]
+    if not nearest:
+        raise CatalogError(f"{path} holds no CSV: give the folder that holds it, or the CSV itself")
+    if len(nearest) > 1:
+        listed = ", ".join(sorted(map(str, nearest))[:8])
+        raise CatalogError(f"{path} holds {len(nearest)} CSVs ({listed}): give the one that is meant")
+    return str(nearest[0])
+
+
+def inside(name: str) -> str:
+    """``name`` normalised, if it stays below the folder that it is relative to.
+
+    Raises:
+        RowError: ``image_outside``.
+    """
+    if "://" in name:
+        raise RowError("image_outside", f"{name!r} is a web address; download the picture and put it beside the CSV")
+    path = posixpath.normpath(name)
+    if path.startswith(("/", "../")) or path == "..":
+        raise RowError("image_outside", f"{name!r} leads out of the catalogue's folder; put the picture beside the CSV")
+    return path
