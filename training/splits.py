@@ -85,14 +85,14 @@ def fold_products(
         What :func:`split_products` returns.
 
     Raises:
-        CatalogError: a part would be empty, or no class has as many products as there are folds.
+        CatalogError: a part would be empty, or there are more folds than products of any class, or than groups.
         ValueError: an unknown kind, a number out of range, or groups that do not fit.
     """
     if folds < 2:
         raise ValueError(f"folds must be > 1, got {folds}")
     codes, units = _codes(products), _units(len(products), kind, groups)
-    if (most := np.bincount(codes).max()) < folds:
-        raise CatalogError(f"folds must be at most {most}, the products of the largest class, got {folds}")
+    if folds > (most := _most_folds(codes, units)):
+        raise CatalogError(f"folds must be at most {most}: no class has more products and there are no more groups, got {folds}")
     for fold in _folds(codes, units, folds, kind=kind, seed=seed):
         held_out = _trainable(codes, units, fold)
         parts = _with_validation(codes, units, held_out, kind=kind, share=validation, seed=seed)
@@ -150,11 +150,15 @@ def _cut(codes: Integers, units: Integers, share: float, *, kind: str, seed: int
     """(N,) bool: about ``share`` of the products, in the classes' proportions, each class leaving some behind."""
     if kind == "stratified":
         return _trainable(codes, units, _systematic(codes, share, seed=seed))
-    folds = min(max(2, round(1 / share)), int(np.bincount(codes).max()))
+    folds = min(max(2, round(1 / share)), _most_folds(codes, units))
     if folds < 2:
         return np.zeros(len(codes), dtype=bool)
     masks = [_trainable(codes, units, fold) for fold in _folds(codes, units, folds, kind=kind, seed=seed)]
     return min(masks, key=lambda mask: abs(float(mask.mean()) - share))
+
+
+def _most_folds(codes: Integers, units: Integers) -> int:
+    return min(int(np.bincount(codes).max()), len(np.unique(units)))
 
 
 def _systematic(codes: Integers, share: float, *, seed: int) -> Mask:
