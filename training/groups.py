@@ -94,7 +94,9 @@ def similar_pictures(prints: Sequence[Fingerprint]) -> Integers:
     first = telling[first]
     same = np.stack([first[codes], telling], axis=1)
     near = first[neighbours(distinct)]
-    thumbnails = np.array([each.thumbnail for each in prints], dtype=np.int16).reshape(len(prints), THUMBNAIL_SIDE**2 * 3)
+    thumbnails = np.array([each.thumbnail for each in prints], dtype=np.int16).reshape(
+        len(prints), THUMBNAIL_SIDE**2 * 3
+    )
     apart = np.abs(thumbnails[near[:, 0]] - thumbnails[near[:, 1]]).mean(axis=1)
     return np.concatenate([same, near[apart <= THUMBNAIL_DIFFERENCE]])
 

@@ -50,7 +50,7 @@ COLOURS: Mapping[str, Colour] = {
 }
 BRANDS = (
     *("Marlow", "Northbay", "Tessaro", "Oakline", "Velmora", "Halden", "Pemberry", "Rivetta", "Sundale", "Corwick"),
-    *("Elmhurst", "Bravado", "Quillon", "Larkspur"),
+    *("Elmhurst", "Fernwick", "Quillon", "Larkspur"),
 )
 STYLES = (
     *("Classic", "Casual", "Urban", "Weekend", "Heritage", "Essential", "Signature", "Travel", "Studio", "Everyday"),

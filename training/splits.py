@@ -92,7 +92,9 @@ def fold_products(
         raise ValueError(f"folds must be > 1, got {folds}")
     codes, units = _codes(products), _units(len(products), kind, groups)
     if folds > (most := _most_folds(codes, units)):
-        raise CatalogError(f"folds must be at most {most}: no class has more products and there are no more groups, got {folds}")
+        raise CatalogError(
+            f"folds must be at most {most}: no class has more products and there are no more groups, got {folds}"
+        )
     for fold in _folds(codes, units, folds, kind=kind, seed=seed):
         held_out = _trainable(codes, units, fold)
         parts = _with_validation(codes, units, held_out, kind=kind, share=validation, seed=seed)

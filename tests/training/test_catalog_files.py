@@ -1,4 +1,4 @@
-"""Finding a catalogue's CSV, and reading its files from a folder or a zip, also from many threads and processes at once."""
+"""Finding a catalogue's CSV, and reading its files from a folder or a zip, from many threads and processes at once."""
 
 import hashlib
 import multiprocessing

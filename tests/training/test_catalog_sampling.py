@@ -42,7 +42,10 @@ def test_small_classes_are_left_out_before_drawing(products: pd.DataFrame) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": ["Caps", "Hats"]}, r"no product has the label 'Hats'; labels are Shirts \(9\), Caps \(6\), Ties \(2\)"),
+        (
+            {"classes": ["Caps", "Hats"]},
+            r"no product has the label 'Hats'; labels are Shirts \(9\), Caps \(6\), Ties \(2\)",
+        ),
         ({"per_class": 7}, r"2 classes have fewer than 7 products: Caps \(6\), Ties \(2\); lower --per-class"),
         ({"min_class": 10}, r"no class has 10 products or more; labels are Shirts \(9\)"),
         ({"per_class": 0}, "per_class must be > 0, got 0"),

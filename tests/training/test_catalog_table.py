@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from training.catalog_table import CatalogError, Table, read_table
+from training.catalog_files import CatalogError
+from training.catalog_table import Table, read_table
 
 STYLES = b"id,articleType,productDisplayName\n"
 
@@ -52,7 +53,7 @@ def test_lines_are_those_of_the_file_where_rows_start() -> None:
     ],
 )
 def test_what_is_no_csv_is_an_error_that_says_where(content: bytes, message: str) -> None:
-    with pytest.raises(CatalogError, match="^products.csv") as caught:
+    with pytest.raises(CatalogError, match=r"^products\.csv") as caught:
         table(content)
     assert message in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def encoded(picture: Image.Image, quality: int = 90) -> bytes:
     return file.getvalue()
 
 
-def catalogue(folder: Path, products: list[tuple[bytes | None, str]]) -> Catalog:
+def catalogue(folder: Path, products: Sequence[tuple[bytes | None, str]]) -> Catalog:
     rows = []
     for number, (image, title) in enumerate(products):
         name = "" if image is None else f"{number}.jpg"
@@ -47,7 +48,7 @@ def catalogue(folder: Path, products: list[tuple[bytes | None, str]]) -> Catalog
 def groups(catalog: Catalog) -> list[int]:
     found = product_groups(catalog, catalog.products, progress=False)
     assert found.dtype == np.int64
-    return found.tolist()
+    return [int(group) for group in found]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,13 @@ def test_links_of_different_kinds_add_up_to_one_group(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_no_likeness(tmp_path: Path) -> None:
-    products = [(None, "Cap"), (None, "Hat"), (encoded(drawn(1)), ""), (encoded(drawn(2)), ""), (encoded(drawn(3)), "!")]
+    products = [
+        (None, "Cap"),
+        (None, "Hat"),
+        (encoded(drawn(1)), ""),
+        (encoded(drawn(2)), ""),
+        (encoded(drawn(3)), "!"),
+    ]
     assert groups(catalogue(tmp_path, products)) == [0, 1, 2, 3, 4]
 
 
@@ -97,10 +104,19 @@ def test_flat_pictures_are_not_near_identical(tmp_path: Path) -> None:
 def test_one_shape_in_two_colours_is_linked_only_by_an_equal_hash() -> None:
     base = fingerprint(encoded(drawn(1)))
     bits = [1 << bit for bit in range(64)]
-    swapped = base.phash ^ next(bit for bit in bits if base.phash & bit) ^ next(bit for bit in bits if not base.phash & bit)
+    swapped = (
+        base.phash ^ next(bit for bit in bits if base.phash & bit) ^ next(bit for bit in bits if not base.phash & bit)
+    )
     other = base.thumbnail // 2
-    prints = [base, base._replace(phash=swapped), base._replace(phash=swapped, thumbnail=other), base._replace(thumbnail=other)]
-    assert {(0, 0), (1, 1), (1, 2), (0, 3), (0, 1)} == {tuple(sorted(link)) for link in similar_pictures(prints).tolist()}
+    prints = [
+        base,
+        base._replace(phash=swapped),
+        base._replace(phash=swapped, thumbnail=other),
+        base._replace(thumbnail=other),
+    ]
+    assert {(0, 0), (1, 1), (1, 2), (0, 3), (0, 1)} == {
+        tuple(sorted(link)) for link in similar_pictures(prints).tolist()
+    }
 
 
 def test_no_pictures_and_no_similar_ones_are_no_links() -> None:
@@ -119,12 +135,16 @@ def test_neighbours_are_those_that_comparing_all_finds(seed: int) -> None:
             on, off = rng.choice(np.flatnonzero(bits)), rng.choice(np.flatnonzero(~bits))
             bits[[on, off]] = bits[[off, on]]
     known = np.array(sorted(hashes), dtype=np.uint64)
-    expected = {(a, b) for a, b in combinations(range(len(known)), 2) if (int(known[a]) ^ int(known[b])).bit_count() == 2}
+    expected = {
+        (a, b) for a, b in combinations(range(len(known)), 2) if (int(known[a]) ^ int(known[b])).bit_count() == 2
+    }
     found = [(min(pair), max(pair)) for pair in neighbours(known).tolist()]
     assert set(found) == expected and len(found) == len(expected)
 
 
-def test_a_title_that_joins_much_of_the_catalogue_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_title_that_joins_much_of_the_catalogue_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     products = [(encoded(drawn(number)), "Cap" if number < 4 else f"Hat {number}") for number in range(20)]
     with caplog.at_level(logging.WARNING):
         assert len(set(groups(catalogue(tmp_path, products)))) == 17
