@@ -1,0 +1,142 @@
+"""From picture bytes and a title to the arrays that every graph reads; training and serving both come through here.
+
+Legend: B batch, H = W picture side, T title tokens.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from tokenizers import Tokenizer
+
+if __package__:
+    from .product_errors import ProductError
+    from .product_picture import open_picture
+    from .settings import ProductSettings
+else:
+    from product_errors import ProductError
+    from product_picture import open_picture
+    from settings import ProductSettings
+
+
+class Product(NamedTuple):
+    """One product as arrays.
+
+    Args:
+        image: (3, H, W) uint8, RGB; white where there is none.
+        input_ids: (T,) int64, from [CLS] to [SEP].
+        attention_mask: (T,) int64 of ones.
+        present: (2,) bool: picture, title.
+    """
+
+    image: NDArray[np.uint8]
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    present: NDArray[np.bool_]
+
+
+class Batch(NamedTuple):
+    """Products of one batch, titles padded to the longest.
+
+    Args:
+        image: (B, 3, H, W) uint8.
+        input_ids: (B, T) int64, 0 where padded.
+        attention_mask: (B, T) int64, 0 where padded.
+        present: (B, 2) bool.
+    """
+
+    image: NDArray[np.uint8]
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    present: NDArray[np.bool_]
+
+
+class ProductPreprocessor:
+    """Pictures to pixels, titles to tokens.
+
+    Safe to call from several threads.
+
+    Args:
+        settings: sizes and limits.
+        tokenizer: path of a ``tokenizer.json``.
+    """
+
+    def __init__(self, settings: ProductSettings, tokenizer: Path) -> None:
+        self.settings = settings
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(settings.max_tokens)
+
+    def __call__(self, image: bytes | None, text: str | None) -> Product:
+        """One product; None, or a title of white space, stands for a side that is missing.
+
+        Raises:
+            ProductError: the picture or the title cannot be used.
+        """
+        title = "" if text is None else self.title(text)
+        input_ids = self._encode(title)
+        pixels = self._blank() if image is None else self.pixels(image)
+        present = np.array([image is not None, bool(title)])
+        return Product(pixels, input_ids, np.ones_like(input_ids), present)
+
+    def picture(self, image: bytes) -> Image.Image:
+        """Encoded bytes -> RGB picture at its own proportions; see :func:`product_picture.open_picture`."""
+        return open_picture(image, self.settings)
+
+    def fit(self, picture: Image.Image) -> Image.Image:
+        """RGB of any size -> RGB of ``image_size`` x ``image_size``: padded with white, or squashed, as set."""
+        size = (self.settings.image_size, self.settings.image_size)
+        if self.settings.image_fit == "squash":
+            return picture.resize(size, Image.Resampling.BICUBIC)
+        return ImageOps.pad(picture, size, method=Image.Resampling.BICUBIC, color="white")
+
+    def pixels(self, image: bytes) -> NDArray[np.uint8]:
+        """Encoded bytes -> (3, H, W) uint8."""
+        return np.ascontiguousarray(np.asarray(self.fit(self.picture(image))).transpose(2, 0, 1))
+
+    def title(self, text: str) -> str:
+        """A title in NFKC, control characters and runs of white space turned into single spaces.
+
+        Raises:
+            ProductError: ``text_too_long``, or ``invalid_text`` for lone surrogates.
+        """
+        if len(text) > self.settings.max_text_chars:
+            raise ProductError("text_too_long", f"text: longer than {self.settings.max_text_chars} characters")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ProductError("invalid_text", "text: holds lone surrogates; send valid Unicode") from error
+        spaced = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
+        return " ".join(unicodedata.normalize("NFKC", spaced).split())
+
+    def tokens(self, text: str) -> NDArray[np.int64]:
+        """A title -> (T,) int64 token ids, [CLS] and [SEP] included, at most ``max_tokens``."""
+        return self._encode(self.title(text))
+
+    def _encode(self, title: str) -> NDArray[np.int64]:
+        return np.array(self._tokenizer.encode(title).ids, dtype=np.int64)
+
+    def _blank(self) -> NDArray[np.uint8]:
+        return np.full((3, self.settings.image_size, self.settings.image_size), 255, dtype=np.uint8)
+
+
+def collate(products: Sequence[Product]) -> Batch:
+    """Stack products; T is the longest title among them.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not products:
+        raise ValueError("a batch needs at least one product")
+    longest = max(len(product.input_ids) for product in products)
+    input_ids = np.zeros((len(products), longest), dtype=np.int64)
+    attention_mask = np.zeros_like(input_ids)
+    for row, product in enumerate(products):
+        input_ids[row, : len(product.input_ids)] = product.input_ids
+        attention_mask[row, : len(product.input_ids)] = product.attention_mask
+    image = np.stack([product.image for product in products])
+    return Batch(image, input_ids, attention_mask, np.stack([product.present for product in products]))

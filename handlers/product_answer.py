@@ -1,0 +1,62 @@
+"""From scores to the JSON that is answered, serialised here: ASCII, finite numbers, no surprises for the front end.
+
+Legend: C classes.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if __package__:
+    from .product_errors import ProductError
+    from .settings import ProductSettings
+else:
+    from product_errors import ProductError
+    from settings import ProductSettings
+
+SCORE_DIGITS = 6
+
+
+def product_answer(
+    scores: NDArray[np.float64],
+    *,
+    top_k: int,
+    modalities: Sequence[str],
+    model: dict[str, str],
+    settings: ProductSettings,
+) -> dict[str, Any]:
+    """The answer to one product.
+
+    Args:
+        scores: (C,) probabilities.
+        top_k: how many classes to list; no more than there are.
+        modalities: what the model read of this product.
+        model: name, version, backend.
+        settings: labels and the review threshold.
+    """
+    best = np.argsort(-scores, kind="stable")[:top_k]
+    top = [{"label": settings.labels[row], "score": round(float(scores[row]), SCORE_DIGITS)} for row in best]
+    return {
+        **top[0],
+        "top": top,
+        "modalities": list(modalities),
+        "needs_review": bool(scores[best[0]] < settings.review_threshold),
+        "model": model,
+    }
+
+
+def serialise(answers: Sequence[dict[str, Any] | ProductError], *, many: bool) -> tuple[int, str]:
+    """HTTP status and body of one request.
+
+    Args:
+        answers: one entry a product; exactly one unless ``many``.
+        many: wrap them as ``predictions``; the status is 200, since each product carries its own error.
+    """
+    documents = [answer.as_dict() if isinstance(answer, ProductError) else answer for answer in answers]
+    if many:
+        return 200, json.dumps({"predictions": documents}, allow_nan=False)
+    status = answers[0].code if isinstance(answers[0], ProductError) else 200
+    return status, json.dumps(documents[0], allow_nan=False)
