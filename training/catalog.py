@@ -7,26 +7,24 @@ Two layouts are read, each as a folder, as the CSV in it, or straight from a zip
 
 A row needs a label and at least one of picture and title: an empty cell means that this side is missing, and a picture
 that is named but missing or broken rejects the row. Reasons: ``row_malformed``, ``id_empty``, ``id_duplicate`` (the
-first one counts), ``label_empty``, ``product_empty``, ``image_outside``, ``image_missing``, and those of a picture that
-the server would refuse as well: ``image_corrupt``, ``image_empty``, ``image_bad_shape``, ``image_too_large``,
-``unsupported_image``.
+first one counts), ``label_empty``, ``product_empty``, ``image_outside``, ``image_missing``, and the server's own names
+for what it would refuse as well: ``text_too_long``, ``image_corrupt``, ``image_empty``, ``image_bad_shape``,
+``image_too_large``, ``unsupported_image``.
 """
 
 import dataclasses
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
 from training.catalog_files import CatalogError, CatalogFiles, RowError, inside, open_files
-from training.catalog_images import open_picture
+from training.catalog_images import LIMITS, decode_picture
 from training.catalog_sampling import sample_products
 from training.catalog_table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, Table, read_table
+from training.threads import map_threads
 
 __all__ = ["Catalog", "CatalogError", "CatalogSource", "read_catalog", "sample_products"]
 
@@ -129,7 +127,7 @@ class _Candidate(NamedTuple):
     image: str
     text: str
     label: str
-    fault: RowError | None
+    fault: RowError | None = None
 
 
 def _table(source: CatalogSource, files: CatalogFiles) -> Table:
@@ -170,34 +168,39 @@ def _check_column(column: str, header: Sequence[str], name: str) -> None:
 
 def _candidates(source: CatalogSource, table: Table) -> Iterator[_Candidate]:
     place = {column: position for position, column in enumerate(table.header)}
-    seen: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for row in table.rows:
         if row.fault is not None:
             yield _Candidate(row.line, "", "", "", "", row.fault)
             continue
         cells = {column: row.cells[position].strip() for column, position in place.items()}
-        product = cells[source.id_column] if source.id_column else str(row.line)
-        image = f"images/{cells[KAGGLE_ID]}.jpg" if table.is_kaggle else cells[source.image_column]
-        text, label = cells[source.text_column], cells[str(source.label_column)]
-        fault = _fault(product, image, text, label, seen)
-        seen.setdefault(product, row.line)
-        yield _Candidate(row.line, product, image, text, label, fault)
+        product = _Candidate(
+            line=row.line,
+            id=cells[source.id_column] if source.id_column else str(row.line),
+            image=f"images/{cells[KAGGLE_ID]}.jpg" if table.is_kaggle else cells[source.image_column],
+            text=cells[source.text_column],
+            label=cells[str(source.label_column)],
+        )
+        try:
+            _check_cells(product, lines)
+        except RowError as error:
+            product = product._replace(fault=error)
+        lines.setdefault(product.id, row.line)
+        yield product
 
 
-def _fault(product: str, image: str, text: str, label: str, seen: Mapping[str, int]) -> RowError | None:
-    if not product:
-        return RowError("id_empty", "the id is empty")
-    if product in seen:
-        return RowError("id_duplicate", f"line {seen[product]} has the id {product!r} already")
-    if not label:
-        return RowError("label_empty", "the label is empty")
-    if not image and not text:
-        return RowError("product_empty", "neither a picture nor a title")
-    try:
-        inside(image)
-    except RowError as error:
-        return error
-    return None
+def _check_cells(product: _Candidate, lines: Mapping[str, int]) -> None:
+    if not product.id:
+        raise RowError("id_empty", "the id is empty")
+    if product.id in lines:
+        raise RowError("id_duplicate", f"line {lines[product.id]} has the id {product.id!r} already")
+    if not product.label:
+        raise RowError("label_empty", "the label is empty")
+    if not product.image and not product.text:
+        raise RowError("product_empty", "neither a picture nor a title")
+    if len(product.text) > LIMITS.max_text_chars:
+        raise RowError("text_too_long", f"the title has more than {LIMITS.max_text_chars} characters")
+    inside(product.image)
 
 
 def _with_images_checked(candidates: Sequence[_Candidate], files: CatalogFiles, *, progress: bool) -> list[_Candidate]:
@@ -205,16 +208,14 @@ def _with_images_checked(candidates: Sequence[_Candidate], files: CatalogFiles, 
 
     def fault_of(name: str) -> RowError | None:
         try:
-            open_picture(files.read(name))
+            decode_picture(files.read(name), name=name)
         except RowError as error:
             return error
         return None
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        bar = tqdm(
-            pool.map(fault_of, names), total=len(names), desc="checking pictures", disable=None if progress else True
-        )
-        faults = dict(zip(names, bar, strict=True))
+    faults = dict(
+        zip(names, map_threads(fault_of, names, description="checking pictures", progress=progress), strict=True)
+    )
     return [each._replace(fault=each.fault or faults.get(each.image)) for each in candidates]
 
 

@@ -76,8 +76,9 @@ class FolderFiles:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise RowError("image_too_large", f"{name!r} has more than {MAX_FILE_BYTES // 2**20} MiB")
             return path.read_bytes()
-        except OSError as error:
-            raise RowError("image_missing", f"{name!r} cannot be read: {error.strerror}") from error
+        except (OSError, RuntimeError) as error:
+            # RuntimeError is what pathlib makes of a link that leads to itself.
+            raise RowError("image_missing", f"{name!r} cannot be read: {error}") from error
 
 
 class ZipFiles:
@@ -139,7 +140,7 @@ class ZipFiles:
 def open_files(path: Path | str) -> CatalogFiles:
     """Find the catalogue at ``path``: a CSV, a folder that holds one, or a zip that holds one.
 
-    Where there are several, ``styles.csv`` counts, then the one nearest to the top.
+    Where there are several, those nearest to the top count, and of these ``styles.csv``.
 
     Raises:
         CatalogError: nothing is there, or it is not clear which CSV is meant.
@@ -168,8 +169,8 @@ def find_csv(names: Iterable[str], path: Path) -> str:
         for each in paths
         if each.suffix.lower() == ".csv" and not any(part.startswith((".", "__MACOSX")) for part in each.parts)
     ]
-    tables = [each for each in tables if each.name == KAGGLE_CSV] or tables
     nearest = [each for each in tables if len(each.parts) == min(len(other.parts) for other in tables)]
+    nearest = [each for each in nearest if each.name == KAGGLE_CSV] or nearest
     if not nearest:
         raise CatalogError(f"{path} holds no CSV: give the folder that holds it, or the CSV itself")
     if len(nearest) > 1:

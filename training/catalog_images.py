@@ -1,16 +1,29 @@
-"""Pictures of a catalogue, opened as the server opens them, so that training and serving refuse the same ones."""
-
-import io
+"""Pictures of a catalogue, decoded as the server decodes them, so that training and serving refuse the same ones."""
 
 from PIL import Image
 
+from handlers.product_errors import ProductError
+from handlers.product_picture import open_picture
+from handlers.settings import ProductSettings
 from training.catalog_files import RowError
 
+LIMITS = ProductSettings(model="image", target="label", labels=("label",))
 
-def open_picture(image: bytes) -> Image.Image:
-    """Decode a picture: upright, RGB, at its own size."""
+
+def decode_picture(image: bytes, *, name: str) -> Image.Image:
+    """Decode a picture within the limits that a served model has unless told otherwise.
+
+    Args:
+        image: the encoded file.
+        name: of the file, for the message.
+
+    Returns:
+        RGB, upright, transparency on white; a photograph may come back scaled down.
+
+    Raises:
+        RowError: the reason is the ``type`` that the server would answer.
+    """
     try:
-        with Image.open(io.BytesIO(image), formats=("JPEG", "PNG", "WEBP")) as p:
-            return p.convert("RGB")
-    except Exception as error:
-        raise RowError("image_corrupt", str(error)) from error
+        return open_picture(image, LIMITS)
+    except ProductError as error:
+        raise RowError(error.type, f"{name!r}: {error.message.removeprefix('image: ')}") from error

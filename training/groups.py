@@ -9,11 +9,9 @@ nothing and links nothing.
 
 import hashlib
 import logging
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import imagehash
@@ -23,10 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from training.catalog import Catalog
-from training.catalog_images import open_picture
+from training.catalog_images import decode_picture
+from training.threads import map_threads
 
 log = logging.getLogger(__name__)
 
@@ -120,14 +118,17 @@ def neighbours(hashes: NDArray[np.uint64]) -> Integers:
 
 
 def _fingerprints(catalog: Catalog, names: Sequence[str], *, progress: bool) -> list[Fingerprint]:
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        prints = pool.map(lambda name: fingerprint(catalog.image_bytes(name)), names)
-        return list(tqdm(prints, total=len(names), desc="comparing pictures", disable=None if progress else True))
+    return map_threads(
+        lambda name: fingerprint(catalog.image_bytes(name), name=name),
+        names,
+        description="comparing pictures",
+        progress=progress,
+    )
 
 
-def fingerprint(image: bytes) -> Fingerprint:
+def fingerprint(image: bytes, *, name: str) -> Fingerprint:
     """What an encoded picture is recognised by."""
-    picture = open_picture(image)
+    picture = decode_picture(image, name=name)
     small = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
     return Fingerprint(
         digest=hashlib.sha256(image).hexdigest(),

@@ -83,17 +83,25 @@ def test_every_bad_row_is_rejected_with_its_line_and_reason(tmp_path: Path) -> N
             ("13", "sub", "Navy Cap", "Caps"),
             ("14", "page.jpg", "Navy Cap", "Caps"),
             ("15", "sub/b.png", "Red Cap", "Caps"),
+            ("16", "loop.jpg", "Navy Cap", "Caps"),
+            ("18", "a.jpg", "x" * 10_001, "Caps"),
+            ("19", "empty.jpg", "Navy Cap", "Caps"),
+            ("20", "strip.png", "Navy Cap", "Caps"),
+            ("17", "x" * 300, "Navy Cap", "Caps"),
         ],
         header=("id", *HEADER),
     )
     (shop / "broken.jpg").write_bytes(picture()[:-300])
+    (shop / "empty.jpg").touch()
+    Image.new("RGB", (300, 2)).save(shop / "strip.png")
     (shop / "page.jpg").write_bytes(b"<html>not found</html>")
     (shop / "link.jpg").symlink_to(tmp_path / "outside.jpg")
+    (shop / "loop.jpg").symlink_to("loop.jpg")
 
     catalog = read(path)
 
     assert catalog.products["id"].tolist() == ["1", "15"]
-    assert catalog.read == 15 == len(catalog.products) + len(catalog.rejected)
+    assert catalog.read == 20 == len(catalog.products) + len(catalog.rejected)
     assert reasons(catalog) == {
         3: "image_missing",
         4: "image_corrupt",
@@ -108,10 +116,15 @@ def test_every_bad_row_is_rejected_with_its_line_and_reason(tmp_path: Path) -> N
         13: "row_malformed",
         14: "image_missing",
         15: "unsupported_image",
+        17: "image_missing",
+        18: "text_too_long",
+        19: "image_empty",
+        20: "image_bad_shape",
+        21: "image_missing",
     }
     duplicate = catalog.rejected.set_index("line").loc[10]
     assert duplicate["id"] == "1" and "line 2" in duplicate["detail"]
-    assert "15 rows read = 2 used + 13 rejected (image_outside 3," in catalog.summary()
+    assert "20 rows read = 2 used + 18 rejected (image_missing 4, image_outside 3," in catalog.summary()
 
 
 def test_a_product_may_lack_its_picture_or_its_title_but_not_both(tmp_path: Path) -> None:
@@ -179,7 +192,7 @@ def test_a_web_address_is_no_path_beside_the_csv(tmp_path: Path) -> None:
     [({"label_column": "labels"}, "'labels'"), ({"text_column": "title"}, "'title'"), ({"id_column": "sku"}, "'sku'")],
 )
 def test_a_wrong_column_is_an_error_that_lists_those_there_are(
-    tmp_path: Path, columns: dict[str, str], named: str
+    tmp_path: Path, columns: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(CatalogError, match=f"has no column {named}; its columns are 'image', 'text', 'label'"):
         read(write_shop(tmp_path, [("a.jpg", "Cap", "Caps")]), **columns)
@@ -264,7 +277,7 @@ def test_without_checks_no_picture_is_opened_but_paths_are_looked_at(tmp_path: P
 def test_a_picture_that_disappears_later_is_named(tmp_path: Path) -> None:
     catalog = read(write_shop(tmp_path, [("a.jpg", "Cap", "Caps")]))
     (tmp_path / "a.jpg").unlink()
-    with pytest.raises(CatalogError, match=r"'a\.jpg'"):
+    with pytest.raises(CatalogError, match=r"'a\.jpg' is not there"):
         catalog.image_bytes("a.jpg")
 
 

@@ -97,7 +97,8 @@ def test_names_that_stay_are_normalised(name: str, path: str) -> None:
         (["products.csv"], "products.csv"),
         (["PRODUCTS.CSV", "deep/other.csv"], "PRODUCTS.CSV"),
         (["styles.csv", "images.csv"], "styles.csv"),
-        (["shop/styles.csv", "shop/more/styles.csv", "other.csv"], "shop/styles.csv"),
+        (["shop/styles.csv", "shop/more/styles.csv", "shop/other.csv"], "shop/styles.csv"),
+        (["kaggle/styles.csv", "mine.csv"], "mine.csv"),
         (["__MACOSX/x.csv", ".hidden/y.csv", "shop/z.csv"], "shop/z.csv"),
     ],
 )

@@ -102,7 +102,7 @@ def test_flat_pictures_are_not_near_identical(tmp_path: Path) -> None:
 
 
 def test_one_shape_in_two_colours_is_linked_only_by_an_equal_hash() -> None:
-    base = fingerprint(encoded(drawn(1)))
+    base = fingerprint(encoded(drawn(1)), name="a.jpg")
     bits = [1 << bit for bit in range(64)]
     swapped = (
         base.phash ^ next(bit for bit in bits if base.phash & bit) ^ next(bit for bit in bits if not base.phash & bit)

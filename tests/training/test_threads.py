@@ -1,0 +1,33 @@
+"""Work in threads keeps its order and stops at once."""
+
+import threading
+import time
+
+import pytest
+
+from training.threads import map_threads
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    def slow_first(item: int) -> int:
+        time.sleep(0.02 if item == 0 else 0)
+        return item * item
+
+    assert map_threads(slow_first, range(50), description="", progress=False) == [item * item for item in range(50)]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_what_has_not_begun_is_not_begun_after_a_failure(error: type[BaseException]) -> None:
+    begun = []
+    lock = threading.Lock()
+
+    def fail_early(item: int) -> None:
+        with lock:
+            begun.append(item)
+        if item == 3:
+            raise error
+        time.sleep(0.001)
+
+    with pytest.raises(error):
+        map_threads(fail_early, range(5000), description="", progress=False)
+    assert len(begun) < 2500
