@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from handlers.preprocessing import ProductPreprocessor
-from training.catalog import Catalog, CatalogSource, read_catalog
+import torch
 
 from export.archive import pack, stage
 from export.golden import GOLDEN_PRODUCTS, golden_products
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
-from export.verify import Parity, eager_engine, onnx_engine, require_parity, torchscript_engine, verify
+from export.verify import Engine, Parity, eager_engine, require_parity, verify
+from handlers.backends import OnnxBackend, TorchScriptBackend
+from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
+from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import RunError, load_model, read_run
 
 
@@ -98,9 +100,10 @@ def build_archive(run: Path, model_name: str, *, version: str, store: Path, test
         export_torchscript(model, folder / "model.pt", image_size=settings.image_size)
         export_onnx(model, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
         eager = eager_engine(model)
-        engines = {
-            "torchscript": torchscript_engine(folder / "model.pt"),
-            "onnxruntime": onnx_engine(folder / "model.onnx"),
+        threads = torch.get_num_threads()
+        engines: dict[str, Engine] = {
+            "torchscript": TorchScriptBackend(folder / "model.pt", device="cpu", threads=threads),
+            "onnxruntime": OnnxBackend(folder / "model.onnx", threads=threads),
         }
         pairs = [test.pair(row) for row in range(len(test.products))]
         position = {label: number for number, label in enumerate(settings.labels)}

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from handlers.preprocessing import ProductPreprocessor, collate
 from scipy.special import softmax
 
 from export.verify import Engine
+from handlers.preprocessing import ProductPreprocessor, collate
 from handlers.settings import ProductSettings
 
 GOLDEN_PRODUCTS = 6

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -43,7 +44,7 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
 
 
 @contextlib.contextmanager
-def _quiet() -> contextlib.AbstractContextManager[None]:
+def _quiet() -> Iterator[None]:
     """Hold back the exporter's notes on constant folding."""
     logging.disable(logging.WARNING)
     try:

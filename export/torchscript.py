@@ -34,6 +34,6 @@ def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int)
         # torch 2.14 deprecates TorchScript, and tracing BERT warns of constants that do not depend on the input.
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=FutureWarning)
-        warnings.simplefilter("ignore", category=torch.jit.TracerWarning)
-        traced = torch.jit.trace(model, example_inputs(image_size), check_trace=False)
+        warnings.simplefilter("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        traced = torch.jit.trace(model, example_inputs(image_size), check_trace=False)  # type: ignore[no-untyped-call]
         traced.save(str(path))

@@ -5,19 +5,16 @@ Legend: B batch, C classes.
 
 import dataclasses
 import itertools
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
-from handlers.preprocessing import Batch, Product, collate
 from numpy.typing import NDArray
 from tqdm import tqdm
 from training.metrics import accuracy
 
+from handlers.preprocessing import Batch, Product, collate
 from training.models import ProductClassifier
 
 BATCH_SIZES = (1, 3, 8)
@@ -70,34 +67,6 @@ def eager_engine(model: ProductClassifier) -> Engine:
     def run(batch: Batch) -> NDArray[np.float32]:
         with torch.inference_mode():
             logits: NDArray[np.float32] = model(*(torch.from_numpy(array) for array in batch)).numpy()
-        return logits
-
-    return run
-
-
-def torchscript_engine(path: Path) -> Engine:
-    """``model.pt`` on the CPU."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", category=DeprecationWarning)
-        warnings.simplefilter("ignore", category=FutureWarning)
-        graph = torch.jit.load(str(path), map_location="cpu")
-
-    def run(batch: Batch) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            logits: NDArray[np.float32] = graph(*(torch.from_numpy(array) for array in batch)).numpy()
-        return logits
-
-    return run
-
-
-def onnx_engine(path: Path) -> Engine:
-    """``model.onnx`` with ONNX Runtime's CPU provider."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_inputs()]
-
-    def run(batch: Batch) -> NDArray[np.float32]:
-        feeds = batch._asdict()
-        logits: NDArray[np.float32] = session.run(None, {name: feeds[name] for name in names})[0]
         return logits
 
     return run
@@ -172,7 +141,7 @@ class _Comparison:
         # A NaN compares false with everything; it has to count as the largest difference there is.
         self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
         wrong = logits.argmax(1) != reference.argmax(1)
-        self.differing |= {rows[position] for position in np.flatnonzero(wrong)}
+        self.differing |= {row for row, differs in zip(rows, wrong, strict=True) if differs}
         self.different_answers += int(wrong.sum())
         self.answers, self.batches = self.answers + len(rows), self.batches + 1
         first = [position for position, row in enumerate(rows) if self.predicted[row] < 0]

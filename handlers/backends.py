@@ -56,7 +56,7 @@ class TorchScriptBackend:
             torch.set_num_threads(threads)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch 2.14 announces the end of TorchScript on every load
-            self._graph = torch.jit.load(str(path), map_location=self._device)
+            self._graph = torch.jit.load(str(path), map_location=self._device)  # type: ignore[no-untyped-call]
         self._graph.eval()
 
     def __call__(self, batch: Arrays) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 if __package__:
     from .product_errors import ProductError
@@ -59,7 +59,7 @@ def _open(image: bytes) -> Image.Image:
         return Image.open(io.BytesIO(image), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ProductError("image_too_large", "image: too many pixels; send a smaller picture") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         if image.startswith(_MAGIC) or (image[:4] == b"RIFF" and image[8:12] == b"WEBP"):
             raise
         raise ProductError("unsupported_image", "image: not a JPEG, PNG or WebP; convert it to one of these") from error

@@ -60,7 +60,7 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     """Write an .npz atomically."""
     with atomic_path(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def save_fit_state(path: Path, state: FitState) -> None:

@@ -21,8 +21,8 @@ from transformers import BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
 
 # Every load of a BERT without its pooler draws a bar and a table of the pooler's unused weights.
-transformers_logging.set_verbosity_error()
-transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -167,10 +167,11 @@ def build_text_encoder(name: str) -> TextEncoder:
     """
     source = str(minilm_folder()) if name == "minilm" else name
     try:
-        bert, report = BertModel.from_pretrained(source, add_pooling_layer=False, output_loading_info=True)
+        loaded: Any = BertModel.from_pretrained(source, add_pooling_layer=False, output_loading_info=True)
     except (OSError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"text encoder {name!r} cannot be loaded ({first_line}); {_text_choices()}") from error
+    bert, report = loaded
     if report["missing_keys"]:
         raise WeightsError(
             f"text encoder {name!r} lacks weights for {sorted(report['missing_keys'])[:3]}; {_text_choices()}"

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
-from training.metrics import accuracy, macro_f1
 
 from training.device import Device
+from training.metrics import accuracy, macro_f1
 
 
 class Batches(Iterable[tuple[tuple[Tensor, ...], Tensor]], Sized, Protocol):
@@ -146,7 +146,7 @@ def train_epoch(
             logits = model(*(tensor.to(device.name) for tensor in inputs))
         loss = nn.functional.cross_entropy(logits.float(), targets.to(device.name), label_smoothing=label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
         scheduler.step()
