@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from export.archive import pack, stage
-from export.golden import GOLDEN_PRODUCTS, golden_products
+from export.golden import golden_products
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
 from export.verify import Engine, Parity, eager_engine, require_parity, verify
@@ -116,7 +116,7 @@ def build_archive(run: Path, model_name: str, *, version: str, store: Path, test
             max_tokens=settings.max_tokens,
         )
         require_parity(parities)
-        golden = golden_products(pairs[: 3 * GOLDEN_PRODUCTS], eager, preprocessor=preprocessor, settings=settings)
+        golden = golden_products(pairs, eager, preprocessor=preprocessor, settings=settings)
         manifest = _manifest(run, settings, version=version, parities=parities, golden=golden)
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest)
         return Built(model_name, pack(folder, model=model_name, version=version, store=store), parities)

@@ -12,53 +12,49 @@ from export.verify import Engine
 from handlers.preprocessing import ProductPreprocessor, collate
 from handlers.settings import ProductSettings
 
-GOLDEN_PRODUCTS = 6
-MIN_MARGIN = 0.05
+CANDIDATES = 6
+GOLDEN_PER_FORM = 2
+
+Pair = tuple[bytes | None, str | None]
 
 
 def golden_products(
-    pairs: Sequence[tuple[bytes | None, str | None]],
-    engine: Engine,
-    *,
-    preprocessor: ProductPreprocessor,
-    settings: ProductSettings,
+    pairs: Sequence[Pair], engine: Engine, *, preprocessor: ProductPreprocessor, settings: ProductSettings
 ) -> list[dict[str, Any]]:
-    """Answers to a few products, alone in their batch.
+    """Answers to a few products, alone in their batch: with both sides, and with either one where the model reads both.
+
+    Of the first ``CANDIDATES`` of each form those are kept whose two best classes lie furthest apart, so that rounding on
+    another machine cannot flip an expected label.
 
     Args:
-        pairs: (picture, title) of candidates, in order of preference.
+        pairs: (picture, title) of candidates.
         engine: answers them; eager PyTorch.
         preprocessor: of the model.
         settings: of the model.
 
     Returns:
-        At most ``GOLDEN_PRODUCTS`` entries ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, some
-        without a picture and some without a title where the model reads both. Answers whose two best classes are nearly
-        tied are passed over while others are left, so that rounding cannot flip an expected label.
+        ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, ``GOLDEN_PER_FORM`` of each form.
     """
-    entries = [
-        _answer(_shrunk(image, preprocessor), text, engine, preprocessor=preprocessor, settings=settings)
-        for image, text in _varied(pairs, settings.modalities)
-    ]
-    entries.sort(key=lambda entry: _margin(entry) < MIN_MARGIN)  # stable: clear answers first
-    return entries[:GOLDEN_PRODUCTS]
+    golden = []
+    for form in _forms(pairs, settings.modalities):
+        answers = [
+            _answer(_shrunk(image, preprocessor), text, engine, preprocessor=preprocessor, settings=settings)
+            for image, text in form[:CANDIDATES]
+        ]
+        golden += sorted(answers, key=_margin, reverse=True)[:GOLDEN_PER_FORM]
+    return golden
 
 
-def _varied(
-    pairs: Sequence[tuple[bytes | None, str | None]], modalities: tuple[str, ...]
-) -> list[tuple[bytes | None, str | None]]:
-    """Candidates with what the model needs; for a model of both modalities, each in turn as sent, alone and alone."""
-    if len(modalities) == 1:
-        column = 0 if modalities == ("image",) else 1
-        return [pair for pair in pairs if pair[column]]
-    varied: list[tuple[bytes | None, str | None]] = []
-    for image, text in pairs:
-        turn = len(varied) % 3
-        if image and text and turn:
-            varied.append((image, None) if turn == 1 else (None, text))
-        else:
-            varied.append((image, text))
-    return varied
+def _forms(pairs: Sequence[Pair], modalities: tuple[str, ...]) -> list[list[Pair]]:
+    """Candidates by what they hold, for each form that the model reads."""
+    both = [pair for pair in pairs if all(pair)]
+    image_only: list[Pair] = [(image, None) for image, _ in pairs if image]
+    text_only: list[Pair] = [(None, text) for _, text in pairs if text]
+    if modalities == ("image",):
+        return [image_only]
+    if modalities == ("text",):
+        return [text_only]
+    return [both, image_only, text_only]
 
 
 def _shrunk(image: bytes | None, preprocessor: ProductPreprocessor) -> bytes | None:

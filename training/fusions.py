@@ -7,7 +7,8 @@ from training.calibration import fusion_weight
 
 from training.features import Features
 from training.loop import Epoch
-from training.models import LateFusion, ProductClassifier, build_head
+from training.models import ProductClassifier, build_head
+from training.models.late import LateFusion
 from training.results import Calibrated
 from training.run import Run
 from training.towers import Tower, tune

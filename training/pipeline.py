@@ -27,7 +27,8 @@ from training.checkpoint import RunError, write_arrays, write_json
 from training.device import choose_device
 from training.features import Features
 from training.fusions import combine_late, train_fusion
-from training.models import IntermediateFusion, ProductClassifier
+from training.models import ProductClassifier
+from training.models.intermediate import IntermediateFusion
 from training.options import TrainOptions
 from training.results import Calibrated, calibrate, write_result
 from training.run import Run

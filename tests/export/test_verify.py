@@ -60,7 +60,9 @@ def test_a_swap_within_the_tolerance_still_differs() -> None:
     near_tie = np.array([[0.5, 0.5004, 0.0]], dtype=np.float32)
     swapped = np.array([[0.5004, 0.5, 0.0]], dtype=np.float32)
     engines: dict[str, Engine] = {"other": lambda batch: swapped}
-    parity = verify(lambda batch: near_tie, engines, [product(0)], ids=["a"], truth=np.array([1]), max_tokens=8)["other"]
+    parity = verify(lambda batch: near_tie, engines, [product(0)], ids=["a"], truth=np.array([1]), max_tokens=8)[
+        "other"
+    ]
     assert parity.largest_difference < 1e-3 and parity.differing == ("a",) and not parity.passed
 
 

@@ -21,8 +21,8 @@ def answers(run: Path, model: str) -> Any:
     return np.load(run / model / "test.npz")["probabilities"]
 
 
-def test_a_run_leaves_all_that_others_read(options: Options, read_json: Callable[[Path], Any]) -> None:
-    run = pipeline.train_run(options())
+def test_a_run_leaves_all_that_others_read(trained_run: Path, read_json: Callable[[Path], Any]) -> None:
+    run = trained_run
     record = read_json(run / "run.json")
     assert record["models"] == list(MODELS)
     assert record["products"]["read"] == record["products"]["used"] + record["products"]["rejected"]
@@ -36,36 +36,37 @@ def test_a_run_leaves_all_that_others_read(options: Options, read_json: Callable
         assert sorted(saved["ids"]) == sorted(split.loc[split["part"] == "test", "id"])
         assert settings.labels == tuple(record["labels"])
         assert not model.training
-        assert record["metrics"][name]["accuracy"] == pytest.approx((saved["probabilities"].argmax(1) == saved["truth"]).mean())
+        assert record["metrics"][name]["accuracy"] == pytest.approx(
+            (saved["probabilities"].argmax(1) == saved["truth"]).mean()
+        )
     attention = np.load(run / "intermediate" / "attention.npz")
     np.testing.assert_allclose(attention["weights"].sum(2), 1, rtol=1e-4)
     assert (attention["tokens"][:, 0] == "[none]").all() and (attention["tokens"][:, 1] == "[CLS]").all()
 
 
-def test_equal_options_give_equal_answers(options: Options, tmp_path: Path) -> None:
-    first = pipeline.train_run(options(out=tmp_path / "first"))
-    second = pipeline.train_run(options(out=tmp_path / "second"))
+def test_equal_options_give_equal_answers(options: Options, trained_run: Path) -> None:
+    again = pipeline.train_run(options())
     for name in MODELS:
-        np.testing.assert_array_equal(answers(first, name), answers(second, name))
+        np.testing.assert_array_equal(answers(again, name), answers(trained_run, name))
 
 
 def test_a_complete_run_is_left_alone(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = pipeline.train_run(options())
+    same = options(models=())
+    pipeline.train_run(same)
     monkeypatch.setattr(pipeline, "open_products", lambda options: pytest.fail("trained again"))
-    assert pipeline.train_run(options()) == run
+    assert pipeline.train_run(same) == same.out
 
 
-def test_a_folder_of_other_options_is_refused(options: Options) -> None:
-    pipeline.train_run(options(models=()))
+def test_a_folder_of_other_options_is_refused(options: Options, tmp_path: Path) -> None:
+    pipeline.train_run(options(models=(), out=tmp_path))
     with pytest.raises(RunError, match="other options"):
-        pipeline.train_run(options(models=(), seed=1))
+        pipeline.train_run(options(models=(), out=tmp_path, seed=1))
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 8, 11])
 def test_an_interrupted_run_ends_as_if_it_never_stopped(
-    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    options: Options, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    whole = pipeline.train_run(options(out=tmp_path / "whole"))
     epochs = iter(range(stop_after))
     train_epoch = loop.train_epoch
 
@@ -81,14 +82,13 @@ def test_an_interrupted_run_ends_as_if_it_never_stopped(
     monkeypatch.setattr(loop, "train_epoch", train_epoch)
     resumed = pipeline.train_run(options(out=tmp_path / "stopped"))
     for name in MODELS:
-        np.testing.assert_array_equal(answers(resumed, name), answers(whole, name))
+        np.testing.assert_array_equal(answers(resumed, name), answers(trained_run, name))
 
 
-def test_joint_training_leaves_the_towers_of_the_others_alone(options: Options, tmp_path: Path) -> None:
-    plain = pipeline.train_run(options(out=tmp_path / "plain"))
-    joint = pipeline.train_run(options(out=tmp_path / "joint", joint_epochs=1, image_rate=1e-3))
-    np.testing.assert_array_equal(answers(plain, "late"), answers(joint, "late"))
-    assert np.abs(answers(plain, "early") - answers(joint, "early")).max() > 1e-4
+def test_joint_training_leaves_the_towers_of_the_others_alone(options: Options, trained_run: Path) -> None:
+    joint = pipeline.train_run(options(joint_epochs=1, image_rate=1e-3))
+    np.testing.assert_array_equal(answers(trained_run, "late"), answers(joint, "late"))
+    assert np.abs(answers(trained_run, "early") - answers(joint, "early")).max() > 1e-4
 
 
 def test_cross_validation_tests_each_product_once(options: Options) -> None:

@@ -12,6 +12,7 @@ from transformers import BertConfig, BertModel
 
 from training.catalog import CatalogSource
 from training.options import TrainOptions
+from training.pipeline import train_run
 from training.sample_catalog import write_sample_catalog
 
 
@@ -47,14 +48,16 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory, drawn_catalogue: Path) -
     return folder
 
 
-@pytest.fixture
-def options(drawn_catalogue: Path, tiny_bert: Path, tmp_path: Path) -> Callable[..., TrainOptions]:
+@pytest.fixture(scope="session")
+def options(
+    drawn_catalogue: Path, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., TrainOptions]:
     """Options of a run of a few seconds; keyword arguments replace some."""
 
     def build(**changes: Any) -> TrainOptions:
         small: dict[str, Any] = {
             "source": CatalogSource(path=str(drawn_catalogue)),
-            "out": tmp_path / "run",
+            "out": tmp_path_factory.mktemp("runs") / "run",
             "image_encoder": "efficientnet_lite0",
             "text_encoder": str(tiny_bert),
             "image_size": 64,
@@ -68,6 +71,12 @@ def options(drawn_catalogue: Path, tiny_bert: Path, tmp_path: Path) -> Callable[
         return TrainOptions(**{**small, **changes})
 
     return build
+
+
+@pytest.fixture(scope="session")
+def trained_run(options: Callable[..., TrainOptions]) -> Path:
+    """A complete run folder of all five models; read it, never change it."""
+    return train_run(options())
 
 
 @pytest.fixture

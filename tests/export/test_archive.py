@@ -1,0 +1,116 @@
+"""Archives: what they hold, that they load on their own, and what is refused."""
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export import build as build_module
+from export.__main__ import main
+from export.archive import ArchiveError, archive_version, check_archive
+from export.build import Built, build_archive, read_test_products
+from export.verify import Engine
+from handlers.preprocessing import Batch
+from training.checkpoint import RunError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def built(trained_run: Path, store: Path) -> Built:
+    test = read_test_products(trained_run, limit=None)
+    return build_archive(trained_run, "intermediate", version="1.0", store=store, test=test)
+
+
+@pytest.fixture
+def content(built: Built) -> zipfile.ZipFile:
+    return zipfile.ZipFile(built.archive)
+
+
+def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
+    manifest = json.loads(content.read("manifest.json"))
+    names = set(content.namelist())
+    assert {
+        "product_handler.py",
+        "settings.json",
+        "tokenizer.json",
+        "model.pt",
+        "model.onnx",
+        "model-config.yaml",
+    } <= names
+    assert names - set(manifest["files"]) == {"manifest.json", "MAR-INF/MANIFEST.json"}
+    assert not any(name.endswith((".pkl", ".bin")) for name in names)
+    assert manifest["parity"]["onnxruntime"]["passed"] and manifest["parity"]["torchscript"]["passed"]
+    golden = manifest["golden"]
+    assert any(entry["image"] is None for entry in golden) and any(entry["text"] is None for entry in golden)
+
+
+def test_an_archive_tells_no_path_of_the_machine(content: zipfile.ZipFile, trained_run: Path) -> None:
+    for name in content.namelist():
+        if name.endswith((".json", ".yaml", ".py")):
+            assert str(trained_run.parent) not in content.read(name).decode("utf-8")
+
+
+def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.mar"
+    with zipfile.ZipFile(built.archive) as source, zipfile.ZipFile(changed, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            target.writestr(name, data.replace(b'"pad"', b'"squash"') if name == "settings.json" else data)
+    with pytest.raises(ArchiveError, match=r"settings\.json"):
+        check_archive(changed)
+
+
+def test_another_version_leaves_the_one_in_charge(built: Built, trained_run: Path, store: Path) -> None:
+    test = read_test_products(trained_run, limit=4)
+    second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test)
+    assert archive_version(second.archive) == "2.0"
+    assert archive_version(store / "intermediate.mar") == "1.0"
+    assert not list(store.glob(".*"))
+
+
+def test_a_graph_that_disagrees_is_not_archived(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right: Callable[..., Engine] = build_module.OnnxBackend
+
+    def wrong(*arguments: Any, **keywords: Any) -> Engine:
+        backend = right(*arguments, **keywords)
+
+        def run(batch: Batch) -> Any:
+            return np.roll(backend(batch), 1, axis=1)
+
+        return run
+
+    monkeypatch.setattr(build_module, "OnnxBackend", wrong)
+    store = tmp_path / "store"
+    assert main(["--run", str(trained_run), "--model", "text", "--store", str(store)]) == 1
+    assert "onnxruntime disagrees" in capsys.readouterr().err
+    assert not store.exists()
+
+
+def test_a_run_that_is_not_complete_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--run", str(tmp_path)]) == 1
+    assert "training train --out" in capsys.readouterr().err
+
+
+def test_a_catalogue_that_changed_is_noticed(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_catalog = build_module.read_catalog
+
+    def shortened(*arguments: Any, **keywords: Any) -> Any:
+        catalog = read_catalog(*arguments, **keywords)
+        return dataclasses.replace(catalog, products=catalog.products.head(len(catalog.products) // 2))
+
+    monkeypatch.setattr(build_module, "read_catalog", shortened)
+    with pytest.raises(RunError, match="has changed"):
+        read_test_products(trained_run, limit=None)

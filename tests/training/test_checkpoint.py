@@ -1,0 +1,48 @@
+"""Files appear whole or not at all, and a model read back is the model that was written."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from handlers.settings import ProductSettings
+from training.checkpoint import RunError, atomic_path, load_model, read_run, save_model, write_text
+from training.encoders import build_image_encoder, build_text_encoder
+from training.models import MODELS, ProductClassifier, build_head
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(OSError, match="disk full"), atomic_path(path) as partial:
+        partial.write_text("half")
+        raise OSError("disk full")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_model_is_read_back_as_it_was(name: str, tiny_bert: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    image = None if name == "text" else build_image_encoder("resnet18", "none")
+    text = None if name == "image" else build_text_encoder(str(tiny_bert))
+    head = build_head(name, image_width=512 if image else 0, text_width=32 if text else 0, classes=3)
+    model = ProductClassifier(image, text, head).eval()
+    settings = ProductSettings(model=name, target="label", labels=("a", "b", "c"), temperature=1.5)
+    save_model(tmp_path, model, settings=settings, image_encoder="resnet18", tokenizer="{}")
+    loaded, loaded_settings = load_model(tmp_path)
+    assert loaded_settings == settings
+    inputs = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), torch.tensor([[2, 5, 3]] * 2)
+    mask, present = torch.ones(2, 3, dtype=torch.int64), torch.ones(2, 2, dtype=torch.bool)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(*inputs, mask, present), model(*inputs, mask, present))
+
+
+def test_a_folder_without_settings_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no settings\.json"):
+        load_model(tmp_path)
+
+
+def test_a_folder_without_record_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="training train --out"):
+        read_run(tmp_path)
