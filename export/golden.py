@@ -23,8 +23,8 @@ def golden_products(
 ) -> list[dict[str, Any]]:
     """Answers to a few products, alone in their batch: with both sides, and with either one where the model reads both.
 
-    Of the first ``CANDIDATES`` of each form those are kept whose two best classes lie furthest apart, so that rounding on
-    another machine cannot flip an expected label.
+    Of the first ``CANDIDATES`` of each form those are kept whose two best classes lie furthest apart, so that rounding
+    on another machine cannot flip an expected label.
 
     Args:
         pairs: (picture, title) of candidates.

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.catalog import CatalogError, CatalogSource
-
 from training.checkpoint import RunError, write_json
 from training.device import PRECISIONS
 from training.encoders import IMAGE_ENCODERS, WeightsError

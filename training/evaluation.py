@@ -53,9 +53,7 @@ def evaluate_run(run: Path, source: CatalogSource, *, max_rejected: float = 0.05
     }
 
 
-def _evaluate(
-    folder: Path, catalog: Catalog, products: pd.DataFrame, device: Device, cache: Path
-) -> dict[str, Any]:
+def _evaluate(folder: Path, catalog: Catalog, products: pd.DataFrame, device: Device, cache: Path) -> dict[str, Any]:
     model, settings = load_model(folder)
     position = {label: number for number, label in enumerate(settings.labels)}
     dataset = ProductDataset(
