@@ -145,7 +145,7 @@ def test_paths_that_stay_inside_are_followed(tmp_path: Path) -> None:
     assert catalog.image_bytes("inner.png") == picture("red", "PNG")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(20, method="thread")
 def test_a_pipe_in_place_of_a_picture_is_no_picture_and_does_not_block(tmp_path: Path) -> None:
     path = write_shop(tmp_path, [("pipe.jpg", "Navy Shirt", "Shirts"), ("a.jpg", "Navy Cap", "Caps")])
     os.mkfifo(tmp_path / "pipe.jpg")

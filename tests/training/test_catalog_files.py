@@ -2,7 +2,9 @@
 
 import hashlib
 import multiprocessing
+import sys
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,10 +31,23 @@ def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+CONTENTS = {name: content(name) for name in NAMES}
+
+
+@pytest.fixture
+def eager_switches() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
 def read_all(files: CatalogFiles) -> list[str]:
-    return [name for _ in range(5) for name in NAMES if files.read(name) != content(name)]
+    return [name for _ in range(40) for name in NAMES if files.read(name) != CONTENTS[name]]
 
 
+@pytest.mark.usefixtures("eager_switches")
 def test_threads_and_forked_processes_read_one_zip_at_once(archive: Path) -> None:
     files = ZipFiles(archive)
     with multiprocessing.get_context("fork").Pool(4) as processes, ThreadPoolExecutor(4) as threads:
@@ -41,6 +56,7 @@ def test_threads_and_forked_processes_read_one_zip_at_once(archive: Path) -> Non
         assert mine + others.get(timeout=60) == [[]] * 8
 
 
+@pytest.mark.usefixtures("eager_switches")
 def test_a_forked_process_reads_with_what_it_inherited(archive: Path) -> None:
     files = ZipFiles(archive)
     context = multiprocessing.get_context("fork")

@@ -114,6 +114,7 @@ def test_one_shape_in_two_colours_is_linked_only_by_an_equal_hash() -> None:
         base._replace(phash=swapped, thumbnail=other),
         base._replace(thumbnail=other),
     ]
+    assert similar_pictures([prints[0], prints[2]]).tolist() == [[0, 0], [1, 1]]
     assert {(0, 0), (1, 1), (1, 2), (0, 3), (0, 1)} == {
         tuple(sorted(link)) for link in similar_pictures(prints).tolist()
     }

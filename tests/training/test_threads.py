@@ -2,9 +2,11 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
+from training import threads
 from training.threads import map_threads
 
 
@@ -30,4 +32,21 @@ def test_what_has_not_begun_is_not_begun_after_a_failure(error: type[BaseExcepti
 
     with pytest.raises(error):
         map_threads(fail_early, range(5000), description="", progress=False)
+    assert len(begun) < 2500
+
+
+def test_ctrl_c_in_the_progress_bar_stops_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def bar(results: Iterator[None], **_: object) -> Iterator[None]:
+        yield next(results)
+        raise KeyboardInterrupt
+
+    def slow(item: int) -> None:
+        begun.append(item)
+        time.sleep(0.001)
+
+    monkeypatch.setattr(threads, "tqdm", bar)
+    with pytest.raises(KeyboardInterrupt):
+        threads.map_threads(slow, range(5000), description="")
     assert len(begun) < 2500
