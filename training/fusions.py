@@ -3,8 +3,8 @@
 import copy
 
 import numpy as np
-from training.calibration import fusion_weight
 
+from training.calibration import fusion_weight
 from training.features import Features
 from training.loop import Epoch
 from training.models import ProductClassifier, build_head

@@ -18,21 +18,21 @@ import numpy as np
 import pandas as pd
 import torch
 from tokenizers import Tokenizer
+
 from training.baseline import fit_predict
 from training.catalog import Catalog
-from training.metrics import summarize_labels
-from training.splits import PARTS, fold_products, split_hash
-
 from training.checkpoint import RunError, write_arrays, write_json
 from training.device import choose_device
 from training.features import Features
 from training.fusions import combine_late, train_fusion
+from training.metrics import summarize_labels
 from training.models import ProductClassifier
 from training.models.intermediate import IntermediateFusion
 from training.options import TrainOptions
 from training.results import Calibrated, calibrate, write_result
 from training.run import Run
 from training.run_data import RunData, groups_for, open_products, prepare, write_tables
+from training.splits import PARTS, fold_products, split_hash
 from training.stages import Stages
 from training.towers import Tower, train_tower
 

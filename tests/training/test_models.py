@@ -77,7 +77,11 @@ def test_late_fusion_averages_probabilities() -> None:
 
 def test_late_fusion_divides_by_the_temperatures() -> None:
     head = LateFusion(
-        Fixed(2 * 1.0986123, 0.0), Fixed(0.0, 0.5 * 1.3862944), image_weight=0.6, image_temperature=2, text_temperature=0.5
+        Fixed(2 * 1.0986123, 0.0),
+        Fixed(0.0, 0.5 * 1.3862944),
+        image_weight=0.6,
+        image_temperature=2,
+        text_temperature=0.5,
     )
     answer = head(torch.empty(0), torch.empty(0), torch.empty(0), BOTH).softmax(1)
     torch.testing.assert_close(answer, torch.tensor([[0.53, 0.47]]))
@@ -188,7 +192,9 @@ def test_cells_are_read_row_by_row() -> None:
 
 
 def test_a_classifier_without_a_tower_ignores_that_side() -> None:
-    classifier = ProductClassifier(ImageEncoder(nn.Identity(), 3), None, build_head("image", **{**WIDTHS, "image_width": 3}))
+    classifier = ProductClassifier(
+        ImageEncoder(nn.Identity(), 3), None, build_head("image", **{**WIDTHS, "image_width": 3})
+    )
     image = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
     ids = torch.ones(1, 2, dtype=torch.int64)
     logits = classifier.eval()(image, ids, ids, BOTH)

@@ -1,0 +1,63 @@
+"""What validation fits: recovered where the truth is known, bounded where there is nothing to fit."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from training.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature, fusion_weight, review_threshold
+
+RANDOM = np.random.default_rng(0)
+
+
+def drawn(temperature: float, products: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and classes drawn with the probabilities that they give at a temperature."""
+    logits = RANDOM.normal(0, 3, (products, 4)).astype(np.float32)
+    chance = softmax(logits / temperature, axis=1).cumsum(1)
+    return logits, (RANDOM.random((products, 1)) > chance).sum(1).clip(0, 3)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_of_drawn_classes_is_found(temperature: float) -> None:
+    assert fit_temperature(*drawn(temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_a_temperature_stays_within_bounds() -> None:
+    logits = np.eye(3, dtype=np.float32)
+    assert fit_temperature(logits, np.arange(3)) == pytest.approx(MIN_TEMPERATURE, rel=1e-3)
+    assert fit_temperature(9 * logits, (np.arange(3) + 1) % 3) == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
+
+
+def scores(*confidences: float) -> np.ndarray:
+    return np.array([[confidence, 1 - confidence] for confidence in confidences])
+
+
+def test_the_threshold_is_the_lowest_score_that_keeps_the_precision() -> None:
+    probabilities = scores(0.9, 0.8, 0.7, 0.6)
+    assert review_threshold(probabilities, np.array([0, 0, 1, 0]), precision=0.75) == 0.0
+    assert review_threshold(probabilities, np.array([0, 0, 1, 1]), precision=0.9) == 0.8
+    assert review_threshold(probabilities, np.array([1, 0, 0, 0]), precision=0.9) == 1.0
+
+
+def test_equal_scores_are_reviewed_together() -> None:
+    assert review_threshold(scores(0.9, 0.8, 0.8), np.array([0, 0, 1]), precision=0.9) == 0.9
+
+
+def test_all_right_needs_no_review() -> None:
+    assert review_threshold(scores(0.9, 0.6), np.array([0, 0])) == 0.0
+
+
+def test_the_weight_goes_to_the_model_that_knows() -> None:
+    truth = RANDOM.integers(0, 2, 500)
+    knows = np.where(np.eye(2)[truth] == 1, 0.95, 0.05)
+    guesses = np.full((500, 2), 0.5)
+    assert fusion_weight(knows, guesses, truth) == 1.0
+    assert fusion_weight(guesses, knows, truth) == 0.0
+
+
+def test_models_that_know_different_things_share_the_weight() -> None:
+    truth = np.arange(400) % 2
+    first_half = (np.arange(400) < 200)[:, None]
+    right = np.where(np.eye(2)[truth] == 1, 0.99, 0.01)
+    unsure = np.full((400, 2), 0.5)
+    weight = fusion_weight(np.where(first_half, right, unsure), np.where(first_half, unsure, right), truth)
+    assert weight == pytest.approx(0.5)
