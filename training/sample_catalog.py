@@ -161,14 +161,14 @@ def write_sample_catalog(folder: Path | str, *, per_class: int = 100, seed: int 
     """
     folder = Path(folder)
     products = plan_products(per_class=per_class, seed=seed)
-    marker = {"version": VERSION, "per_class": per_class, "seed": seed, "products": len(products)}
-    if not _is_written(folder, marker):
+    marker = json.dumps({"version": VERSION, "per_class": per_class, "seed": seed})
+    if not _is_written(folder, marker, count=len(products)):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
             whole = Path(temporary) / folder.name
             _write(whole, products, seed=seed, progress=progress)
-            (whole / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
-            _publish(whole, folder, marker)
+            (whole / MARKER).write_text(marker, encoding="utf-8")
+            _publish(whole, folder, marker, count=len(products))
     return folder / CSV_NAME
 
 
@@ -212,25 +212,25 @@ def _write(folder: Path, products: Sequence[SampleProduct], *, seed: int, progre
             rows.writerow([name, product.title, product.category])
 
 
-def _is_written(folder: Path, marker: Mapping[str, int]) -> bool:
+def _is_written(folder: Path, marker: str, *, count: int) -> bool:
     """Whether ``folder`` holds exactly this catalogue; False where nothing is there yet."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    mend = "delete it or choose another folder"
     if not (folder / MARKER).is_file():
-        raise CatalogError(f"{folder} is there already and is no sample catalogue: {mend}")
-    found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        raise CatalogError(f"{folder} holds something else already: choose another folder")
+    mend = "delete it or choose another folder"
+    found = (folder / MARKER).read_text(encoding="utf-8")
     if found != marker:
-        raise CatalogError(f"{folder} holds another sample catalogue ({found}, wanted {dict(marker)}): {mend}")
-    if not (folder / CSV_NAME).is_file() or len(list((folder / "images").glob("*.jpg"))) != marker["products"]:
+        raise CatalogError(f"{folder} holds another sample catalogue ({found}, wanted {marker}): {mend}")
+    if not (folder / CSV_NAME).is_file() or len(list((folder / "images").glob("*.jpg"))) != count:
         raise CatalogError(f"{folder} holds a damaged sample catalogue: {mend}")
     return True
 
 
-def _publish(whole: Path, folder: Path, marker: Mapping[str, int]) -> None:
+def _publish(whole: Path, folder: Path, marker: str, *, count: int) -> None:
     try:
         whole.rename(folder)
     except OSError:
         # Another process may have written the same catalogue meanwhile: then there is nothing left to do.
-        if not _is_written(folder, marker):
+        if not _is_written(folder, marker, count=count):
             raise

@@ -131,14 +131,14 @@ def test_a_complete_catalogue_is_kept_as_it_is(shop: Path) -> None:
 
 def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
     shop = write_sample_catalog(tmp_path / "shop", per_class=1, progress=False)
-    with pytest.raises(CatalogError, match=r"another sample catalogue .*'per_class': 1.*: delete it or choose another"):
+    with pytest.raises(CatalogError, match=r'another sample catalogue .*"per_class": 1.*: delete it or choose another'):
         write_sample_catalog(shop.parent, per_class=2, progress=False)
     (shop.parent / "images" / "00003.jpg").unlink()
     with pytest.raises(CatalogError, match="damaged"):
         write_sample_catalog(shop.parent, per_class=1, progress=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
-    with pytest.raises(CatalogError, match="is no sample catalogue"):
+    with pytest.raises(CatalogError, match="holds something else already: choose another folder"):
         write_sample_catalog(tmp_path / "mine", per_class=1, progress=False)
     with pytest.raises(CatalogError, match="per_class must be > 0, got 0"):
         write_sample_catalog(tmp_path / "none", per_class=0, progress=False)
