@@ -6,6 +6,8 @@ Legend: B batch, H = W picture side, T title tokens.
 import math
 from collections.abc import Iterator, Sequence
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -150,8 +152,8 @@ def product_loader(
 ) -> DataLoader[LabelledProducts]:
     """Batches of graph inputs and targets; in row order unless a sampler says otherwise."""
     if sampler is not None:
-        return DataLoader(dataset, batch_sampler=sampler, collate_fn=to_tensors, num_workers=processes)
-    return DataLoader(dataset, batch_size=batch_size, collate_fn=to_tensors, num_workers=processes)
+        return DataLoader[Any](dataset, batch_sampler=sampler, collate_fn=to_tensors, num_workers=processes)
+    return DataLoader[Any](dataset, batch_size=batch_size, collate_fn=to_tensors, num_workers=processes)
 
 
 def to_tensors(rows: Sequence[tuple[Product, int]]) -> LabelledProducts:
