@@ -175,8 +175,8 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
     """The content of ``run.json``."""
     data, options = run.data, run.data.options
     return {
-        "source": dataclasses.asdict(options.source),
-        "target": options.source.label_column or "label",
+        "source": dataclasses.asdict(data.catalog.source),
+        "target": data.catalog.source.label_column,
         "labels": list(data.labels),
         "seed": options.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

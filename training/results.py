@@ -14,7 +14,6 @@ from training.features import FeatureBatches, Features
 from training.loop import Epoch, predict
 from training.models import MODEL_MODALITIES, ProductClassifier
 from training.run import Run
-from training.run_data import base_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +66,7 @@ def write_result(
     write_arrays(folder / "test.npz", ids=ids[test], truth=answers.test_truth, probabilities=answers.test)
     write_history(folder / "history.csv", history)
     settings = dataclasses.replace(
-        base_settings(run.data.options, run.data.labels),
+        run.data.preprocessor.settings,
         model=name,
         modalities=MODEL_MODALITIES[name],
         temperature=answers.temperature,

@@ -76,7 +76,7 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
         CatalogError: it cannot be used; the message says how to mend it.
     """
     catalog = read_catalog(options.source, max_rejected=options.max_rejected)
-    print(f"catalogue: {catalog.read} rows read, {len(catalog.products)} used, {len(catalog.rejected)} rejected")
+    print(f"catalogue: {catalog.summary()}")
     products = sample_products(
         catalog.products,
         classes=options.classes or None,
@@ -89,7 +89,10 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
 
 def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> NDArray[np.int64] | None:
     """The groups that a grouped split keeps together; None for a plain one."""
-    return product_groups(catalog, products) if options.split == "grouped" else None
+    if options.split != "grouped":
+        return None
+    print("grouping equal titles and near-identical pictures, then splitting by groups", flush=True)
+    return product_groups(catalog, products)
 
 
 def prepare(
@@ -114,17 +117,17 @@ def prepare(
     if len(labels) < 2:
         raise CatalogError(f"a classifier needs two classes or more, the training part has {list(labels)}")
     write_text(options.out / "tokenizer.json", tokenizer_json(options.text_encoder))
-    settings = base_settings(options, labels)
+    settings = _base_settings(options, target=catalog.source.label_column or "", labels=labels)
     preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())
     return RunData(options, catalog, products, aligned, labels, preprocessor, lengths)
 
 
-def base_settings(options: TrainOptions, labels: tuple[str, ...]) -> ProductSettings:
+def _base_settings(options: TrainOptions, *, target: str, labels: tuple[str, ...]) -> ProductSettings:
     """The settings that all models of a run share."""
     return ProductSettings(
         model="early",
-        target=options.source.label_column or "label",
+        target=target,
         labels=labels,
         image_size=options.image_size,
         image_fit=options.image_fit,
