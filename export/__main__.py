@@ -9,11 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.catalog import CatalogError
-
 from export.archive import ArchiveError
 from export.build import Built, build_archive, read_test_products
 from export.verify import VerificationError
+from training.catalog import CatalogError
 from training.checkpoint import RunError, read_run
 
 DEFAULT_LIMIT = 1000

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
-from training.metrics import accuracy
 
 from handlers.preprocessing import Batch, Product, collate
+from training.metrics import accuracy
 from training.models import ProductClassifier
 
 BATCH_SIZES = (1, 3, 8)

@@ -5,18 +5,18 @@ Legend: B batch, H = W picture side, T title tokens.
 
 import math
 from collections.abc import Iterator, Sequence
-
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from handlers.preprocessing import Product, ProductPreprocessor, collate
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
+
+from handlers.preprocessing import Product, ProductPreprocessor, collate
 from training.catalog import Catalog
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from training.catalog import CatalogSource
-
 from training.models import MODELS
 
 

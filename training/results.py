@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from training.calibration import fit_temperature, review_threshold
-from training.metrics import summarize
 
+from training.calibration import fit_temperature, review_threshold
 from training.checkpoint import save_model, write_arrays, write_history
 from training.features import FeatureBatches, Features
 from training.loop import Epoch, predict
+from training.metrics import summarize
 from training.models import MODEL_MODALITIES, ProductClassifier
 from training.run import Run
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from handlers.preprocessing import ProductPreprocessor
 from numpy.typing import NDArray
-from training.catalog import Catalog, CatalogError, read_catalog, sample_products
-from training.splits import product_groups, split_products
 
+from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
+from training.catalog import Catalog, CatalogError, read_catalog, sample_products
 from training.checkpoint import write_text
 from training.dataset import ProductDataset, title_lengths
 from training.encoders import tokenizer_json
 from training.options import TrainOptions
+from training.splits import product_groups, split_products
 
 
 @dataclasses.dataclass(frozen=True)
