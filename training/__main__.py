@@ -10,7 +10,11 @@ from training.catalog import CatalogError, CatalogSource
 from training.checkpoint import RunError, write_json
 from training.device import PRECISIONS
 from training.encoders import IMAGE_ENCODERS, WeightsError
+from training.evaluation import evaluate_run
 from training.options import TrainOptions
+from training.pipeline import cross_validate, train_run
+from training.report import write_report
+from training.sample_catalog import write_sample_catalog
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,30 +128,24 @@ def _report_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_report)
 
 
-# Each command imports what it needs when it runs: torch takes seconds, and --help must not.
-
-
 def _sample(options: argparse.Namespace) -> None:
-    from training.sample_catalog import write_sample_catalog  # noqa: PLC0415
-
     path = write_sample_catalog(options.out, per_class=options.per_class, seed=options.seed)
     print(f"built-in catalogue: {path}")
 
 
 def _train(options: argparse.Namespace) -> None:
-    from training.pipeline import cross_validate, train_run  # noqa: PLC0415
-
     own = {name: value for name, value in vars(options).items() if name in TrainOptions.__dataclass_fields__}
     own["classes"] = tuple(own["classes"])
     train_options = TrainOptions(source=_source(options), **own)
     print(f"Training five models on {options.data}; progress below, results in {options.out}.", flush=True)
-    runs = cross_validate(train_options, options.folds) if options.folds else [train_run(train_options)]
-    print(f"next: python -m training report {' '.join(map(str, runs))}")
+    if options.folds:
+        runs = cross_validate(train_options, options.folds)
+        print(f"mean and spread over {len(runs)} folds: {write_report(runs, out=train_options.out)}")
+    else:
+        print(f"next: python -m training report {train_run(train_options)}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from training.evaluation import evaluate_run  # noqa: PLC0415
-
     print(f"Measuring {options.run} on {options.data}.", file=sys.stderr, flush=True)
     result = evaluate_run(options.run, _source(options), max_rejected=options.max_rejected)
     if options.out is None:
@@ -158,8 +156,6 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from training.report import write_report  # noqa: PLC0415
-
     print(f"report: {write_report(options.runs, out=options.out)}")
 
 

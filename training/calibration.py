@@ -8,26 +8,31 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from training.metrics import PRECISION_TARGET, Classes, Probabilities
+from training.metrics import PRECISION_TARGET, ROUNDING, Classes, Probabilities, precision_by_confidence
 
-# A validation part that the model answers without an error would be fitted best by a temperature of 0.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0
+PRIOR_DEVIATION = 0.5
 WEIGHT_STEP = 0.02
 
 
 def fit_temperature(logits: NDArray[np.float32], truth: Classes) -> float:
-    """The temperature that minimises the negative log-likelihood (Guo et al. 2017, arXiv:1706.04599).
+    """The temperature that minimises the negative log-likelihood (Guo et al. 2017, arXiv:1706.04599), held near 1.
+
+    Products that the model answers without an error would be fitted best by a temperature of 0. So log T has a normal
+    prior of mean 0 and deviation ``PRIOR_DEVIATION``: it decides among ten products, and is not felt among a thousand.
 
     Args:
-        logits: (N, C).
+        logits: (N, C), N > 0.
         truth: (N,).
 
     Returns:
         Between ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``.
     """
+    values = logits.astype(np.float64)
 
     def loss(log_temperature: float) -> float:
-        return negative_log_likelihood(log_softmax(logits / np.exp(log_temperature), axis=1), truth)
+        likelihood = negative_log_likelihood(log_softmax(values / np.exp(log_temperature), axis=1), truth)
+        return likelihood + (log_temperature / PRIOR_DEVIATION) ** 2 / (2 * len(truth))
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
@@ -42,18 +47,13 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
         precision: 0..1.
 
     Returns:
-        A score; 0 where all answers together reach the precision, 1 where not even the most confident ones do.
+        One of the scores: the lowest of all where all answers together reach the precision, since nothing is known of
+        answers that are less sure than any seen; 1 where not even the most confident ones reach it.
     """
-    confidence = probabilities.max(1).astype(np.float64)
-    right = probabilities.argmax(1) == truth
-    order = np.argsort(-confidence, kind="stable")
-    reached = np.cumsum(right[order]) / np.arange(1, len(truth) + 1) >= precision
-    # Products of equal score are answered together, so only the last of them may set the threshold.
-    reached &= np.append(np.diff(confidence[order]) < 0, True)
-    if not reached.any():
-        return 1.0
-    last = np.flatnonzero(reached)[-1]
-    return 0.0 if last == len(truth) - 1 else float(confidence[order][last])
+    confidence = -np.sort(-probabilities.max(1).astype(np.float64))
+    _, precisions, last = precision_by_confidence(probabilities, truth)
+    enough = np.flatnonzero((precisions >= precision - ROUNDING) & last)
+    return float(confidence[enough[-1]]) if len(enough) else 1.0
 
 
 def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> float:

@@ -1,14 +1,15 @@
 """The numbers of a comparison: how often a model is right, how well it knows, and whether a difference is one.
 
-Legend: N products, C classes.
+Legend: N products, C classes, M models, R runs (seeds or folds), G groups, D bootstrap draws.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.metrics import f1_score
 
 ECE_BINS = 15
@@ -16,6 +17,8 @@ PRECISION_TARGET = 0.95
 FREQUENT = 5
 BOOTSTRAP_DRAWS = 10_000
 MIN_GAIN = 0.003
+DRAWS_AT_ONCE = 500
+ROUNDING = 1e-9
 
 Classes = NDArray[np.int64]
 Probabilities = NDArray[np.float32] | NDArray[np.float64]
@@ -53,7 +56,10 @@ def expected_calibration_error(probabilities: Probabilities, truth: Classes, *, 
 def reliability(
     probabilities: Probabilities, truth: Classes, *, bins: int = ECE_BINS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Share of the products, mean confidence and accuracy by bin of confidence: three times (bins,), 0 where empty."""
+    """Share of the products, mean confidence and accuracy by bin of confidence: three times (bins,), 0 where empty.
+
+    Bins are of equal width and hold their lower edge; the last one also holds 1.
+    """
     confidence, right = _confidence(probabilities, truth)
     which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     counts = np.bincount(which, minlength=bins)
@@ -73,20 +79,41 @@ def brier_score(probabilities: Probabilities, truth: Classes) -> float:
 def risk_coverage(probabilities: Probabilities, truth: Classes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Error rate among the most confident answers, for each share of the products that is answered: two times (N,).
 
-    Geifman & El-Yaniv 2017 (arXiv:1705.08500). Equal confidences stand in the order of the products.
+    Geifman & El-Yaniv 2017 (arXiv:1705.08500). Among equal confidences each product counts their mean error, so that
+    the order of the products changes nothing.
+    """
+    coverage, precision, _ = precision_by_confidence(probabilities, truth)
+    return coverage, np.maximum(1 - precision, 0)
+
+
+def area_under_risk_coverage(probabilities: Probabilities, truth: Classes) -> float:
+    """Mean of :func:`risk_coverage` over all coverages, 0..1: small where what is wrong is also unsure."""
+    return float(risk_coverage(probabilities, truth)[1].mean())
+
+
+def precision_by_confidence(
+    probabilities: Probabilities, truth: Classes
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """What is right among the most confident answers, as more and more are given.
+
+    Returns:
+        Three times (N,): the share of products that is answered, the precision of those answers, and whether the next
+        answer is less confident. Only there can a threshold stop; in between, equal confidences count their mean.
     """
     confidence, right = _confidence(probabilities, truth)
-    order = np.argsort(-confidence, kind="stable")
+    _, which = np.unique(-confidence, return_inverse=True)
+    shared = np.bincount(which, weights=right) / np.bincount(which)
+    which = np.sort(which)
     answered = np.arange(1, len(truth) + 1)
-    return answered / len(truth), np.cumsum(1 - right[order]) / answered
+    return answered / len(truth), np.cumsum(shared[which]) / answered, np.append(np.diff(which) > 0, True)
 
 
 def coverage_at_precision(
     probabilities: Probabilities, truth: Classes, *, precision: float = PRECISION_TARGET
 ) -> float:
-    """The largest share of products that can be answered, the most confident first, with that precision."""
-    coverage, risk = risk_coverage(probabilities, truth)
-    enough = np.flatnonzero(1 - risk >= precision)
+    """The largest share of products that a threshold on the confidence can answer with that precision, or 0."""
+    coverage, precisions, last = precision_by_confidence(probabilities, truth)
+    enough = np.flatnonzero((precisions >= precision - ROUNDING) & last)
     return float(coverage[enough[-1]]) if len(enough) else 0.0
 
 
@@ -98,12 +125,11 @@ def summarize(probabilities: Probabilities, truth: Classes, labels: Sequence[str
         truth: (N,).
         labels: C names.
     """
-    _, risk = risk_coverage(probabilities, truth)
     return {
         **summarize_labels(probabilities.argmax(1), truth, labels),
         "ece": expected_calibration_error(probabilities, truth),
         "brier": brier_score(probabilities, truth),
-        "area_under_risk_coverage": float(risk.mean()),
+        "area_under_risk_coverage": area_under_risk_coverage(probabilities, truth),
         "coverage_at_95_precision": coverage_at_precision(probabilities, truth),
     }
 
@@ -122,60 +148,123 @@ def summarize_labels(predicted: Classes, truth: Classes, labels: Sequence[str]) 
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """Accuracy of one model minus that of another, on the same products.
+class Answers:
+    """What several models answered in one run, a seed or a fold.
 
     Args:
-        mean: over the products.
-        low: lower end of the 95 % interval.
+        truth: (N,).
+        predicted: (M, N).
+        groups: (N,) products of equal number are drawn together, in this run and across runs.
+        classes: C.
+    """
+
+    truth: Classes
+    predicted: Classes
+    groups: Classes
+    classes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A metric of one model minus that of another, on the same products.
+
+    Args:
+        mean: over the runs.
+        low: lower end of the 95 % interval of ``mean``.
         high: upper end.
+        runs: (R,) the difference in each run.
     """
 
     mean: float
     low: float
     high: float
+    runs: tuple[float, ...]
 
 
-def paired_bootstrap(
-    right: NDArray[np.bool_],
-    other_right: NDArray[np.bool_],
-    groups: Classes,
-    *,
-    draws: int = BOOTSTRAP_DRAWS,
-    seed: int = 0,
-) -> Difference:
-    """Bootstrap a difference of accuracies over groups, because products of a group are not independent.
+@dataclasses.dataclass(frozen=True)
+class Bootstrap:
+    """Scores of all models, as observed and in every draw; the draws are shared, so any two models are paired.
 
     Args:
-        right: (N,) whether the model is right.
-        other_right: (N,) whether the other one is.
-        groups: (N,) group of each product.
-        draws: resamples.
+        observed: by metric, (R, M).
+        drawn: by metric, (D, M): means over the runs.
+    """
+
+    observed: dict[str, NDArray[np.float64]]
+    drawn: dict[str, NDArray[np.float64]]
+
+    def difference(self, metric: Literal["accuracy", "macro_f1"], model: int, other: int) -> Difference:
+        """By how much ``model`` is above ``other``, numbered as in :attr:`Answers.predicted`; percentile interval."""
+        runs = self.observed[metric][:, model] - self.observed[metric][:, other]
+        low, high = np.quantile(self.drawn[metric][:, model] - self.drawn[metric][:, other], [0.025, 0.975])
+        return Difference(float(runs.mean()), float(low), float(high), tuple(map(float, runs)))
+
+
+def paired_bootstrap(runs: Sequence[Answers], *, draws: int = BOOTSTRAP_DRAWS, seed: int = 0) -> Bootstrap:
+    """Score all models on the same resamples of groups, because products of a group are not independent.
+
+    A draw takes as many groups as there are, with replacement, and with a group its products in every run.
+
+    Args:
+        runs: the same models in each, in the same order.
+        draws: D.
         seed: of the draws.
     """
-    _, which = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(which).astype(np.float64)
-    gains = np.bincount(which, weights=right.astype(np.float64) - other_right)
-    random = np.random.default_rng(seed)
-    means = np.empty(draws)
-    for draw in range(draws):
-        chosen = random.integers(0, len(sizes), len(sizes))
-        means[draw] = gains[chosen].sum() / sizes[chosen].sum()
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Difference(float(gains.sum() / sizes.sum()), float(low), float(high))
+    names, which = np.unique(np.concatenate([run.groups for run in runs]), return_inverse=True)
+    ends = np.cumsum([len(run.truth) for run in runs])
+    numbered = [
+        dataclasses.replace(run, groups=groups) for run, groups in zip(runs, np.split(which, ends[:-1]), strict=True)
+    ]
+    observed = np.stack([_scores(run, np.ones((len(names), 1)))[:, 0] for run in numbered], axis=1)  # (2, R, M)
+    drawn = [
+        np.mean([_scores(run, weights) for run in numbered], axis=0)  # (2, D', M)
+        for weights in _resamples(len(names), draws=draws, seed=seed)
+    ]
+    metrics = ("accuracy", "macro_f1")
+    return Bootstrap(
+        dict(zip(metrics, observed, strict=True)), dict(zip(metrics, np.concatenate(drawn, axis=1), strict=True))
+    )
 
 
-def verdict(differences: Sequence[Difference]) -> str:
-    """``better``, ``worse`` or ``tie`` from one difference a seed.
+def verdict(difference: Difference) -> str:
+    """``better``, ``worse`` or ``tie``.
 
-    Better: in most seeds the interval excludes 0 on the right side, and the mean gain is at least .3 points.
+    Better or worse: the interval excludes 0, the sign holds in most runs, and the mean is at least .3 points.
     """
-    mean = float(np.mean([difference.mean for difference in differences]))
-    sign = 1 if mean > 0 else -1
-    clear = sum(min(sign * difference.low, sign * difference.high) > 0 for difference in differences)
-    if abs(mean) < MIN_GAIN or clear <= len(differences) / 2:
+    sign = 1 if difference.mean > 0 else -1
+    clear = min(sign * difference.low, sign * difference.high) > 0
+    holds = sum(sign * run > 0 for run in difference.runs) > len(difference.runs) / 2
+    if not clear or not holds or abs(difference.mean) < MIN_GAIN:
         return "tie"
     return "better" if sign > 0 else "worse"
+
+
+def _resamples(groups: int, *, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each group is drawn: (G, D') some draws at a time."""
+    random = np.random.default_rng(seed)
+    for start in range(0, draws, DRAWS_AT_ONCE):
+        count = min(DRAWS_AT_ONCE, draws - start)
+        chosen = random.integers(0, groups, (count, groups)) + groups * np.arange(count)[:, None]
+        yield np.bincount(chosen.ravel(), minlength=count * groups).reshape(count, groups).T.astype(np.float64)
+
+
+def _scores(run: Answers, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Accuracy and macro-F1 of each model where groups count as often as (G, D) says: (2, D, M)."""
+
+    def count(classes: Classes, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        amounts = np.ones(len(run.truth)) if chosen is None else chosen.astype(np.float64)
+        table = csr_array((amounts, (classes, run.groups)), shape=(run.classes, len(weights)))
+        return np.asarray(table @ weights)  # (C, D)
+
+    support = count(run.truth)
+    there = support > 0
+    scores = np.empty((2, weights.shape[1], len(run.predicted)))
+    for model, predicted in enumerate(run.predicted):
+        hits = count(run.truth, predicted == run.truth)
+        f1 = 2 * hits / np.maximum(support + count(predicted), 1)
+        scores[0, :, model] = hits.sum(0) / np.maximum(support.sum(0), 1)
+        scores[1, :, model] = np.where(there, f1, 0).sum(0) / np.maximum(there.sum(0), 1)
+    return scores
 
 
 def _confidence(probabilities: Probabilities, truth: Classes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
