@@ -3,6 +3,7 @@
 Legend: B batch, C classes.
 """
 
+import contextlib
 import logging
 import warnings
 from collections.abc import Callable
@@ -61,10 +62,17 @@ class TorchScriptBackend:
 
     def __call__(self, batch: Arrays) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
-        with self._torch.inference_mode():
+        with self._torch.inference_mode(), self._full_precision():
             tensors = [self._torch.from_numpy(array).to(self._device) for array in batch._asdict().values()]
             logits: NDArray[np.float32] = self._graph(*tensors).float().cpu().numpy()
         return logits
+
+    def _full_precision(self) -> contextlib.AbstractContextManager[None]:
+        """No TF32 in convolutions, torch's default on a GPU: its 10-bit mantissa would fail the golden products."""
+        if self._device.type == "cpu":
+            return contextlib.nullcontext()
+        full: contextlib.AbstractContextManager[None] = self._torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        return full
 
 
 class OnnxBackend:
@@ -144,7 +152,7 @@ def choose_backend(
 def _candidates(folder: Path, forced: str, gpu: int | None, threads: int) -> list[Candidate]:
     """What to try, in order; a forced engine has no second choice."""
     device = "cpu" if gpu is None else f"cuda:{gpu}"
-    why = f"settings ask for {forced}" if forced != "auto" else "no GPU" if gpu is None else "a GPU is there"
+    why = f"settings ask for {forced}" if forced != "auto" else "no GPU" if gpu is None else f"GPU {gpu} was given"
     torchscript = Candidate(
         "torchscript", lambda: TorchScriptBackend(folder / "model.pt", device=device, threads=threads), why
     )

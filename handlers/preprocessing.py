@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
 if __package__:
     from .product_errors import ProductError
@@ -21,6 +21,9 @@ else:
     from product_errors import ProductError
     from product_picture import open_picture
     from settings import ProductSettings
+
+# WordPiece gives one unknown token to a word of more than 100 characters: no token needs more than that and a space.
+_CHARS_PER_TOKEN = 101
 
 
 class Product(NamedTuple):
@@ -70,17 +73,20 @@ class ProductPreprocessor:
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(settings.max_tokens)
+        # A title is text: "[SEP]" in one must not become the token that ends it.
+        self._tokenizer.encode_special_tokens = True
+        self._empty_length = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._nfkc = normalizers.NFKC()
 
     def __call__(self, image: bytes | None, text: str | None) -> Product:
-        """One product; None, or a title of white space, stands for a side that is missing.
+        """One product; None, or a title of nothing that the tokenizer reads, stands for a side that is missing.
 
         Raises:
             ProductError: the picture or the title cannot be used.
         """
-        title = "" if text is None else self.title(text)
-        input_ids = self._encode(title)
+        input_ids = self.tokens("" if text is None else text)
         pixels = self._blank() if image is None else self.pixels(image)
-        present = np.array([image is not None, bool(title)])
+        present = np.array([image is not None, len(input_ids) > self._empty_length])
         return Product(pixels, input_ids, np.ones_like(input_ids), present)
 
     def picture(self, image: bytes) -> Image.Image:
@@ -111,13 +117,12 @@ class ProductPreprocessor:
         except UnicodeEncodeError as error:
             raise ProductError("invalid_text", "text: holds lone surrogates; send valid Unicode") from error
         spaced = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
-        return " ".join(unicodedata.normalize("NFKC", spaced).split())
+        # The tokenizer library's NFKC: Python's takes quadratic time on long runs of combining marks.
+        return " ".join(self._nfkc.normalize_str(spaced).split())
 
     def tokens(self, text: str) -> NDArray[np.int64]:
         """A title -> (T,) int64 token ids, [CLS] and [SEP] included, at most ``max_tokens``."""
-        return self._encode(self.title(text))
-
-    def _encode(self, title: str) -> NDArray[np.int64]:
+        title = self.title(text)[: _CHARS_PER_TOKEN * self.settings.max_tokens]
         return np.array(self._tokenizer.encode(title).ids, dtype=np.int64)
 
     def _blank(self) -> NDArray[np.uint8]:

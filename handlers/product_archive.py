@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 MANIFEST = "manifest.json"
 SCORE_TOLERANCE = 1e-3
+_CHECKED = ("product_handler.py", "settings.json", "tokenizer.json", "model.pt", "model.onnx")
+_MEND = "build the archive again with `make archive`"
 
 
 class ArchiveError(RuntimeError):
@@ -24,63 +26,87 @@ class GoldenProduct(NamedTuple):
     Args:
         image: encoded picture, or None.
         text: title, or None.
+        label: of the best class.
         scores: (C,) float64 calibrated probabilities.
     """
 
     image: bytes | None
     text: str | None
+    label: str
     scores: NDArray[np.float64]
 
 
 def read_archive(folder: Path) -> dict[str, Any]:
     """The manifest of an unpacked archive whose files are as they were verified.
 
+    Files that the manifest does not list are left alone: TorchServe adds its own.
+
     Raises:
         ArchiveError: the manifest is missing or broken, or a file is missing or changed; the message names it.
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files: dict[str, str] = manifest["files"]
+        files: dict[str, str] = dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArchiveError(f"{MANIFEST} cannot be read; build the archive again with `make archive`") from error
+        raise ArchiveError(f"{MANIFEST} cannot be read ({type(error).__name__}); {_MEND}") from error
+    if unlisted := [name for name in _CHECKED if name not in files]:
+        raise ArchiveError(f"{MANIFEST} has no checksum of {', '.join(unlisted)}; {_MEND}")
     for name, expected in files.items():
         if _sha256(folder / name) != expected:
-            raise ArchiveError(f"{name} is not the file that was verified; build the archive again with `make archive`")
+            raise ArchiveError(f"{name} is not the file that was verified; {_MEND}")
     return manifest
 
 
 def golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
-    """The golden products of a manifest."""
-    return [
-        GoldenProduct(
-            None if entry["image"] is None else base64.b64decode(entry["image"]),
-            entry["text"],
-            np.array(entry["scores"], dtype=np.float64),
-        )
-        for entry in manifest["golden"]
-    ]
+    """The golden products of a manifest.
+
+    Raises:
+        ArchiveError: there are none, or they cannot be read.
+    """
+    try:
+        golden = [_golden_product(entry) for entry in manifest["golden"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(
+            f"{MANIFEST}: its golden products cannot be read ({type(error).__name__}); {_MEND}"
+        ) from error
+    if not golden:
+        raise ArchiveError(f"{MANIFEST} holds no golden products to check the model with; {_MEND}")
+    return golden
 
 
-def check_golden(golden: Sequence[GoldenProduct], scores: NDArray[np.float64]) -> None:
+def check_golden(golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, labels: Sequence[str]) -> None:
     """Compare a backend's answers with the expected ones.
 
     Args:
         golden: N products.
         scores: (N, C) answers.
+        labels: C names.
 
     Raises:
         ArchiveError: a label differs, or a score by more than ``SCORE_TOLERANCE``; the message says which.
     """
-    for number, (product, answer) in enumerate(zip(golden, scores, strict=True)):
-        if answer.shape != product.scores.shape:
-            raise ArchiveError(f"golden product {number}: {len(answer)} scores, expected {len(product.scores)}")
-        difference = float(np.abs(answer - product.scores).max())
-        same_label = answer.argmax() == product.scores.argmax()
-        if not same_label or not difference <= SCORE_TOLERANCE:
+    for number, (product, answer) in enumerate(zip(golden, scores, strict=True), 1):
+        if not len(answer) == len(product.scores) == len(labels):
             raise ArchiveError(
-                f"golden product {number}: scores differ by {difference:.2g} ({SCORE_TOLERANCE:g} allowed), "
-                f"the label is {'the same' if same_label else 'another'}"
+                f"golden product {number}: {len(answer)} scores, expected {len(product.scores)}, "
+                f"one for each of {len(labels)} labels"
             )
+        difference = float(np.abs(answer - product.scores).max())
+        if not difference <= SCORE_TOLERANCE:  # not even where it is NaN
+            raise ArchiveError(
+                f"golden product {number}: scores differ by {difference:.2g}, at most {SCORE_TOLERANCE:g} is allowed"
+            )
+        if labels[answer.argmax()] != product.label:
+            raise ArchiveError(f"golden product {number}: {labels[answer.argmax()]!r}, expected {product.label!r}")
+
+
+def _golden_product(entry: dict[str, Any]) -> GoldenProduct:
+    return GoldenProduct(
+        None if entry["image"] is None else base64.b64decode(entry["image"], validate=True),
+        entry["text"],
+        entry["label"],
+        np.array(entry["scores"], dtype=np.float64),
+    )
 
 
 def _sha256(path: Path) -> str | None:

@@ -3,7 +3,14 @@
 A message names the field and what was expected. It never holds the caller's text, a path or a traceback.
 """
 
-from typing import Any
+import logging
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any, ParamSpec, TypeVar
+
+logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 ERROR_CODES: dict[str, int] = {
     "missing_field": 400,
@@ -20,6 +27,7 @@ ERROR_CODES: dict[str, int] = {
     "image_empty": 422,
     "image_bad_shape": 422,
     "model_output_invalid": 500,
+    "internal_error": 500,
     "explanations_unavailable": 501,
     "out_of_memory": 507,
 }
@@ -42,3 +50,26 @@ class ProductError(ValueError):
     def as_dict(self) -> dict[str, Any]:
         """The error as the answer's JSON object."""
         return {"code": self.code, "type": self.type, "message": self.message}
+
+
+def guarded(step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | ProductError:
+    """Run one product's step; whatever goes wrong in it stays that product's error and fails no neighbour."""
+    try:
+        return step(*args, **kwargs)
+    except ProductError as error:
+        return error
+    except MemoryError:
+        return ProductError("out_of_memory", "not enough memory for this product; send less")
+    except Exception as error:  # a bug of ours or of a library; its text may quote the caller, so it is not logged
+        logger.error("a product failed with %s", _whereabouts(error))
+        return ProductError("internal_error", "this product could not be processed")
+
+
+def _whereabouts(error: Exception) -> str:
+    """Kind of an error and the line it came from, without a word of its text."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    return f"{type(error).__name__} at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -5,7 +5,7 @@ A worker calls ``initialize`` once and ``handle`` for every batch.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
@@ -16,20 +16,24 @@ from numpy.typing import NDArray
 
 if __package__:
     from .backends import Backend, choose_backend
-    from .preprocessing import Product, ProductPreprocessor, collate
+    from .preprocessing import Product, ProductPreprocessor
     from .product_answer import product_answer, serialise
     from .product_archive import check_golden, golden_products, read_archive
-    from .product_errors import ProductError
+    from .product_errors import ProductError, guarded
+    from .product_picture import header_pixels
     from .product_request import ProductFields, ProductRequest, read_request
-    from .settings import ProductSettings
+    from .product_scores import score_batch, score_products
+    from .settings import MODALITIES, ProductSettings
 else:
     from backends import Backend, choose_backend
-    from preprocessing import Product, ProductPreprocessor, collate
+    from preprocessing import Product, ProductPreprocessor
     from product_answer import product_answer, serialise
     from product_archive import check_golden, golden_products, read_archive
-    from product_errors import ProductError
+    from product_errors import ProductError, guarded
+    from product_picture import header_pixels
     from product_request import ProductFields, ProductRequest, read_request
-    from settings import ProductSettings
+    from product_scores import score_batch, score_products
+    from settings import MODALITIES, ProductSettings
 
 logger = logging.getLogger(__name__)
 
@@ -45,19 +49,16 @@ class ProductHandler:
             BackendError: no backend gives the expected answers to the golden products.
         """
         folder = Path(context.system_properties["model_dir"])
-        gpu = context.system_properties.get("gpu_id")
+        threads = _threads(context.model_yaml_config or {})
         manifest = read_archive(folder)
         self.settings = ProductSettings.from_json(folder / "settings.json")
         self.preprocessor = ProductPreprocessor(self.settings, folder / "tokenizer.json")
-        golden = golden_products(manifest)
-        examples = [self.preprocessor(product.image, product.text) for product in golden]
-        threads = _threads(context.model_yaml_config or {})
         self.backend, reason = choose_backend(
             folder,
             forced=self.settings.backend,
-            gpu=None if gpu is None or int(gpu) < 0 else int(gpu),
+            gpu=_gpu(context.system_properties),
             threads=threads,
-            accept=lambda backend: check_golden(golden, self._scores(backend, examples)),
+            accept=lambda backend: self._check(backend, manifest),
         )
         self.model = {
             "name": str(context.model_name),
@@ -68,25 +69,22 @@ class ProductHandler:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
         logger.info("%s %s answers with %s (%s)", *self.model.values())
 
-    def handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[str]:
+    def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         """Answer a batch: one JSON text a request, its status set in the context."""
-        requests = [self._read(row, number, context) for number, row in enumerate(data)]
-        fields = [item for request in requests for item in request.items]
-        products = self.preprocess(fields)
+        requests = [self._read(row, context.get_all_request_header(number)) for number, row in enumerate(data)]
+        products = self.preprocess([item for request in requests for item in request.items])
         scores = self.inference(products)
         return self.postprocess(requests, products, scores, context)
 
-    def preprocess(self, fields: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
+    def preprocess(self, items: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
         """Decode pictures and tokenise titles, several at a time; what fails is an error in its place."""
-        return list(self._pool.map(self._prepare, fields))
+        return list(self._pool.map(self._prepare, items))
 
     def inference(self, products: Sequence[Product | ProductError]) -> list[NDArray[np.float64] | ProductError]:
         """Calibrated scores (C,) of each product, or the error that stands in its place."""
-        valid = [product for product in products if not isinstance(product, ProductError)]
-        size = self.settings.max_batch
-        blocks = [valid[start : start + size] for start in range(0, len(valid), size)]
-        answers = iter([answer for block in blocks for answer in self._answer(block)])
-        return [product if isinstance(product, ProductError) else next(answers) for product in products]
+        valid = [product for product in products if isinstance(product, Product)]
+        answers = iter(score_products(self.backend, valid, settings=self.settings))
+        return [next(answers) if isinstance(product, Product) else product for product in products]
 
     def postprocess(
         self,
@@ -96,82 +94,87 @@ class ProductHandler:
         context: Any,
     ) -> list[str]:
         """Serialise the answers request by request and set the HTTP statuses."""
-        items = iter(zip(products, scores, strict=True))
+        results = iter(zip(products, scores, strict=True))
         bodies = []
         for number, request in enumerate(requests):
-            answers = [self._document(fields, *next(items)) for fields in request.items]
+            answers = [self._answer(item, *next(results)) for item in request.items]
             status, body = serialise(answers, many=request.many)
             context.set_response_status(code=status, phrase=HTTPStatus(status).phrase, idx=number)
             context.set_response_content_type(number, "application/json")
             bodies.append(body)
         return bodies
 
-    def _read(self, row: dict[str, Any], number: int, context: Any) -> ProductRequest:
-        headers = {str(name).lower(): value for name, value in context.get_all_request_header(number).items()}
-        try:
-            if headers.get("explain") == "True":
-                raise ProductError("explanations_unavailable", "explanations are not offered by this model")
-            return read_request(row, headers.get("content-type"), self.settings)
-        except ProductError as error:
-            return ProductRequest([error], many=False)
+    def _check(self, backend: Backend, manifest: dict[str, Any]) -> None:
+        """Let a backend answer the golden products."""
+        golden = golden_products(manifest)
+        products = [self.preprocessor(product.image, product.text) for product in golden]
+        scores = score_batch(backend, products, temperature=self.settings.temperature)
+        check_golden(golden, scores, labels=self.settings.labels)
 
-    def _prepare(self, fields: ProductFields | ProductError) -> Product | ProductError:
-        if isinstance(fields, ProductError):
-            return fields
-        image = fields.image if "image" in self.settings.modalities else None
-        text = fields.text if "text" in self.settings.modalities else None
-        try:
-            product = self.preprocessor(image, text)
-        except ProductError as error:
-            return error
-        except MemoryError:
-            return ProductError("out_of_memory", "not enough memory for this product; send a smaller picture")
+    def _read(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
+        """One request's products; one that cannot be read at all is a single error."""
+        request = guarded(self._parse, row, headers)
+        return ProductRequest([request], many=False) if isinstance(request, ProductError) else request
+
+    def _parse(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
+        if headers.get("explain") == "True":
+            raise ProductError("explanations_unavailable", "explanations are not offered by this model")
+        request = read_request(row, _content_type(headers), self.settings)
+        if request.many and "image" in self.settings.modalities:
+            self._limit_pixels(request)
+        return request
+
+    def _limit_pixels(self, request: ProductRequest) -> None:
+        """Put an error in place of each picture that goes beyond what one request may make us decode."""
+        limit, pixels = self.settings.max_request_pixels, 0
+        for number, item in enumerate(request.items):
+            if isinstance(item, ProductFields) and item.image is not None:
+                pixels += header_pixels(item.image)
+                if pixels > limit:
+                    message = f"image: the pictures of this request have more than {limit} pixels; send fewer at once"
+                    request.items[number] = ProductError("image_too_large", message)
+
+    def _prepare(self, item: ProductFields | ProductError) -> Product | ProductError:
+        return item if isinstance(item, ProductError) else guarded(self._product, item)
+
+    def _product(self, fields: ProductFields) -> Product:
+        reads = self.settings.modalities
+        image = fields.image if "image" in reads else None
+        text = fields.text if "text" in reads else None
+        product = self.preprocessor(image, text)
         if not product.present.any():
-            return ProductError("missing_field", f"{', '.join(self.settings.modalities)}: this model needs it")
+            raise ProductError("missing_field", f"{' or '.join(reads)}: this model needs it, and nothing readable came")
         return product
 
-    def _answer(self, products: Sequence[Product]) -> list[NDArray[np.float64] | ProductError]:
-        """Scores of one batch; where the batch fails, each product alone, so that only the offender fails."""
-        try:
-            scores = self._scores(self.backend, products)
-        except Exception as error:  # an engine's errors share no base class
-            if len(products) > 1:
-                return [answer for product in products for answer in self._answer([product])]
-            logger.error("the model failed on a product: %s", type(error).__name__)
-            return [_model_error(error)]
-        invalid = ProductError("model_output_invalid", "the model gave no finite scores for this product")
-        return [row if np.isfinite(row).all() else invalid for row in scores]
-
-    def _scores(self, backend: Backend, products: Sequence[Product]) -> NDArray[np.float64]:
-        """(N, C) softmax of the logits over the temperature."""
-        logits = backend(collate(products)).astype(np.float64) / self.settings.temperature
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found out by the caller
-            exponentials = np.exp(logits - logits.max(1, keepdims=True))
-            scores: NDArray[np.float64] = exponentials / exponentials.sum(1, keepdims=True)
-        return scores
-
-    def _document(
+    def _answer(
         self,
-        fields: ProductFields | ProductError,
+        item: ProductFields | ProductError,
         product: Product | ProductError,
         scores: NDArray[np.float64] | ProductError,
     ) -> dict[str, Any] | ProductError:
+        if isinstance(item, ProductError):
+            return item
+        if isinstance(product, ProductError):
+            return product
         if isinstance(scores, ProductError):
             return scores
-        assert isinstance(fields, ProductFields) and isinstance(product, Product)
-        read = [name for name, there in zip(("image", "text"), product.present, strict=True) if there]
-        return product_answer(scores, top_k=fields.top_k, modalities=read, model=self.model, settings=self.settings)
+        read = [name for name, there in zip(MODALITIES, product.present, strict=True) if there]
+        return product_answer(scores, top_k=item.top_k, modalities=read, model=self.model, settings=self.settings)
 
 
-def _threads(worker_config: dict[str, Any]) -> int:
+def _content_type(headers: Mapping[str, Any]) -> str | None:
+    """The request's type; TorchServe puts the form's fields among the headers, so a field can look like one."""
+    found = (value for name, value in headers.items() if name.lower() == "content-type" and isinstance(value, str))
+    return next(found, None)
+
+
+def _gpu(properties: Mapping[str, Any]) -> int | None:
+    """The GPU that TorchServe gave this worker."""
+    gpu = properties.get("gpu_id")
+    return None if gpu is None or int(gpu) < 0 else int(gpu)
+
+
+def _threads(worker_config: Mapping[str, Any]) -> int:
     """The cores of this worker: all that the process may use, shared among the workers of the model."""
     cores = len(os.sched_getaffinity(0))
     return max(1, cores // max(1, int(worker_config.get("maxWorkers", 1))))
-
-
-def _model_error(error: Exception) -> ProductError:
-    """Which error stands for an engine's failure on a single product."""
-    words = f"{type(error).__name__} {error}".lower()
-    if isinstance(error, MemoryError) or "outofmemory" in words or "allocate memory" in words or "bad_alloc" in words:
-        return ProductError("out_of_memory", "not enough memory to classify this product")
-    return ProductError("model_output_invalid", "the model failed on this product")

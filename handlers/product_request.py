@@ -1,7 +1,13 @@
 """What TorchServe hands over for one request, in any of its forms, to the fields of one product or of several.
 
-Forms: a multipart form; JSON with one product or ``instances``; a bare picture; a bare title. Of repeated form fields
-TorchServe keeps the last.
+| Content-Type | read as |
+|---|---|
+| multipart/form-data, application/x-www-form-urlencoded | a form; of a repeated field TorchServe keeps the last |
+| application/json, or ending in +json | one product, or ``{"instances": [product, ...]}`` |
+| image/..., whatever follows | a bare picture; its own first bytes say what it is |
+| text/plain | a bare title in UTF-8 |
+| none (``curl -T``), application/octet-stream | JSON if a bracket opens it, a title if plain text, else a picture |
+| any other | 415 |
 """
 
 import base64
@@ -20,8 +26,13 @@ else:
 
 FIELDS = ("image", "text", "top_k")
 _BODY_KEYS = ("body", "data")
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_UNTYPED = ("", "application/octet-stream")
+_MARKUP = ("<", "%!", "%PDF")
 _INTEGER_DIGITS = 18
-_IMAGE_STARTS = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"%PDF", b"%!PS")
+_MAX_JSON_MARKS = 50_000
+# Base64 takes 4 characters for 3 bytes, and line breaks after every 76th; before it may stand data:image/jpeg;base64,
+_BASE64_FACTOR, _BASE64_EXTRA = 1.4, 1000
 
 
 class ProductFields(NamedTuple):
@@ -62,14 +73,14 @@ def read_request(row: Mapping[str, Any], content_type: str | None, settings: Pro
         ProductError: the request as a whole cannot be read.
     """
     media_type = (content_type or "").split(";")[0].strip().lower()
-    body = next((row[key] for key in _BODY_KEYS if list(row) == [key]), None)
-    if body is None or media_type == "multipart/form-data":
+    if media_type in _FORMS or list(row) not in ([key] for key in _BODY_KEYS):
         return ProductRequest([read_product(row, settings)], many=False)
-    if isinstance(body, Mapping):
-        return _read_document(body, settings)
-    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else _as_bytes(body)
+    body = next(iter(row.values()))
+    if isinstance(body, str):  # decoded by TorchServe, where decode_input_request is on
+        body = body.encode("utf-8", "surrogatepass")
+    content = _as_bytes(body)
     if content is None:
-        raise ProductError("invalid_json", "body: expected a JSON object, a picture or a title")
+        return _read_document(body, settings)
     return _read_body(content, media_type, settings)
 
 
@@ -79,8 +90,9 @@ def read_product(fields: Mapping[str, Any], settings: ProductSettings) -> Produc
     Raises:
         ProductError: a field is unknown, missing or malformed; the message names it.
     """
-    if any(name not in FIELDS for name in fields):
-        raise ProductError("unknown_field", f"a field is unknown; known are {', '.join(FIELDS)}")
+    for number, name in enumerate(fields, 1):
+        if name not in FIELDS:
+            raise ProductError("unknown_field", f"field {number} is unknown; known are {', '.join(FIELDS)}")
     image = _read_image(fields.get("image"), settings)
     text = _read_text(fields.get("text"), settings)
     top_k = _read_top_k(fields.get("top_k"), settings)
@@ -90,17 +102,30 @@ def read_product(fields: Mapping[str, Any], settings: ProductSettings) -> Produc
 
 
 def _read_body(content: bytes, media_type: str, settings: ProductSettings) -> ProductRequest:
-    if media_type == "application/json" or (not _is_specific(media_type) and content.lstrip()[:1] in (b"{", b"[")):
+    """A body that is no form, by its stated type, or by its first bytes where none is stated."""
+    if media_type in _UNTYPED:
+        media_type = _sniff(content)
+    if media_type == "application/json" or media_type.endswith("+json"):
         return _read_document(_parse_json(content), settings)
-    looks_like_image = content.startswith(_IMAGE_STARTS)
-    if media_type.startswith("image/") or (not media_type.startswith("text/") and looks_like_image):
+    if media_type == "text/plain":
+        return ProductRequest([read_product({"text": content}, settings)], many=False)
+    if media_type.startswith("image/"):
         return ProductRequest([read_product({"image": content}, settings)], many=False)
-    return ProductRequest([read_product({"text": content}, settings)], many=False)
+    raise ProductError(
+        "unsupported_image",
+        "body: unknown Content-Type; send multipart/form-data, application/json, image/jpeg, image/png, image/webp or "
+        "text/plain",
+    )
 
 
-def _is_specific(media_type: str) -> bool:
-    """Whether a media type says what the body is; ``curl -T`` sends none, ``curl --data`` a form's."""
-    return media_type.startswith(("image/", "text/"))
+def _sniff(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8").lstrip("\ufeff \t\r\n")
+    except UnicodeDecodeError:
+        return "image/"
+    if text.startswith(("{", "[")):
+        return "application/json"
+    return "image/" if "\0" in text or text.startswith(_MARKUP) else "text/plain"
 
 
 def _read_document(document: Any, settings: ProductSettings) -> ProductRequest:
@@ -145,7 +170,7 @@ def _read_image(value: Any, settings: ProductSettings) -> bytes | None:
 
 
 def _decode_base64(value: str, settings: ProductSettings) -> bytes:
-    if len(value) > 1.4 * settings.max_image_bytes + 1000:
+    if len(value) > _BASE64_FACTOR * settings.max_image_bytes + _BASE64_EXTRA:
         raise ProductError(
             "image_too_large", f"image: longer than {settings.max_image_bytes} bytes; send a smaller file"
         )
@@ -193,7 +218,9 @@ def _as_bytes(value: Any) -> bytes | None:
 
 
 def _parse_json(content: bytes) -> Any:
-    """JSON to the letter of RFC 8259, and duplicate keys, NaN, infinities and endless integers refused."""
+    """JSON to the letter of RFC 8259; duplicate keys, NaN, infinities, endless integers and crumbs are refused."""
+    if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_JSON_MARKS:
+        raise ProductError("invalid_json", f"body: more than {_MAX_JSON_MARKS} commas and brackets")
     try:
         return json.loads(
             content.decode("utf-8"),

@@ -35,6 +35,7 @@ class ProductSettings:
         max_batch: the most products that the model answers at once.
         max_image_bytes: the longest encoded picture, in bytes.
         max_image_pixels: the largest picture by its header, in pixels; checked before decoding.
+        max_request_pixels: the pixels of all pictures in one JSON request together.
         max_image_ratio: the longest side divided by the shortest, at most.
         min_image_side: the shortest side, in pixels, at least.
         max_text_chars: the longest title, in characters before normalisation.
@@ -60,6 +61,7 @@ class ProductSettings:
     max_batch: int = 32
     max_image_bytes: int = 6_000_000
     max_image_pixels: int = 25_000_000
+    max_request_pixels: int = 100_000_000
     max_image_ratio: float = 20.0
     min_image_side: int = 2
     max_text_chars: int = 10_000
@@ -78,6 +80,8 @@ class ProductSettings:
             value = getattr(self, field.name)
             if field.type in (int, float) and field.name != "review_threshold" and not value > 0:
                 raise ValueError(f"{field.name} must be > 0, got {value}")
+        if self.max_image_ratio > self.image_size:  # padded to the model's square, a side would have no pixel left
+            raise ValueError(f"max_image_ratio must be <= image_size, got {self.max_image_ratio}")
         if not 0 <= self.review_threshold <= 1:
             raise ValueError(f"review_threshold must be in [0, 1], got {self.review_threshold}")
 

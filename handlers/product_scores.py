@@ -1,0 +1,80 @@
+"""From products to calibrated scores: batches of bounded size, and a product that breaks one fails alone.
+
+Legend: N products, C classes.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+if __package__:
+    from .backends import Backend
+    from .preprocessing import Product, collate
+    from .product_errors import ProductError
+    from .settings import ProductSettings
+else:
+    from backends import Backend
+    from preprocessing import Product, collate
+    from product_errors import ProductError
+    from settings import ProductSettings
+
+logger = logging.getLogger(__name__)
+# How engines say that memory ran out: PyTorch, CUDA, ONNX Runtime, C++; they share no class, and none is imported here.
+_OUT_OF_MEMORY = ("outofmemory", "out of memory", "allocate memory", "bad_alloc", "bad allocation")
+
+
+def score_batch(backend: Backend, products: Sequence[Product], *, temperature: float) -> NDArray[np.float64]:
+    """Softmax of the logits over the temperature (Guo et al. 2017, arXiv:1706.04599).
+
+    Returns:
+        (N, C); NaN for a product that has a logit which is not finite.
+
+    Raises:
+        ValueError: the backend did not answer each product.
+    """
+    logits = backend(collate(products)).astype(np.float64)
+    if len(logits) != len(products):
+        raise ValueError(f"{backend.name} gave {len(logits)} answers to {len(products)} products")
+    logits[~np.isfinite(logits).all(axis=1)] = np.nan
+    exponentials = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    scores: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return scores
+
+
+def score_products(
+    backend: Backend, products: Sequence[Product], *, settings: ProductSettings
+) -> list[NDArray[np.float64] | ProductError]:
+    """Scores (C,) of each product, or what is wrong with it; its neighbours' answers stay as they are alone.
+
+    Args:
+        backend: runs the graph.
+        products: any number.
+        settings: temperature, and how many products go to the backend at once.
+    """
+    size = settings.max_batch
+    batches = [products[start : start + size] for start in range(0, len(products), size)]
+    return [answer for batch in batches for answer in _score_or_retry(backend, batch, settings.temperature)]
+
+
+def _score_or_retry(
+    backend: Backend, products: Sequence[Product], temperature: float
+) -> list[NDArray[np.float64] | ProductError]:
+    """Scores of one batch; where the batch fails, each product is tried alone."""
+    try:
+        scores = score_batch(backend, products, temperature=temperature)
+    except Exception as error:  # engines' errors share no base class
+        if len(products) > 1:
+            return [answer for product in products for answer in _score_or_retry(backend, [product], temperature)]
+        logger.error("the model failed on a product with %s", type(error).__name__)
+        return [_model_error(error)]
+    invalid = ProductError("model_output_invalid", "the model gave no finite scores for this product")
+    return [row if np.isfinite(row).all() else invalid for row in scores]
+
+
+def _model_error(error: Exception) -> ProductError:
+    words = f"{type(error).__name__} {error}".lower()
+    if isinstance(error, MemoryError) or any(sign in words for sign in _OUT_OF_MEMORY):
+        return ProductError("out_of_memory", "not enough memory to classify this product")
+    return ProductError("model_output_invalid", "the model failed on this product")

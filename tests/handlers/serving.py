@@ -1,0 +1,130 @@
+"""A worker of TorchServe around the handler, without the server: real rows, headers, statuses and encoded replies."""
+
+import base64
+import hashlib
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from ts.service import Service
+
+from handlers.product_handler import ProductHandler
+
+LABELS = ("Shirts", "Shoes", "Bags", "Montres à gousset")
+TITLES = ("Nike Men Blue Running Shoes", "Red Cotton Shirt", "Leather Hand Bag", "Silver Watch for Men")
+Request = tuple[Mapping[str, str], Sequence[tuple[str, bytes, str]]]
+
+
+class Answer(NamedTuple):
+    """What the front end would send for one request."""
+
+    status: int
+    phrase: str
+    content_type: str
+    body: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Worker:
+    """A TorchServe worker's own service around a handler: what it decodes, calls and encodes for the front end."""
+
+    def __init__(self, folder: Path, *, gpu: int | None = None, model_name: str = "tiny") -> None:
+        self.handler = ProductHandler()
+        manifest = {"model": {"modelName": model_name, "modelVersion": "1.0", "handler": "product_handler.py"}}
+        metrics = SimpleNamespace(request_ids=None, add_time=lambda name, value: None)
+        self._service = Service(model_name, str(folder), manifest, self.handler.handle, gpu, 8, True, metrics)
+        self._service.set_cl_socket(None)
+        self.handler.initialize(self._service.context)
+
+    def ask(self, *requests: Request) -> list[Answer]:
+        """Answer one batch."""
+        batch = [
+            {
+                "requestId": str(number).encode(),
+                "headers": [{"name": name.encode(), "value": value.encode()} for name, value in headers.items()],
+                "parameters": [
+                    {"name": name, "value": bytearray(value), "contentType": kind} for name, value, kind in parameters
+                ],
+            }
+            for number, (headers, parameters) in enumerate(requests)
+        ]
+        return decode_reply(bytes(self._service.predict(batch)))
+
+
+def decode_reply(message: bytes) -> list[Answer]:
+    """What the front end reads; see ``create_predict_response`` in ``ts/protocol/otf_message_handler.py``."""
+    position = 0
+
+    def number() -> int:
+        nonlocal position
+        position += 4
+        return int(struct.unpack_from("!i", message, position - 4)[0])
+
+    def text() -> str:
+        nonlocal position
+        length = number()
+        position += length
+        return message[position - length : position].decode("utf-8")
+
+    code, said = number(), text()
+    assert code == 200, said
+    answers = []
+    while (length := number()) != -1:
+        position += length
+        content_type, status, phrase = text(), number(), text()
+        for _ in range(number()):
+            text(), text()
+        answers.append(Answer(status, phrase, content_type, text()))
+    return answers
+
+
+def same(one: Answer, other: Answer) -> bool:
+    """Equal answers, scores within 1e-5."""
+    if one.status != 200 or other.status != 200:
+        return one == other
+    close = all(abs(a["score"] - b["score"]) <= 1e-5 for a, b in zip(one.json["top"], other.json["top"], strict=True))
+    return close and _without_scores(one) == _without_scores(other)
+
+
+def _without_scores(answer: Answer) -> dict[str, Any]:
+    top = [entry["label"] for entry in answer.json["top"]]
+    return {**answer.json, "score": None, "top": top}
+
+
+def form(**fields: bytes | str) -> Request:
+    """A multipart form."""
+    parts = [
+        (name, value, "image/jpeg") if isinstance(value, bytes) else (name, value.encode(), "")
+        for name, value in fields.items()
+    ]
+    return {"Content-Type": "multipart/form-data; boundary=x", "explain": "False"}, parts
+
+
+def bare(content: bytes, content_type: str | None = None) -> Request:
+    """A body that is no form."""
+    headers = {"explain": "False"} | ({} if content_type is None else {"Content-Type": content_type})
+    return headers, [("body", content, (content_type or "").split(";")[0])]
+
+
+def document(value: Any) -> Request:
+    """A JSON body; bytes are sent as they are."""
+    return bare(value if isinstance(value, bytes) else json.dumps(value).encode(), "application/json")
+
+
+def b64(image: bytes) -> str:
+    return base64.b64encode(image).decode()
+
+
+def seal(folder: Path, **changes: Any) -> None:
+    """Write the manifest of a folder: checksums as they are now; keyword arguments replace entries."""
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
+    files.pop("manifest.json", None)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**manifest, "files": files, **changes}))

@@ -1,0 +1,298 @@
+"""The handler as a worker runs it: answers, batches, what one modality alone does, what it says in the log."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pictures import blank_png, draw, encode, turned
+from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same
+
+from handlers.backends import BackendError
+from handlers.preprocessing import Batch
+from handlers.product_archive import ArchiveError
+
+PICTURE = encode(draw())
+Fail = Callable[[], float | None]
+
+
+def test_an_answer_has_all_that_the_contract_names(worker: Worker) -> None:
+    [answer] = worker.ask(form(image=PICTURE, text=TITLES[0], top_k="2"))
+    assert (answer.status, answer.phrase, answer.content_type) == (200, "OK", "application/json")
+    assert set(answer.json) == {"label", "score", "top", "modalities", "needs_review", "model"}
+    assert len(answer.json["top"]) == 2
+    assert answer.json["top"][0] == {"label": answer.json["label"], "score": answer.json["score"]}
+    assert answer.json["modalities"] == ["image", "text"]
+    assert answer.json["model"] == {
+        "name": "tiny",
+        "version": "1.0",
+        "backend": "onnxruntime:cpu",
+        "backend_reason": "no GPU",
+    }
+    assert answer.body.isascii()
+
+
+def test_scores_are_the_golden_ones(worker: Worker, archive: Path) -> None:
+    for golden in json.loads((archive / "manifest.json").read_text())["golden"]:
+        fields = {name: golden[name] for name in ("image", "text") if golden[name] is not None}
+        [answer] = worker.ask(document(fields))
+        assert answer.json["label"] == golden["label"]
+        assert answer.json["score"] == pytest.approx(golden["score"], abs=1e-5)
+        assert sum(entry["score"] for entry in answer.json["top"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_every_form_gives_the_same_answer(worker: Worker) -> None:
+    image, text = b64(PICTURE), TITLES[0]
+    [reference] = worker.ask(form(image=PICTURE, text=text))
+    others: list[Request] = [
+        document({"image": image, "text": text}),
+        document({"image": f"data:image/png;base64,{image}", "text": text}),
+        document({"image": {"b64": image}, "text": text}),
+        ({}, [("image", PICTURE, ""), ("text", text.encode(), "")]),  # gRPC: no headers at all
+    ]
+    for answer in worker.ask(*others):
+        assert same(answer, reference)
+    [many] = worker.ask(document({"instances": [{"image": image, "text": text}]}))
+    assert many.json["predictions"] == [reference.json]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image/png", "image/jpeg", "IMAGE/PNG; q=1", None, "application/octet-stream"]
+)
+def test_a_bare_picture(worker: Worker, content_type: str | None) -> None:
+    bare_answer, reference = worker.ask(bare(PICTURE, content_type), form(image=PICTURE))
+    assert same(bare_answer, reference) and reference.json["modalities"] == ["image"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8", None])
+def test_a_bare_title(worker: Worker, content_type: str | None) -> None:
+    bare_answer, reference = worker.ask(bare(TITLES[0].encode(), content_type), form(text=TITLES[0]))
+    assert same(bare_answer, reference) and reference.json["modalities"] == ["text"]
+
+
+def test_instances_answer_each_product_and_its_error(worker: Worker) -> None:
+    products = [{"text": TITLES[0]}, {"image": "!"}, {"image": b64(PICTURE[:50])}, 7, {"text": TITLES[1], "top_k": 1}]
+    [answer] = worker.ask(document({"instances": products}))
+    first, no_base64, corrupt, no_product, last = answer.json["predictions"]
+    assert answer.status == 200
+    assert [error["type"] for error in (no_base64, corrupt, no_product)] == [
+        "invalid_base64",
+        "image_corrupt",
+        "invalid_json",
+    ]
+    assert first["label"] in LABELS and len(last["top"]) == 1
+
+
+def test_top_k_is_clipped_to_the_labels(worker: Worker) -> None:
+    [answer] = worker.ask(form(text=TITLES[0], top_k="20"))
+    assert sorted(entry["label"] for entry in answer.json["top"]) == sorted(LABELS)
+    scores = [entry["score"] for entry in answer.json["top"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_all_orientations_have_the_same_answer(worker: Worker) -> None:
+    answers = worker.ask(*(form(image=turned(orientation)) for orientation in range(1, 9)))
+    assert all(same(answer, answers[0]) for answer in answers)
+    [mirrored] = worker.ask(form(image=encode(draw().transpose(0))))  # type: ignore[arg-type]
+    assert not same(mirrored, answers[0])
+
+
+def test_answers_do_not_depend_on_the_batch(worker: Worker) -> None:
+    requests = [form(image=PICTURE, text=TITLES[0]), form(image=turned(3)), form(text="a " * 40), form(text=TITLES[1])]
+    alone = [worker.ask(request)[0] for request in requests]
+    for count in (2, 3, 4, 40):
+        together = worker.ask(*(requests[number % 4] for number in range(count)))
+        assert all(same(answer, alone[number % 4]) for number, answer in enumerate(together))
+
+
+@pytest.mark.parametrize(("reads", "other"), [("image", "text"), ("text", "image")])
+def test_a_model_of_one_modality_ignores_the_other(
+    copy_archive: Callable[..., Path], reads: str, other: str, archive: Path
+) -> None:
+    golden = json.loads((archive / "manifest.json").read_text())["golden"]
+    folder = copy_archive(modalities=[reads], review_threshold=0.99)
+    record = json.loads((folder / "manifest.json").read_text())
+    record["golden"] = [entry for entry in golden if entry[other] is None]
+    (folder / "manifest.json").write_text(json.dumps(record))
+    worker = Worker(folder)
+    values: dict[str, Any] = {"image": PICTURE, "text": TITLES[0]}
+    alone, both, without, hostile = worker.ask(
+        form(**{reads: values[reads]}),
+        form(**values),
+        form(**{other: values[other]}),
+        form(**{reads: values[reads], other: b"\x89PNG" if other == "image" else b"\xc2\xad\x01"}),
+    )
+    assert alone.json["modalities"] == [reads]
+    assert same(both, alone) and same(hostile, alone)
+    assert (without.status, without.json["type"]) == (400, "missing_field")
+    assert without.json["message"].startswith(reads)
+
+
+def test_needs_review_below_the_threshold(copy_archive: Callable[..., Path]) -> None:
+    answers = [
+        Worker(copy_archive(review_threshold=threshold)).ask(form(text=TITLES[0]))[0].json for threshold in (0, 1)
+    ]
+    assert [answer["needs_review"] for answer in answers] == [False, True]
+
+
+def test_many_products_run_in_bounded_batches(
+    copy_archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(copy_archive(max_batch=4))
+    sizes, backend = [], worker.handler.backend
+
+    def counting(batch: Batch) -> NDArray[np.float32]:
+        sizes.append(len(batch.image))
+        return backend(batch)
+
+    counting.name = "counting"  # type: ignore[attr-defined]
+    monkeypatch.setattr(worker.handler, "backend", counting)
+    worker.ask(document({"instances": [{"text": TITLES[0]}] * 7}), form(text=TITLES[1]), form(text=TITLES[2]))
+    assert sizes == [4, 4, 1]
+
+
+def test_pictures_of_one_request_share_a_budget(copy_archive: Callable[..., Path]) -> None:
+    worker = Worker(copy_archive(max_request_pixels=3 * 64 * 48))
+    products = [{"image": b64(PICTURE)}] * 3 + [{"text": TITLES[0]}, {"image": b64(PICTURE)}]
+    many, alone = worker.ask(document({"instances": products}), document({"image": b64(blank_png(200, 200))}))
+    kinds = [prediction.get("type") for prediction in many.json["predictions"]]
+    assert kinds == [None, None, None, None, "image_too_large"] and alone.status == 200
+
+
+def test_an_explain_request_is_told_so_and_fails_no_neighbour(worker: Worker) -> None:
+    headers, parameters = form(text=TITLES[0])
+    explain, predict, spoofed = worker.ask(
+        ({**headers, "explain": "True"}, parameters),
+        (headers, parameters),
+        ({"Explain": "True", **headers}, parameters),  # TorchServe's own header is the one in small letters
+    )
+    assert (explain.status, explain.phrase, explain.json["type"]) == (
+        501,
+        "Not Implemented",
+        "explanations_unavailable",
+    )
+    assert predict.status == 200 and same(predict, spoofed)
+
+
+class Failing:
+    """A backend that breaks on chosen products, recognised by their first pixel."""
+
+    name = "failing"
+
+    def __init__(self, backend: Callable[[Batch], NDArray[np.float32]], fail: Fail) -> None:
+        self._backend, self._fail = backend, fail
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        logits = self._backend(batch)
+        bad = batch.image[:, 0, 0, 0] == 0
+        if bad.any() and (value := self._fail()) is not None:
+            logits[bad, 1] = value
+        return logits
+
+
+@pytest.fixture
+def broken(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Fail], Worker]]:
+    def make(fail: Fail) -> Worker:
+        monkeypatch.setattr(worker.handler, "backend", Failing(worker.handler.backend, fail))
+        return worker
+
+    yield make
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("fail", "outcome"),
+    [
+        (lambda: np.nan, (500, "model_output_invalid")),
+        (lambda: np.inf, (500, "model_output_invalid")),
+        (lambda: -np.inf, (500, "model_output_invalid")),
+        (raising(RuntimeError("secret")), (500, "model_output_invalid")),
+        (raising(MemoryError()), (507, "out_of_memory")),
+        (raising(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")), (507, "out_of_memory")),
+        (raising(type("OutOfMemoryError", (RuntimeError,), {})()), (507, "out_of_memory")),
+        (raising(RuntimeError("Failed to allocate memory for requested buffer")), (507, "out_of_memory")),
+    ],
+)
+def test_a_product_that_breaks_the_model_fails_alone(
+    broken: Callable[[Fail], Worker],
+    worker: Worker,
+    fail: Fail,
+    outcome: tuple[int, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = [form(image=PICTURE), form(text=TITLES[0]), form(image=turned(1), text=TITLES[1])]
+    alone = [worker.ask(request)[0] for request in good]
+    answers = broken(fail).ask(good[0], form(image=blank_png(40, 40)), *good[1:])
+    assert (answers[1].status, answers[1].json["type"]) == outcome
+    assert all(same(answer, other) for answer, other in zip([answers[0], *answers[2:]], alone, strict=True))
+    assert "secret" not in caplog.text + answers[1].body
+
+
+def test_an_error_of_ours_stays_with_its_product(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit = worker.handler.preprocessor.fit
+
+    def buggy(picture: Any) -> Any:
+        if picture.size == (40, 40):
+            raise KeyError("secret")
+        return fit(picture)
+
+    monkeypatch.setattr(worker.handler.preprocessor, "fit", buggy)
+    bad, good = worker.ask(form(image=blank_png(40, 40)), form(image=PICTURE))
+    assert (bad.status, bad.json["type"], good.status) == (500, "internal_error", 200)
+    assert "KeyError at test_product_handler.py" in caplog.text and "secret" not in caplog.text + bad.body
+
+
+def test_only_the_start_is_logged(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    worker = Worker(archive, model_name="catalogue")
+    ours = [record for record in caplog.records if record.name.startswith("handlers")]
+    assert [record.getMessage() for record in ours] == ["catalogue 1.0 answers with onnxruntime:cpu (no GPU)"]
+    caplog.clear()
+    canary = "canary[PID]77"
+    worker.ask(
+        form(text=canary, image=PICTURE),
+        form(**{canary: "1"}),
+        form(text=TITLES[0], top_k=canary),
+        form(image=canary.encode()),
+        document({"text": canary + "\ud800"}),
+        document(canary.encode()),
+        bare(canary.encode(), canary),
+    )
+    ours = [record for record in caplog.records if record.name.startswith("handlers")]
+    assert not ours and "canary" not in caplog.text
+
+
+def test_a_changed_file_is_refused_before_anything_is_loaded(copy_archive: Callable[..., Path]) -> None:
+    folder = copy_archive()
+    (folder / "tokenizer.json").write_bytes(b"{}")
+    with pytest.raises(ArchiveError, match=r"tokenizer\.json is not the file"):
+        Worker(folder)
+
+
+def test_a_gpu_that_is_not_there_falls_back_and_says_so(archive: Path) -> None:
+    worker = Worker(archive, gpu=99)
+    [answer] = worker.ask(form(text=TITLES[0]))
+    assert answer.json["model"]["backend"] == "onnxruntime:cpu"
+    assert answer.json["model"]["backend_reason"].startswith("GPU 99 was given; passed over torchscript")
+
+
+def test_golden_products_decide_between_the_backends(copy_archive: Callable[..., Path], graphs: Path) -> None:
+    folder = copy_archive()
+    record = json.loads((folder / "manifest.json").read_text())
+    record["golden"][1]["scores"] = record["golden"][0]["scores"]
+    (folder / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(BackendError, match="golden product 2: scores differ") as caught:
+        Worker(folder)
+    assert "onnxruntime" in str(caught.value) and "torchscript" in str(caught.value)
