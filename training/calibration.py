@@ -48,7 +48,7 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
 
     Returns:
         One of the scores: the lowest of all where all answers together reach the precision, since nothing is known of
-        answers that are less sure than any seen; 1 where not even the most confident ones reach it.
+        answers that are less sure than any seen; 1 where no score reaches it.
     """
     confidence = -np.sort(-probabilities.max(1).astype(np.float64))
     _, precisions, last = precision_by_confidence(probabilities, truth)

@@ -10,7 +10,7 @@ import numpy as np
 from training.checkpoint import write_json, write_text
 from training.diagrams import draw_fusions
 from training.figures import ProductTile, draw_attention, draw_calibration, draw_confusion, draw_products
-from training.metrics import paired_bootstrap, summarize_labels, verdict
+from training.metrics import Answers, paired_bootstrap, summarize_labels, verdict
 from training.run_results import ProductShelf, RunResults, read_results
 
 WHAT_IT_IS = {
@@ -81,17 +81,25 @@ def _majority(run: RunResults) -> dict[str, Any]:
 
 def _verdicts(runs: Sequence[RunResults]) -> list[dict[str, Any]]:
     """Pairwise comparison of accuracies, each model with each."""
-    rows = []
-    for name, other in itertools.combinations(runs[0].answers, 2):
-        differences = [
-            paired_bootstrap(
-                run.answers[name].predicted == run.truth, run.answers[other].predicted == run.truth, run.groups
-            )
+    names = list(runs[0].answers)
+    boot = paired_bootstrap(
+        [
+            Answers(run.truth, np.stack([run.answers[name].predicted for name in names]), run.groups, len(run.labels))
             for run in runs
         ]
-        mean, low, high = np.mean([(each.mean, each.low, each.high) for each in differences], axis=0)
+    )
+    rows = []
+    for (number, name), (other_number, other) in itertools.combinations(enumerate(names), 2):
+        gain = boot.difference("accuracy", number, other_number)
         rows.append(
-            {"model": name, "other": other, "gain": mean, "low": low, "high": high, "verdict": verdict(differences)}
+            {
+                "model": name,
+                "other": other,
+                "gain": gain.mean,
+                "low": gain.low,
+                "high": gain.high,
+                "verdict": verdict(gain),
+            }
         )
     return rows
 

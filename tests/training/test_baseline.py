@@ -16,3 +16,9 @@ def test_unknown_words_and_no_words_still_get_a_label() -> None:
 
 def test_titles_without_a_word_at_all_are_no_error() -> None:
     assert fit_predict(["", "", "!"], ["a", "b", "a"], [""]) in (["a"], ["b"])
+    assert fit_predict(["!", "?"], ["a", "b"], ["?"]) in (["a"], ["b"])
+
+
+def test_word_pairs_and_single_letters_count() -> None:
+    titles = ["mens shoe t", "shoe mens k"] * 3
+    assert fit_predict(titles, ["t", "k"] * 3, ["mens shoe", "shoe mens", "t", "k"]) == ["t", "k", "t", "k"]

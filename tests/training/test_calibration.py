@@ -5,6 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from training.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature, fusion_weight, review_threshold
+from training.metrics import coverage_at_precision
 
 RANDOM = np.random.default_rng(0)
 
@@ -22,9 +23,23 @@ def test_the_temperature_of_drawn_classes_is_found(temperature: float) -> None:
 
 
 def test_a_temperature_stays_within_bounds() -> None:
-    logits = np.eye(3, dtype=np.float32)
-    assert fit_temperature(logits, np.arange(3)) == pytest.approx(MIN_TEMPERATURE, rel=1e-3)
-    assert fit_temperature(9 * logits, (np.arange(3) + 1) % 3) == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
+    truth = np.arange(3000) % 3
+    logits = np.eye(3, dtype=np.float32)[truth]
+    assert fit_temperature(logits, truth) == pytest.approx(MIN_TEMPERATURE, rel=1e-3)
+    assert fit_temperature(9 * logits, (truth + 1) % 3) == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
+
+
+def test_few_products_without_an_error_do_not_make_it_certain() -> None:
+    logits = 3 * np.eye(4, dtype=np.float32)
+    assert 0.5 < fit_temperature(logits, np.arange(4)) < 1
+    assert 0.5 < fit_temperature(logits[:1], np.array([0])) < 1
+    assert 1 < fit_temperature(logits[:1], np.array([1])) < 4
+
+
+def test_huge_logits_are_no_problem() -> None:
+    assert (
+        MIN_TEMPERATURE <= fit_temperature(np.float32([[1e30, -1e30], [-1e30, 1e30]]), np.arange(2)) <= MAX_TEMPERATURE
+    )
 
 
 def scores(*confidences: float) -> np.ndarray:
@@ -33,17 +48,30 @@ def scores(*confidences: float) -> np.ndarray:
 
 def test_the_threshold_is_the_lowest_score_that_keeps_the_precision() -> None:
     probabilities = scores(0.9, 0.8, 0.7, 0.6)
-    assert review_threshold(probabilities, np.array([0, 0, 1, 0]), precision=0.75) == 0.0
+    assert review_threshold(probabilities, np.array([0, 0, 1, 0]), precision=0.75) == 0.6
     assert review_threshold(probabilities, np.array([0, 0, 1, 1]), precision=0.9) == 0.8
-    assert review_threshold(probabilities, np.array([1, 0, 0, 0]), precision=0.9) == 1.0
+    assert review_threshold(probabilities[[2, 0, 3, 1]], np.array([1, 0, 1, 0]), precision=0.9) == 0.8
+
+
+def test_a_precision_that_is_never_reached_reviews_everything() -> None:
+    assert review_threshold(scores(0.9, 0.8, 0.7, 0.6), np.array([1, 0, 0, 0]), precision=0.9) == 1.0
 
 
 def test_equal_scores_are_reviewed_together() -> None:
     assert review_threshold(scores(0.9, 0.8, 0.8), np.array([0, 0, 1]), precision=0.9) == 0.9
+    assert review_threshold(scores(1.0, 1.0, 0.8), np.array([0, 1, 0]), precision=0.9) == 1.0
 
 
-def test_all_right_needs_no_review() -> None:
-    assert review_threshold(scores(0.9, 0.6), np.array([0, 0])) == 0.0
+def test_what_is_less_sure_than_anything_seen_is_reviewed_even_where_all_was_right() -> None:
+    assert review_threshold(scores(0.9, 0.6), np.array([0, 0])) == 0.6
+
+
+def test_the_threshold_and_the_coverage_agree() -> None:
+    probabilities = RANDOM.dirichlet([0.2, 0.2, 0.2], 500).round(2)
+    truth = np.array([RANDOM.choice(3, p=row / row.sum()) for row in probabilities])
+    threshold = review_threshold(probabilities, truth, precision=0.9)
+    assert 0 < np.mean(probabilities.max(1) >= threshold) < 1
+    assert np.mean(probabilities.max(1) >= threshold) == coverage_at_precision(probabilities, truth, precision=0.9)
 
 
 def test_the_weight_goes_to_the_model_that_knows() -> None:
