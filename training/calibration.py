@@ -28,11 +28,11 @@ def fit_temperature(logits: NDArray[np.float32], truth: Classes) -> float:
     Returns:
         Between ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``.
     """
-    values = logits.astype(np.float64)
+    values, rows = logits.astype(np.float64), np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
-        likelihood = negative_log_likelihood(log_softmax(values / np.exp(log_temperature), axis=1), truth)
-        return likelihood + (log_temperature / PRIOR_DEVIATION) ** 2 / (2 * len(truth))
+        log_probabilities = log_softmax(values / np.exp(log_temperature), axis=1)[rows, truth]
+        return float((log_temperature / PRIOR_DEVIATION) ** 2 / 2 - log_probabilities.sum())
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
@@ -59,22 +59,21 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
 def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> float:
     """The picture's weight in a weighted average of two models' probabilities, in steps of .02.
 
-    Chosen by the likelihood and not by the accuracy, which on a small validation part is the same for many weights.
+    Chosen by the likelihood and not by the accuracy, which on a small validation part is the same for many weights. Few
+    products that one model answers without an error would throw the other one out; so the weight has a prior,
+    Beta(2, 2), which keeps it off 0 and 1 and is not felt among a thousand products.
 
     Args:
-        image: (N, C), calibrated.
+        image: (N, C), calibrated, N > 0.
         text: (N, C), calibrated.
         truth: (N,).
+
+    Returns:
+        Between .02 and .98.
     """
-    weights = np.linspace(0, 1, round(1 / WEIGHT_STEP) + 1)
-    tiny = np.finfo(np.float64).tiny
-    losses = [
-        negative_log_likelihood(np.log(np.maximum(weight * image + (1 - weight) * text, tiny)), truth)
-        for weight in weights
-    ]
-    return float(weights[int(np.argmin(losses))])
-
-
-def negative_log_likelihood(log_probabilities: NDArray[np.float64], truth: Classes) -> float:
-    """Mean of -log p(truth) over (N, C) log-probabilities."""
-    return float(-np.mean(log_probabilities[np.arange(len(truth)), truth]))
+    rows = np.arange(len(truth))
+    by_image, by_text = (each[rows, truth].astype(np.float64) for each in (image, text))
+    weights = np.arange(WEIGHT_STEP, 1 - WEIGHT_STEP / 2, WEIGHT_STEP).round(2)
+    averages = np.outer(weights, by_image) + np.outer(1 - weights, by_text)  # (W, N)
+    likelihood = np.log(np.maximum(averages, np.finfo(np.float64).tiny)).sum(1)
+    return float(weights[np.argmax(likelihood + np.log(weights * (1 - weights)))])

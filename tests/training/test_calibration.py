@@ -78,8 +78,18 @@ def test_the_weight_goes_to_the_model_that_knows() -> None:
     truth = RANDOM.integers(0, 2, 500)
     knows = np.where(np.eye(2)[truth] == 1, 0.95, 0.05)
     guesses = np.full((500, 2), 0.5)
-    assert fusion_weight(knows, guesses, truth) == 1.0
-    assert fusion_weight(guesses, knows, truth) == 0.0
+    assert fusion_weight(knows, guesses, truth) == 0.98
+    assert fusion_weight(guesses, knows, truth) == 0.02
+
+
+def test_few_products_do_not_throw_a_model_out() -> None:
+    knows, unsure = scores(1.0, 1.0, 1.0), scores(0.6, 0.6, 0.6)
+    assert 0.6 < fusion_weight(knows, unsure, np.zeros(3, dtype=np.int64)) < 0.9
+    assert fusion_weight(knows, knows, np.zeros(3, dtype=np.int64)) == 0.5
+
+
+def test_what_both_hold_for_impossible_is_no_error() -> None:
+    assert fusion_weight(scores(1.0), scores(1.0), np.array([1])) == 0.5
 
 
 def test_models_that_know_different_things_share_the_weight() -> None:
