@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from ts.context import Context, RequestProcessor
 from ts.service import Service
 
 from handlers.product_handler import ProductHandler
@@ -41,6 +42,13 @@ class Worker:
         self._service = Service(model_name, str(folder), manifest, self.handler.handle, gpu, 8, True, metrics)
         self._service.set_cl_socket(None)
         self.handler.initialize(self._service.context)
+
+    def handler_context(self, content_types: Sequence[str]) -> Context:
+        """The context of a batch, to call the handler with rows that this front end would not make."""
+        context: Context = self._service.context
+        context.request_ids = {number: str(number) for number in range(len(content_types))}
+        context.request_processor = [RequestProcessor({"Content-Type": kind}) for kind in content_types]
+        return context
 
     def ask(self, *requests: Request) -> list[Answer]:
         """Answer one batch."""

@@ -1,0 +1,161 @@
+"""Both engines agree at every shape, are loaded only when asked for, and the choice between them says why."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from handlers.backends import Backend, BackendError, OnnxBackend, TorchScriptBackend, choose_backend
+from handlers.preprocessing import Batch
+
+ROOT = Path(__file__).parents[2]
+
+
+def batch(products: int, tokens: int) -> Batch:
+    random = np.random.default_rng(products * 100 + tokens)
+    mask = np.ones((products, tokens), dtype=np.int64)
+    mask[0, tokens // 2 + 1 :] = 0
+    present = np.ones((products, 2), dtype=np.bool_)
+    present[0, 0] = present[-1, 1] = False
+    image = random.integers(0, 256, (products, 3, 32, 32), dtype=np.uint8)
+    return Batch(image, random.integers(0, 20, (products, tokens)), mask, present)
+
+
+def accept(backend: Backend) -> None:
+    """Any answer will do."""
+
+
+def choose(folder: Path, **changes: Any) -> tuple[Backend, str]:
+    options: dict[str, Any] = {"forced": "auto", "gpu": None, "threads": 1, "accept": accept, **changes}
+    return choose_backend(folder, **options)
+
+
+@pytest.mark.parametrize(("products", "tokens"), [(1, 2), (1, 16), (3, 5), (8, 9)])
+def test_the_engines_agree(graphs: Path, products: int, tokens: int) -> None:
+    onnxruntime = OnnxBackend(graphs / "model.onnx", threads=1)
+    torchscript = TorchScriptBackend(graphs / "model.pt", device="cpu", threads=1)
+    assert (onnxruntime.name, torchscript.name) == ("onnxruntime:cpu", "torchscript:cpu")
+    one, other = onnxruntime(batch(products, tokens)), torchscript(batch(products, tokens))
+    assert all(logits.shape == (products, 4) and logits.dtype == np.float32 for logits in (one, other))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_an_input_that_the_graph_has_not_is_not_fed(tmp_path: Path) -> None:
+    """An exporter drops what a model of one modality does not read."""
+    node = onnx.helper.make_node("Cast", ["present"], ["logits"], to=onnx.TensorProto.FLOAT)
+    inputs = [onnx.helper.make_tensor_value_info("present", onnx.TensorProto.BOOL, ["B", 2])]
+    outputs = [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["B", 2])]
+    graph = onnx.helper.make_graph([node], "present", inputs, outputs)
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "model.onnx")
+    assert OnnxBackend(tmp_path / "model.onnx", threads=1)(batch(2, 3)).tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("forced", "gpu", "name", "reason"),
+    [
+        ("auto", None, "onnxruntime:cpu", "no GPU"),
+        ("onnx", None, "onnxruntime:cpu", "settings ask for onnx"),
+        ("onnx", 0, "onnxruntime:cpu", "settings ask for onnx"),
+        ("torchscript", None, "torchscript:cpu", "settings ask for torchscript"),
+    ],
+)
+def test_the_choice_and_its_reason(graphs: Path, forced: str, gpu: int | None, name: str, reason: str) -> None:
+    backend, why = choose(graphs, forced=forced, gpu=gpu)
+    assert (backend.name, why) == (name, reason)
+
+
+def test_a_backend_that_is_not_accepted_gives_way(graphs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def only_torchscript(backend: Backend) -> None:
+        if backend.name != "torchscript:cpu":
+            raise ValueError("golden product 1: scores differ")
+
+    backend, reason = choose(graphs, accept=only_torchscript)
+    assert (backend.name, reason) == ("torchscript:cpu", "no GPU; passed over onnxruntime (ValueError)")
+    assert caplog.messages == ["backend onnxruntime is passed over: golden product 1: scores differ"]
+
+
+def test_a_graph_that_cannot_be_loaded_gives_way(graphs: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes((graphs / "model.pt").read_bytes())
+    (tmp_path / "model.onnx").write_bytes(b"broken")
+    backend, reason = choose(tmp_path)
+    assert backend.name == "torchscript:cpu" and "passed over onnxruntime" in reason
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_a_gpu_that_does_not_work_gives_way(graphs: Path) -> None:
+    backend, reason = choose(graphs, gpu=0)
+    assert backend.name == "onnxruntime:cpu" and reason.startswith("GPU 0 was given; passed over torchscript")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_is_preferred_and_agrees(graphs: Path) -> None:
+    backend, reason = choose(graphs, gpu=0)
+    assert (backend.name, reason) == ("torchscript:cuda", "GPU 0 was given")
+    onnxruntime = OnnxBackend(graphs / "model.onnx", threads=1)
+    np.testing.assert_allclose(backend(batch(4, 7)), onnxruntime(batch(4, 7)), atol=1e-4)
+
+
+def test_a_forced_backend_has_no_second(graphs: Path) -> None:
+    def refuse(backend: Backend) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(BackendError, match=r"^no backend gives the expected answers: onnxruntime: no$"):
+        choose(graphs, forced="onnx", accept=refuse)
+    with pytest.raises(BackendError, match="onnxruntime: no; torchscript: no"):
+        choose(graphs, accept=refuse)
+
+
+@pytest.mark.parametrize(
+    ("engine", "absent"), [("onnx", ("torch", "transformers", "pandas")), ("torchscript", ("onnxruntime",))]
+)
+def test_an_engine_does_not_load_the_other(graphs: Path, engine: str, absent: tuple[str, ...]) -> None:
+    program = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
+        "import handlers.product_handler\n"
+        "assert not {'torch', 'onnxruntime'} & set(sys.modules), 'imported at the top'\n"
+        "from handlers.backends import choose_backend\n"
+        "folder, engine = pathlib.Path(sys.argv[2]), sys.argv[3]\n"
+        "choose_backend(folder, forced=engine, gpu=None, threads=1, accept=lambda backend: None)\n"
+        "assert not set(sys.argv[4:]) & set(sys.modules), set(sys.argv[4:]) & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-I", "-c", program, str(ROOT), str(graphs), engine, *absent]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_threads_are_laid_out(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime  # noqa: PLC0415 - the module that the backend imports when it is built
+
+    made: list[Any] = []
+    session = onnxruntime.InferenceSession
+
+    def record(path: str, options: Any, **keywords: Any) -> Any:
+        made.append((options, keywords))
+        return session(path, options, **keywords)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    OnnxBackend(graphs / "model.onnx", threads=3)
+    [(options, keywords)] = made
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert keywords["providers"] == ["CPUExecutionProvider"]
+
+
+@pytest.fixture
+def keep_threads() -> Any:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_torch_gets_its_threads_too(graphs: Path, keep_threads: Callable[[], None]) -> None:
+    TorchScriptBackend(graphs / "model.pt", device="cpu", threads=2)
+    assert torch.get_num_threads() == 2

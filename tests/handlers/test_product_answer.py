@@ -1,0 +1,49 @@
+"""Answers: ordered, clipped, ASCII, and never a number that JSON has not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from handlers.product_answer import product_answer, serialise
+from handlers.product_errors import ProductError
+from handlers.settings import ProductSettings
+
+SETTINGS = ProductSettings(model="late", target="label", labels=("été", "b", 'c"\n', "d\ud800"), review_threshold=0.5)
+MODEL = {"name": "late", "version": "1.0", "backend": "onnxruntime:cpu"}
+
+
+def answer(*scores: float, top_k: int = 5) -> dict[str, object]:
+    return product_answer(np.array(scores), top_k=top_k, modalities=["text"], model=MODEL, settings=SETTINGS)
+
+
+def test_the_best_comes_first_and_ties_keep_the_labels_order() -> None:
+    assert answer(0.1, 0.4, 0.1, 0.4, top_k=3)["top"] == [
+        {"label": "b", "score": 0.4},
+        {"label": "d\ud800", "score": 0.4},
+        {"label": "été", "score": 0.1},
+    ]
+    assert answer(0.1, 0.6, 0.2, 0.1)["label"] == "b"
+
+
+def test_review_is_asked_for_below_the_threshold_only() -> None:
+    assert answer(0.4999999, 0.2, 0.2, 0.1)["needs_review"] is True  # though it is written as 0.5
+    assert answer(0.5, 0.2, 0.2, 0.1)["needs_review"] is False
+
+
+def test_bodies_are_ascii_that_reads_back() -> None:
+    product = answer(0.25, 0.25, 0.25, 0.25)
+    status, body = serialise([product], many=False)
+    assert status == 200 and body.isascii() and json.loads(body) == product
+
+
+def test_an_error_sets_the_status_of_a_lone_product_only() -> None:
+    error = ProductError("out_of_memory", "not enough memory")
+    assert serialise([error], many=False) == (507, json.dumps(error.as_dict()))
+    status, body = serialise([error, {"label": "b"}], many=True)
+    assert status == 200 and json.loads(body) == {"predictions": [error.as_dict(), {"label": "b"}]}
+
+
+def test_a_number_that_is_none_is_never_sent() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        serialise([answer(float("nan"), 0, 0, 0)], many=False)

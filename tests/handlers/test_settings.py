@@ -1,0 +1,48 @@
+"""Settings travel with a model and refuse what makes no sense."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.settings import ProductSettings
+
+SETTINGS = ProductSettings(model="late", target="label", labels=("Été", "b"), modalities=("text",), temperature=1.5)
+
+
+def test_they_come_back_from_json_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(SETTINGS.to_json(), encoding="utf-8")
+    assert ProductSettings.from_json(path) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("[]", "must hold a JSON object"), ('{"colour": 1}', r"unknown .*'colour'")]
+)
+def test_a_file_that_holds_no_settings(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        ProductSettings.from_json(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ()},
+        {"labels": ("a", "a")},
+        {"modalities": ()},
+        {"modalities": ("sound",)},
+        {"image_fit": "crop"},
+        {"backend": "tensorrt"},
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"max_batch": 0},
+        {"max_tokens": -1},
+        {"max_image_ratio": 1000.0},
+        {"review_threshold": 1.1},
+    ],
+)
+def test_a_value_out_of_range_is_named(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        ProductSettings(**{"model": "late", "target": "label", "labels": ("a",), **change})
