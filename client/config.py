@@ -1,0 +1,80 @@
+"""Read of ``config.properties`` what a client has to know: addresses, model store, what is loaded at the start."""
+
+import dataclasses
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from client.errors import ClientError
+from client.inference import INFERENCE_URL
+from client.tokens import KEY_FILE, MANAGEMENT_URL, Tokens
+
+CONFIG = Path("config.properties")
+_GRPC_PORTS = {"grpc_inference_port": "7070", "grpc_management_port": "7071"}
+_METRICS_URL = "http://127.0.0.1:8082"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """What a configuration file says; TorchServe's own defaults for what it does not.
+
+    Args:
+        path: of the file. The server is started in its folder: there its key file and its logs lie.
+        inference_url: address of the inference API.
+        management_url: address of the management API.
+        ports: all that the server listens on.
+        model_store: folder of the archives.
+        load_models: archives loaded at the start.
+    """
+
+    path: Path
+    inference_url: str
+    management_url: str
+    ports: tuple[int, ...]
+    model_store: Path
+    load_models: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where the server works."""
+        return self.path.parent
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens of the server that this file configures."""
+        return Tokens(self.folder / KEY_FILE, management_url=self.management_url)
+
+
+def read_config(path: Path = CONFIG) -> ServerConfig:
+    """Read a configuration file.
+
+    Raises:
+        ClientError: it cannot be read.
+    """
+    path = path.absolute()
+    try:
+        values = _properties(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(f"{path} cannot be read; run this in the project's root or name the file") from error
+    inference, management, metrics = (
+        values.get(f"{name}_address", default).rstrip("/")
+        for name, default in (("inference", INFERENCE_URL), ("management", MANAGEMENT_URL), ("metrics", _METRICS_URL))
+    )
+    grpc = [values.get(name, default) for name, default in _GRPC_PORTS.items()]
+    return ServerConfig(
+        path=path,
+        inference_url=inference,
+        management_url=management,
+        ports=(*(_port(url) for url in (inference, management, metrics)), *map(int, grpc)),
+        model_store=path.parent / values.get("model_store", "model_store"),
+        load_models=tuple(name.strip() for name in values.get("load_models", "").split(",") if name.strip()),
+    )
+
+
+def _properties(text: str) -> dict[str, str]:
+    """The same reading as TorchServe's start script: a line each, ``#`` opens a comment."""
+    pairs = (line.split("=", 1) for line in map(str.strip, text.splitlines()) if not line.startswith("#"))
+    return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def _port(url: str) -> int:
+    return urlsplit(url).port or 80

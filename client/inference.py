@@ -1,0 +1,240 @@
+"""Ask a running server what products are.
+
+>>> with ProductClient() as client:                                                      # doctest: +SKIP
+...     client.predict("shoe.jpg", "Puma Men Running Shoe").label
+'Shoes'
+"""
+
+import base64
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+import httpx
+
+from client.connection import Connection
+from client.errors import ClientError, ServerError
+from client.tokens import Tokens
+
+INFERENCE_URL = "http://127.0.0.1:8080"
+DEFAULT_MODEL = "intermediate"
+MAX_INSTANCES = 64
+# Of the server's 6.5 MB a request, with room for a request's own characters.
+MAX_BODY = 6_000_000
+
+Image = str | os.PathLike[str] | bytes
+
+
+class Scored(NamedTuple):
+    """A class with its calibrated probability."""
+
+    label: str
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The answer to one product.
+
+    Args:
+        label: the best class.
+        score: its calibrated probability.
+        top: the best classes, in order.
+        modalities: what the model read of the product.
+        needs_review: the score is too low to go without a person's look.
+        model: name, version and backend that answered.
+    """
+
+    label: str
+    score: float
+    top: tuple[Scored, ...]
+    modalities: tuple[str, ...]
+    needs_review: bool
+    model: dict[str, str]
+
+    @classmethod
+    def from_json(cls, document: Any) -> "Prediction":
+        """Read an answer.
+
+        Raises:
+            ClientError: it is not of the form that our handler answers in.
+        """
+        try:
+            return cls(
+                label=str(document["label"]),
+                score=float(document["score"]),
+                top=tuple(Scored(str(entry["label"]), float(entry["score"])) for entry in document["top"]),
+                modalities=tuple(document["modalities"]),
+                needs_review=bool(document["needs_review"]),
+                model=dict(document["model"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ClientError(f"the answer is not one of this project's handler ({type(error).__name__})") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as the server's JSON object."""
+        return {**dataclasses.asdict(self), "top": [entry._asdict() for entry in self.top]}
+
+
+class Product(NamedTuple):
+    """A product to ask about; one of the two may be missing."""
+
+    image: Image | None = None
+    text: str | None = None
+
+
+class ProductClient:
+    """A client of the inference API.
+
+    Args:
+        url: scheme, host and port.
+        tokens: of that server; the key file of the working folder by default.
+        timeout: seconds to wait for an answer.
+        transport: replaces the network; for tests.
+    """
+
+    def __init__(
+        self,
+        url: str = INFERENCE_URL,
+        *,
+        tokens: Tokens | None = None,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._connection = Connection(
+            url, role="inference", tokens=tokens or Tokens(), timeout=timeout, transport=transport
+        )
+
+    def predict(
+        self,
+        image: Image | None = None,
+        text: str | None = None,
+        *,
+        top_k: int | None = None,
+        model: str = DEFAULT_MODEL,
+        version: str | None = None,
+    ) -> Prediction:
+        """Classify one product.
+
+        Args:
+            image: a file's path, or the encoded picture itself.
+            text: the title.
+            top_k: how many classes to list; the server's default otherwise.
+            model: registered name.
+            version: to the letter; the model's default otherwise.
+
+        Raises:
+            ServerError: the server refuses the product, the model or the token; ``type`` and ``code`` tell.
+            ServerDown, ServerTimeout: no answer.
+            ClientError: the picture's file cannot be read.
+        """
+        fields = {name: value for name, value in {"text": text, "top_k": top_k}.items() if value is not None}
+        content = _read_image(image)
+        if content is None:
+            body: dict[str, Any] = {"json": fields}
+        else:
+            body = {"data": fields, "files": {"image": ("image", content, "application/octet-stream")}}
+        return Prediction.from_json(_document(self._connection.request("POST", _path(model, version), **body)))
+
+    def predict_many(
+        self,
+        products: Iterable[Product | tuple[Image | None, str | None]],
+        *,
+        top_k: int | None = None,
+        model: str = DEFAULT_MODEL,
+        version: str | None = None,
+    ) -> list[Prediction | ServerError]:
+        """Classify products, as many a request as the server takes.
+
+        Args:
+            products: picture and title of each.
+            top_k: as in :meth:`predict`.
+            model: as in :meth:`predict`.
+            version: as in :meth:`predict`.
+
+        Returns:
+            In the order of ``products`` a prediction, or what is wrong with that product.
+
+        Raises:
+            ServerError: a request as a whole is refused.
+            ServerDown, ServerTimeout: no answer.
+            ClientError: a picture's file cannot be read.
+        """
+        instances = (_instance(image, text, top_k) for image, text in products)
+        return [answer for group in _groups(instances) for answer in self._predict_group(group, _path(model, version))]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _predict_group(self, instances: Sequence[str], path: str) -> list[Prediction | ServerError]:
+        content = '{"instances": [' + ", ".join(instances) + "]}"
+        response = self._connection.request(
+            "POST", path, content=content.encode(), headers={"Content-Type": "application/json"}
+        )
+        answers = _document(response).get("predictions")
+        if not isinstance(answers, list) or len(answers) != len(instances):
+            raise ClientError("the answer does not hold one prediction for each product")
+        return [_answer(answer) for answer in answers]
+
+
+def _answer(document: Any) -> Prediction | ServerError:
+    if isinstance(document, dict) and "code" in document:
+        return ServerError(int(document["code"]), str(document.get("type")), str(document.get("message")))
+    return Prediction.from_json(document)
+
+
+def _path(model: str, version: str | None) -> str:
+    names = [model] if version is None else [model, version]
+    return "/predictions/" + "/".join(quote(name, safe="") for name in names)
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    try:
+        document = response.json()
+    except ValueError as error:
+        raise ClientError("the answer is not JSON; the model is not served by this project's handler") from error
+    return document if isinstance(document, dict) else {}
+
+
+def _read_image(image: Image | None) -> bytes | None:
+    if image is None or isinstance(image, bytes):
+        return image
+    try:
+        return Path(image).read_bytes()
+    except OSError as error:
+        raise ClientError(f"{os.fspath(image)}: the picture cannot be read ({error.strerror})") from error
+
+
+def _instance(image: Image | None, text: str | None, top_k: int | None) -> str:
+    content = _read_image(image)
+    encoded = None if content is None else base64.b64encode(content).decode("ascii")
+    fields = {"image": encoded, "text": text, "top_k": top_k}
+    return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+def _groups(instances: Iterable[str]) -> Iterator[list[str]]:
+    """Groups that the server takes in one request each; one that is too long alone stays alone."""
+    group: list[str] = []
+    length = 0
+    for instance in instances:
+        if group and (len(group) == MAX_INSTANCES or length + len(instance) > MAX_BODY):
+            yield group
+            group, length = [], 0
+        group.append(instance)
+        length += len(instance)
+    if group:
+        yield group

@@ -1,0 +1,216 @@
+"""Register models and switch their versions so that no request fails, and nothing but a verified version takes over.
+
+Register beside the old one -> workers READY -> golden products at ``/predictions/{model}/{new}`` -> set-default ->
+check -> drain the old one -> unregister it. Whatever fails before the check has passed leaves the old version in charge
+and the new one unregistered.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from client.errors import ClientError, ServerError
+from client.golden import GoldenSet, check_golden, read_golden
+from client.inference import ProductClient
+from client.logs import LoadFailures
+from client.management import Management, ModelVersion
+from client.store import Archive, ModelStore
+
+DRAIN_TIMEOUT = 60.0
+# Longer than a batch takes: TorchServe counts what waits in a queue, not what a worker has in hands.
+DRAIN_GRACE = 2.0
+_POLL = 0.2
+Say = Callable[[str], None]
+
+
+class RefusedError(ClientError):
+    """A version was not taken into service; all is as it was before."""
+
+
+class DrainError(ClientError):
+    """A version still has requests; it stays registered."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """Changes of version at one server.
+
+    Args:
+        client: of the inference API.
+        management: of the management API.
+        store: the server's model store.
+        failures: the server's log, for the reasons of a refusal.
+        say: is told each step.
+        drain_grace: seconds that a drained version stays, for what its workers have in hands.
+    """
+
+    client: ProductClient
+    management: Management
+    store: ModelStore
+    failures: LoadFailures
+    say: Say = print
+    drain_grace: float = DRAIN_GRACE
+
+    def register(self, name: str, *, workers: int = 1) -> None:
+        """Register an archive, as a model of its own or as one more version beside the one in charge.
+
+        Args:
+            name: file name in the store.
+            workers: how many.
+
+        Raises:
+            RefusedError: it does not load, or does not answer as it was verified; it is not registered.
+            ClientError: there is no such archive, or it is registered already.
+        """
+        archive = self.store.archive(name)
+        golden = read_golden(archive.path)
+        if self.management.find(archive.model, archive.version) is not None:
+            raise ClientError(f"{archive.model} {archive.version} is registered already")
+        with self._undone_on_failure(archive, self.management.find(archive.model)):
+            self._bring_up(archive, workers=workers)
+            self._ask(golden, archive, "it", version=archive.version)
+
+    def switch(self, model: str, version: str) -> None:
+        """Put another version in charge.
+
+        Args:
+            model: registered name.
+            version: to the letter; its archive lies in the store.
+
+        Raises:
+            RefusedError: the new version does not load, or does not answer as it was verified; the old one serves on.
+            DrainError: the new version is in charge, and the old one still gets requests.
+            ClientError: there is nothing to switch: no such archive or model, or it is in charge already.
+        """
+        archive = self.store.version(model, version)
+        golden = read_golden(archive.path)
+        old = self._in_charge(model)
+        if old.version == version:
+            raise ClientError(f"{model} {version} is in charge already")
+        with self._undone_on_failure(archive, old):
+            self._bring_up(archive, workers=max(1, old.min_workers))
+            self._ask(golden, archive, "it", version=version)
+            self.management.set_default(model, version)
+            self.say(f"set-default: {model} {version} is in charge")
+            self._check(golden, archive)
+        self.store.put_in_charge(archive)
+        self.store.record_switch(model, old=old.version, new=version)
+        self.retire(model, old.version)
+
+    def rollback(self, model: str, version: str | None = None) -> str:
+        """Go back to the version that was in charge before, by the same safe steps.
+
+        Args:
+            model: registered name.
+            version: to go back to; the one before the last switch otherwise.
+
+        Returns:
+            The version that is in charge now.
+
+        Raises:
+            RefusedError, DrainError: as in :meth:`switch`.
+            ClientError: it is not known which version was in charge before.
+        """
+        now = self._in_charge(model).version
+        before = version or self.store.version_before(model, now)
+        if before is None:
+            raise ClientError(
+                f"no switch to {model} {now} is on record; "
+                f"name the version: `python -m client rollback {model} VERSION`"
+            )
+        self.switch(model, before)
+        return before
+
+    def retire(self, model: str, version: str) -> None:
+        """Take a version that is not in charge out of the server, once its requests are answered.
+
+        Raises:
+            DrainError: requests still come in for it; it stays.
+            ClientError: it is in charge, or is not registered.
+        """
+        found = self.management.find(model, version)
+        if found is None:
+            raise ClientError(f"{model} {version} is not registered; `python -m client versions` lists what is")
+        if found.default:
+            raise ClientError(f"{model} {version} is in charge; switch to another version, or stop the server")
+        self._drain(model, version)
+        self.management.unregister(model, version)
+        self.say(f"retire: {model} {version} is unregistered; its archive stays in {self.store.folder}")
+
+    def _in_charge(self, model: str) -> ModelVersion:
+        found = self.management.find(model)
+        if found is None:
+            there = ", ".join(self.management.models()) or "none"
+            raise ClientError(
+                f"{model} is not registered, so there is no version to switch from; registered are: {there}. "
+                f"`python -m client register {model}.mar` registers it"
+            )
+        return found
+
+    def _bring_up(self, archive: Archive, *, workers: int) -> None:
+        left_over = self.management.find(archive.model, archive.version)
+        if left_over is not None:
+            self.say(f"register: {archive.model} {archive.version} was registered already; it is loaded afresh")
+            self.management.unregister(archive.model, archive.version)
+        began = time.monotonic()
+        self.management.register(archive.path.name, workers=workers)
+        ready = self.management.wait_ready(archive.model, archive.version)
+        seconds = time.monotonic() - began
+        self.say(f"register: {archive.path.name}, {len(ready.workers)} worker(s) READY after {seconds:.1f} s")
+
+    def _ask(self, golden: GoldenSet, archive: Archive, asked: str, *, version: str | None) -> None:
+        if faults := check_golden(self.client, golden, model=archive.model, version=version):
+            raise RefusedError("; ".join(faults))
+        self.say(f"golden products: {len(golden.products)} of {len(golden.products)} as expected from {asked}")
+
+    def _check(self, golden: GoldenSet, archive: Archive) -> None:
+        """The default is what it should be, by what management says and by what requests without a version get."""
+        if (default := self.management.default_version(archive.model)) != archive.version:
+            raise RefusedError(f"the default is {default} after set-default")
+        answer = self.client.predict(golden.products[0].image, golden.products[0].text, model=archive.model)
+        if answer.model.get("version") != archive.version:
+            raise RefusedError(f"requests are answered by version {answer.model.get('version')} after set-default")
+        self._ask(golden, archive, "the default", version=None)
+
+    @contextmanager
+    def _undone_on_failure(self, archive: Archive, old: ModelVersion | None) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            outcome = self._undo(archive, old)
+            if not isinstance(error, ClientError):
+                raise
+            reason = self._reason(error, archive)
+            raise RefusedError(f"{archive.model} {archive.version} is refused: {reason}. {outcome}") from error
+
+    def _undo(self, archive: Archive, old: ModelVersion | None) -> str:
+        try:
+            if old is not None and self.management.default_version(archive.model) != old.version:
+                self.management.set_default(archive.model, old.version)
+            if self.management.find(archive.model, archive.version) is not None:
+                self.management.unregister(archive.model, archive.version)
+        except ClientError as error:
+            return f"It could not be taken out again ({error}): look with `python -m client versions {archive.model}`"
+        return "It is not registered" if old is None else f"{archive.model} {old.version} is in charge as before"
+
+    def _reason(self, error: ClientError, archive: Archive) -> str:
+        """TorchServe says that workers failed to start; their log says why."""
+        logged = None
+        if isinstance(error, ServerError):
+            logged = self.failures.wait_for_reason(archive.model, archive.version)
+        return (logged or str(error)).rstrip(".")
+
+    def _drain(self, model: str, version: str) -> None:
+        """Wait until the queue has been empty for the grace that a worker's last batch needs."""
+        busy = began = time.monotonic()
+        while (now := time.monotonic()) - busy < self.drain_grace:
+            found = self.management.find(model, version)
+            if found is not None and found.pending:
+                busy = now
+            if now - began > DRAIN_TIMEOUT:
+                raise DrainError(
+                    f"{model} {version} still gets requests, so it stays registered; "
+                    f"`python -m client retire {model} {version}` once they have ended"
+                )
+            time.sleep(_POLL)

@@ -1,0 +1,94 @@
+"""TorchServe's tokens: read from the key file that it writes where it was started, renewed when they have expired."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from client.errors import ClientError
+
+KEY_FILE = "key_file.json"
+MANAGEMENT_URL = "http://127.0.0.1:8081"
+Role = Literal["inference", "management"]
+
+
+class Tokens:
+    """The tokens of one server.
+
+    Args:
+        path: the key file. Where there is none, requests go out without a token: the server may do without.
+        management_url: where a token whose time is over is renewed, with the API key of the same file.
+        transport: of the renewal; for tests.
+    """
+
+    def __init__(
+        self,
+        path: Path = Path(KEY_FILE),
+        *,
+        management_url: str = MANAGEMENT_URL,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.path = path
+        self._management_url = management_url
+        self._transport = transport
+        self._keys: dict[str, dict[str, str]] | None = None
+
+    def headers(self, role: Role | Literal["API"]) -> dict[str, str]:
+        """The header that authorises a request; empty without a key file.
+
+        Raises:
+            ClientError: the file is no key file.
+        """
+        if self._keys is None:
+            self._keys = self._read()
+        return {"Authorization": f"Bearer {self._keys[role]['key']}"} if self._keys else {}
+
+    def refresh(self, role: Role) -> bool:
+        """Look for a better token than the one that was refused: in the file, else from the server if it has expired.
+
+        Returns:
+            Whether there is one now.
+
+        Raises:
+            ClientError: the file is no key file.
+            httpx.HTTPError: the server cannot be asked for a new one.
+        """
+        refused = self.headers(role)
+        self._keys = self._read()
+        if self.headers(role) == refused and self._expired(role):
+            self._renew(role)
+            self._keys = self._read()
+        return self.headers(role) != refused
+
+    def _renew(self, role: Role) -> None:
+        with httpx.Client(transport=self._transport, trust_env=False) as client:
+            client.get(f"{self._management_url}/token", params={"type": role}, headers=self.headers("API"))
+
+    def _expired(self, role: Role) -> bool:
+        return bool(self._keys) and datetime.now(UTC) >= _expiration((self._keys or {})[role])
+
+    def _read(self) -> dict[str, dict[str, str]]:
+        try:
+            return _checked(json.loads(self.path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ClientError(
+                f"{self.path} cannot be read as TorchServe's key file ({type(error).__name__})"
+            ) from error
+
+
+def _expiration(entry: dict[str, str]) -> datetime:
+    return datetime.fromisoformat(entry["expiration time"])
+
+
+def _checked(keys: Any) -> dict[str, dict[str, str]]:
+    """The file's content, if it holds the three tokens."""
+    checked: dict[str, dict[str, str]] = {role: dict(keys[role]) for role in ("inference", "management", "API")}
+    for role in ("inference", "management"):
+        _expiration(checked[role])
+    if not all(isinstance(entry["key"], str) for entry in checked.values()):
+        raise TypeError("a key must be a string")
+    return checked
