@@ -153,7 +153,7 @@ def weights_sha256(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _image_features(
     loader: "torch.utils.data.DataLoader[LabelledProducts]", encoder: ImageEncoder, device: Device
 ) -> Iterator[NDArray[np.float16]]:
@@ -164,7 +164,7 @@ def _image_features(
         yield cells.half().cpu().numpy()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _text_features(
     ids: Sequence[NDArray[np.int64]], encoder: TextEncoder, device: Device, batch_size: int
 ) -> Iterator[NDArray[np.float16]]:

@@ -154,7 +154,7 @@ def train_epoch(
     return total / count
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits (N, C) and targets (N,) of all batches, in order."""
     device.take(model).eval()

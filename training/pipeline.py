@@ -150,7 +150,7 @@ def _baseline(data: RunData) -> dict[str, Any]:
     return summarize_labels(predictions, data.targets[test], data.labels)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _write_attention(run: Run, head: IntermediateFusion, features: Features) -> None:
     """What the cells of some test pictures attend to, for the report."""
     rows = run.data.rows("test")

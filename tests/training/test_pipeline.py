@@ -85,6 +85,12 @@ def test_an_interrupted_run_ends_as_if_it_never_stopped(
         np.testing.assert_array_equal(answers(resumed, name), answers(trained_run, name))
 
 
+def test_both_towers_can_be_tuned(options: Options, trained_run: Path) -> None:
+    """After their features were extracted; an encoder moved to a device in inference mode could not be changed again."""
+    tuned = pipeline.train_run(options(models=(), image_epochs=1, image_rate=1e-3))
+    assert np.abs(answers(tuned, "image") - answers(trained_run, "image")).max() > 1e-3
+
+
 def test_joint_training_leaves_the_towers_of_the_others_alone(options: Options, trained_run: Path) -> None:
     joint = pipeline.train_run(options(joint_epochs=1, image_rate=1e-3))
     np.testing.assert_array_equal(answers(trained_run, "late"), answers(joint, "late"))
