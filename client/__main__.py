@@ -31,8 +31,9 @@ class Session:
     def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
         self.options = options
         self.config: ServerConfig = read_config(options.config)
-        self.client = stack.enter_context(ProductClient(self.config.inference_url, tokens=self.config.tokens))
-        self.management = stack.enter_context(Management(self.config.management_url, tokens=self.config.tokens))
+        tokens = self.config.tokens(options.key_file)
+        self.client = stack.enter_context(ProductClient(self.config.inference_url, tokens=tokens))
+        self.management = stack.enter_context(Management(self.config.management_url, tokens=tokens))
         self.store = ModelStore(self.config.model_store)
         self.rollout = Rollout(
             self.client, self.management, self.store, LoadFailures.from_now_on(self.config.folder), say=_say
@@ -132,8 +133,9 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         type=Path,
         default=Path(os.environ.get("TS_CONFIG_FILE", CONFIG)),
-        help="the server's configuration: addresses, model store; its key file lies beside it (default: %(default)s)",
+        help="the server's configuration: addresses, model store (default: %(default)s)",
     )
+    parser.add_argument("--key-file", type=Path, help="the server's tokens (default: key_file.json beside that file)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_server_commands(commands)
     _add_predict(commands)

@@ -39,9 +39,13 @@ class ServerConfig:
         return self.path.parent
 
     @property
-    def tokens(self) -> Tokens:
-        """The tokens of the server that this file configures."""
-        return Tokens(self.folder / KEY_FILE, management_url=self.management_url)
+    def key_file(self) -> Path:
+        """Where the server writes its tokens."""
+        return self.folder / KEY_FILE
+
+    def tokens(self, key_file: Path | None = None) -> Tokens:
+        """The tokens of the server that this file configures, from its own key file or another one."""
+        return Tokens(key_file or self.key_file, management_url=self.management_url)
 
 
 def read_config(path: Path = CONFIG) -> ServerConfig:

@@ -203,11 +203,16 @@ class Rollout:
 
     def _drain(self, model: str, version: str) -> None:
         """Wait until the queue has been empty for the grace that a worker's last batch needs."""
-        busy = began = time.monotonic()
-        while (now := time.monotonic()) - busy < self.drain_grace:
-            found = self.management.find(model, version)
+        began = time.monotonic()
+        idle_since: float | None = None
+        while True:
+            found, now = self.management.find(model, version), time.monotonic()
             if found is not None and found.pending:
-                busy = now
+                idle_since = None
+            elif idle_since is None:
+                idle_since = now
+            if idle_since is not None and now - idle_since >= self.drain_grace:
+                return
             if now - began > DRAIN_TIMEOUT:
                 raise DrainError(
                     f"{model} {version} still gets requests, so it stays registered; "

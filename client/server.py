@@ -25,7 +25,6 @@ from client.management import Management
 from client.processes import end_server, server_processes
 from client.readiness import check_ready
 from client.store import Archive, ModelStore
-from client.tokens import KEY_FILE
 
 STATE = Path(".torchserve") / "server.json"
 CONSOLE = Path("logs") / "console.log"
@@ -90,9 +89,9 @@ def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, say: Say = pr
     server = _launch(config)
     with _stopped_on_failure(server):
         say(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
-        with Management(config.management_url, tokens=config.tokens) as management:
+        with Management(config.management_url, tokens=config.tokens()) as management:
             _wait(server, archives, management, failures, deadline=began + timeout)
-            with ProductClient(config.inference_url, tokens=config.tokens) as client:
+            with ProductClient(config.inference_url, tokens=config.tokens()) as client:
                 for archive in archives:
                     say(check_ready(client, management, store, model=archive.model))
     say(f"It serves on {config.inference_url} after {time.monotonic() - began:.0f} s; logs in {config.folder / 'logs'}")
@@ -113,7 +112,7 @@ def stop(config: ServerConfig) -> bool:
 
 
 def _launch(config: ServerConfig) -> LocalServer:
-    (config.folder / KEY_FILE).unlink(missing_ok=True)  # of a server that is gone
+    config.key_file.unlink(missing_ok=True)  # of a server that is gone
     server = LocalServer(config, Path(tempfile.mkdtemp(prefix="torchserve-")))
     state = config.folder / STATE
     state.parent.mkdir(exist_ok=True)
@@ -212,7 +211,7 @@ def _stopped_on_failure(server: LocalServer) -> Iterator[None]:
 def _end(server: LocalServer) -> None:
     end_server(server.temporary, patience=STOP_PATIENCE)
     shutil.rmtree(server.temporary, ignore_errors=True)
-    (server.config.folder / KEY_FILE).unlink(missing_ok=True)
+    server.config.key_file.unlink(missing_ok=True)
     (server.config.folder / STATE).unlink(missing_ok=True)
 
 

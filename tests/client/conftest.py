@@ -1,0 +1,64 @@
+"""A fake server with two versions of a model in its store, and the clients of it."""
+
+from pathlib import Path
+
+import pytest
+from fake_torchserve import FakeTorchServe, write_archive
+
+from client.inference import ProductClient
+from client.logs import LoadFailures
+from client.management import Management
+from client.rollout import Rollout
+from client.store import ModelStore
+from client.tokens import KEY_FILE, Tokens
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    folder = tmp_path / "model_store"
+    folder.mkdir()
+    for version in ("1.0", "2.0"):
+        write_archive(folder, "intermediate", version)
+    (folder / "intermediate.mar").hardlink_to(folder / "intermediate-1.0.mar")
+    return ModelStore(folder)
+
+
+@pytest.fixture
+def server(tmp_path: Path, store: ModelStore) -> FakeTorchServe:
+    return FakeTorchServe(store.folder, tmp_path / KEY_FILE)
+
+
+@pytest.fixture
+def tokens(server: FakeTorchServe) -> Tokens:
+    return Tokens(server.key_file, transport=server.transport)
+
+
+@pytest.fixture
+def client(server: FakeTorchServe, tokens: Tokens) -> ProductClient:
+    return ProductClient(tokens=tokens, transport=server.transport)
+
+
+@pytest.fixture
+def management(server: FakeTorchServe, tokens: Tokens) -> Management:
+    return Management(tokens=tokens, transport=server.transport)
+
+
+@pytest.fixture
+def serving(server: FakeTorchServe, management: Management) -> FakeTorchServe:
+    """The server with version 1.0 in charge, as after a start."""
+    management.register("intermediate.mar")
+    server.requests.clear()
+    return server
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def rollout(
+    tmp_path: Path, client: ProductClient, management: Management, store: ModelStore, said: list[str]
+) -> Rollout:
+    failures = LoadFailures.from_now_on(tmp_path)
+    return Rollout(client, management, store, failures, say=said.append, drain_grace=0)

@@ -1,0 +1,169 @@
+"""A switch of the version: the order of its steps, and that whatever fails leaves the old version in charge."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from fake_torchserve import FakeTorchServe, FakeVersion, write_archive
+
+from client import rollout as rollout_module
+from client.errors import ClientError
+from client.logs import MODEL_LOG
+from client.management import Management
+from client.rollout import DrainError, RefusedError, Rollout
+from client.store import ModelStore, read_archive
+
+
+def steps(server: FakeTorchServe) -> list[str]:
+    """Everything but the questions that change nothing, in order, repeats left out."""
+    calls = [f"{request.method} {request.url.path}" for request in server.requests if request.method != "GET"]
+    return [call for call, _ in itertools.groupby(calls)]
+
+
+def test_a_switch_goes_its_steps_in_order(
+    rollout: Rollout, serving: FakeTorchServe, store: ModelStore, said: list[str]
+) -> None:
+    rollout.switch("intermediate", "2.0")
+    assert steps(serving) == [
+        "POST /models",
+        "POST /predictions/intermediate/2.0",
+        "PUT /models/intermediate/2.0/set-default",
+        "POST /predictions/intermediate",
+        "DELETE /models/intermediate/1.0",
+    ]
+    assert serving.defaults == {"intermediate": "2.0"} and list(serving.models["intermediate"]) == ["2.0"]
+    assert read_archive(store.folder / "intermediate.mar").version == "2.0"
+    assert [line.split(":")[0] for line in said] == [
+        "register",
+        "golden products",
+        "set-default",
+        "golden products",
+        "retire",
+    ]
+
+
+def test_the_new_version_gets_as_many_workers(
+    rollout: Rollout, serving: FakeTorchServe, management: Management
+) -> None:
+    management.scale("intermediate", "1.0", workers=3)
+    rollout.switch("intermediate", "2.0")
+    assert len(serving.models["intermediate"]["2.0"].workers) == 3
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("workers", "Failed to start workers"),
+        ("labels", r"golden product 1 of intermediate-2\.0\.mar: answered '\w+', expected 'Shirts'"),
+        ("scores", r"golden product 1 of intermediate-2\.0\.mar: scores differ by 0\.08"),
+        ("default", r"the default is 1\.0 after set-default"),
+    ],
+)
+def test_a_broken_version_is_refused(
+    rollout: Rollout, serving: FakeTorchServe, store: ModelStore, broken: str, reason: str
+) -> None:
+    serving.broken["2.0"] = broken
+    with pytest.raises(RefusedError, match=reason) as caught:
+        rollout.switch("intermediate", "2.0")
+    assert "intermediate 1.0 is in charge as before" in str(caught.value)
+    assert serving.defaults == {"intermediate": "1.0"} and list(serving.models["intermediate"]) == ["1.0"]
+    assert read_archive(store.folder / "intermediate.mar").version == "1.0"
+    assert store.version_before("intermediate", "2.0") is None
+
+
+def test_the_reason_comes_from_the_workers_log(rollout: Rollout, serving: FakeTorchServe, tmp_path: Path) -> None:
+    serving.broken["2.0"] = "workers"
+    log = tmp_path / MODEL_LOG
+    log.parent.mkdir()
+    line = "2026 [INFO ] W-9001-intermediate_{}-stdout MODEL_LOG - Failed to load model intermediate, exception {}\n"
+    log.write_text(line.format("1.0", "of another version") + line.format("2.0", "model.onnx is not the file"))
+    with pytest.raises(RefusedError, match=r"intermediate 2\.0 is refused: model\.onnx is not the file\. interm"):
+        rollout.switch("intermediate", "2.0")
+
+
+def test_an_interrupted_switch_is_undone(
+    rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rollout, "_check", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        rollout.switch("intermediate", "2.0")
+    assert serving.defaults == {"intermediate": "1.0"} and list(serving.models["intermediate"]) == ["1.0"]
+
+
+def test_a_version_left_over_is_loaded_afresh(rollout: Rollout, serving: FakeTorchServe) -> None:
+    serving.models["intermediate"]["2.0"] = FakeVersion("intermediate-2.0.mar", [])
+    rollout.switch("intermediate", "2.0")
+    assert serving.defaults == {"intermediate": "2.0"}
+
+
+def test_the_old_version_is_drained_first(
+    rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout_module, "_POLL", 0)
+    pending = [9, 9, 5, 1, 0]
+    rollout.management.register("intermediate-2.0.mar")
+    rollout.management.set_default("intermediate", "2.0")
+    serving.models["intermediate"]["1.0"].pending = pending
+    rollout.retire("intermediate", "1.0")
+    assert "1.0" not in serving.models["intermediate"] and not pending
+
+
+def test_a_version_that_never_gets_idle_stays(
+    rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout_module, "DRAIN_TIMEOUT", 0)
+    rollout.management.register("intermediate-2.0.mar")
+    serving.models["intermediate"]["2.0"].pending = [1] * 1000
+    with pytest.raises(DrainError, match=r"python -m client retire intermediate 2\.0"):
+        rollout.retire("intermediate", "2.0")
+    assert "2.0" in serving.models["intermediate"]
+
+
+def test_the_way_back_and_forth(rollout: Rollout, serving: FakeTorchServe, store: ModelStore) -> None:
+    rollout.switch("intermediate", "2.0")
+    assert rollout.rollback("intermediate") == "1.0"
+    assert serving.defaults == {"intermediate": "1.0"}
+    assert read_archive(store.folder / "intermediate.mar").version == "1.0"
+    assert rollout.rollback("intermediate") == "2.0"
+    assert rollout.rollback("intermediate", "1.0") == "1.0"
+
+
+def test_a_model_is_registered_beside_the_others(rollout: Rollout, serving: FakeTorchServe, store: ModelStore) -> None:
+    write_archive(store.folder, "late", "1.0", in_charge=True)
+    rollout.register("late.mar")
+    assert serving.defaults == {"intermediate": "1.0", "late": "1.0"}
+
+
+@pytest.mark.parametrize("broken", ["workers", "labels"])
+def test_a_model_that_does_not_answer_is_not_registered(
+    rollout: Rollout, serving: FakeTorchServe, store: ModelStore, broken: str
+) -> None:
+    write_archive(store.folder, "late", "7.0")
+    serving.broken["7.0"] = broken
+    with pytest.raises(RefusedError, match="It is not registered"):
+        rollout.register("late-7.0.mar")
+    assert list(serving.models) == ["intermediate"]
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda rollout: rollout.switch("intermediate", "1.0"), "in charge already"),
+        (lambda rollout: rollout.switch("intermediate", "9"), "no archive of intermediate 9"),
+        (lambda rollout: rollout.rollback("intermediate"), r"no switch to intermediate 1\.0 is on record"),
+        (lambda rollout: rollout.rollback("late"), "registered are: intermediate"),
+        (lambda rollout: rollout.retire("intermediate", "1.0"), "is in charge"),
+        (lambda rollout: rollout.retire("intermediate", "2.0"), "is not registered"),
+        (lambda rollout: rollout.register("intermediate.mar"), "registered already"),
+    ],
+)
+def test_what_makes_no_sense_changes_nothing(
+    rollout: Rollout, serving: FakeTorchServe, action: object, message: str
+) -> None:
+    assert callable(action)
+    with pytest.raises(ClientError, match=message):
+        action(rollout)
+    assert steps(serving) == []
