@@ -1,162 +1,160 @@
-"""Figures of a run: products with their answers, confusion, calibration, attention."""
+"""The charts of a report: confusion, reliability, risk and coverage.
 
-import io
-from collections.abc import Sequence
+Legend: N products, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import fill
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from training.figure_style import COLOURS, FAINT, INK, RIGHT, WRONG, figure
-from training.metrics import reliability, risk_coverage
-from training.run_results import RunResults
+from training.metrics import (
+    PRECISION_TARGET,
+    Classes,
+    Probabilities,
+    area_under_risk_coverage,
+    expected_calibration_error,
+    reliability,
+    risk_coverage,
+)
+from training.report_style import FADED, INK, LINES, MODEL_COLOURS, MUTED, OTHER_COLOUR, WRONG, drawing, fit_text
 
-MAX_CONFUSION_CLASSES = 25
-TILE = 160
-
-
-class ProductTile(NamedTuple):
-    """One product of a grid.
-
-    Args:
-        image: encoded picture, or None.
-        title: as in the catalogue.
-        lines: below the title: text and whether it is right.
-    """
-
-    image: bytes | None
-    title: str
-    lines: Sequence[tuple[str, bool]]
+MATRIX_CLASSES = 25
+WORST_CONFUSIONS = 20
+FEW = 10
 
 
-def draw_products(path: Path, tiles: Sequence[ProductTile], *, columns: int = 6) -> None:
-    """A grid of products with what was said of them, right answers in green, wrong ones in orange."""
-    columns = min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    most_lines = max(len(tile.lines) for tile in tiles)
-    with figure(path, width=columns * 1.9, height=rows * (2.35 + 0.16 * most_lines)) as drawn:
-        grid = drawn.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat[len(tiles) :]:
-            axes.axis("off")
-        for axes, tile in zip(grid.flat, tiles, strict=False):
-            _draw_tile(axes, tile)
-        drawn.subplots_adjust(hspace=0.05, wspace=0.12)
-
-
-def draw_confusion(path: Path, truth: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str]) -> None:
-    """Row-normalised confusion matrix; of many classes, only those with the most confusions among them."""
-    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    np.add.at(counts, (truth, predicted), 1)
-    shown = _most_confused(counts)
-    counts, names = counts[np.ix_(shown, shown)], [labels[row] for row in shown]
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = 2.2 + 0.34 * len(names)
-    with figure(path, width=side + 0.6, height=side) as drawn:
-        axes = drawn.subplots()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-        axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="predicted", ylabel="true")
-        for row, column in np.argwhere(counts):
-            colour = "white" if shares[row, column] > 0.55 else INK
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=colour)
-        if len(names) < len(labels):
-            axes.set_title(f"the {len(names)} of {len(labels)} classes with the most confusions")
-
-
-def draw_calibration(path: Path, results: RunResults) -> None:
-    """Reliability diagram (a dot a bin, its area the share of products) and risk-coverage curve of every model."""
-    with figure(path, width=9, height=3.8) as drawn:
-        left, right = drawn.subplots(1, 2)
-        left.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1, zorder=0)
-        for name, answers in results.answers.items():
-            if answers.probabilities is None:
-                continue
-            shares, confidence, correct = reliability(answers.probabilities, results.truth)
-            used = shares > 0
-            left.scatter(confidence[used], correct[used], s=8 + 250 * shares[used], color=COLOURS[name], alpha=0.6)
-            coverage, risk = risk_coverage(answers.probabilities, results.truth)
-            right.plot(coverage, risk, color=COLOURS[name], label=name)
-        left.set(
-            xlabel="confidence",
-            ylabel="accuracy",
-            title="does a score mean what it says?",
-            xlim=(0, 1.03),
-            ylim=(-0.03, 1.05),
-        )
-        right.set(
-            xlabel="products answered, most confident first", ylabel="error rate", title="how far can it be trusted?"
-        )
-        for axes in (left, right):
-            axes.xaxis.set_major_formatter(PercentFormatter(1))
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
-            axes.grid(color=FAINT)
-        right.legend(loc="upper left")
-
-
-def draw_attention(
-    path: Path, image: bytes, tokens: Sequence[str], weights: NDArray[np.float32], *, title: str
-) -> None:
-    """Where in the picture each title token, and the null key, is attended to.
+def draw_confusion(path: Path, truth: Classes, predicted: Classes, labels: Sequence[str]) -> None:
+    """Which class is taken for which: a matrix of up to ``MATRIX_CLASSES`` classes, of more the worst confusions.
 
     Args:
         path: PNG to write.
-        image: encoded picture.
-        tokens: K names, the null key first.
-        weights: (cells, K), rows sum to 1; cells are a square grid, row by row.
-        title: of the figure.
+        truth: (N,).
+        predicted: (N,).
+        labels: C names.
     """
-    side = round(len(weights) ** 0.5)
-    square = ImageOps.pad(_decode(image), (TILE, TILE), color="white")
-    columns = min(6, len(tokens) + 1)
-    rows = -(-(len(tokens) + 1) // columns)
-    with figure(path, width=columns * 1.5, height=rows * 1.75 + 0.3) as drawn:
-        grid = drawn.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat:
-            axes.axis("off")
-        grid.flat[0].imshow(square)
-        grid.flat[0].set_title("picture", fontsize=8)
-        for axes, token, cells in zip(grid.flat[1:], tokens, weights.T, strict=False):
-            heat = Image.fromarray(cells.reshape(side, side)).resize((TILE, TILE), Image.Resampling.BICUBIC)
-            axes.imshow(ImageOps.grayscale(square), cmap="gray", vmin=0, vmax=400)
-            axes.imshow(np.asarray(heat), cmap="inferno", alpha=0.6, vmin=0, vmax=float(weights.max()))
-            axes.set_title(f"{token}  {cells.mean():.0%}", fontsize=8)
-        drawn.suptitle(fill(title, 80), fontsize=9)
-
-
-def _draw_tile(axes: Axes, tile: ProductTile) -> None:
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=RIGHT if all(right for _, right in tile.lines) else WRONG, linewidth=1.5)
-    if tile.image is None:
-        axes.imshow(np.full((TILE, TILE, 3), 245, dtype=np.uint8))
-        axes.text(TILE / 2, TILE / 2, "no picture", ha="center", va="center", color="#888888")
+    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    np.add.at(counts, (truth, predicted), 1)
+    if len(labels) <= MATRIX_CLASSES:
+        _draw_matrix(path, counts, labels)
     else:
-        axes.imshow(ImageOps.pad(_decode(tile.image), (TILE, TILE), color="white"))
-    axes.text(0, -0.05, fill(tile.title, 30, max_lines=2), transform=axes.transAxes, va="top", fontsize=6.5)
-    for number, (line, right) in enumerate(tile.lines):
+        _draw_worst(path, counts, labels)
+
+
+def draw_reliability(path: Path, models: Mapping[str, tuple[Probabilities, Classes]]) -> None:
+    """Confidence against accuracy, a panel a model; a dot a bin, its area the share of the products.
+
+    A bin of fewer than ``FEW`` products is drawn hollow: its accuracy is chance.
+
+    Args:
+        path: PNG to write.
+        models: by name, probabilities (N, C) and truth (N,).
+    """
+    with drawing(path, width=2.2 * len(models) + 0.5, height=2.75) as figure:
+        panels = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, (name, (probabilities, truth)) in zip(panels, models.items(), strict=True):
+            _draw_bins(axes, probabilities, truth, colour=MODEL_COLOURS.get(name, OTHER_COLOUR))
+            axes.set_title(f"{name}   ECE {expected_calibration_error(probabilities, truth):.3f}")
+            axes.set(xlim=(0, 1.08), ylim=(-0.05, 1.08), xlabel="confidence", aspect="equal")
+            axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+            _in_percent(axes)
+        panels[0].set_ylabel("accuracy")
+
+
+def draw_risk_coverage(path: Path, models: Mapping[str, tuple[Probabilities, Classes]]) -> None:
+    """Error rate of the answers that are given, the most confident first, for each share of the products answered.
+
+    Args:
+        path: PNG to write.
+        models: by name, probabilities (N, C) and truth (N,).
+    """
+    with drawing(path, width=8.4, height=3.7) as figure:
+        axes, highest = figure.subplots(), 1.5 * (1 - PRECISION_TARGET)
+        for name, (probabilities, truth) in models.items():
+            coverage, risk = risk_coverage(probabilities, truth)
+            area = area_under_risk_coverage(probabilities, truth)
+            axes.plot(
+                coverage,
+                risk,
+                linewidth=1.8,
+                label=f"{name}  (area {area:.4f})",
+                color=MODEL_COLOURS.get(name, OTHER_COLOUR),
+                linestyle=LINES.get(name, "-"),
+            )
+            highest = max(highest, 1.1 * float(risk[coverage >= 0.1].max()))
+        axes.axhline(1 - PRECISION_TARGET, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
+        precise = f" {100 * PRECISION_TARGET:.0f} %\n precision"
         axes.text(
-            0,
-            -0.27 - 0.1 * number,
-            line,
-            transform=axes.transAxes,
-            va="top",
-            fontsize=6.5,
-            color=RIGHT if right else WRONG,
+            1, 1 - PRECISION_TARGET, precise, transform=axes.get_yaxis_transform(), va="center", color=MUTED, size=8
         )
+        axes.set(xlim=(0, 1), ylim=(0, highest), xlabel="products answered, the most confident first")
+        axes.set_ylabel("errors among the answers")
+        axes.grid(axis="y")
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1.02))
+        _in_percent(axes)
 
 
-def _decode(image: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(image)).convert("RGB")
+def _draw_bins(axes: Axes, probabilities: Probabilities, truth: Classes, *, colour: str) -> None:
+    shares, confidence, accuracy = reliability(probabilities, truth)
+    many = shares * len(truth) >= FEW - 0.5
+    few = (shares > 0) & ~many
+    axes.plot([0, 1], [0, 1], color="#AAAAAA", linewidth=1, zorder=0)
+    axes.scatter(confidence[few], accuracy[few], s=12, facecolor="white", edgecolor=FADED, linewidth=0.9)
+    axes.vlines(confidence[many], confidence[many], accuracy[many], color=colour, linewidth=1.4)
+    axes.scatter(confidence[many], accuracy[many], s=14 + 240 * shares[many], color=colour, alpha=0.8, linewidth=0)
 
 
-def _most_confused(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    if len(counts) <= MAX_CONFUSION_CLASSES:
-        return np.arange(len(counts))
+def _draw_matrix(path: Path, counts: NDArray[np.int64], labels: Sequence[str]) -> None:
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 1.9 + 0.36 * len(labels)
+    with drawing(path, width=side + 0.9, height=side + 0.3) as figure:
+        axes = figure.subplots()
+        picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        names = [fit_text(label, width=1.7, size=8.5) for label in labels]
+        axes.set_xticks(range(len(labels)), names, rotation=45, ha="right", rotation_mode="anchor", size=8.5)
+        axes.set_yticks(range(len(labels)), names, size=8.5)
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.tick_params(length=0, colors=INK)
+        axes.set_xticks(np.arange(len(labels)) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(labels)) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="minor", length=0)
+        axes.spines[:].set_visible(False)
+        for row, column in np.argwhere(counts):
+            colour = "white" if shares[row, column] > 0.55 else INK
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", size=8, color=colour)
+        bar = figure.colorbar(picture, ax=axes, fraction=0.035, pad=0.02, format=PercentFormatter(1, symbol=" %"))
+        bar.set_label("of the true class")
+        bar.outline.set_visible(False)
+
+
+def _draw_worst(path: Path, counts: NDArray[np.int64], labels: Sequence[str]) -> None:
     wrong = counts - np.diag(np.diag(counts))
-    return np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:MAX_CONFUSION_CLASSES])
+    pairs = np.argwhere(wrong)
+    amounts, sizes = wrong[tuple(pairs.T)], counts.sum(1)[pairs[:, 0]]
+    order = np.lexsort((-amounts / sizes, -amounts))[:WORST_CONFUSIONS]
+    pairs, amounts, sizes = pairs[order], amounts[order], sizes[order]
+    with drawing(path, width=8.4, height=0.9 + 0.25 * max(len(pairs), 2)) as figure:
+        axes, places = figure.subplots(), np.arange(len(pairs))
+        axes.barh(places, amounts, color=WRONG, alpha=0.8, height=0.62)
+        names = [f"{labels[true]}  →  {labels[said]}" for true, said in pairs]
+        axes.set_yticks(places, [fit_text(name, width=3.4, size=9) for name in names], size=9)
+        for place, (amount, size) in enumerate(zip(amounts, sizes, strict=True)):
+            axes.text(
+                amount, place, f" {amount} of {size}  ({100 * amount / size:.0f} %)", va="center", color=MUTED, size=8
+            )
+        axes.set(ylim=(max(len(pairs), 2) - 0.4, -0.6), xlim=(0, 1.3 * max(amounts, default=1)))
+        shown = f"the {len(pairs)} most frequent of {np.count_nonzero(wrong)} confusions" if len(pairs) else "no errors"
+        axes.set_title(f"true  →  predicted: {shown}, {wrong.sum():,} of {counts.sum():,} answers wrong")
+        axes.tick_params(length=0, colors=INK)
+        axes.xaxis.set_visible(False)
+        axes.spines[["bottom", "left"]].set_visible(False)
+
+
+def _in_percent(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{round(100 * value, 6):g} %")
+    axes.tick_params(length=0)

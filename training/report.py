@@ -1,216 +1,227 @@
-"""Tables and figures of one run or of several (seeds, folds): ``report.md``, ``report.json`` and ``figures/``."""
+"""The report of one run or of several seeds or folds: ``report.md``, ``report.json`` and ``figures/``.
 
-import itertools
-from collections.abc import Sequence
+Run as ``python -m training report runs/<name> [more runs]``.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from tqdm import tqdm
 
 from training.checkpoint import write_json, write_text
-from training.diagrams import draw_fusions
-from training.figures import ProductTile, draw_attention, draw_calibration, draw_confusion, draw_products
-from training.metrics import Answers, paired_bootstrap, summarize_labels, verdict
-from training.run_results import ProductShelf, RunResults, read_results
+from training.metrics import BOOTSTRAP_DRAWS, FREQUENT, MIN_GAIN
+from training.report_markdown import escape, table
+from training.report_numbers import model_numbers, pair_verdicts
+from training.report_runs import BASELINE, MAJORITY, RunResults, read_results
+from training.report_sections import DISPLAY, SECTIONS, Section, draw_sections
 
 WHAT_IT_IS = {
-    "image": "picture alone",
-    "text": "title alone",
-    "early": "both towers concatenated",
-    "intermediate": "picture attends to title",
-    "late": "weighted average of probabilities",
-    "baseline": "TF-IDF + linear SVM on the title",
-    "majority": "always the most frequent class",
+    "image": "picture alone: CNN → linear",
+    "text": "title alone: BERT → linear",
+    "early": "features of both, concatenated → MLP",
+    "intermediate": "the picture's cells attend to the title's tokens",
+    "late": "weighted average of image's and text's answers",
+    BASELINE: "title alone: word counts, a linear SVM, no network",
+    MAJORITY: "always the most frequent training label",
 }
 COLUMNS = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
     "ece": "ECE",
-    "coverage_at_95_precision": "answered at 95 % precision",
+    "coverage_at_95_precision": "coverage at 95 % precision",
 }
-SHOWN_PRODUCTS = 18
-SHOWN_ATTENTION = 3
+MORE_COLUMNS = {
+    "macro_f1_frequent": f"macro-F1, classes with ≥ {FREQUENT}",
+    "brier": "Brier score",
+    "area_under_risk_coverage": "area under risk-coverage",
+}
 
 
 def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
-    """Write the report and print its table.
+    """Write the report of complete runs, and print its table.
 
     Args:
-        folders: complete run folders of one experiment; products and figures come from the first.
-        out: where to write; None takes the first run's folder.
+        folders: runs of one experiment: one, or several seeds or folds.
+        out: folder to write to; None takes the first run's.
 
     Returns:
-        The path of ``report.md``.
+        The path of ``report.md``, which is written last.
 
     Raises:
         RunError: a run is not complete.
     """
     runs = [read_results(folder) for folder in folders]
     out = out or runs[0].folder
-    numbers, verdicts = _numbers(runs), _verdicts(runs)
-    table = _table(numbers)
-    print(table)
-    draw_fusions(out / "figures" / "fusions.png")
-    draw_calibration(out / "figures" / "calibration.png", runs[0])
-    sections = _product_sections(runs[0], out / "figures")
-    write_json(
-        out / "report.json", {"runs": [run.folder.name for run in runs], "models": numbers, "verdicts": verdicts}
-    )
-    write_text(out / "report.md", _document(runs, table, verdicts, sections))
+    numbers = model_numbers(runs)
+    print(f"\n{_headline(runs)}\n\n{comparison_table(numbers)}\n", flush=True)
+    verdicts = pair_verdicts(runs)
+    notes = _notes(runs, verdicts)
+    print("\n".join(f"- {note}" for note in notes) + "\n", flush=True)
+    sections = list(tqdm(draw_sections(runs, out / "figures"), desc="drawing figures", total=SECTIONS, leave=False))
+    write_json(out / "report.json", _record(runs, numbers, verdicts, notes, sections))
+    write_text(out / "report.md", _document(runs, numbers, verdicts, notes, sections))
     return out / "report.md"
 
 
-def _numbers(runs: Sequence[RunResults]) -> dict[str, dict[str, Any]]:
-    """Mean and standard deviation of each metric over the runs, by model."""
-    records = [{**run.record["metrics"], "majority": _majority(run)} for run in runs]
-    numbers: dict[str, dict[str, Any]] = {}
-    for name in [*runs[0].answers, "majority"]:
-        values = {key: [record[name][key] for record in records] for key in records[0][name]}
-        numbers[name] = {
-            key: {"mean": float(np.mean(each)), "std": float(np.std(each, ddof=1)) if len(each) > 1 else None}
-            for key, each in values.items()
-        }
-    return numbers
+def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row a model: the numbers of :data:`COLUMNS` and what it is; Markdown that is aligned for a terminal as well.
+
+    Args:
+        numbers: as from :func:`training.report_numbers.model_numbers`.
+    """
+    rows = [
+        [DISPLAY.get(name, name), *(_cell(values.get(column)) for column in COLUMNS), WHAT_IT_IS.get(name, "")]
+        for name, values in numbers.items()
+    ]
+    return table(["model", *COLUMNS.values(), "what it is"], rows, right=range(1, len(COLUMNS) + 1))
 
 
-def _majority(run: RunResults) -> dict[str, Any]:
-    """What always answering the test part's most frequent class would reach."""
-    most = np.full_like(run.truth, np.bincount(run.truth).argmax())
-    return summarize_labels(most, run.truth, run.labels)
+def _document(
+    runs: Sequence[RunResults],
+    numbers: Mapping[str, Mapping[str, Any]],
+    verdicts: Sequence[Mapping[str, Any]],
+    notes: Sequence[str],
+    sections: Sequence[Section],
+) -> str:
+    parts = [
+        f"# {escape(runs[0].record['target'])}: the models compared",
+        _headline(runs),
+        comparison_table(numbers),
+        _legend(numbers),
+        "\n".join(f"- {note}" for note in notes),
+        "## Which differences are real",
+        f"The first model's number minus the second's, in points, with the 95 % interval of a paired bootstrap over "
+        f"groups of products that belong together ({BOOTSTRAP_DRAWS:,} draws). *Better* or *worse* only where the "
+        f"interval excludes 0, the sign holds in most runs, and the difference is at least {100 * MIN_GAIN:.1f} "
+        "points; otherwise *tie*.",
+        _verdict_table(verdicts),
+        "## More numbers",
+        _more_table(numbers),
+        *(_markdown(section) for section in sections),
+        "## How it was made",
+        *(_provenance(run) for run in runs),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _verdicts(runs: Sequence[RunResults]) -> list[dict[str, Any]]:
-    """Pairwise comparison of accuracies, each model with each."""
-    names = list(runs[0].answers)
-    boot = paired_bootstrap(
-        [
-            Answers(run.truth, np.stack([run.answers[name].predicted for name in names]), run.groups, len(run.labels))
-            for run in runs
-        ]
+def _headline(runs: Sequence[RunResults]) -> str:
+    record, tested = runs[0].record, [len(run.ids) for run in runs]
+    products = f"{tested[0]:,}" if len(set(tested)) == 1 else f"{min(tested):,} to {max(tested):,}"
+    several = f" in each of {len(runs)} runs (mean ± standard deviation)" if len(runs) > 1 else ""
+    return (
+        f"{escape(record['target'])}: {len(runs[0].labels)} classes, {products} test products{several}, "
+        f"{record['split']['kind']} split."
     )
-    rows = []
-    for (number, name), (other_number, other) in itertools.combinations(enumerate(names), 2):
-        gain = boot.difference("accuracy", number, other_number)
-        rows.append(
-            {
-                "model": name,
-                "other": other,
-                "gain": gain.mean,
-                "low": gain.low,
-                "high": gain.high,
-                "verdict": verdict(gain),
-            }
+
+
+def _legend(numbers: Mapping[str, Mapping[str, Any]]) -> str:
+    first = next(iter(numbers.values()))
+    return (
+        f"Macro-F1: mean over the {first['classes']['mean']:g} classes that have test products. ECE: expected "
+        "calibration error, 15 bins. Coverage: share of the products that can be answered, the most confident first, "
+        "while 95 % of the answers are right."
+    )
+
+
+def _notes(runs: Sequence[RunResults], verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader has to know before believing the table."""
+    notes = [_against_baseline(verdicts)]
+    step = 1 / min(len(run.ids) for run in runs)
+    if step > MIN_GAIN:
+        notes.append(f"Few test products: each one weighs {100 * step:.1f} points of accuracy.")
+    if any(run.record["split"]["kind"] == "stratified" for run in runs):
+        notes.append(
+            "Plain split: equal titles and near-identical pictures may be in training and test alike, which flatters "
+            "every model; `--split grouped` keeps them on one side."
         )
-    return rows
+    if differing := _differing(runs):
+        notes.append(f"These runs differ in {', '.join(differing)}: the means mix different experiments.")
+    return notes
 
 
-def _table(numbers: dict[str, dict[str, Any]]) -> str:
-    lines = ["| model | what it is | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---:|" * len(COLUMNS)]
-    for name, values in numbers.items():
-        cells = [_cell(values.get(column)) for column in COLUMNS]
-        lines.append(f"| {name:<12} | {WHAT_IT_IS[name]:<33} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _against_baseline(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    by_verdict: dict[str, list[str]] = {"better": [], "tie": [], "worse": []}
+    for pair in verdicts:
+        if pair["other"] == BASELINE:
+            by_verdict[pair["accuracy"]["verdict"]].append(pair["model"])
+    parts = [f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names]
+    return f"Accuracy against TF-IDF + linear SVM on the title: {'; '.join(parts)}."
 
 
-def _cell(value: dict[str, float | None] | None) -> str:
+def _differing(runs: Sequence[RunResults]) -> list[str]:
+    """Arguments, the seed aside, that are not the same in all runs."""
+    arguments = [run.record["arguments"] for run in runs]
+    return sorted(
+        name
+        for name in arguments[0]
+        if name != "seed" and any(each.get(name) != arguments[0][name] for each in arguments)
+    )
+
+
+def _verdict_table(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for pair in verdicts:
+        names = [DISPLAY.get(pair[side], pair[side]) for side in ("model", "other")]
+        rows.append([" against ".join(names), *_judged(pair["accuracy"]), *_judged(pair["macro_f1"])])
+    judged = ("95 % interval", "verdict")
+    return table(["compared", "accuracy", *judged, "macro-F1", *judged], rows, right=(1, 2, 4, 5))
+
+
+def _judged(difference: Mapping[str, Any]) -> list[str]:
+    mean, low, high = (f"{round(100 * difference[key], 1) + 0.0:+.1f}" for key in ("mean", "low", "high"))
+    verdict = difference["verdict"]
+    return [mean, f"{low} … {high}", verdict if verdict == "tie" else f"**{verdict}**"]
+
+
+def _more_table(numbers: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        [DISPLAY.get(name, name), *(_cell(values.get(column)) for column in MORE_COLUMNS)]
+        for name, values in numbers.items()
+    ]
+    return table(["model", *MORE_COLUMNS.values()], rows, right=range(1, len(MORE_COLUMNS) + 1))
+
+
+def _markdown(section: Section) -> str:
+    picture = f"\n\n![{section.title}](figures/{section.figure})" if section.figure else ""
+    return f"## {section.title}\n\n{section.text}{picture}"
+
+
+def _provenance(run: RunResults) -> str:
+    record = run.record
+    products, split = record["products"], record["split"]
+    lines = [
+        f"**{escape(run.folder.name)}**, {record['created']}, seed {record['seed']}",
+        f"- `{record['command'].replace('`', '')}`",
+        f"- catalogue: {products['read']:,} rows read = {products['used']:,} used + {products['rejected']:,} rejected",
+        f"- {split['kind']} split: {split['train']:,} training, {split['validation']:,} validation and "
+        f"{split['test']:,} test products, `{split['hash'][:16]}`",
+        f"- seconds: {', '.join(f'{escape(stage)} {seconds:,.0f}' for stage, seconds in record['seconds'].items())}",
+    ]
+    return lines[0] + "\n\n" + "\n".join(lines[1:])
+
+
+def _record(
+    runs: Sequence[RunResults],
+    numbers: Mapping[str, Any],
+    verdicts: Sequence[Mapping[str, Any]],
+    notes: Sequence[str],
+    sections: Sequence[Section],
+) -> dict[str, Any]:
+    """The content of ``report.json``."""
+    kept = ("seed", "created", "command", "arguments", "products", "split", "seconds")
+    return {
+        "target": runs[0].record["target"],
+        "runs": [{"name": run.folder.name, **{key: run.record[key] for key in kept}} for run in runs],
+        "models": numbers,
+        "verdicts": verdicts,
+        "notes": notes,
+        "figures": {section.figure: section.title for section in sections if section.figure},
+    }
+
+
+def _cell(value: Mapping[str, Any] | None) -> str:
     if value is None:
         return "–"
     spread = "" if value["std"] is None else f" ± {value['std']:.3f}"
     return f"{value['mean']:.3f}{spread}"
-
-
-def _product_sections(run: RunResults, figures: Path) -> list[str]:
-    """Figures of the best fusion on test products, each as a section of the report."""
-    best, shelf = run.best_fusion, ProductShelf(run)
-    draw_confusion(figures / "confusion.png", run.truth, run.answers[best].predicted, run.labels)
-    sections = [_section(f"Confusion of the {best} model", "confusion")]
-    if shelf.missing:
-        return [*sections, f"No pictures of products: the catalogue cannot be read any more ({shelf.missing})."]
-    rows = range(min(SHOWN_PRODUCTS, len(run.truth)))
-    draw_products(figures / "predictions.png", [_prediction(run, shelf, best, row) for row in rows])
-    sections.append(_section(f"Test products as the {best} model answers them", "predictions"))
-    wrong = np.flatnonzero(run.answers[best].predicted != run.truth)[:SHOWN_PRODUCTS]
-    if len(wrong):
-        draw_products(figures / "misclassified.png", [_disagreement(run, shelf, int(row)) for row in wrong])
-        sections.append(_section(f"What the {best} model gets wrong, and what each model said", "misclassified"))
-    return [*sections, *_attention_sections(run, shelf, figures)]
-
-
-def _prediction(run: RunResults, shelf: ProductShelf, model: str, row: int) -> ProductTile:
-    answers = run.answers[model]
-    assert answers.probabilities is not None
-    right = bool(answers.predicted[row] == run.truth[row])
-    lines = [(f"{run.labels[answers.predicted[row]]}  {answers.probabilities[row].max():.0%}", right)]
-    if not right:
-        lines.append((f"true: {run.labels[run.truth[row]]}", True))
-    return ProductTile(shelf.image(run.ids[row]), shelf.title(run.ids[row]), lines)
-
-
-def _disagreement(run: RunResults, shelf: ProductShelf, row: int) -> ProductTile:
-    lines = [(f"true: {run.labels[run.truth[row]]}", True)]
-    lines += [
-        (f"{name}: {run.labels[answers.predicted[row]]}", bool(answers.predicted[row] == run.truth[row]))
-        for name, answers in run.answers.items()
-    ]
-    return ProductTile(shelf.image(run.ids[row]), shelf.title(run.ids[row]), lines)
-
-
-def _attention_sections(run: RunResults, shelf: ProductShelf, figures: Path) -> list[str]:
-    path = run.folder / "intermediate" / "attention.npz"
-    if not path.is_file():
-        return []
-    with np.load(path) as saved:
-        ids, tokens, weights = saved["ids"], saved["tokens"], saved["weights"]
-    sections = []
-    for number in range(min(SHOWN_ATTENTION, len(ids))):
-        image = shelf.image(ids[number])
-        if image is not None:
-            used = tokens[number] != ""
-            name = f"attention-{number + 1}"
-            draw_attention(
-                figures / f"{name}.png",
-                image,
-                tokens[number][used].tolist(),
-                weights[number][:, used],
-                title=shelf.title(ids[number]),
-            )
-            sections.append(_section("Where the intermediate model looks for each word", name))
-    return sections
-
-
-def _document(
-    runs: Sequence[RunResults], table: str, verdicts: Sequence[dict[str, Any]], sections: Sequence[str]
-) -> str:
-    record = runs[0].record
-    split, products = record["split"], record["products"]
-    parts = [
-        f"# {record['target']}: five classifiers",
-        f"{split['train']} training, {split['validation']} validation and {split['test']} test products "
-        f"({split['kind']} split), {len(record['labels'])} classes; the catalogue had {products['read']} rows, "
-        f"{products['rejected']} of them rejected. "
-        + (f"Mean ± standard deviation of {len(runs)} runs." if len(runs) > 1 else f"Seed {record['seed']}."),
-        table,
-        "## Which differences are real",
-        "Gain in accuracy of the first over the second model, with the 95 % interval of a paired bootstrap over "
-        "groups. A gain counts where the interval excludes 0 and it is at least .3 points; all else is a tie.",
-        _verdict_table(verdicts),
-        _section("The three fusions", "fusions"),
-        _section("Calibration", "calibration"),
-        *sections,
-        f"Made by `{record['command']}` on {record['created']}.",
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _verdict_table(verdicts: Sequence[dict[str, Any]]) -> str:
-    lines = ["| | | gain | 95 % interval | verdict |", "|---|---|---:|---|---|"]
-    lines += [
-        f"| {row['model']} | {row['other']} | {row['gain']:+.3f} | {row['low']:+.3f} … {row['high']:+.3f} "
-        f"| {row['verdict']} |"
-        for row in verdicts
-    ]
-    return "\n".join(lines)
-
-
-def _section(title: str, figure: str) -> str:
-    return f"## {title}\n\n![{title}](figures/{figure}.png)"

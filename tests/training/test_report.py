@@ -1,75 +1,194 @@
-"""The report of a real run: every model in the table, figures that open, and a catalogue that may be gone."""
+"""A report of hand-written runs: its numbers, its words, its pictures, and what it says when something is missing."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
+from written_run import LABELS, MODELS, TEST, write_catalogue, write_run
 
 from training.__main__ import main
 from training.checkpoint import RunError
-from training.figures import MAX_CONFUSION_CLASSES, draw_confusion
-from training.report import WHAT_IT_IS, write_report
+from training.report import comparison_table, write_report
+
+WRONG = {"image": [0, 1, 2], "text": [3], "early": [3], "baseline": [0, 1]}
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_catalogue(tmp_path_factory.mktemp("shop"), products=30)
 
 
 @pytest.fixture
-def own_run(trained_run: Path, tmp_path: Path) -> Path:
-    """A copy of a complete run, to be changed at will."""
-    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+def run(tmp_path: Path, catalogue: Path) -> Path:
+    return write_run(tmp_path / "runs" / "shop", catalogue, wrong=WRONG)
 
 
-def test_a_report_shows_every_model_and_links_figures_that_open(
-    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], read_json: Callable[[Path], Any]
+def figures_of(report: Path) -> list[str]:
+    """Links of the report, each opened as a picture of a sensible size."""
+    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", report.read_text(encoding="utf-8"))
+    for link in links:
+        with Image.open(report.parent / link) as picture:
+            picture.verify()
+            assert min(picture.size) > 100, link
+    return [link.removeprefix("figures/").removesuffix(".png") for link in links]
+
+
+def test_the_table_holds_the_numbers_of_every_model(
+    run: Path, capsys: pytest.CaptureFixture[str], read_json: Callable[[Path], Any]
 ) -> None:
-    report = write_report([trained_run], out=tmp_path).read_text(encoding="utf-8")
-    table = capsys.readouterr().out
-    numbers = read_json(tmp_path / "report.json")
-    for name in WHAT_IT_IS:
-        accuracy = numbers["models"][name]["accuracy"]["mean"]
-        row = next(line for line in table.splitlines() if line.startswith(f"| {name} "))
-        assert f"{accuracy:.3f}" in row and row in report
-    figures = [part.split(")")[0] for part in report.split("](")[1:]]
-    assert {"figures/predictions.png", "figures/confusion.png", "figures/attention-1.png"} <= set(figures)
-    for figure in figures:
-        with Image.open(tmp_path / figure) as picture:
-            assert min(picture.size) > 100
-    assert len(numbers["verdicts"]) == 15
+    report = write_report([run])
+    assert report == run / "report.md"
+    printed, written = capsys.readouterr().out, report.read_text(encoding="utf-8")
+    numbers = read_json(run / "report.json")["models"]
+    assert list(numbers) == [*MODELS, "baseline", "majority"]
+    assert comparison_table(numbers) in printed and comparison_table(numbers) in written
+    expected = {"image": 9 / 12, "text": 11 / 12, "intermediate": 1, "baseline": 10 / 12, "majority": 4 / 12}
+    for name, accuracy in expected.items():
+        assert numbers[name]["accuracy"] == {"mean": pytest.approx(accuracy), "std": None, "runs": [accuracy]}
+    assert re.search(r"^\| image +\| +0\.750 \| ", printed, re.MULTILINE)
+    assert re.search(r"^\| TF-IDF \+ SVM +\| +0\.833 \| ", printed, re.MULTILINE)
 
 
-def test_several_runs_show_their_spread(own_run: Path, trained_run: Path, read_json: Callable[[Path], Any]) -> None:
-    record = read_json(own_run / "run.json")
-    record["metrics"]["early"]["accuracy"] = record["metrics"]["early"]["accuracy"] - 0.2
-    (own_run / "run.json").write_text(json.dumps(record))
-    report = write_report([own_run, trained_run], out=own_run)
-    early = read_json(own_run / "report.json")["models"]["early"]["accuracy"]
-    assert early["std"] == pytest.approx(0.2 / 2**0.5)
-    assert f"{early['mean']:.3f} ± 0.141" in report.read_text(encoding="utf-8")
+def test_every_figure_is_linked_and_opens(run: Path, read_json: Callable[[Path], Any]) -> None:
+    expected = ["predictions", "misclassified", "attention", "confusion", "reliability", "risk-coverage"]
+    assert figures_of(write_report([run])) == [*expected, "architectures"]
+    assert sorted(path.name for path in (run / "figures").iterdir()) == sorted(
+        read_json(run / "report.json")["figures"]
+    )
 
 
-def test_without_its_catalogue_a_report_says_so(own_run: Path, read_json: Callable[[Path], Any]) -> None:
-    record = read_json(own_run / "run.json")
-    record["source"]["path"] = "gone.csv"
-    (own_run / "run.json").write_text(json.dumps(record))
-    assert "No pictures of products" in write_report([own_run]).read_text(encoding="utf-8")
+def test_a_report_can_lie_elsewhere(run: Path, tmp_path: Path) -> None:
+    assert len(figures_of(write_report([run], out=tmp_path / "elsewhere"))) == 7
+    assert not (run / "report.md").exists() and not (run / "figures").exists()
 
 
-def test_an_incomplete_run_is_an_error(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (own_run / "run.json").unlink()
-    with pytest.raises(RunError):
-        write_report([own_run])
-    assert main(["report", str(own_run)]) == 1
+def test_several_runs_show_mean_spread_and_one_verdict(
+    run: Path, catalogue: Path, tmp_path: Path, read_json: Callable[[Path], Any]
+) -> None:
+    second = write_run(tmp_path / "runs" / "second", catalogue, wrong={"image": list(range(TEST))}, seed=1)
+    report = write_report([run, second], out=tmp_path / "both")
+    values = read_json(tmp_path / "both" / "report.json")
+    image = values["models"]["image"]["accuracy"]
+    assert (image["mean"], image["runs"]) == (0.375, [0.75, 0])
+    assert image["std"] == pytest.approx(0.75 / 2**0.5)
+    pair = next(each for each in values["verdicts"] if (each["model"], each["other"]) == ("intermediate", "image"))
+    assert pair["accuracy"]["runs"] == [0.25, 1.0] and pair["accuracy"]["verdict"] == "better"
+    text = report.read_text(encoding="utf-8")
+    assert "0.375 ± 0.530" in text and "each of 2 runs" in text
+    assert "**shop**" in text and "**second**" in text
+    assert len(figures_of(report)) == 7
+
+
+def test_folds_may_have_different_classes(run: Path, catalogue: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "runs" / "other", catalogue, labels=("Hats", "Shoes", "Shirts", "Bags"))
+    assert len(figures_of(write_report([run, other], out=tmp_path / "both"))) == 7
+
+
+def test_runs_that_are_one_experiment_are_not_questioned(
+    run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {"image_fit": "pad", "image_size": 224, "text_encoder": "minilm", "seed": 1}
+    second = write_run(tmp_path / "second", catalogue, wrong=WRONG, arguments=arguments)
+    write_report([run, second], out=tmp_path / "both")
+    printed = capsys.readouterr().out
+    assert "tie: " in printed and "Few test products: each one weighs 8.3 points" in printed
+    assert "the means mix" not in printed and "flatters" not in printed
+
+
+def test_runs_that_differ_and_a_plain_split_are_named(
+    run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = {"kind": "stratified", "hash": "0", "train": 1, "validation": 1, "test": 1}
+    second = write_run(tmp_path / "second", catalogue, split=split, arguments={"image_size": 160, "seed": 1})
+    write_report([run, second], out=tmp_path / "both")
+    printed = capsys.readouterr().out
+    assert "These runs differ in image_fit, image_size, text_encoder" in printed
+    assert "Plain split" in printed
+
+
+def test_without_its_catalogue_a_report_says_so(tmp_path: Path, catalogue: Path) -> None:
+    run = write_run(tmp_path / "run", catalogue, source={"path": str(tmp_path / "gone_for_good.csv")})
+    report = write_report([run])
+    text = report.read_text(encoding="utf-8")
+    assert "The catalogue cannot be read any more" in text and "gone\\_for\\_good.csv" in text
+    assert figures_of(report) == ["confusion", "reliability", "risk-coverage", "architectures"]
+
+
+def test_pictures_that_are_gone_or_broken_leave_the_rest(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "shop", products=30)
+    run = write_run(tmp_path / "run", catalogue, wrong=WRONG)
+    shutil.rmtree(catalogue.parent / "images")
+    (catalogue.parent / "images").mkdir()
+    (catalogue.parent / "images" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    assert "predictions" in figures_of(write_report([run]))
+
+
+def test_titles_and_labels_of_any_kind_are_drawn_and_written(tmp_path: Path) -> None:
+    titles = {
+        0: "$5 & $10 <b>bags</b>",
+        1: "",
+        2: "靴 скидка 👟 \u062d\u0630\u0627\u0621",
+        3: "x" * 400,
+        4: "tab\tand\nline",
+    }
+    catalogue = write_catalogue(tmp_path / "shop", products=30, titles=titles)
+    table = catalogue.read_text(encoding="utf-8").replace("Shirts", "Sh|rts `<i>` $a_b$").replace("Shoes", "鞋" * 40)
+    catalogue.write_text(table, encoding="utf-8")
+    labels = ("Bags", "Sh|rts `<i>` $a_b$", "鞋" * 40)
+    run = write_run(tmp_path / "run", catalogue, wrong={"intermediate": range(5)}, labels=labels, target="a|b_c")
+    report = write_report([run])
+    assert len(figures_of(report)) == 7
+    assert "# a\\|b\\_c: " in report.read_text(encoding="utf-8")
+
+
+def test_nothing_wrong_is_said_in_a_sentence(tmp_path: Path, catalogue: Path) -> None:
+    report = write_report([write_run(tmp_path / "run", catalogue)])
+    assert "No model got a test product wrong." in report.read_text(encoding="utf-8")
+    assert "misclassified" not in figures_of(report)
+
+
+def test_a_run_of_single_models_shows_the_last(tmp_path: Path, catalogue: Path) -> None:
+    report = write_report([write_run(tmp_path / "run", catalogue, models=("image", "text"), wrong=WRONG)])
+    assert "as the `text` model answers them" in report.read_text(encoding="utf-8")
+    assert not {"attention", "architectures"} & set(figures_of(report))
+
+
+def test_an_incomplete_run_is_a_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "run.json").unlink()
+    assert main(["report", str(run)]) == 1
     assert "run.json" in capsys.readouterr().err
 
 
-def test_many_classes_show_the_worst_confusions(tmp_path: Path) -> None:
-    truth = np.arange(142)
-    predicted = truth.copy()
-    predicted[100] = 101
-    draw_confusion(tmp_path / "many.png", truth, predicted, [f"class {number}" for number in truth])
-    draw_confusion(tmp_path / "few.png", truth[:10], predicted[:10], [f"class {number}" for number in truth[:10]])
-    with Image.open(tmp_path / "many.png") as many, Image.open(tmp_path / "few.png") as few:
-        assert few.width < many.width < 110 * (4 + 0.34 * (MAX_CONFUSION_CLASSES + 5))
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half of a zip", b"no zip"])
+def test_answers_that_cannot_be_read_are_named(run: Path, content: bytes | None) -> None:
+    path = run / "late" / "test.npz"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RunError, match=re.escape(str(path))):
+        write_report([run])
+
+
+def test_answers_to_other_products_are_refused(run: Path, catalogue: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", catalogue, labels=tuple(reversed(LABELS)))
+    shutil.copy(other / "early" / "test.npz", run / "early" / "test.npz")
+    with pytest.raises(RunError, match="other test products"):
+        write_report([run])
+
+
+def test_a_split_that_lacks_products_is_refused(run: Path) -> None:
+    lines = (run / "split.csv").read_text(encoding="utf-8").splitlines()
+    (run / "split.csv").write_text("\n".join(lines[:1] + lines[2:]), encoding="utf-8")
+    with pytest.raises(RunError, match="lacks 1 test products, 'p0'"):
+        write_report([run])
+
+
+def test_a_real_run_is_reported_whole(trained_run: Path, tmp_path: Path) -> None:
+    report = write_report([trained_run], out=tmp_path)
+    assert {"predictions", "attention", "confusion", "architectures"} <= set(figures_of(report))
+    assert json.loads((tmp_path / "report.json").read_text())["models"]["late"]["ece"]["mean"] < 1

@@ -1,0 +1,159 @@
+"""Test products with what was said of them: a grid of answers, and the errors with the answer of every model."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image, ImageOps
+
+from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
+from training.catalog_images import decode_picture
+from training.metrics import Classes
+from training.report_style import FADED, MARKS, MUTED, RIGHT, WRONG, drawing, square_axes, write
+
+TILE = 320
+COLUMNS = 5
+CARD_COLUMNS = 2
+
+
+class Shelf:
+    """Titles and pictures of a catalogue, by product id.
+
+    Args:
+        source: arguments of :class:`training.catalog.CatalogSource`.
+    """
+
+    def __init__(self, source: Mapping[str, Any]) -> None:
+        self.gone = ""
+        self._catalog: Catalog | None = None
+        self._products: dict[str, tuple[str, str]] = {}
+        try:
+            self._catalog = read_catalog(CatalogSource(**source), check_images=False, max_rejected=1, progress=False)
+        except CatalogError as error:
+            self.gone = str(error).splitlines()[0]
+            return
+        table = self._catalog.products
+        self._products = dict(zip(table["id"], zip(table["image"], table["text"], strict=True), strict=True))
+
+    def title(self, product: str) -> str:
+        """The title, "" where there is none."""
+        return self._products.get(product, ("", ""))[1]
+
+    def picture(self, product: str) -> Image.Image | None:
+        """The picture as the models decode it, None where there is none or it cannot be read any more."""
+        name = self._products.get(product, ("", ""))[0]
+        if not name or self._catalog is None:
+            return None
+        try:
+            return decode_picture(self._catalog.image_bytes(name), name=name)
+        except CatalogError:
+            return None
+
+
+class Answer(NamedTuple):
+    """What one model said of a product.
+
+    Args:
+        model: its name.
+        label: the class it chose.
+        score: of that class, None where the model gives none.
+        right: whether that is the truth.
+    """
+
+    model: str
+    label: str
+    score: float | None
+    right: bool
+
+
+class Card(NamedTuple):
+    """A product and what was said of it.
+
+    Args:
+        picture: RGB, or None.
+        title: as in the catalogue, "" for none.
+        truth: its class.
+        answers: one or more.
+    """
+
+    picture: Image.Image | None
+    title: str
+    truth: str
+    answers: Sequence[Answer]
+
+
+def spread_over_classes(truth: Classes, *, count: int, seed: int) -> list[int]:
+    """Draw rows of (N,) classes at random, no class again before every other one had its turn."""
+    order = np.random.default_rng(seed).permutation(len(truth))
+    turn = np.empty(len(truth), dtype=np.int64)
+    seen: dict[int, int] = {}
+    for row in order:
+        turn[row] = seen[truth[row]] = seen.get(truth[row], -1) + 1
+    return [int(row) for row in order[np.argsort(turn[order], kind="stable")][:count]]
+
+
+def draw_predictions(path: Path, cards: Sequence[Card]) -> None:
+    """A grid of products with title, class and first answer; right ones are framed green, wrong ones orange."""
+    width, height, side = 1.95, 2.72, 1.8
+    columns = min(COLUMNS, len(cards))
+    rows = -(-len(cards) // columns)
+    with drawing(path, width=columns * width + 0.1, height=rows * height + 0.05, layout=None) as figure:
+        for number, card in enumerate(cards):
+            left = 0.12 + number % columns * width
+            top = rows * height - number // columns * height - side - 0.05
+            colour = _colour(card.answers[0])
+            _draw_picture(square_axes(figure, left=left, bottom=top, side=side), card.picture, colour=colour)
+            line = functools.partial(write, figure, left=left, width=side)
+            line(card.title or "no title", top=top - 0.06, size=8, lines=2)
+            line(f"true: {card.truth}", top=top - 0.39, size=8, color=MUTED)
+            line(_line(card.answers[0]), top=top - 0.56, size=8.5, bold=True, color=colour)
+
+
+def draw_errors(path: Path, cards: Sequence[Card]) -> None:
+    """Products beside the answers of every model."""
+    lines = max(len(card.answers) for card in cards)
+    width, side = 5.1, 1.72
+    height = max(side, 0.55 + 0.17 * lines) + 0.22
+    rows = -(-len(cards) // CARD_COLUMNS)
+    with drawing(path, width=CARD_COLUMNS * width, height=rows * height + 0.1, layout=None) as figure:
+        for number, card in enumerate(cards):
+            left = 0.12 + number % CARD_COLUMNS * width
+            top = rows * height - number // CARD_COLUMNS * height
+            _draw_picture(square_axes(figure, left=left, bottom=top - side, side=side), card.picture, colour=FADED)
+            _write_answers(figure, card, left=left + side + 0.14, top=top, width=width - side - 0.4)
+
+
+def _write_answers(figure: Figure, card: Card, *, left: float, top: float, width: float) -> None:
+    rows = write(figure, card.title or "no title", left=left, top=top, width=width, size=8.5, lines=2)
+    top -= 0.16 * rows + 0.03
+    write(figure, f"true: {card.truth}", left=left, top=top, width=width, size=8.5, bold=True)
+    for number, answer in enumerate(card.answers):
+        place = top - 0.23 - 0.17 * number
+        write(figure, answer.model, left=left, top=place, width=1.15, size=8, color=MUTED)
+        line, colour = _line(answer), _colour(answer)
+        write(figure, line, left=left + 1.15, top=place, width=width - 1.15, size=8, color=colour)
+
+
+def _line(answer: Answer) -> str:
+    if answer.score is None:
+        return f"{MARKS[answer.right]} {answer.label}"
+    score = ">99" if answer.score >= 0.995 else f"{100 * answer.score:.0f}"
+    return f"{MARKS[answer.right]} {answer.label}  {score} %"
+
+
+def _colour(answer: Answer) -> str:
+    return RIGHT if answer.right else WRONG
+
+
+def _draw_picture(axes: Axes, picture: Image.Image | None, *, colour: str) -> None:
+    if picture is None:
+        axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=MUTED, size=8)
+    else:
+        tile = ImageOps.pad(picture, (TILE, TILE), method=Image.Resampling.BICUBIC, color="white")
+        axes.imshow(tile, extent=(0, 1, 0, 1))
+    axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=colour, linewidth=2, clip_on=False))
