@@ -24,8 +24,8 @@ _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 # A photograph is decoded at no less than this multiple of the model's side: JPEG's own downscaling is several times
 # faster than decoding everything, and the final resize still has twice the pixels it needs.
 _DRAFT_FACTOR = 2
-_JPEG_SEGMENT = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
-_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+_JPEG_SEGMENT = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
+_JPEG_SCAN, _JPEG_END = b"\xda", b"\xd9"
 # EXIF 2.32, tag 0x0112: how to turn the stored pixels upright.
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -137,11 +137,14 @@ def _check_shape(size: tuple[int, int], settings: ProductSettings) -> None:
 
 def _check_scans(image: bytes) -> None:
     """Refuse a JPEG of very many segments or scans: each scan of a few bytes makes libjpeg visit every pixel."""
+    if image.count(b"\xff" + _JPEG_SCAN) <= MAX_SCANS:
+        return
+    # What looks like a scan may lie inside a segment, or behind the picture: telephones append films.
     position, scans, segments = 2, 0, 0
-    while (found := _JPEG_SEGMENT.search(image, position)) and found[1][0] != _JPEG_END:
+    while (found := _JPEG_SEGMENT.search(image, position)) and found[1] != _JPEG_END:
         position = found.end() + int.from_bytes(image[found.end() : found.end() + 2], "big")
         segments += 1
-        scans += found[1][0] == _JPEG_SCAN
+        scans += found[1] == _JPEG_SCAN
         if scans > MAX_SCANS or segments > MAX_READS:
             raise ProductError("image_corrupt", "image: a JPEG of too many scans; save it again as a plain JPEG")
 

@@ -105,6 +105,7 @@ HOSTILE: dict[str, tuple[Callable[[], Request], str]] = {
     "-Infinity": (lambda: document(b'{"text": "shoe", "top_k": -Infinity}'), "invalid_json"),
     "1e999": (lambda: document(b'{"text": "shoe", "top_k": 1e999}'), "invalid_json"),
     "a huge integer": (lambda: document(b'{"text": "shoe", "top_k": 1' + b"0" * 1_000_000 + b"}"), "invalid_json"),
+    "an integer of 30 digits": (lambda: document(b'{"text": "shoe", "top_k": ' + b"3" * 30 + b"}"), "invalid_json"),
     "200,000 brackets": (lambda: document(b"[" * 200_000), "invalid_json"),
     "200,000 closed brackets": (lambda: document(b"[" * 200_000 + b"]" * 200_000), "invalid_json"),
     "20,000 closed brackets": (

@@ -72,7 +72,7 @@ def test_good_answers_in_mixed_batches_equal_their_solo_answers(worker: Worker, 
 
 def test_what_torchserve_decodes_itself_is_read_too(worker: Worker) -> None:
     """With decode_input_request on, the values come as str, dict, list or None."""
-    context = worker.handler_context(["application/json"] * 6 + ["text/plain"])
+    context = worker.handler_context(["application/json"] * 6 + ["text/plain"] * 2)
     rows: list[dict[str, Any]] = [
         {"body": {"text": TITLE}},
         {"body": {"instances": [{"text": TITLE}]}},
@@ -81,8 +81,9 @@ def test_what_torchserve_decodes_itself_is_read_too(worker: Worker) -> None:
         {"body": {"text": TITLE, "top_k": float("nan")}},
         {"body": 10**400},
         {"body": TITLE},
+        {"body": "shoe \ud800"},
     ]
     answers = [json.loads(answer) for answer in worker.handler.handle(rows, context)]
     kinds = [answer.get("type") for answer in answers]
-    assert kinds == [None, None, "invalid_json", "invalid_json", "out_of_range", "invalid_json", None]
+    assert kinds == [None, None, "invalid_json", "invalid_json", "out_of_range", "invalid_json", None, "invalid_text"]
     assert answers[0] == answers[6] == answers[1]["predictions"][0]

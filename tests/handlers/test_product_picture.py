@@ -215,6 +215,10 @@ REFUSED = {
         b"\xff\xd8" + b"\xff\xfe\0\2" * 100_000 + encode(draw(), "JPEG")[2:],
         "image_corrupt",
     ),
+    "a hundred thousand segments behind the pixels": (
+        encode(draw(), "JPEG")[:-2] + b"\xff\xfe\0\2" * 100_000 + b"\xff\xd9" + b"\xff\xda" * 200,
+        "image_corrupt",
+    ),
     "a bomb of text": (
         png(8, 8, depth=8, colour=2, rows=bytes(25 * 8), before=chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(10**8)))),
         "image_corrupt",
@@ -269,7 +273,8 @@ def test_a_picture_at_the_limits_is_read() -> None:
 
 def test_scans_of_what_follows_a_photograph_do_not_count() -> None:
     """Telephones append films to photographs; a marker in those is no scan."""
-    assert open_picture(encode(draw(), "JPEG") + b"\xff\xda\0\2" * 10_000, SETTINGS).size == (64, 48)
+    film = b"\0\0" + b"\xff\xda\0\2" * 10_000
+    assert open_picture(encode(draw(), "JPEG") + film, SETTINGS).size == (64, 48)
 
 
 def test_a_real_file_comes_nowhere_near_the_limit_of_reads() -> None:

@@ -162,6 +162,13 @@ def test_base64_that_is_too_long_is_not_decoded() -> None:
     assert time.process_time() - started < 1
 
 
+def test_json_of_crumbs_is_not_parsed() -> None:
+    started = time.process_time()
+    with pytest.raises(ProductError, match="more than 50000 commas and brackets"):
+        read({"body": b"[" + b"1," * 3_000_000 + b"1]"}, JSON)
+    assert time.process_time() - started < 0.2
+
+
 def test_the_longest_picture_fits_into_base64_with_line_breaks() -> None:
     image = bytes(SETTINGS.max_image_bytes)
     assert single({"body": {"image": base64.encodebytes(image).decode()}}, JSON).image == image
