@@ -78,7 +78,8 @@ class Prediction:
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as the server's JSON object."""
-        return {**dataclasses.asdict(self), "top": [entry._asdict() for entry in self.top]}
+        top = [entry._asdict() for entry in self.top]
+        return {**dataclasses.asdict(self), "top": top, "modalities": list(self.modalities)}
 
 
 class Product(NamedTuple):

@@ -1,0 +1,83 @@
+"""Archives of a tiny run of all five models, and one live TorchServe that all tests here share."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from live_server import repack, write_config
+from PIL import Image
+
+from client import server
+from client.config import ServerConfig
+from client.inference import ProductClient
+from client.logs import LoadFailures
+from client.management import Management
+from client.rollout import Rollout
+from client.store import ModelStore
+from export.build import build_archive, read_test_products
+
+MODELS = ("image", "text", "early", "intermediate", "late")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs a live server."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(scope="session")
+def store(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    """Version 1.0 of all five models, and 2.0 of the default one."""
+    folder = tmp_path_factory.mktemp("e2e") / "model_store"
+    test = read_test_products(trained_run, limit=None)
+    for model in MODELS:
+        build_archive(trained_run, model, version="1.0", store=folder, test=test)
+    repack(folder / "intermediate-1.0.mar", folder / "intermediate-2.0.mar", version="2.0")
+    return ModelStore(folder)
+
+
+@pytest.fixture(scope="session")
+def config(store: ModelStore) -> Iterator[ServerConfig]:
+    """Of the shared server, which runs while it is in use."""
+    configuration = write_config(store.folder.parent, store=store.folder)
+    server.start(configuration)
+    yield configuration
+    assert server.stop(configuration)
+
+
+@pytest.fixture
+def client(config: ServerConfig) -> Iterator[ProductClient]:
+    with ProductClient(config.inference_url, tokens=config.tokens()) as client:
+        yield client
+
+
+@pytest.fixture
+def management(config: ServerConfig) -> Iterator[Management]:
+    with Management(config.management_url, tokens=config.tokens()) as management:
+        yield management
+
+
+@pytest.fixture
+def rollout(config: ServerConfig, client: ProductClient, management: Management, store: ModelStore) -> Rollout:
+    return Rollout(client, management, store, LoadFailures.from_now_on(config.folder))
+
+
+@pytest.fixture(scope="session")
+def picture(drawn_catalogue: Path) -> bytes:
+    """A drawn product, as JPEG."""
+    return (drawn_catalogue.parent / "images" / "00001.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def encoded(picture: bytes) -> Callable[[str], bytes]:
+    """The same picture in another format, without loss."""
+
+    def encode(kind: str) -> bytes:
+        buffer = io.BytesIO()
+        options = {"lossless": True} if kind == "WEBP" else {}
+        Image.open(io.BytesIO(picture)).save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    return encode

@@ -1,0 +1,73 @@
+"""A TorchServe of the test's own: our configuration with free ports, in a folder of its own."""
+
+import json
+import re
+import socket
+import zipfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from client.config import ServerConfig, read_config
+
+ROOT = Path(__file__).parents[2]
+LISTEN = "0A"
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+
+
+def write_config(folder: Path, *, store: Path, load_models: str = "intermediate.mar") -> ServerConfig:
+    """Our ``config.properties`` in another folder, with other ports, another store and other archives."""
+    ports = free_ports(5)
+    values = {
+        "inference_address": f"http://127.0.0.1:{ports[0]}",
+        "management_address": f"http://127.0.0.1:{ports[1]}",
+        "metrics_address": f"http://127.0.0.1:{ports[2]}",
+        "model_store": str(store),
+        "load_models": load_models,
+    }
+    text = (ROOT / "config.properties").read_text(encoding="utf-8")
+    for name, value in values.items():
+        text, count = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+        assert count == 1, f"config.properties does not set {name}"
+    text = text.replace("=deploy/log4j2.xml", f"={ROOT / 'deploy' / 'log4j2.xml'}")
+    path = folder / "config.properties"
+    path.write_text(f"{text}grpc_inference_port={ports[3]}\ngrpc_management_port={ports[4]}\n", encoding="utf-8")
+    return read_config(path)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, all different."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def repack(source: Path, target: Path, *, version: str, changes: Mapping[str, bytes] | None = None) -> Path:
+    """An archive again, as another version, with some of its files replaced."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = (changes or {}).get(name, old.read(name))
+            if name == "MAR-INF/MANIFEST.json":
+                manifest = json.loads(content)
+                manifest["model"]["modelVersion"] = version
+                content = json.dumps(manifest).encode()
+            new.writestr(name, content)
+    return target
+
+
+def listening(processes: set[int]) -> set[tuple[str, int]]:
+    """Local addresses, in the kernel's hexadecimal, and ports that some processes listen on."""
+    sockets = set()
+    for process in processes:
+        for entry in Path(f"/proc/{process}/fd").iterdir():
+            sockets.add(str(entry.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTEN and f"socket:[{fields[9]}]" in sockets:
+                address, port = fields[1].split(":")
+                found.add((address, int(port, 16)))
+    return found

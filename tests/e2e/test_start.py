@@ -1,0 +1,132 @@
+"""Start and stop: bare in an activated environment, from an unpacked archive elsewhere, and what fails."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_server import ROOT, repack, write_config
+
+from client import server
+from client.config import ServerConfig
+from client.inference import ProductClient
+from client.management import Management
+from client.processes import end_server, server_processes
+from client.readiness import check_ready
+from client.server import StartError
+from client.store import ModelStore
+
+ACTIVATE = Path(sys.prefix) / "bin" / "activate"
+PATIENCE = 60.0
+PACKAGES = {"handlers", "training", "export", "client", "tests"}
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A short temporary folder: a socket's path has 107 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="ts-") as folder:
+        yield Path(folder)
+        end_server(Path(folder), patience=PATIENCE)
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    """What a user's shell holds before any activation."""
+    kept = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "OMP_NUM_THREADS")}
+    return {**kept, "PATH": os.defpath, "TMPDIR": str(temporary), "TEMP": str(temporary)}
+
+
+def shell(command: str, folder: Path, temporary: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    with (folder / "console.log").open("a") as console:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=folder,
+            env=environment(temporary) | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            check=True,
+            text=True,
+        )
+
+
+def wait_ready(config: ServerConfig, store: ModelStore) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not config.key_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    with (
+        ProductClient(config.inference_url, tokens=config.tokens()) as client,
+        Management(config.management_url, tokens=config.tokens()) as management,
+    ):
+        while not server._answers(management) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        management.wait_ready("intermediate", timeout=PATIENCE)
+        check_ready(client, management, store, model="intermediate")
+
+
+def wait_gone(temporary: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while server_processes(temporary) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not server_processes(temporary)
+
+
+@pytest.mark.skipif("torchserve" not in ACTIVATE.read_text(), reason="this environment was not made by `make setup`")
+def test_a_bare_start_in_an_activated_environment_serves(store: ModelStore, tmp_path: Path, temporary: Path) -> None:
+    config = write_config(tmp_path, store=store.folder)
+    shell(f'. "{ACTIVATE}"; torchserve --start', tmp_path, temporary)
+    wait_ready(config, store)
+    shell(f'. "{ACTIVATE}"; torchserve --stop', tmp_path, temporary)
+    wait_gone(temporary)
+    assert not config.key_file.exists()
+
+
+@pytest.mark.skipif("torchserve" not in ACTIVATE.read_text(), reason="this environment was not made by `make setup`")
+def test_an_environment_that_is_left_leaves_nothing_behind(tmp_path: Path, temporary: Path) -> None:
+    command = f'. "{ACTIVATE}"; test -x "$JAVA_HOME/bin/java"; test "$TS_CONFIG_FILE" = config.properties; deactivate; '
+    shell(command + 'test -z "${JAVA_HOME:-}${TS_CONFIG_FILE:-}"', tmp_path, temporary)
+    shell(command + 'test "$JAVA_HOME" = /my/java', tmp_path, temporary, JAVA_HOME="/my/java")
+
+
+def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tmp_path: Path, temporary: Path) -> None:
+    """Nothing but the archive's folder, TorchServe and its own default configuration of the logs."""
+    models = tmp_path / "models"
+    with zipfile.ZipFile(store.folder / "intermediate.mar") as content:
+        content.extractall(models / "intermediate")
+    config = write_config(tmp_path, store=models, load_models="intermediate")
+    config.path.write_text(config.path.read_text().replace(f"-Dlog4j.configurationFile={ROOT}/deploy/log4j2.xml", ""))
+    assert str(ROOT) not in config.path.read_text()
+    start = f"{sys.executable} -m ts.model_server --start --ncs --ts-config config.properties"
+    java = str(server._java_home())
+    shell(start, tmp_path, temporary, JAVA_HOME=java, PYTHONPROFILEIMPORTTIME="1")
+    wait_ready(config, store)
+    log = (tmp_path / "logs" / "model_log.log").read_text()
+    imported = {line.rsplit("|", 1)[1].strip() for line in log.splitlines() if "import time:" in line}
+    assert {"product_request", "tokenizers", "onnxruntime"} <= imported
+    assert not {name.split(".")[0] for name in imported} & PACKAGES
+
+
+def test_a_stopped_server_leaves_nothing(store: ModelStore, tmp_path: Path) -> None:
+    config = write_config(tmp_path, store=store.folder)
+    started = server.start(config)
+    assert started.temporary.exists() and len(server_processes(started.temporary)) == 2
+    assert server.stop(config) and not server.stop(config)
+    assert not started.temporary.exists() and not server_processes(started.temporary)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".torchserve", "config.properties", "logs"]
+
+
+def test_a_model_that_does_not_load_stops_the_start(store: ModelStore, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    repack(store.folder / "intermediate.mar", models / "intermediate.mar", version="1.0", changes={"model.pt": b""})
+    config = write_config(tmp_path, store=models)
+    with pytest.raises(StartError, match=r"intermediate\.mar does not load: model\.pt is not the file") as caught:
+        server.start(config)
+    assert "Last lines of" in str(caught.value) and "Model server started" in str(caught.value)
+    assert server.find_server(config) is None and not config.key_file.exists()
+    shutil.rmtree(models)
