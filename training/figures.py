@@ -147,8 +147,9 @@ def _draw_worst(path: Path, counts: NDArray[np.int64], labels: Sequence[str]) ->
                 amount, place, f" {amount} of {size}  ({100 * amount / size:.0f} %)", va="center", color=MUTED, size=8
             )
         axes.set(ylim=(max(len(pairs), 2) - 0.4, -0.6), xlim=(0, 1.3 * max(amounts, default=1)))
-        shown = f"the {len(pairs)} most frequent of {np.count_nonzero(wrong)} confusions" if len(pairs) else "no errors"
-        axes.set_title(f"true  →  predicted: {shown}, {wrong.sum():,} of {counts.sum():,} answers wrong")
+        kinds = np.count_nonzero(wrong)
+        shown = f"the {len(pairs)} most frequent of {kinds}" if kinds > len(pairs) else f"all {kinds}"
+        axes.set_title(f"true  →  predicted: {shown} confusions; {wrong.sum():,} of {counts.sum():,} answers are wrong")
         axes.tick_params(length=0, colors=INK)
         axes.xaxis.set_visible(False)
         axes.spines[["bottom", "left"]].set_visible(False)

@@ -44,7 +44,10 @@ def read_attention(path: Path) -> list[tuple[str, list[str], NDArray[np.float32]
 
 
 def join_pieces(tokens: Sequence[str], weights: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
-    """Join WordPiece tokens to words; a word's weight is the sum of its pieces', and padding is left out.
+    """Join WordPiece tokens to words and leave out padding.
+
+    A word's weight is the mean of its pieces': with their sum, rare words, which have more pieces, would stand out
+    where attention is even.
 
     Args:
         tokens: K names, "" where padded.
@@ -54,15 +57,15 @@ def join_pieces(tokens: Sequence[str], weights: NDArray[np.float32]) -> tuple[li
         Words, and (N, words) weights.
     """
     words: list[str] = []
-    columns: list[NDArray[np.float32]] = []
+    columns: list[list[NDArray[np.float32]]] = []
     for token, column in zip(tokens, weights.T, strict=True):
         if token.startswith("##") and words:
             words[-1] += token.removeprefix("##")
-            columns[-1] = columns[-1] + column
+            columns[-1].append(column)
         elif token:
             words.append(token)
-            columns.append(column)
-    return words, np.stack(columns, axis=1)
+            columns.append([column])
+    return words, np.stack([np.mean(pieces, axis=0) for pieces in columns], axis=1)
 
 
 def draw_attention(path: Path, products: Sequence[AttendedProduct]) -> None:

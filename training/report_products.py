@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
 from training.catalog_images import decode_picture
 from training.metrics import Classes
-from training.report_style import FADED, MARKS, MUTED, RIGHT, WRONG, drawing, square_axes, write
+from training.report_style import FADED, MARKS, MUTED, RIGHT, WRONG, drawing, fit_text, square_axes, write
 
 TILE = 320
 COLUMNS = 5
@@ -111,7 +111,8 @@ def draw_predictions(path: Path, cards: Sequence[Card]) -> None:
             line = functools.partial(write, figure, left=left, width=side)
             line(card.title or "no title", top=top - 0.06, size=8, lines=2)
             line(f"true: {card.truth}", top=top - 0.39, size=8, color=MUTED)
-            line(_line(card.answers[0]), top=top - 0.56, size=8.5, bold=True, color=colour)
+            said = _line(card.answers[0], width=side, size=8.5)
+            line(said, top=top - 0.56, size=8.5, bold=True, color=colour)
 
 
 def draw_errors(path: Path, cards: Sequence[Card]) -> None:
@@ -135,15 +136,16 @@ def _write_answers(figure: Figure, card: Card, *, left: float, top: float, width
     for number, answer in enumerate(card.answers):
         place = top - 0.23 - 0.17 * number
         write(figure, answer.model, left=left, top=place, width=1.15, size=8, color=MUTED)
-        line, colour = _line(answer), _colour(answer)
-        write(figure, line, left=left + 1.15, top=place, width=width - 1.15, size=8, color=colour)
+        line = _line(answer, width=width - 1.15, size=8)
+        write(figure, line, left=left + 1.15, top=place, width=width - 1.15, size=8, color=_colour(answer))
 
 
-def _line(answer: Answer) -> str:
-    if answer.score is None:
-        return f"{MARKS[answer.right]} {answer.label}"
-    score = ">99" if answer.score >= 0.995 else f"{100 * answer.score:.0f}"
-    return f"{MARKS[answer.right]} {answer.label}  {score} %"
+def _line(answer: Answer, *, width: float, size: float) -> str:
+    """Mark, label and score; of a label that is too long, the end is cut and not the score."""
+    score = "" if answer.score is None else f" {100 * answer.score:.0f} %"
+    if answer.score is not None and answer.score >= 0.995:
+        score = " >99 %"
+    return f"{MARKS[answer.right]} {fit_text(answer.label, width=width - 0.75, size=size)}{score}"
 
 
 def _colour(answer: Answer) -> str:

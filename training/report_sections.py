@@ -107,7 +107,7 @@ _ATTENTION = (
     "Each cell of the picture distributes its attention over the title's words and a learned null key, which stands "
     "for “nothing in the title”. The stronger the colour, the more of a cell's attention goes to that word; full "
     "colour is the strongest in the row, written above its picture. The number beside a word is its mean over all "
-    "cells; a word of several pieces has their sum. Attention says where the model looked, not why it answered so."
+    "cells; a word of several pieces has their mean. Attention says where the model looked, not why it answered so."
 )
 
 

@@ -66,7 +66,7 @@ def drawing(path: Path, *, width: float, height: float, layout: str | None = "co
         figure = Figure(figsize=(width, height), layout=layout)  # type: ignore[arg-type]
         yield figure
         with atomic_path(path) as partial:
-            figure.savefig(partial, format="png", dpi=RESOLUTION)
+            figure.savefig(partial, format="png", dpi=RESOLUTION, bbox_inches="tight", pad_inches=0.08)
 
 
 def square_axes(figure: Figure, *, left: float, bottom: float, side: float) -> Axes:

@@ -1,11 +1,13 @@
 """A report of hand-written runs: its numbers, its words, its pictures, and what it says when something is missing."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image
@@ -28,6 +30,22 @@ def run(tmp_path: Path, catalogue: Path) -> Path:
     return write_run(tmp_path / "runs" / "shop", catalogue, wrong=WRONG)
 
 
+class Written(NamedTuple):
+    """A run whose report was written, and what was printed meanwhile."""
+
+    run: Path
+    report: Path
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, catalogue: Path) -> Written:
+    run = write_run(tmp_path_factory.mktemp("runs") / "shop", catalogue, wrong=WRONG)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        report = write_report([run])
+    return Written(run, report, printed.getvalue())
+
+
 def figures_of(report: Path) -> list[str]:
     """Links of the report, each opened as a picture of a sensible size."""
     links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", report.read_text(encoding="utf-8"))
@@ -38,39 +56,36 @@ def figures_of(report: Path) -> list[str]:
     return [link.removeprefix("figures/").removesuffix(".png") for link in links]
 
 
-def test_the_table_holds_the_numbers_of_every_model(
-    run: Path, capsys: pytest.CaptureFixture[str], read_json: Callable[[Path], Any]
-) -> None:
-    report = write_report([run])
-    assert report == run / "report.md"
-    printed, written = capsys.readouterr().out, report.read_text(encoding="utf-8")
-    numbers = read_json(run / "report.json")["models"]
+def test_the_table_holds_the_numbers_of_every_model(written: Written, read_json: Callable[[Path], Any]) -> None:
+    text, numbers = written.report.read_text(encoding="utf-8"), read_json(written.run / "report.json")["models"]
     assert list(numbers) == [*MODELS, "baseline", "majority"]
-    assert comparison_table(numbers) in printed and comparison_table(numbers) in written
+    assert comparison_table(numbers) in written.printed and comparison_table(numbers) in text
     expected = {"image": 9 / 12, "text": 11 / 12, "intermediate": 1, "baseline": 10 / 12, "majority": 4 / 12}
     for name, accuracy in expected.items():
         assert numbers[name]["accuracy"] == {"mean": pytest.approx(accuracy), "std": None, "runs": [accuracy]}
-    assert re.search(r"^\| image +\| +0\.750 \| ", printed, re.MULTILINE)
-    assert re.search(r"^\| TF-IDF \+ SVM +\| +0\.833 \| ", printed, re.MULTILINE)
+    assert re.search(r"^\| image +\| +0\.750 \| ", written.printed, re.MULTILINE)
+    assert re.search(r"^\| TF-IDF \+ SVM +\| +0\.833 \| ", written.printed, re.MULTILINE)
 
 
-def test_every_figure_is_linked_and_opens(run: Path, read_json: Callable[[Path], Any]) -> None:
+def test_every_figure_is_linked_and_opens(written: Written, read_json: Callable[[Path], Any]) -> None:
+    assert written.report == written.run / "report.md"
     expected = ["predictions", "misclassified", "attention", "confusion", "reliability", "risk-coverage"]
-    assert figures_of(write_report([run])) == [*expected, "architectures"]
-    assert sorted(path.name for path in (run / "figures").iterdir()) == sorted(
-        read_json(run / "report.json")["figures"]
-    )
+    assert figures_of(written.report) == [*expected, "architectures"]
+    recorded = sorted(read_json(written.run / "report.json")["figures"])
+    assert sorted(path.name for path in (written.run / "figures").iterdir()) == recorded
 
 
-def test_a_report_can_lie_elsewhere(run: Path, tmp_path: Path) -> None:
-    assert len(figures_of(write_report([run], out=tmp_path / "elsewhere"))) == 7
-    assert not (run / "report.md").exists() and not (run / "figures").exists()
+def test_what_a_reader_must_know_is_printed(written: Written) -> None:
+    assert "against TF-IDF + linear SVM on the title: tie: " in written.printed
+    assert "Few test products: each one weighs 8.3 points" in written.printed
+    assert "flatters" not in written.printed and "the means mix" not in written.printed
 
 
 def test_several_runs_show_mean_spread_and_one_verdict(
-    run: Path, catalogue: Path, tmp_path: Path, read_json: Callable[[Path], Any]
+    run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], read_json: Callable[[Path], Any]
 ) -> None:
-    second = write_run(tmp_path / "runs" / "second", catalogue, wrong={"image": list(range(TEST))}, seed=1)
+    arguments = {"image_fit": "pad", "image_size": 224, "text_encoder": "minilm", "seed": 1}
+    second = write_run(tmp_path / "second", catalogue, wrong={"image": list(range(TEST))}, seed=1, arguments=arguments)
     report = write_report([run, second], out=tmp_path / "both")
     values = read_json(tmp_path / "both" / "report.json")
     image = values["models"]["image"]["accuracy"]
@@ -81,34 +96,22 @@ def test_several_runs_show_mean_spread_and_one_verdict(
     text = report.read_text(encoding="utf-8")
     assert "0.375 ± 0.530" in text and "each of 2 runs" in text
     assert "**shop**" in text and "**second**" in text
-    assert len(figures_of(report)) == 7
-
-
-def test_folds_may_have_different_classes(run: Path, catalogue: Path, tmp_path: Path) -> None:
-    other = write_run(tmp_path / "runs" / "other", catalogue, labels=("Hats", "Shoes", "Shirts", "Bags"))
-    assert len(figures_of(write_report([run, other], out=tmp_path / "both"))) == 7
-
-
-def test_runs_that_are_one_experiment_are_not_questioned(
-    run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = {"image_fit": "pad", "image_size": 224, "text_encoder": "minilm", "seed": 1}
-    second = write_run(tmp_path / "second", catalogue, wrong=WRONG, arguments=arguments)
-    write_report([run, second], out=tmp_path / "both")
-    printed = capsys.readouterr().out
-    assert "tie: " in printed and "Few test products: each one weighs 8.3 points" in printed
-    assert "the means mix" not in printed and "flatters" not in printed
+    assert len(figures_of(report)) == 7 and not (run / "figures").exists()
+    assert "the means mix" not in capsys.readouterr().out
 
 
 def test_runs_that_differ_and_a_plain_split_are_named(
     run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     split = {"kind": "stratified", "hash": "0", "train": 1, "validation": 1, "test": 1}
-    second = write_run(tmp_path / "second", catalogue, split=split, arguments={"image_size": 160, "seed": 1})
-    write_report([run, second], out=tmp_path / "both")
+    changes = {"split": split, "arguments": {"image_size": 160, "seed": 1}}
+    labels = ("Hats", "Shoes", "Shirts", "Bags")
+    second = write_run(tmp_path / "second", catalogue, labels=labels, wrong=WRONG, **changes)
+    report = write_report([run, second], out=tmp_path / "both")
     printed = capsys.readouterr().out
     assert "These runs differ in image_fit, image_size, text_encoder" in printed
     assert "Plain split" in printed
+    assert "confusion" in figures_of(report)  # over the classes of both
 
 
 def test_without_its_catalogue_a_report_says_so(tmp_path: Path, catalogue: Path) -> None:
@@ -146,16 +149,11 @@ def test_titles_and_labels_of_any_kind_are_drawn_and_written(tmp_path: Path) -> 
     assert "# a\\|b\\_c: " in report.read_text(encoding="utf-8")
 
 
-def test_nothing_wrong_is_said_in_a_sentence(tmp_path: Path, catalogue: Path) -> None:
-    report = write_report([write_run(tmp_path / "run", catalogue)])
-    assert "No model got a test product wrong." in report.read_text(encoding="utf-8")
-    assert "misclassified" not in figures_of(report)
-
-
-def test_a_run_of_single_models_shows_the_last(tmp_path: Path, catalogue: Path) -> None:
-    report = write_report([write_run(tmp_path / "run", catalogue, models=("image", "text"), wrong=WRONG)])
-    assert "as the `text` model answers them" in report.read_text(encoding="utf-8")
-    assert not {"attention", "architectures"} & set(figures_of(report))
+def test_single_models_without_an_error_are_reported_in_sentences(tmp_path: Path, catalogue: Path) -> None:
+    report = write_report([write_run(tmp_path / "run", catalogue, models=("image", "text"))])
+    text = report.read_text(encoding="utf-8")
+    assert "as the `text` model answers them" in text and "No model got a test product wrong." in text
+    assert figures_of(report) == ["predictions", "confusion", "reliability", "risk-coverage"]
 
 
 def test_an_incomplete_run_is_a_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
