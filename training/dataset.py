@@ -18,6 +18,8 @@ from torchvision.transforms import v2
 
 from handlers.preprocessing import Product, ProductPreprocessor, collate
 from training.catalog import Catalog
+from training.picture_cache import PictureCache
+from training.titles import thin_title
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
 LabelledProducts = tuple[GraphInputs, Tensor]
@@ -38,7 +40,7 @@ class ProductDataset(Dataset[tuple[Product, int]]):
     """Products of a catalogue, preprocessed one at a time.
 
     Augmentation draws from a seed made of (seed, epoch, row), so that a resumed epoch and another number of loader
-    processes give the same pictures.
+    processes give the same products.
 
     Args:
         catalog: where the pictures lie.
@@ -46,8 +48,10 @@ class ProductDataset(Dataset[tuple[Product, int]]):
         targets: (N,) int64, the class of each row.
         preprocessor: as served.
         modalities: what to read; the other one is handed over as missing, unread.
+        pictures: decoded before; None reads and decodes them from the catalogue.
         augment: change pictures by :func:`augmentation`.
-        seed: of the augmentation.
+        thin_titles: share of the titles that are thinned by :func:`training.titles.thin_title`.
+        seed: of both.
     """
 
     def __init__(
@@ -58,7 +62,9 @@ class ProductDataset(Dataset[tuple[Product, int]]):
         targets: NDArray[np.int64],
         preprocessor: ProductPreprocessor,
         modalities: Sequence[str] = ("image", "text"),
+        pictures: PictureCache | None = None,
         augment: bool = False,
+        thin_titles: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.catalog = catalog
@@ -66,7 +72,9 @@ class ProductDataset(Dataset[tuple[Product, int]]):
         self.texts = products["text"].tolist() if "text" in modalities else [""] * len(products)
         self.targets = targets
         self.preprocessor = preprocessor
+        self.pictures = pictures
         self.augment = augmentation(preprocessor.settings.image_size) if augment else None
+        self.thin_titles = thin_titles
         self.seed = seed
         self.epoch = 0
 
@@ -74,23 +82,34 @@ class ProductDataset(Dataset[tuple[Product, int]]):
         return len(self.targets)
 
     def __getitem__(self, row: int) -> tuple[Product, int]:
-        name = self.images[row]
-        image = self.catalog.image_bytes(name) if name else None
-        text = self.texts[row] or None
-        if image is None or self.augment is None:
-            return self.preprocessor(image, text), int(self.targets[row])
-        pixels = self._augmented(image, row)
-        product = self.preprocessor(None, text)
-        present = np.array([True, product.present[1]])
-        return product._replace(image=pixels, present=present), int(self.targets[row])
+        product = self.preprocessor(None, self._title(row))
+        if self.images[row]:
+            pixels = np.ascontiguousarray(np.asarray(self._square(row)).transpose(2, 0, 1))
+            product = product._replace(image=pixels, present=np.array([True, product.present[1]]))
+        return product, int(self.targets[row])
 
-    def _augmented(self, image: bytes, row: int) -> NDArray[np.uint8]:
-        assert self.augment is not None
-        picture = self.preprocessor.fit(self.preprocessor.picture(image))
+    def picture(self, row: int) -> Image.Image:
+        """The RGB picture of a row that has one, not yet square."""
+        name = self.images[row]
+        if self.pictures is not None:
+            return self.pictures[name]
+        return self.preprocessor.picture(self.catalog.image_bytes(name))
+
+    def _square(self, row: int) -> Image.Image:
+        picture = self.preprocessor.fit(self.picture(row))
+        if self.augment is None:
+            return picture
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, self.epoch, row)) % 2**63)
             changed: Image.Image = self.augment(picture)
-        return np.ascontiguousarray(np.asarray(changed).transpose(2, 0, 1))
+        return changed
+
+    def _title(self, row: int) -> str | None:
+        title = self.texts[row] or None
+        if title is None or not self.thin_titles:
+            return title
+        random = np.random.default_rng((self.seed, self.epoch, row))
+        return thin_title(title, random) if random.random() < self.thin_titles else title
 
 
 class EpochSampler(Sampler[list[int]]):

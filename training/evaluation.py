@@ -13,7 +13,8 @@ from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
 from training.checkpoint import load_model, read_run
 from training.dataset import ProductDataset
 from training.device import Device, choose_device
-from training.features import FeatureBatches, extract_features
+from training.extraction import extract_features
+from training.features import FeatureBatches
 from training.loop import predict
 from training.metrics import summarize
 

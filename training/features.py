@@ -1,28 +1,18 @@
-"""Encoder outputs, computed once and kept on disk, so that training a head takes seconds.
+"""What the heads read: encoder outputs of every product, and batches of them.
 
-A file is named by what went in (encoder weights, preprocessing, products), so a stale one is never read. Pictures give
-(N, 49, D) float16; titles give the tokens of each distinct title end to end, since most titles are short and many are
-shared.
-
-Legend: B batch, N products, T title tokens, D width of an encoder.
+Legend: B batch, N products, V forms of a title, T title tokens, D width of an encoder.
 """
 
 import dataclasses
-import hashlib
-import itertools
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
-from training.dataset import EpochSampler, LabelledProducts, ProductDataset, product_loader
-from training.device import Device
-from training.encoders import ImageEncoder, TextEncoder
+from training.dataset import EpochSampler
 
 FeatureBatch = tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -32,27 +22,32 @@ class Features:
     """What the heads read, for every product of a table.
 
     Args:
-        image: (N, cells, D_image) float16.
+        image: (N, cells, D_image) float16, in memory, memory-mapped or :class:`JoinedRows`.
         tokens: (sum of T, D_text) float16, the distinct titles end to end.
-        starts: (N,) int64, where a product's title begins in ``tokens``.
-        lengths: (N,) int64, how many tokens it has.
+        starts: (V, N) int64, where a product's title begins in ``tokens``: as it is, then thinned.
+        lengths: (V, N) int64, how many tokens it has.
         present: (N, 2) bool.
         targets: (N,) int64.
     """
 
-    image: NDArray[np.float16]
+    image: "NDArray[np.float16] | JoinedRows"
     tokens: NDArray[np.float16]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     present: NDArray[np.bool_]
     targets: NDArray[np.int64]
 
-    def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> FeatureBatch:
-        """Rows -> (image (B, cells, D), text (B, T, D), attention_mask (B, T), present (B, 2)), targets (B,)."""
-        lengths = self.lengths[rows]
+    def batch(self, rows: NDArray[np.int64], *, variants: NDArray[np.int64] | int = 0) -> FeatureBatch:
+        """Rows -> (image (B, cells, D), text (B, T, D), attention_mask (B, T), present (B, 2)), targets (B,).
+
+        Args:
+            rows: (B,).
+            variants: (B,) or one for all, which form of the title is read: 0 is the title as it is.
+        """
+        lengths = self.lengths[variants, rows]
         columns = np.arange(lengths.max())
         mask = columns < lengths[:, None]
-        text = self.tokens[np.where(mask, self.starts[rows][:, None] + columns, 0)]
+        text = self.tokens[np.where(mask, self.starts[variants, rows][:, None] + columns, 0)]
         inputs = (
             torch.from_numpy(self.image[rows].astype(np.float32)),
             torch.from_numpy(text.astype(np.float32)),
@@ -60,6 +55,57 @@ class Features:
             torch.from_numpy(self.present[rows]),
         )
         return inputs, torch.from_numpy(self.targets[rows])
+
+
+class JoinedRows:
+    """Rows of several arrays, read as if they were one array.
+
+    Args:
+        arrays: K arrays (n_k, ...) of equal width.
+        which: (N,) int64, the array of each row.
+        at: (N,) int64, its place there.
+    """
+
+    def __init__(self, arrays: Sequence[NDArray[np.float16]], which: NDArray[np.int64], at: NDArray[np.int64]) -> None:
+        self._arrays = arrays
+        self._which = which
+        self._at = at
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        """(B,) -> (B, ...)."""
+        joined = np.empty((len(rows), *self._arrays[0].shape[1:]), dtype=np.float16)
+        for number, array in enumerate(self._arrays):
+            chosen = self._which[rows] == number
+            joined[chosen] = array[self._at[rows[chosen]]]
+        return joined
+
+
+def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count: int) -> Features:
+    """Features of some rows each -> features of all of them, for rows that different encoders have read.
+
+    Args:
+        parts: (row numbers (n_k,), features of n_k products); every row in exactly one part.
+        count: N, all rows.
+
+    Raises:
+        ValueError: a row is in no part, or in several.
+    """
+    rows = np.concatenate([numbers for numbers, _ in parts])
+    if not np.array_equal(np.sort(rows), np.arange(count)):
+        raise ValueError(f"the parts must hold each of {count} rows once, got {len(rows)} rows")
+    order = np.argsort(rows)
+    ends = np.cumsum([0, *(len(features.tokens) for _, features in parts)])
+    starts = [features.starts + end for (_, features), end in zip(parts, ends, strict=False)]
+    which = np.concatenate([np.full(len(numbers), number) for number, (numbers, _) in enumerate(parts)])
+    at = np.concatenate([np.arange(len(numbers)) for numbers, _ in parts])
+    return Features(
+        image=JoinedRows([np.asarray(features.image) for _, features in parts], which[order], at[order]),
+        tokens=np.concatenate([features.tokens for _, features in parts]),
+        starts=np.concatenate(starts, axis=1)[:, order],
+        lengths=np.concatenate([features.lengths for _, features in parts], axis=1)[:, order],
+        present=np.concatenate([features.present for _, features in parts])[order],
+        targets=np.concatenate([features.targets for _, features in parts])[order],
+    )
 
 
 class FeatureBatches:
@@ -72,6 +118,7 @@ class FeatureBatches:
         sampler: draws positions in ``rows``; None keeps the order.
         drop_image: chance that a product's picture is hidden (modality dropout); never both.
         drop_text: likewise for its title.
+        thin_titles: chance that a thinned form of its title is read.
     """
 
     def __init__(
@@ -83,6 +130,7 @@ class FeatureBatches:
         sampler: EpochSampler | None = None,
         drop_image: float = 0.0,
         drop_text: float = 0.0,
+        thin_titles: float = 0.0,
     ) -> None:
         self.features = features
         self.rows = rows
@@ -90,6 +138,7 @@ class FeatureBatches:
         self.sampler = sampler
         self.drop_image = drop_image
         self.drop_text = drop_text
+        self.thin_titles = thin_titles
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size)
@@ -101,121 +150,19 @@ class FeatureBatches:
             return
         random = np.random.default_rng((self.sampler.seed, self.sampler.epoch, 1))
         for positions in self.sampler:
-            (image, text, mask, present), targets = self.features.batch(self.rows[positions])
+            variants = self._variants(len(positions), random)
+            (image, text, mask, present), targets = self.features.batch(self.rows[positions], variants=variants)
             yield (image, text, mask, self._hide(present, random)), targets
+
+    def _variants(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """(B,) which form of each title is read."""
+        forms = len(self.features.starts)
+        if forms == 1 or not self.thin_titles:
+            return np.zeros(count, dtype=np.int64)
+        return np.where(random.random(count) < self.thin_titles, random.integers(1, forms, count), 0)
 
     def _hide(self, present: Tensor, random: np.random.Generator) -> Tensor:
         chance = torch.from_numpy(random.random((len(present), 1)))
         hidden = torch.cat([chance < self.drop_image, chance >= 1 - self.drop_text], dim=1)
         kept = present & ~hidden
         return torch.where(kept.any(1, keepdim=True), kept, present)
-
-
-def extract_features(
-    folder: Path,
-    dataset: ProductDataset,
-    *,
-    image_encoder: ImageEncoder | None,
-    text_encoder: TextEncoder | None,
-    device: Device,
-    batch_size: int = 64,
-    processes: int = 0,
-) -> Features:
-    """Run the encoders over a dataset, or read what an earlier call left in ``folder``.
-
-    An encoder that is None gives one empty cell, or one empty token, for heads that do not read that side.
-
-    Returns:
-        Features of the dataset's rows, memory-mapped.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    present = [[bool(image), bool(text)] for image, text in zip(dataset.images, dataset.texts, strict=True)]
-    image: NDArray[np.float16] = np.broadcast_to(np.zeros((1, 1, 1), np.float16), (len(dataset), 1, 1))
-    if image_encoder is not None:
-        path = folder / f"image-{_key(image_encoder, dataset, dataset.images)}.npy"
-        loader = product_loader(dataset, batch_size=batch_size, processes=processes)
-        image = _stored(path, _image_features(loader, image_encoder, device), rows=len(dataset))
-    starts = lengths = np.zeros(len(dataset), np.int64)
-    tokens: NDArray[np.float16] = np.zeros((1, 1), np.float16)
-    if text_encoder is not None:
-        path = folder / f"text-{_key(text_encoder, dataset, dataset.texts)}.npy"
-        ids, starts, lengths = _distinct_titles(dataset)
-        tokens = _stored(path, _text_features(ids, text_encoder, device, batch_size), rows=sum(map(len, ids)))
-    return Features(image, tokens, starts, np.maximum(lengths, 1), np.array(present), dataset.targets)
-
-
-def weights_sha256(module: nn.Module) -> str:
-    """A digest of all parameters and buffers, names included."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-@torch.no_grad()
-def _image_features(
-    loader: "torch.utils.data.DataLoader[LabelledProducts]", encoder: ImageEncoder, device: Device
-) -> Iterator[NDArray[np.float16]]:
-    device.take(encoder).eval()
-    for (image, *_), _ in tqdm(loader, desc="picture features", unit="batch"):
-        with device.autocast():
-            cells = encoder(image.to(device.name))
-        yield cells.half().cpu().numpy()
-
-
-@torch.no_grad()
-def _text_features(
-    ids: Sequence[NDArray[np.int64]], encoder: TextEncoder, device: Device, batch_size: int
-) -> Iterator[NDArray[np.float16]]:
-    device.take(encoder).eval()
-    for start in tqdm(range(0, len(ids), batch_size), desc="title features", unit="batch"):
-        titles = ids[start : start + batch_size]
-        lengths = np.array([len(title) for title in titles])
-        mask = torch.from_numpy((np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)).to(device.name)
-        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(title) for title in titles], batch_first=True)
-        with device.autocast():
-            tokens = encoder(padded.to(device.name), mask)
-        yield tokens[mask.bool()].half().cpu().numpy()
-
-
-def _distinct_titles(
-    dataset: ProductDataset,
-) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids of each distinct title, shortest first; where each row's title starts end to end; its tokens."""
-    titles = sorted(set(dataset.texts), key=lambda title: (len(title), title))
-    ids = [dataset.preprocessor.tokens(title) for title in titles]
-    starts = np.concatenate([[0], np.cumsum([len(title) for title in ids])]).astype(np.int64)
-    position = {title: number for number, title in enumerate(titles)}
-    which = np.array([position[title] for title in dataset.texts], dtype=np.int64)
-    return ids, starts[which], np.diff(starts)[which]
-
-
-def _stored(path: Path, blocks: Iterator[NDArray[np.float16]], *, rows: int) -> NDArray[np.float16]:
-    if not path.exists():
-        _write(path, blocks, rows=rows)
-    stored: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    return stored
-
-
-def _write(path: Path, blocks: Iterator[NDArray[np.float16]], *, rows: int) -> None:
-    """Stream blocks into one .npy, complete or not there; memory stays at one block."""
-    partial = path.with_suffix(".partial")
-    first = next(blocks)
-    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(rows, *first.shape[1:]))
-    end = 0
-    for block in itertools.chain([first], blocks):
-        array[end : end + len(block)] = block
-        end += len(block)
-    array.flush()
-    partial.replace(path)
-
-
-def _key(encoder: nn.Module, dataset: ProductDataset, values: Sequence[str]) -> str:
-    settings = dataset.preprocessor.settings
-    parts = (
-        weights_sha256(encoder),
-        f"{settings.image_size} {settings.image_fit} {settings.max_tokens} {dataset.catalog.source.path}",
-        *values,
-    )
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:16]

@@ -11,7 +11,8 @@ from torch import nn
 from training.dataset import EpochSampler, balanced_weights
 from training.device import Device
 from training.encoders import ImageEncoder, TextEncoder
-from training.features import FeatureBatches, Features, extract_features
+from training.extraction import extract_features
+from training.features import FeatureBatches, Features
 from training.loop import Epoch
 from training.run_data import RunData
 from training.stages import Stages
