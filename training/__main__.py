@@ -124,7 +124,12 @@ def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
 
 def _report_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders: one, or several seeds or folds")
-    parser.add_argument("--out", type=Path, help="folder for the report (default: the first run's)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for report.html, report.md, report.json, suspected-labels.csv and figures/ (default: of one run, "
+        "the run's own folder; of several, `report` in the closest folder that holds them all)",
+    )
     parser.set_defaults(command=_report)
 
 
@@ -156,7 +161,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    print(f"report: {write_report(options.runs, out=options.out)}")
+    page = write_report(options.runs, out=options.out)
+    print(f"report: {page} (the same as Markdown: {page.with_suffix('.md')})")
 
 
 if __name__ == "__main__":

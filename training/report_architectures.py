@@ -14,11 +14,12 @@ from torch import nn
 
 from training.models.early import EarlyFusion
 from training.models.intermediate import IntermediateFusion
-from training.report_style import INK, MODEL_COLOURS, MUTED, drawing, fit_text
+from training.report_names import named
+from training.report_style import INK, MUTED, drawing, fit_text
 
 STEP, BOX_WIDTH = 1.72, 1.38
 ROW, BOX_HEIGHT = 0.74, 0.56
-IMAGE, TEXT, BOTH, PLAIN = MODEL_COLOURS["image"], MODEL_COLOURS["text"], MODEL_COLOURS["early"], "#999999"
+IMAGE, TEXT, BOTH, PLAIN = named("image").colour, named("text").colour, named("early").colour, "#999999"
 
 
 class Widths(NamedTuple):

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
 from training.catalog_images import decode_picture
 from training.metrics import Classes
-from training.report_style import FADED, MARKS, MUTED, RIGHT, WRONG, drawing, fit_text, square_axes, write
+from training.report_style import FADED, INK, MARKS, MUTED, RIGHT, WRONG, drawing, fit_text, square_axes, write
 
 TILE = 320
 COLUMNS = 5
@@ -62,13 +62,25 @@ class Answer(NamedTuple):
         model: its name.
         label: the class it chose.
         score: of that class, None where the model gives none.
-        right: whether that is the truth.
+        right: whether that is the truth; None where nobody knows.
     """
 
     model: str
     label: str
     score: float | None
-    right: bool
+    right: bool | None
+
+    @property
+    def mark(self) -> str:
+        """What says without colour whether it is right; "" where nobody knows."""
+        return "" if self.right is None else MARKS[self.right]
+
+    @property
+    def percent(self) -> str:
+        """The score as it is read, "" for none; what is not quite certain is never rounded to certain."""
+        if self.score is None:
+            return ""
+        return ">99 %" if self.score >= 0.995 else "<1 %" if self.score < 0.005 else f"{100 * self.score:.0f} %"
 
 
 class Card(NamedTuple):
@@ -77,7 +89,7 @@ class Card(NamedTuple):
     Args:
         picture: RGB, or None.
         title: as in the catalogue, "" for none.
-        truth: its class.
+        truth: its class, "" where that is the question.
         answers: one or more.
     """
 
@@ -129,12 +141,32 @@ def draw_errors(path: Path, cards: Sequence[Card]) -> None:
             _write_answers(figure, card, left=left + side + 0.14, top=top, width=width - side - 0.4)
 
 
+def draw_groups(path: Path, groups: Sequence[tuple[str, Sequence[Card]]]) -> None:
+    """Products with their class and the first answer, a row under a heading."""
+    width, height, side = 2.3, 2.42, 1.45
+    columns = max(len(cards) for _, cards in groups)
+    with drawing(path, width=columns * width, height=len(groups) * height, layout=None) as figure:
+        for row, (heading, cards) in enumerate(groups):
+            top = (len(groups) - row) * height - 0.05
+            write(figure, heading, left=0.1, top=top, width=columns * width - 0.2, size=10, bold=True)
+            for column, card in enumerate(cards):
+                left, below = 0.1 + column * width, top - 0.3 - side
+                colour = _colour(card.answers[0])
+                _draw_picture(square_axes(figure, left=left, bottom=below, side=side), card.picture, colour=colour)
+                line = functools.partial(write, figure, left=left, width=width - 0.15, size=8)
+                line(card.title or "no title", top=below - 0.07)
+                line(f"true: {card.truth}", top=below - 0.23, color=MUTED)
+                line(_line(card.answers[0], width=width - 0.15, size=8), top=below - 0.39, color=colour)
+
+
 def _write_answers(figure: Figure, card: Card, *, left: float, top: float, width: float) -> None:
     rows = write(figure, card.title or "no title", left=left, top=top, width=width, size=8.5, lines=2)
     top -= 0.16 * rows + 0.03
-    write(figure, f"true: {card.truth}", left=left, top=top, width=width, size=8.5, bold=True)
+    if card.truth:
+        write(figure, f"true: {card.truth}", left=left, top=top, width=width, size=8.5, bold=True)
+        top -= 0.23
     for number, answer in enumerate(card.answers):
-        place = top - 0.23 - 0.17 * number
+        place = top - 0.17 * number
         write(figure, answer.model, left=left, top=place, width=1.15, size=8, color=MUTED)
         line = _line(answer, width=width - 1.15, size=8)
         write(figure, line, left=left + 1.15, top=place, width=width - 1.15, size=8, color=_colour(answer))
@@ -142,14 +174,12 @@ def _write_answers(figure: Figure, card: Card, *, left: float, top: float, width
 
 def _line(answer: Answer, *, width: float, size: float) -> str:
     """Mark, label and score; of a label that is too long, the end is cut and not the score."""
-    score = "" if answer.score is None else f" {100 * answer.score:.0f} %"
-    if answer.score is not None and answer.score >= 0.995:
-        score = " >99 %"
-    return f"{MARKS[answer.right]} {fit_text(answer.label, width=width - 0.75, size=size)}{score}"
+    label = fit_text(answer.label, width=width - 0.75, size=size)
+    return " ".join(part for part in (answer.mark, label, answer.percent) if part)
 
 
 def _colour(answer: Answer) -> str:
-    return RIGHT if answer.right else WRONG
+    return {True: RIGHT, False: WRONG, None: INK}[answer.right]
 
 
 def _draw_picture(axes: Axes, picture: Image.Image | None, *, colour: str) -> None:

@@ -14,10 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.checkpoint import RunError, read_run
-
-BASELINE = "baseline"
-MAJORITY = "majority"
-SHOWN_FIRST = "intermediate"
+from training.label_errors import LabelledAnswers
+from training.report_names import BASELINE, MAJORITY, shown_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +63,8 @@ class RunResults:
 
     @property
     def shown(self) -> str:
-        """The model whose answers are looked at one by one: the one served by default, else the last one."""
-        return SHOWN_FIRST if SHOWN_FIRST in self.answers else self.models[-1]
+        """The model whose answers are looked at one by one."""
+        return shown_model(self.models)
 
 
 def read_results(folder: Path) -> RunResults:
@@ -98,8 +96,7 @@ def pool_results(runs: Sequence[RunResults]) -> RunResults:
     """All runs as one: their test products one after the other, over the classes of all of them."""
     if len(runs) == 1:
         return runs[0]
-    labels = list(dict.fromkeys(label for run in runs for label in run.labels))
-    places = [np.array([labels.index(label) for label in run.labels]) for run in runs]
+    labels, places = _all_labels(runs)
 
     def pooled(name: str) -> ModelAnswers:
         answers = [run.answers[name] for run in runs]
@@ -121,9 +118,36 @@ def pool_results(runs: Sequence[RunResults]) -> RunResults:
     )
 
 
+def held_out_answers(runs: Sequence[RunResults], model: str) -> list[LabelledAnswers]:
+    """What a model says of the products it was not fitted to: validation (where kept) and test part of every run.
+
+    Returns:
+        Answers over the classes of all runs, in the order of :func:`pool_results`.
+
+    Raises:
+        RunError: a file cannot be read.
+    """
+    labels, places = _all_labels(runs)
+    parts = []
+    for run, place in zip(runs, places, strict=True):
+        for part in ("validation", "test"):
+            path = run.folder / model / f"{part}.npz"
+            if path.is_file():
+                saved = _read_arrays(path)
+                probabilities = _widened(saved["probabilities"], place, classes=len(labels))
+                parts.append(LabelledAnswers(saved["ids"], place[saved["truth"]], probabilities))
+    return parts
+
+
 def common_models(runs: Sequence[RunResults]) -> list[str]:
     """What every run has answers of, in the order of the first."""
     return [name for name in runs[0].answers if all(name in run.answers for run in runs)]
+
+
+def _all_labels(runs: Sequence[RunResults]) -> tuple[list[str], list[NDArray[np.int64]]]:
+    """The C classes of all runs, and by run the place of each of its own among them."""
+    labels = list(dict.fromkeys(label for run in runs for label in run.labels))
+    return labels, [np.array([labels.index(label) for label in run.labels]) for run in runs]
 
 
 def _widened(probabilities: NDArray[np.float32], places: NDArray[np.int64], *, classes: int) -> NDArray[np.float32]:

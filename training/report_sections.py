@@ -1,81 +1,69 @@
-"""The sections of a report that have a figure: which products and numbers are shown, drawn and put into words."""
+"""The sections of a report in order; of those that need no file of their own, what is drawn and put into words."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from training.figures import FEW, draw_confusion, draw_reliability, draw_risk_coverage
+from training.figures import FEW, draw_reliability, draw_risk_coverage
 from training.metrics import Classes, Probabilities
 from training.report_architectures import Widths, draw_architectures
 from training.report_attention import SIDE, AttendedProduct, draw_attention, read_attention
-from training.report_markdown import escape
-from training.report_products import Answer, Card, Shelf, draw_errors, draw_predictions, spread_over_classes
-from training.report_runs import BASELINE, RunResults, pool_results
+from training.report_blocks import Figure, Group, Paragraph, Products, Section
+from training.report_classes import confusion, per_class
+from training.report_history import training_history
+from training.report_making import cost, provenance
+from training.report_material import Material
+from training.report_names import BASELINE, display
+from training.report_products import draw_errors, draw_predictions, spread_over_classes
+from training.report_runs import RunResults
+from training.report_suspects import suspects
 
-DISPLAY = {"baseline": "TF-IDF + SVM", "majority": "majority class"}
 SHOWN_PREDICTIONS = 15
-SHOWN_ERRORS = 10
+SHOWN_ERRORS = 20
+DRAWN_ERRORS = 10
 SHOWN_ATTENTION = 4
-SECTIONS = 7
 
 
-class Section(NamedTuple):
-    """A part of the report.
-
-    Args:
-        title: one line.
-        text: a paragraph.
-        figure: file name below ``figures``, None where there is nothing to draw.
-    """
-
-    title: str
-    text: str
-    figure: str | None = None
-
-
-def draw_sections(runs: Sequence[RunResults], figures: Path) -> Iterator[Section]:
-    """Draw into a folder; products come from the first run, charts from all of them together."""
-    run, pooled = runs[0], pool_results(runs)
-    shelf = Shelf(run.record["source"])
-    if shelf.gone:
-        yield Section(
-            "Products", f"The catalogue cannot be read any more, so no product is shown: {escape(shelf.gone)}"
-        )
-    else:
-        yield _predictions(run, shelf, figures)
-        yield _errors(run, shelf, figures)
-        yield from _attention(run, shelf, figures)
-    yield _confusion(pooled, figures)
-    yield from _calibration(pooled, figures)
-    yield from _architectures(run, figures)
-
-
-def _predictions(run: RunResults, shelf: Shelf, figures: Path) -> Section:
+def predictions(material: Material) -> Iterator[Section]:
+    """Products drawn at random, as the shown model answers them."""
+    run, title = material.run, "Predictions on test products"
+    if material.shelf.gone:
+        text = f"The catalogue cannot be read any more, so no product is shown: {material.shelf.gone}"
+        yield Section("predictions", title, [Paragraph(text)])
+        return
     rows = spread_over_classes(run.truth, count=SHOWN_PREDICTIONS, seed=0)
-    draw_predictions(figures / "predictions.png", [_card(run, shelf, row, [run.shown]) for row in rows])
+    cards = [material.card(run, row, [run.shown]) for row in rows]
+    draw_predictions(material.figures / "predictions.png", cards)
     text = (
         f"{len(rows)} test products drawn at random, no class twice before every class had its turn, as the "
-        f"`{run.shown}` model answers them: ✓ right, ✗ wrong, and the calibrated score."
+        f"{display(run.shown)} model answers them: ✓ right, ✗ wrong, and the calibrated score."
     )
-    return Section("Predictions on test products", text, "predictions.png")
+    figure = Figure("predictions.png", f"Test products with the answers of {display(run.shown)}")
+    yield Section("predictions", title, [Paragraph(text), Products([Group("", cards)], figure)])
 
 
-def _errors(run: RunResults, shelf: Shelf, figures: Path) -> Section:
-    title = "Misclassified products, and what each model said"
+def errors(material: Material) -> Iterator[Section]:
+    """Products that models get wrong, with the answers of all of them."""
+    if material.shelf.gone:
+        return
+    run, title = material.run, "Misclassified products, and what each model said"
     wrong = run.answers[run.shown].predicted != run.truth
     rows = error_rows(run)[:SHOWN_ERRORS]
     if not rows:
-        return Section(title, "No model got a test product wrong.")
-    draw_errors(figures / "misclassified.png", [_card(run, shelf, row, [*run.models, BASELINE]) for row in rows])
-    text = f"The `{run.shown}` model gets {wrong.sum():,} of {len(wrong):,} test products wrong"
+        yield Section("misclassified", title, [Paragraph("No model got a test product wrong.")])
+        return
+    cards = [material.card(run, row, [*run.models, BASELINE]) for row in rows]
+    draw_errors(material.figures / "misclassified.png", cards[:DRAWN_ERRORS])
+    text = f"The {display(run.shown)} model gets {wrong.sum():,} of {len(wrong):,} test products wrong"
     text += "; below the ones it was most sure of" if wrong.any() else ""
     if len(rows) > wrong.sum():
         text += "; " + ("then" if wrong.any() else "below") + " products that other models get wrong"
-    return Section(title, f"{text}. A title or a label that is wrong itself shows up here first.", "misclassified.png")
+    text += ". A title or a label that is wrong itself shows up here first."
+    figure = Figure("misclassified.png", "Misclassified products with the answer of every model")
+    yield Section("misclassified", title, [Paragraph(text), Products([Group("", cards)], figure)])
 
 
 def error_rows(run: RunResults) -> list[int]:
@@ -88,9 +76,11 @@ def error_rows(run: RunResults) -> list[int]:
     return [int(row) for row in np.argsort(-order, kind="stable") if order[row] > 0]
 
 
-def _attention(run: RunResults, shelf: Shelf, figures: Path) -> Iterator[Section]:
+def attention(material: Material) -> Iterator[Section]:
+    """What the cells of a few pictures attend to, where the run has kept it."""
+    run, shelf = material.run, material.shelf
     path = run.folder / "intermediate" / "attention.npz"
-    if not path.is_file():
+    if shelf.gone or not path.is_file():
         return
     squash = run.record["arguments"].get("image_fit") == "squash"
     products: list[AttendedProduct] = []
@@ -99,8 +89,9 @@ def _attention(run: RunResults, shelf: Shelf, figures: Path) -> Iterator[Section
         if picture is not None and len(products) < SHOWN_ATTENTION:
             products.append(AttendedProduct(_square(picture, squash=squash), shelf.title(product), keys, weights))
     if products:
-        draw_attention(figures / "attention.png", products)
-        yield Section("What the intermediate model attends to", _ATTENTION, "attention.png")
+        draw_attention(material.figures / "attention.png", products)
+        figure = Figure("attention.png", "Pictures of products, coloured where they attend to each word of the title")
+        yield Section("attention", "What the intermediate model attends to", [Paragraph(_ATTENTION), figure])
 
 
 _ATTENTION = (
@@ -118,40 +109,45 @@ def _square(picture: Image.Image, *, squash: bool) -> Image.Image:
     return ImageOps.pad(picture, (SIDE, SIDE), method=Image.Resampling.BICUBIC, color="white")
 
 
-def _confusion(pooled: RunResults, figures: Path) -> Section:
-    draw_confusion(figures / "confusion.png", pooled.truth, pooled.answers[pooled.shown].predicted, pooled.labels)
-    return Section(
-        "Confusion", f"What the `{pooled.shown}` model takes for what, on all test products.", "confusion.png"
+def coverage(material: Material) -> Iterator[Section]:
+    """Risk and coverage of all models."""
+    draw_risk_coverage(material.figures / "risk-coverage.png", _calibrated(material))
+    text = (
+        "The most confident answers first: the share of errors among them, as more and more products are answered. "
+        "What lies below the dashed line can go out at 95 % precision."
     )
+    figure = Figure("risk-coverage.png", "Share of errors among the answers, by share of the products answered")
+    yield Section("coverage", "How much can be answered without a person?", [Paragraph(text), figure])
 
 
-def _calibration(pooled: RunResults, figures: Path) -> Iterator[Section]:
-    models: dict[str, tuple[Probabilities, Classes]] = {}
-    for name in pooled.models:
+def calibration(material: Material) -> Iterator[Section]:
+    """Reliability of all models."""
+    draw_reliability(material.figures / "reliability.png", _calibrated(material))
+    text = (
+        "Of answers with a score of 80 %, 80 % should be right: dots on the line. A dot's area is its share of the "
+        f"products; hollow dots have fewer than {FEW}, so their height is chance. ECE: expected calibration error, "
+        "the mean distance from the line over 15 bins."
+    )
+    figure = Figure("reliability.png", "Accuracy by confidence, a panel a model")
+    yield Section("calibration", "Does a score mean what it says?", [Paragraph(text), figure])
+
+
+def _calibrated(material: Material) -> dict[str, tuple[Probabilities, Classes]]:
+    pooled, models = material.pooled, dict[str, tuple[Probabilities, Classes]]()
+    for name in material.models:
         probabilities = pooled.answers[name].probabilities
         if probabilities is not None:
             models[name] = (probabilities, pooled.truth)
-    draw_reliability(figures / "reliability.png", models)
-    yield Section(
-        "Does a score mean what it says?",
-        "Of answers with a score of 80 %, 80 % should be right: dots on the line. A dot's area is its share of the "
-        f"products; hollow dots have fewer than {FEW}, so their height is chance.",
-        "reliability.png",
-    )
-    draw_risk_coverage(figures / "risk-coverage.png", models)
-    yield Section(
-        "How much can be answered without a person?",
-        "The most confident answers first: the share of errors among them, as more and more products are answered. "
-        "What lies below the dashed line can go out at 95 % precision.",
-        "risk-coverage.png",
-    )
+    return models
 
 
-def _architectures(run: RunResults, figures: Path) -> Iterator[Section]:
-    widths = _widths(run)
+def architectures(material: Material) -> Iterator[Section]:
+    """The fusions as diagrams, with the widths of the first run."""
+    widths = _widths(material.run)
     if widths is not None:
-        draw_architectures(figures / "architectures.png", widths)
-        yield Section("The three fusions", "With the widths of this run.", "architectures.png")
+        draw_architectures(material.figures / "architectures.png", widths)
+        figure = Figure("architectures.png", "Block diagrams of early, intermediate and late fusion")
+        yield Section("architectures", "The three fusions", [Paragraph("With the widths of this run."), figure])
 
 
 def _widths(run: RunResults) -> Widths | None:
@@ -171,12 +167,18 @@ def _widths(run: RunResults) -> Widths | None:
     return None
 
 
-def _card(run: RunResults, shelf: Shelf, row: int, names: Sequence[str]) -> Card:
-    product = str(run.ids[row])
-    said = []
-    for name in names:
-        answers = run.answers[name]
-        score = None if answers.probabilities is None else float(answers.probabilities[row].max())
-        label, right = run.labels[answers.predicted[row]], bool(answers.predicted[row] == run.truth[row])
-        said.append(Answer(DISPLAY.get(name, name), label, score, right))
-    return Card(shelf.picture(product), shelf.title(product), run.labels[run.truth[row]], said)
+# Between the comparison and the end; every one draws its figures and yields what it has to say, if it has.
+SECTIONS: tuple[Callable[[Material], Iterator[Section]], ...] = (
+    coverage,
+    calibration,
+    predictions,
+    per_class,
+    confusion,
+    errors,
+    suspects,
+    attention,
+    architectures,
+    training_history,
+    cost,
+    provenance,
+)

@@ -17,16 +17,6 @@ from matplotlib.textpath import TextToPath
 
 from training.checkpoint import atomic_path
 
-# Okabe & Ito's palette, which stays apart for every common kind of colour blindness.
-MODEL_COLOURS = {
-    "image": "#E69F00",
-    "text": "#56B4E9",
-    "early": "#009E73",
-    "intermediate": "#0072B2",
-    "late": "#CC79A7",
-}
-OTHER_COLOUR = "#555555"
-LINES = {"image": (0, (5, 1.5)), "text": (0, (1, 1)), "early": "-", "intermediate": "-", "late": (0, (4, 1, 1, 1))}
 # Green and orange dark enough for text; a mark beside them says the same without colour.
 RIGHT, WRONG = "#00775A", "#C24A00"
 MARKS = {True: "✓", False: "✗"}

@@ -7,11 +7,12 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
 from training import figures, report_style
-from training.figures import MATRIX_CLASSES, WORST_CONFUSIONS, draw_confusion, draw_reliability, draw_risk_coverage
+from training.figures import MATRIX_CLASSES, draw_comparison, draw_confusion, draw_reliability, draw_risk_coverage
 from training.report_style import drawing, fit_text
 
 
@@ -34,48 +35,49 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text().strip() for axes in figure.axes for text in axes.texts]
 
 
-def test_few_classes_are_a_matrix_of_counts(drawn: list[Figure], tmp_path: Path) -> None:
-    draw_confusion(tmp_path / "few.png", np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 0]), ["a", "b", "c"])
+def numbers_of(**accuracy: list[float]) -> dict[str, dict[str, dict[str, object]]]:
+    """As :class:`Comparison` has them; macro-F1 is a tenth lower."""
+
+    def value(runs: list[float]) -> dict[str, object]:
+        mean = sum(runs) / len(runs)
+        return {"mean": mean, "low": mean - 0.02, "high": mean + 0.02, "runs": runs}
+
+    return {
+        name: {"accuracy": value(runs), "macro_f1": value([each - 0.1 for each in runs])}
+        for name, runs in accuracy.items()
+    }
+
+
+def test_a_comparison_draws_every_model_and_a_line_from_the_baseline(drawn: list[Figure], tmp_path: Path) -> None:
+    numbers = numbers_of(image=[0.7, 0.8], unheard_of=[0.9, 0.9], baseline=[0.85, 0.85], majority=[0.1, 0.1])
+    draw_comparison(tmp_path / "comparison.png", numbers)
+    accuracy, macro = drawn[0].axes
+    assert [label.get_text() for label in accuracy.get_yticklabels()] == ["image", "unheard_of", "TF-IDF + SVM"]
+    assert [line.get_xdata()[0] for line in (accuracy.lines[0], macro.lines[0])] == pytest.approx([0.85, 0.75])
+    dots = [each for each in accuracy.collections if isinstance(each, PathCollection)]
+    means = [each.get_offsets()[0, 0] for each in dots if len(each.get_offsets()) == 1]
+    assert means == pytest.approx([0.75, 0.9, 0.85])
+
+
+def test_a_matrix_holds_counts_and_shares(drawn: list[Figure], tmp_path: Path) -> None:
+    counts = np.array([[2, 1, 0], [0, 1, 0], [1, 0, 0]])
+    draw_confusion(tmp_path / "few.png", counts, ["a", "b", "c"])
     axes = drawn[0].axes[0]
     assert np.allclose(axes.images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 1, 0], [1, 0, 0]])
     assert texts(drawn[0]) == ["2", "1", "1", "1"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
 
 
-def test_many_classes_are_their_worst_confusions(drawn: list[Figure], tmp_path: Path) -> None:
-    truth = np.repeat(np.arange(142), 10)
-    predicted = truth.copy()
-    predicted[20:24] = 3  # four of class 2
-    predicted[70:72] = 9  # two of class 7
-    draw_confusion(tmp_path / "many.png", truth, predicted, [f"class {number}" for number in range(142)])
+def test_a_matrix_of_some_classes_has_a_column_for_the_others(drawn: list[Figure], tmp_path: Path) -> None:
+    draw_confusion(tmp_path / "some.png", np.array([[8, 1, 1], [0, 3, 0]]), ["a", "b"])
     axes = drawn[0].axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["class 2 → class 3", "class 7 → class 9"]
-    assert texts(drawn[0]) == ["4 of 10  (40 %)", "2 of 10  (20 %)"]
-    assert [bar.get_width() for bar in axes.patches] == [4, 2]
-    assert "all 2 confusions; 6 of 1,420 answers are wrong" in axes.get_title(loc="left")
-
-
-def test_of_equal_counts_the_larger_share_comes_first_and_the_rest_is_counted(
-    drawn: list[Figure], tmp_path: Path
-) -> None:
-    truth = np.concatenate([np.repeat(np.arange(39), 2), [39]])
-    predicted = np.where(np.arange(len(truth)) % 2 == 0, (truth + 1) % 40, truth)
-    draw_confusion(tmp_path / "many.png", truth, predicted, [str(number) for number in range(40)])
-    assert len(texts(drawn[0])) == WORST_CONFUSIONS
-    assert texts(drawn[0])[0] == "1 of 1  (100 %)"
-    assert f"the {WORST_CONFUSIONS} most frequent of 40" in drawn[0].axes[0].get_title(loc="left")
-
-
-def test_no_errors_can_be_drawn(drawn: list[Figure], tmp_path: Path) -> None:
-    classes = np.arange(MATRIX_CLASSES + 1)
-    draw_confusion(tmp_path / "none.png", classes, classes, [str(number) for number in classes])
-    assert texts(drawn[0]) == []
-    assert "0 of 26 answers are wrong" in drawn[0].axes[0].get_title(loc="left")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "any other"]
+    assert np.allclose(axes.images[0].get_array(), [[0.8, 0.1, 0.1], [0, 1, 0]])
 
 
 def test_a_matrix_of_long_names_stays_within_bounds(tmp_path: Path) -> None:
-    classes = np.arange(MATRIX_CLASSES)
-    draw_confusion(tmp_path / "long.png", classes, classes, [f"{number} " + "long name " * 9 for number in classes])
+    names = [f"{number} " + "long name " * 9 for number in range(MATRIX_CLASSES)]
+    draw_confusion(tmp_path / "long.png", np.eye(MATRIX_CLASSES, dtype=np.int64), names)
     with Image.open(tmp_path / "long.png") as picture:
         assert max(picture.size) < 2200
 

@@ -15,8 +15,12 @@ from written_run import LABELS, MODELS, TEST, write_catalogue, write_run
 
 from training.__main__ import main
 from training.checkpoint import RunError
-from training.report import comparison_table, write_report
+from training.report import default_folder, write_report
 
+FIGURES = [
+    *("comparison", "risk-coverage", "reliability", "predictions", "confusion", "misclassified"),
+    *("attention", "architectures"),
+]
 WRONG = {"image": [0, 1, 2], "text": [3], "early": [3], "baseline": [0, 1]}
 
 
@@ -46,9 +50,14 @@ def written(tmp_path_factory: pytest.TempPathFactory, catalogue: Path) -> Writte
     return Written(run, report, printed.getvalue())
 
 
+def markdown_of(report: Path) -> str:
+    """The same report as Markdown."""
+    return report.with_suffix(".md").read_text(encoding="utf-8")
+
+
 def figures_of(report: Path) -> list[str]:
-    """Links of the report, each opened as a picture of a sensible size."""
-    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", report.read_text(encoding="utf-8"))
+    """Links of the Markdown, each opened as a picture of a sensible size."""
+    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", markdown_of(report))
     for link in links:
         with Image.open(report.parent / link) as picture:
             picture.verify()
@@ -57,20 +66,21 @@ def figures_of(report: Path) -> list[str]:
 
 
 def test_the_table_holds_the_numbers_of_every_model(written: Written, read_json: Callable[[Path], Any]) -> None:
-    text, numbers = written.report.read_text(encoding="utf-8"), read_json(written.run / "report.json")["models"]
+    text, numbers = markdown_of(written.report), read_json(written.run / "report.json")["models"]
     assert list(numbers) == [*MODELS, "baseline", "majority"]
-    assert comparison_table(numbers) in written.printed and comparison_table(numbers) in text
     expected = {"image": 9 / 12, "text": 11 / 12, "intermediate": 1, "baseline": 10 / 12, "majority": 4 / 12}
     for name, accuracy in expected.items():
-        assert numbers[name]["accuracy"] == {"mean": pytest.approx(accuracy), "std": None, "runs": [accuracy]}
-    assert re.search(r"^\| image +\| +0\.750 \| ", written.printed, re.MULTILINE)
-    assert re.search(r"^\| TF-IDF \+ SVM +\| +0\.833 \| ", written.printed, re.MULTILINE)
+        value = numbers[name]["accuracy"]
+        assert (value["mean"], value["std"], value["runs"]) == (pytest.approx(accuracy), None, [accuracy])
+        assert value["low"] <= accuracy <= value["high"]
+    for place in (text, written.printed):
+        assert re.search(r"^\| image +\| +75\.0 \| +\d+\.\d … \d+\.\d \| ", place, re.MULTILINE)
+        assert re.search(r"^\| TF-IDF \+ SVM +\| +83\.3 \| ", place, re.MULTILINE)
 
 
 def test_every_figure_is_linked_and_opens(written: Written, read_json: Callable[[Path], Any]) -> None:
-    assert written.report == written.run / "report.md"
-    expected = ["predictions", "misclassified", "attention", "confusion", "reliability", "risk-coverage"]
-    assert figures_of(written.report) == [*expected, "architectures"]
+    assert written.report == written.run / "report.html"
+    assert figures_of(written.report) == FIGURES
     recorded = sorted(read_json(written.run / "report.json")["figures"])
     assert sorted(path.name for path in (written.run / "figures").iterdir()) == recorded
 
@@ -93,10 +103,10 @@ def test_several_runs_show_mean_spread_and_one_verdict(
     assert image["std"] == pytest.approx(0.75 / 2**0.5)
     pair = next(each for each in values["verdicts"] if (each["model"], each["other"]) == ("intermediate", "image"))
     assert pair["accuracy"]["runs"] == [0.25, 1.0] and pair["accuracy"]["verdict"] == "better"
-    text = report.read_text(encoding="utf-8")
-    assert "0.375 ± 0.530" in text and "each of 2 runs" in text
-    assert "**shop**" in text and "**second**" in text
-    assert len(figures_of(report)) == 7 and not (run / "figures").exists()
+    text = markdown_of(report)
+    assert "37.5 ± 53.0" in text and "each of 2 runs" in text
+    assert "shop: 2026" in text and "second: 2026" in text
+    assert figures_of(report) == FIGURES and not (run / "figures").exists()
     assert "the means mix" not in capsys.readouterr().out
 
 
@@ -117,9 +127,9 @@ def test_runs_that_differ_and_a_plain_split_are_named(
 def test_without_its_catalogue_a_report_says_so(tmp_path: Path, catalogue: Path) -> None:
     run = write_run(tmp_path / "run", catalogue, source={"path": str(tmp_path / "gone_for_good.csv")})
     report = write_report([run])
-    text = report.read_text(encoding="utf-8")
+    text = markdown_of(report)
     assert "The catalogue cannot be read any more" in text and "gone\\_for\\_good.csv" in text
-    assert figures_of(report) == ["confusion", "reliability", "risk-coverage", "architectures"]
+    assert figures_of(report) == ["comparison", "risk-coverage", "reliability", "confusion", "architectures"]
 
 
 def test_pictures_that_are_gone_or_broken_leave_the_rest(tmp_path: Path) -> None:
@@ -145,15 +155,31 @@ def test_titles_and_labels_of_any_kind_are_drawn_and_written(tmp_path: Path) -> 
     labels = ("Bags", "Sh|rts `<i>` $a_b$", "鞋" * 40)
     run = write_run(tmp_path / "run", catalogue, wrong={"intermediate": range(5)}, labels=labels, target="a|b_c")
     report = write_report([run])
-    assert len(figures_of(report)) == 7
-    assert "# a\\|b\\_c: " in report.read_text(encoding="utf-8")
+    assert set(figures_of(report)) == {*FIGURES, "mixed-up", "suspected-labels"}
+    assert "# a\\|b\\_c: " in markdown_of(report)
 
 
 def test_single_models_without_an_error_are_reported_in_sentences(tmp_path: Path, catalogue: Path) -> None:
     report = write_report([write_run(tmp_path / "run", catalogue, models=("image", "text"))])
-    text = report.read_text(encoding="utf-8")
-    assert "as the `text` model answers them" in text and "No model got a test product wrong." in text
-    assert figures_of(report) == ["predictions", "confusion", "reliability", "risk-coverage"]
+    text = markdown_of(report)
+    assert "as the text model answers them" in text and "No model got a test product wrong." in text
+    assert figures_of(report) == ["comparison", "risk-coverage", "reliability", "predictions", "confusion"]
+
+
+def test_a_report_goes_into_its_run_or_beside_its_runs(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert default_folder([runs / "shop"]) == runs / "shop"
+    assert default_folder([runs / "a", runs / "b"]) == runs / "report"
+    assert default_folder([runs / "shop" / "fold-1", runs / "shop" / "fold-2"]) == runs / "shop" / "report"
+    assert default_folder([runs / "a" / "seed-1", runs / "b" / "seed-1"]) == runs / "report"
+    assert default_folder([Path("a"), Path("b")]) == Path("report").absolute()
+
+
+def test_runs_that_would_count_twice_or_have_no_place_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="named twice"):
+        default_folder([tmp_path / "a", tmp_path / "b", tmp_path / "c" / ".." / "a"])
+    with pytest.raises(RunError, match="--out"):
+        default_folder([Path("/here/a"), Path("/there/b")])
 
 
 def test_an_incomplete_run_is_a_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.report_numbers import model_numbers, pair_verdicts, shared_groups
+from training.report_numbers import compare, shared_groups
 from training.report_runs import ModelAnswers, RunResults, pool_results
 
 RECORD = {"labels": ["a", "b"], "models": ["image", "text"]}
@@ -27,18 +27,19 @@ def results(right: list[bool], *, ids: list[str] | None = None, groups: list[int
 
 
 def test_mean_and_deviation_are_those_of_a_sample() -> None:
-    numbers = model_numbers([results([True] * 4), results([True, True, True, False])])
-    assert numbers["image"]["accuracy"] == {"mean": 0.875, "std": pytest.approx(0.125 * 2**0.5), "runs": [1.0, 0.75]}
+    numbers = compare([results([True] * 4), results([True, True, True, False])]).numbers
+    image = numbers["image"]["accuracy"]
+    assert (image["mean"], image["std"], image["runs"]) == (0.875, pytest.approx(0.125 * 2**0.5), [1.0, 0.75])
     assert numbers["majority"]["accuracy"]["mean"] == 0.5
     assert "ece" in numbers["text"] and "ece" not in numbers["baseline"]
 
 
 def test_one_run_has_no_deviation() -> None:
-    assert model_numbers([results([True] * 4)])["image"]["accuracy"] == {"mean": 1.0, "std": None, "runs": [1.0]}
+    assert compare([results([True] * 4)]).numbers["image"]["accuracy"]["std"] is None
 
 
 def test_every_pair_is_judged_once_and_the_baseline_comes_second() -> None:
-    pairs = pair_verdicts([results([True] * 20 + [False] * 20)])
+    pairs = compare([results([True] * 20 + [False] * 20)]).verdicts
     assert [(pair["model"], pair["other"]) for pair in pairs] == [
         ("text", "image"),
         ("text", "baseline"),
@@ -63,7 +64,7 @@ def test_a_second_seed_on_the_same_products_does_not_narrow_the_interval_like_ne
     new = dataclasses.replace(same, ids=np.array([f"new {name}" for name in same.ids]))
     widths = []
     for runs in ([same], [same, same], [same, new]):
-        judged = next(pair for pair in pair_verdicts(runs) if pair["other"] == "image")["accuracy"]
+        judged = next(pair for pair in compare(runs).verdicts if pair["other"] == "image")["accuracy"]
         widths.append(judged["high"] - judged["low"])
     assert widths[1] == pytest.approx(widths[0])
     assert widths[2] < 0.8 * widths[0]
@@ -72,7 +73,7 @@ def test_a_second_seed_on_the_same_products_does_not_narrow_the_interval_like_ne
 def test_models_that_not_every_run_has_are_left_out() -> None:
     first, second = results([True] * 4), results([True] * 4)
     del second.answers["image"]
-    assert "image" not in model_numbers([first, second])
+    assert "image" not in compare([first, second]).numbers
     assert "image" not in pool_results([first, second]).answers
 
 

@@ -1,0 +1,68 @@
+"""What the runs cost, and everything that is needed to repeat them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from training.report_blocks import Block, Bullets, Cell, Code, Column, Paragraph, Section, Table
+from training.report_material import Material
+from training.report_names import display
+from training.report_numbers import spread
+from training.report_runs import RunResults
+
+
+def cost(material: Material) -> Iterator[Section]:
+    """Seconds a stage, mean and spread over the runs."""
+    seconds = [run.record.get("seconds", {}) for run in material.runs]
+    stages = list(dict.fromkeys(stage for each in seconds for stage in each))
+    if not stages:
+        return
+    totals = [sum(each.values()) for each in seconds]
+    rows = [_row(display(stage), [each[stage] for each in seconds if stage in each], sum(totals)) for stage in stages]
+    rows.append([Cell(cell.text, cell.sort, "strong") for cell in _row("all stages", totals, sum(totals))])
+    columns = [Column("stage"), Column("seconds", True), Column("share %", True)]
+    blocks: list[Block] = [Paragraph(_where(material.runs)), Table(columns, rows)]
+    yield Section("cost", "What training cost", blocks)
+
+
+def provenance(material: Material) -> Iterator[Section]:
+    """Command, catalogue, split and seed of every run."""
+    blocks: list[Block] = []
+    for run in material.runs:
+        blocks += _made(run)
+    yield Section("provenance", "How it was made", blocks)
+
+
+def _row(name: str, seconds: Sequence[float], total: float) -> list[Cell]:
+    value = spread(seconds)
+    deviation = "" if value["std"] is None else f" ± {value['std']:,.1f}"
+    share = 100 * sum(seconds) / total if total else 0
+    return [Cell(name), Cell(f"{value['mean']:,.1f}{deviation}", value["mean"]), Cell(f"{share:.0f}", share)]
+
+
+def _where(runs: Sequence[RunResults]) -> str:
+    devices = dict.fromkeys(_device(run.record.get("device", {})) for run in runs)
+    return (
+        f"Wall-clock time on {' and '.join(devices)}; a stage that was taken up again counts only what was left of it."
+    )
+
+
+def _device(device: Mapping[str, Any]) -> str:
+    precision = "" if "bf16" not in device else ", bf16" if device["bf16"] else ", fp32"
+    return f"{device.get('name', 'a device that was not recorded')}{precision}"
+
+
+def _made(run: RunResults) -> list[Block]:
+    record = run.record
+    products, split = record["products"], record["split"]
+    return [
+        Paragraph(f"{run.folder.name}: {record['created']}, seed {record['seed']}"),
+        Code(record["command"]),
+        Bullets(
+            [
+                f"catalogue: {products['read']:,} rows read = {products['used']:,} used + "
+                f"{products['rejected']:,} rejected",
+                f"{split['kind']} split: {split['train']:,} training, {split['validation']:,} validation and "
+                f"{split['test']:,} test products, hash {split['hash'][:16]}",
+            ]
+        ),
+    ]
