@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from training.figures import draw_comparison
 from training.metrics import BOOTSTRAP_DRAWS, FREQUENT, MIN_GAIN
 from training.report_blocks import Block, Bullets, Cell, Column, Figure, Paragraph, Section, Table, Tile, Tiles, Tone
@@ -36,6 +38,12 @@ def notes(runs: Sequence[RunResults], comparison: Comparison) -> list[str]:
     step = 1 / min(len(run.ids) for run in runs)
     if step > MIN_GAIN:
         known.append(f"Few test products: each one weighs {100 * step:.1f} points of accuracy.")
+    if faultless := [name for name, value in comparison.numbers.items() if value["accuracy"]["low"] == 1]:
+        tested = len(np.unique(np.concatenate([run.ids for run in runs])))
+        known.append(
+            f"{', '.join(map(display, faultless))}: no error seen, so the interval has no width. Among {tested:,} "
+            f"products, an error rate of up to {min(300 / tested, 100):.1f} % goes unseen one time in twenty."
+        )
     if any(run.record["split"]["kind"] == "stratified" for run in runs):
         known.append(
             "Plain split: equal titles and near-identical pictures may be in training and test alike, which flatters "

@@ -1,5 +1,6 @@
 """The course of training: loss and validation accuracy of every model, epoch by epoch."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def draw_history(path: Path, histories: Mapping[str, Sequence[pd.DataFrame]]) ->
     across = min(len(histories), PANELS)
     down = -(-len(histories) // across)
     with drawing(path, width=2.6 * across + 0.3, height=3.3 * down) as figure:
-        panels = figure.subplots(2 * down, across, sharex="col", squeeze=False, height_ratios=[1, 1] * down)
+        panels = figure.subplots(2 * down, across, squeeze=False)
         for number, (name, runs) in enumerate(histories.items()):
             row, column = 2 * (number // across), number % across
             _draw_model(panels[row, column], panels[row + 1, column], runs, name=name)
@@ -62,16 +63,17 @@ def draw_history(path: Path, histories: Mapping[str, Sequence[pd.DataFrame]]) ->
 def _draw_model(above: Axes, below: Axes, runs: Sequence[pd.DataFrame], *, name: str) -> None:
     look = named(name)
     for run in runs:
-        epochs = np.arange(1, len(run) + 1)
-        above.plot(
-            epochs, 100 * run["accuracy"], color=look.colour, linewidth=1.4, alpha=0.85, marker=".", markersize=4
-        )
-        below.plot(epochs, run["loss"], color=look.colour, linewidth=1.4, alpha=0.85, marker=".", markersize=4)
+        for start, end in itertools.pairwise([0, *_new_stages(run), len(run)]):
+            epochs, stage = np.arange(start + 1, end + 1), run.iloc[start:end]
+            for axes, values in ((above, 100 * stage["accuracy"]), (below, stage["loss"])):
+                axes.plot(epochs, values, color=look.colour, linewidth=1.4, alpha=0.85, marker=".", markersize=4)
     above.set_title(look.display)
     above.set_ylabel("accuracy %")
     below.set(ylabel="loss", xlabel="epoch", ylim=(0, None))
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    above.tick_params(labelbottom=False)
     for axes in (above, below):
+        axes.set_xlim(0.5, max(len(run) for run in runs) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         axes.tick_params(length=0)
         for start in _new_stages(runs[0]):
