@@ -12,7 +12,7 @@ from ts.context import Context, RequestProcessor
 
 
 def main(folder: Path) -> None:
-    """Initialise the archive's handler and let it answer its first golden product over its own front door."""
+    """Initialise the archive's handler and let it answer and explain its first golden product."""
     sys.path.insert(0, str(folder))
     server_manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text(encoding="utf-8"))
     module = importlib.import_module(Path(server_manifest["model"]["handler"]).stem)
@@ -21,11 +21,14 @@ def main(folder: Path) -> None:
     handler.initialize(context)
     golden = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["golden"][0]
     body = {name: golden[name] for name in ("image", "text") if golden[name] is not None}
-    context.request_ids = {0: "load-check"}
-    context.request_processor = [RequestProcessor({"Content-Type": "application/json"})]
-    answer = json.loads(handler.handle([{"body": json.dumps(body).encode()}], context)[0])
-    if answer.get("label") != golden["label"]:
-        raise SystemExit(f"the archive answers {answer} to a golden product, expected {golden['label']!r}")
+    context.request_ids = {0: "load-check", 1: "load-check"}
+    context.request_processor = [
+        RequestProcessor({"Content-Type": "application/json", "explain": explain}) for explain in ("False", "True")
+    ]
+    answers = map(json.loads, handler.handle([{"body": json.dumps(body).encode()}] * 2, context))
+    for answer in answers:
+        if answer.get("label") != golden["label"]:
+            raise SystemExit(f"the archive answers {answer} to a golden product, expected {golden['label']!r}")
     _refuse_repository(folder)
 
 

@@ -1,4 +1,8 @@
-"""A trained model as one ONNX file, with dynamic batch and title length."""
+"""A trained model as one ONNX file, with dynamic batch and title length.
+
+Its one output is ``logits``. Inside, what the towers hand to the head is called ``cells`` and ``tokens``: there the
+graph can be cut into its parts, which is how explanations are made of it.
+"""
 
 import contextlib
 import io
@@ -9,9 +13,26 @@ from pathlib import Path
 
 import onnx
 import torch
+from torch import Tensor, nn
 
 from export.torchscript import INPUT_NAMES, example_inputs
 from training.models import ProductClassifier
+
+
+class _WithFeatures(nn.Module):
+    """A classifier that also answers what its towers found, so that the exporter names it."""
+
+    def __init__(self, classifier: ProductClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        towers = {"cells": classifier.image_encoder, "tokens": classifier.text_encoder}
+        self.features = [name for name, tower in towers.items() if tower is not None]
+
+    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> tuple[Tensor, ...]:
+        cells, tokens = self.classifier.encode(image, input_ids, attention_mask)
+        logits = self.classifier.head(cells, tokens, attention_mask, present).float()
+        named = {"cells": cells, "tokens": tokens}
+        return logits, *(named[name] for name in self.features)
 
 
 def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_tokens: int) -> None:
@@ -27,19 +48,23 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
     text = {0: batch, 1: tokens}
     unread_text = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
     title = text if model.text_encoder is not None else unread_text
+    exported = _WithFeatures(model).eval()
     with torch.no_grad(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            model,
+            exported,
             example_inputs(image_size),
             dynamo=True,
             input_names=INPUT_NAMES,
-            output_names=["logits"],
+            output_names=["logits", *exported.features],
             dynamic_shapes=({0: batch}, title, title, {0: batch}),
             verbose=False,
         )
     assert program is not None
-    program.save(str(path), external_data=False)
+    graph = program.model_proto
+    graph.graph.value_info.extend(graph.graph.output[1:])  # they stay as what they are: values inside the graph
+    del graph.graph.output[1:]
+    onnx.save(graph, str(path))
     onnx.checker.check_model(str(path), full_check=True)
 
 

@@ -1,10 +1,14 @@
-"""A trained model as TorchScript: traced once, at batch 2, for any batch and title length."""
+"""A trained model as TorchScript: traced once, at batch 2, for any batch and title length.
+
+Beside ``forward`` the file has the model's parts as methods of their own, on the same weights: ``cells`` and
+``tokens``, the towers, and ``classify``, the head. Explanations are made with them.
+"""
 
 import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.models import ProductClassifier
 
@@ -22,6 +26,32 @@ def example_inputs(image_size: int, tokens: int = 9) -> tuple[Tensor, Tensor, Te
     )
 
 
+class _InParts(nn.Module):
+    """A classifier whose towers and head can be called on their own."""
+
+    def __init__(self, classifier: ProductClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(image, input_ids, attention_mask, present)
+        return logits
+
+    def cells(self, image: Tensor) -> Tensor:
+        assert self.classifier.image_encoder is not None
+        cells: Tensor = self.classifier.image_encoder(image)
+        return cells.float()
+
+    def tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        assert self.classifier.text_encoder is not None
+        tokens: Tensor = self.classifier.text_encoder(input_ids, attention_mask)
+        return tokens.float()
+
+    def classify(self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        logits: Tensor = self.classifier.head(cells, tokens, attention_mask, present)
+        return logits.float()
+
+
 def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int) -> None:
     """Write ``model.pt``.
 
@@ -35,5 +65,20 @@ def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int)
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=FutureWarning)
         warnings.simplefilter("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        traced = torch.jit.trace(model, example_inputs(image_size), check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace_module(_InParts(model).eval(), _examples(model, image_size), check_trace=False)  # type: ignore[no-untyped-call]
         traced.save(str(path))
+
+
+def _examples(model: ProductClassifier, image_size: int) -> dict[str, tuple[Tensor, ...]]:
+    """Inputs to trace each method with; a tower that is not there has none."""
+    image, input_ids, attention_mask, present = example_inputs(image_size)
+    features = model.encode(image, input_ids, attention_mask)
+    methods: dict[str, tuple[Tensor, ...]] = {
+        "forward": (image, input_ids, attention_mask, present),
+        "classify": (*features, attention_mask, present),
+    }
+    if model.image_encoder is not None:
+        methods["cells"] = (image,)
+    if model.text_encoder is not None:
+        methods["tokens"] = (input_ids, attention_mask)
+    return methods

@@ -1,6 +1,6 @@
 """TorchScript and ONNX Runtime behind one call, and the choice between them with its reason.
 
-Legend: B batch, C classes.
+Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
 
 import contextlib
@@ -14,12 +14,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
+_NOTHING = np.empty(0, dtype=np.float32)
 
 
 class Arrays(Protocol):
     """A batch of arrays by the graph's input names; what :func:`preprocessing.collate` makes."""
 
     def _asdict(self) -> dict[str, Any]: ...
+
+
+class Parts(Protocol):
+    """A graph in its three parts, so that an explanation can change what lies between them.
+
+    A part that the graph has not, the picture's tower in a model of titles, answers an empty array.
+    """
+
+    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(B, 3, H, W) -> (B, N, D), the picture's cells row by row."""
+
+    def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(B, T), (B, T) -> (B, T, D)."""
+
+    def classify(
+        self,
+        cells: NDArray[np.float32],
+        tokens: NDArray[np.float32],
+        attention_mask: NDArray[np.int64],
+        present: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """Features, mask and (B, 2) -> logits (B, C)."""
 
 
 class Backend(Protocol):
@@ -32,6 +55,9 @@ class Backend(Protocol):
     name: str
 
     def __call__(self, batch: Arrays) -> NDArray[np.float32]: ...
+
+    def parts(self) -> Parts:
+        """The same graph in parts, loaded when this is called: what explains nothing does not pay for it."""
 
 
 class BackendError(RuntimeError):
@@ -62,10 +88,17 @@ class TorchScriptBackend:
 
     def __call__(self, batch: Arrays) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
+        return self._run(self._graph, *batch._asdict().values())
+
+    def parts(self) -> Parts:
+        """The methods that :func:`export.torchscript.export_torchscript` traced beside ``forward``; no second copy."""
+        return _TorchScriptParts(self._graph, self._run)
+
+    def _run(self, method: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float32]:
         with self._torch.inference_mode(), self._full_precision():
-            tensors = [self._torch.from_numpy(array).to(self._device) for array in batch._asdict().values()]
-            logits: NDArray[np.float32] = self._graph(*tensors).float().cpu().numpy()
-        return logits
+            tensors = [self._torch.from_numpy(array).to(self._device) for array in arrays]
+            answer: NDArray[np.float32] = method(*tensors).float().cpu().numpy()
+        return answer
 
     def _full_precision(self) -> contextlib.AbstractContextManager[None]:
         """No TF32 in convolutions, torch's default on a GPU: its 10-bit mantissa would fail the golden products."""
@@ -73,6 +106,28 @@ class TorchScriptBackend:
             return contextlib.nullcontext()
         full: contextlib.AbstractContextManager[None] = self._torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         return full
+
+
+class _TorchScriptParts:
+    """Methods of one traced graph."""
+
+    def __init__(self, graph: Any, run: Callable[..., NDArray[np.float32]]) -> None:
+        self._graph, self._run = graph, run
+
+    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._run(self._graph.cells, image) if hasattr(self._graph, "cells") else _NOTHING
+
+    def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._run(self._graph.tokens, input_ids, attention_mask) if hasattr(self._graph, "tokens") else _NOTHING
+
+    def classify(
+        self,
+        cells: NDArray[np.float32],
+        tokens: NDArray[np.float32],
+        attention_mask: NDArray[np.int64],
+        present: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        return self._run(self._graph.classify, cells, tokens, attention_mask, present)
 
 
 class OnnxBackend:
@@ -84,14 +139,8 @@ class OnnxBackend:
     """
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        import onnxruntime  # noqa: PLC0415 - the TorchScript path does not need it
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Spinning threads take the cores from the other workers and from the front end while they wait.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._path, self._threads = path, threads
+        self._session = _session(str(path), threads)
         self._inputs = [value.name for value in self._session.get_inputs()]
         self.name = "onnxruntime:cpu"
 
@@ -100,6 +149,76 @@ class OnnxBackend:
         arrays = batch._asdict()
         logits: NDArray[np.float32] = self._session.run(None, {name: arrays[name] for name in self._inputs})[0]
         return logits
+
+    def parts(self) -> Parts:
+        """The verified graph, cut at its towers' outputs; the parts hold the weights a second time in memory."""
+        return _OnnxParts(self._path, threads=self._threads)
+
+
+class _OnnxParts:
+    """The subgraphs of ``model.onnx`` before and behind the values ``cells`` and ``tokens``, a session each.
+
+    ONNX Runtime computes all of a graph whatever outputs are asked for, and a title's tower has to run without the
+    picture's: a word is left out some ten times.
+    """
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        import onnx  # noqa: PLC0415 - only explanations need it
+        from onnx.utils import Extractor  # noqa: PLC0415
+
+        model = onnx.load(str(path))
+        extractor = Extractor(model)
+        features = [name for node in model.graph.node for name in node.output if name in ("cells", "tokens")]
+        inputs = [value.name for value in model.graph.input]
+
+        def cut(sources: list[str], target: str) -> Any:
+            names = [name for name in sources if name in (*features, *inputs)]
+            part = extractor.extract_model(names, [target])
+            for node in part.graph.node:
+                # The exporter reads the batch's size off one input for the whole graph; every input of a part has it.
+                if node.op_type == "Shape" and node.input[0] in set(inputs) - set(names):
+                    node.input[0] = names[0]
+            return _session(part.SerializeToString(), threads)
+
+        self._image = cut(["image"], "cells") if "cells" in features else None
+        self._text = cut(["input_ids", "attention_mask"], "tokens") if "tokens" in features else None
+        self._head = cut([*features, "attention_mask", "present"], "logits")
+
+    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return _run_session(self._image, image=image)
+
+    def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        return _run_session(self._text, input_ids=input_ids, attention_mask=attention_mask)
+
+    def classify(
+        self,
+        cells: NDArray[np.float32],
+        tokens: NDArray[np.float32],
+        attention_mask: NDArray[np.int64],
+        present: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        return _run_session(self._head, cells=cells, tokens=tokens, attention_mask=attention_mask, present=present)
+
+
+def _session(source: str | bytes, threads: int) -> Any:
+    """A session for a graph's path or its bytes."""
+    import onnxruntime  # noqa: PLC0415 - the TorchScript path does not need it
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads take the cores from the other workers and from the front end while they wait.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def _run_session(session: Any, **arrays: NDArray[Any]) -> NDArray[np.float32]:
+    if session is None:
+        return _NOTHING
+    answer: NDArray[np.float32] = session.run(None, {value.name: arrays[value.name] for value in session.get_inputs()})[
+        0
+    ]
+    return answer
 
 
 class Candidate(NamedTuple):

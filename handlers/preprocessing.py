@@ -6,7 +6,7 @@ Legend: B batch, H = W picture side, T title tokens.
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,20 @@ class Batch(NamedTuple):
     present: NDArray[np.bool_]
 
 
+class Word(NamedTuple):
+    """A word of a title, as far as the model reads it.
+
+    Args:
+        text: as it was written, normalised.
+        start: position of its first token.
+        stop: position behind its last token.
+    """
+
+    text: str
+    start: int
+    stop: int
+
+
 class ProductPreprocessor:
     """Pictures to pixels, titles to tokens.
 
@@ -84,10 +98,12 @@ class ProductPreprocessor:
         Raises:
             ProductError: the picture or the title cannot be used.
         """
-        input_ids = self.tokens("" if text is None else text)
-        pixels = self._blank() if image is None else self.pixels(image)
-        present = np.array([image is not None, len(input_ids) > self._empty_length])
-        return Product(pixels, input_ids, np.ones_like(input_ids), present)
+        return self.product(None if image is None else self.pixels(image), self.tokens("" if text is None else text))
+
+    def product(self, pixels: NDArray[np.uint8] | None, input_ids: NDArray[np.int64]) -> Product:
+        """A product of (3, H, W) pixels, or none, and (T,) tokens, which may be those of an empty title."""
+        present = np.array([pixels is not None, len(input_ids) > self._empty_length])
+        return Product(self.blank() if pixels is None else pixels, input_ids, np.ones_like(input_ids), present)
 
     def picture(self, image: bytes) -> Image.Image:
         """Encoded bytes -> RGB picture at its own proportions; see :func:`product_picture.open_picture`."""
@@ -122,11 +138,29 @@ class ProductPreprocessor:
 
     def tokens(self, text: str) -> NDArray[np.int64]:
         """A title -> (T,) int64 token ids, [CLS] and [SEP] included, at most ``max_tokens``."""
-        title = self.title(text)[: _CHARS_PER_TOKEN * self.settings.max_tokens]
-        return np.array(self._tokenizer.encode(title).ids, dtype=np.int64)
+        return np.array(self._encode(text)[1].ids, dtype=np.int64)
 
-    def _blank(self) -> NDArray[np.uint8]:
+    def words(self, text: str) -> list[Word]:
+        """The words of a title, between white space, that :meth:`tokens` gives at least one token; in order."""
+        title, encoding = self._encode(text)
+        words: dict[int, Word] = {}
+        for position, ((begin, _), special) in enumerate(
+            zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+        ):
+            if not special:
+                number = title.count(" ", 0, begin)
+                start = words[number].start if number in words else position
+                words[number] = Word(title.split(" ")[number], start, position + 1)
+        return list(words.values())
+
+    def blank(self) -> NDArray[np.uint8]:
+        """The picture that stands for none: (3, H, W) uint8, white."""
         return np.full((3, self.settings.image_size, self.settings.image_size), 255, dtype=np.uint8)
+
+    def _encode(self, text: str) -> tuple[str, Any]:
+        """The part of a title that tokens can come from, and the tokenizer's encoding of it."""
+        title = self.title(text)[: _CHARS_PER_TOKEN * self.settings.max_tokens]
+        return title, self._tokenizer.encode(title)
 
 
 def collate(products: Sequence[Product]) -> Batch:

@@ -28,9 +28,11 @@ ERROR_CODES: dict[str, int] = {
     "image_bad_shape": 422,
     "model_output_invalid": 500,
     "internal_error": 500,
-    "explanations_unavailable": 501,
     "out_of_memory": 507,
 }
+
+# How engines say that memory ran out: PyTorch, CUDA, ONNX Runtime, C++; they share no class, and none is imported here.
+_OUT_OF_MEMORY = ("outofmemory", "out of memory", "allocate memory", "bad_alloc", "bad allocation")
 
 
 class ProductError(ValueError):
@@ -58,11 +60,17 @@ def guarded(step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | Prod
         return step(*args, **kwargs)
     except ProductError as error:
         return error
-    except MemoryError:
-        return ProductError("out_of_memory", "not enough memory for this product; send less")
     except Exception as error:  # a bug of ours or of a library; its text may quote the caller, so it is not logged
+        if is_out_of_memory(error):
+            return ProductError("out_of_memory", "not enough memory for this product; send less")
         logger.error("a product failed with %s", _whereabouts(error))
         return ProductError("internal_error", "this product could not be processed")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an engine, a library or Python says that memory ran out."""
+    words = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or any(sign in words for sign in _OUT_OF_MEMORY)
 
 
 def _whereabouts(error: Exception) -> str:

@@ -3,6 +3,7 @@
 A worker calls ``initialize`` once and ``handle`` for every batch.
 """
 
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,9 @@ if __package__:
     from .product_answer import product_answer, serialise
     from .product_archive import check_golden, golden_products, read_archive
     from .product_errors import ProductError, guarded
+    from .product_explanation import ProductExplainer
     from .product_picture import header_pixels
-    from .product_request import ProductFields, ProductRequest, read_request
+    from .product_request import ProductFields, ProductRequest, read_request, to_explain
     from .product_scores import score_batch, score_products
     from .settings import MODALITIES, ProductSettings
 else:
@@ -30,8 +32,9 @@ else:
     from product_answer import product_answer, serialise
     from product_archive import check_golden, golden_products, read_archive
     from product_errors import ProductError, guarded
+    from product_explanation import ProductExplainer
     from product_picture import header_pixels
-    from product_request import ProductFields, ProductRequest, read_request
+    from product_request import ProductFields, ProductRequest, read_request, to_explain
     from product_scores import score_batch, score_products
     from settings import MODALITIES, ProductSettings
 
@@ -72,9 +75,11 @@ class ProductHandler:
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         """Answer a batch: one JSON text a request, its status set in the context."""
         requests = [self._read(row, context.get_all_request_header(number)) for number, row in enumerate(data)]
-        products = self.preprocess([item for request in requests for item in request.items])
+        items = [item for request in requests for item in request.items]
+        products = self.preprocess(items)
         scores = self.inference(products)
-        return self.postprocess(requests, products, scores, context)
+        answers = self.explain(items, products, scores)
+        return self.postprocess(requests, answers, context)
 
     def preprocess(self, items: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
         """Decode pictures and tokenise titles, several at a time; what fails is an error in its place."""
@@ -86,23 +91,35 @@ class ProductHandler:
         answers = iter(score_products(self.backend, valid, settings=self.settings))
         return [next(answers) if isinstance(product, Product) else product for product in products]
 
-    def postprocess(
+    def explain(
         self,
-        requests: Sequence[ProductRequest],
+        items: Sequence[ProductFields | ProductError],
         products: Sequence[Product | ProductError],
         scores: Sequence[NDArray[np.float64] | ProductError],
-        context: Any,
+    ) -> list[dict[str, Any] | ProductError]:
+        """The answer to each product, with what decided it where that was asked for."""
+        return [
+            guarded(self._answer, item, product, row) if isinstance(item, ProductFields) else item
+            for item, product, row in zip(items, products, scores, strict=True)
+        ]
+
+    def postprocess(
+        self, requests: Sequence[ProductRequest], answers: Sequence[dict[str, Any] | ProductError], context: Any
     ) -> list[str]:
         """Serialise the answers request by request and set the HTTP statuses."""
-        results = iter(zip(products, scores, strict=True))
+        remaining = iter(answers)
         bodies = []
         for number, request in enumerate(requests):
-            answers = [self._answer(item, *next(results)) for item in request.items]
-            status, body = serialise(answers, many=request.many)
+            status, body = serialise([next(remaining) for _ in request.items], many=request.many)
             context.set_response_status(code=status, phrase=HTTPStatus(status).phrase, idx=number)
             context.set_response_content_type(number, "application/json")
             bodies.append(body)
         return bodies
+
+    @functools.cached_property
+    def _explainer(self) -> ProductExplainer:
+        """Made when the first explanation is asked for: on ONNX Runtime it takes a second, and the weights' memory."""
+        return ProductExplainer(self.backend.parts(), self.preprocessor, self.settings)
 
     def _check(self, backend: Backend, manifest: dict[str, Any]) -> None:
         """Let a backend answer the golden products."""
@@ -117,9 +134,9 @@ class ProductHandler:
         return ProductRequest([request], many=False) if isinstance(request, ProductError) else request
 
     def _parse(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
-        if headers.get("explain") == "True":
-            raise ProductError("explanations_unavailable", "explanations are not offered by this model")
         request = read_request(row, _content_type(headers), self.settings)
+        if headers.get("explain") == "True":
+            request = to_explain(request, self.settings)
         if request.many and "image" in self.settings.modalities:
             self._limit_pixels(request)
         return request
@@ -147,19 +164,16 @@ class ProductHandler:
         return product
 
     def _answer(
-        self,
-        item: ProductFields | ProductError,
-        product: Product | ProductError,
-        scores: NDArray[np.float64] | ProductError,
+        self, item: ProductFields, product: Product | ProductError, scores: NDArray[np.float64] | ProductError
     ) -> dict[str, Any] | ProductError:
-        if isinstance(item, ProductError):
-            return item
         if isinstance(product, ProductError):
             return product
         if isinstance(scores, ProductError):
             return scores
         read = [name for name, there in zip(MODALITIES, product.present, strict=True) if there]
-        return product_answer(scores, top_k=item.top_k, modalities=read, model=self.model, settings=self.settings)
+        answer = product_answer(scores, top_k=item.top_k, modalities=read, model=self.model, settings=self.settings)
+        reasons = self._explainer(product, item.text, int(scores.argmax())) if item.explain else {}
+        return {**answer, **reasons}
 
 
 def _content_type(headers: Mapping[str, Any]) -> str | None:

@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 if __package__:
     from .backends import Backend
     from .preprocessing import Product, collate
-    from .product_errors import ProductError
+    from .product_errors import ProductError, is_out_of_memory
     from .settings import ProductSettings
 else:
     from backends import Backend
     from preprocessing import Product, collate
-    from product_errors import ProductError
+    from product_errors import ProductError, is_out_of_memory
     from settings import ProductSettings
 
 logger = logging.getLogger(__name__)
-# How engines say that memory ran out: PyTorch, CUDA, ONNX Runtime, C++; they share no class, and none is imported here.
-_OUT_OF_MEMORY = ("outofmemory", "out of memory", "allocate memory", "bad_alloc", "bad allocation")
 
 
 def score_batch(backend: Backend, products: Sequence[Product], *, temperature: float) -> NDArray[np.float64]:
@@ -74,7 +72,6 @@ def _score_or_retry(
 
 
 def _model_error(error: Exception) -> ProductError:
-    words = f"{type(error).__name__} {error}".lower()
-    if isinstance(error, MemoryError) or any(sign in words for sign in _OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return ProductError("out_of_memory", "not enough memory to classify this product")
     return ProductError("model_output_invalid", "the model failed on this product")

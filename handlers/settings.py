@@ -32,6 +32,7 @@ class ProductSettings:
         default_top_k: classes answered unless the request says otherwise.
         max_top_k: the most classes a request may ask for.
         max_instances: the most products in one JSON request.
+        max_explained: the most products in one request for explanations, each of which costs up to ten answers.
         max_batch: the most products that the model answers at once.
         max_image_bytes: the longest encoded picture, in bytes.
         max_image_pixels: the largest picture by its header, in pixels; checked before decoding.
@@ -58,6 +59,7 @@ class ProductSettings:
     default_top_k: int = 5
     max_top_k: int = 20
     max_instances: int = 64
+    max_explained: int = 4
     max_batch: int = 32
     max_image_bytes: int = 6_000_000
     max_image_pixels: int = 25_000_000

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from known_model import build_known_archive
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel
 
@@ -77,6 +78,12 @@ def options(
 def trained_run(options: Callable[..., TrainOptions]) -> Path:
     """A complete run folder of all five models; read it, never change it."""
     return train_run(options())
+
+
+@pytest.fixture(scope="session")
+def known_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of a model whose reasons are known; see ``known_model.py``."""
+    return build_known_archive(tmp_path_factory.mktemp("known-store"))
 
 
 @pytest.fixture

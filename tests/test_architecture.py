@@ -20,6 +20,7 @@ MAY_IMPORT = {
 LEAVES = {"settings", "product_errors"}
 HANDLER_EDGES = {
     "preprocessing": {"product_picture"},
+    "product_explanation": {"backends", "preprocessing"},
     "product_scores": {"backends", "preprocessing"},
 }
 # A worker puts a caller's PYTHONPATH before the model's folder: a common name could be taken from there.

@@ -4,12 +4,15 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
 from export.to_onnx import export_onnx
 from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
+from handlers.backends import OnnxBackend, TorchScriptBackend
+from handlers.preprocessing import Batch
 from training.encoders import build_image_encoder, build_text_encoder
 from training.models import MODELS, ProductClassifier, build_head
 
@@ -23,6 +26,15 @@ def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassi
     text = None if request.param == "image" else build_text_encoder(str(tiny_bert))
     head = build_head(request.param, image_width=512, text_width=32, classes=4)
     return ProductClassifier(image, text, head).eval()
+
+
+@pytest.fixture(scope="module")
+def exported(classifier: ProductClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both graphs."""
+    folder = tmp_path_factory.mktemp("exported")
+    export_torchscript(classifier, folder / "model.pt", image_size=SIZE)
+    export_onnx(classifier, folder / "model.onnx", image_size=SIZE, max_tokens=32)
+    return folder
 
 
 def requests(batch: int, tokens: int) -> tuple[torch.Tensor, ...]:
@@ -41,11 +53,9 @@ def load(path: Path) -> torch.jit.ScriptModule:
         return torch.jit.load(str(path))
 
 
-def test_graphs_agree_at_every_shape(classifier: ProductClassifier, tmp_path: Path) -> None:
-    export_torchscript(classifier, tmp_path / "model.pt", image_size=SIZE)
-    export_onnx(classifier, tmp_path / "model.onnx", image_size=SIZE, max_tokens=32)
-    traced = load(tmp_path / "model.pt")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+def test_graphs_agree_at_every_shape(classifier: ProductClassifier, exported: Path) -> None:
+    traced = load(exported / "model.pt")
+    session = onnxruntime.InferenceSession(str(exported / "model.onnx"), providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
     for batch, tokens in [(1, 2), (1, 9), (3, 5), (8, 32)]:
         inputs = requests(batch, tokens)
@@ -56,7 +66,28 @@ def test_graphs_agree_at_every_shape(classifier: ProductClassifier, tmp_path: Pa
         np.testing.assert_allclose(session.run(["logits"], feeds)[0], eager, atol=1e-4)
 
 
-def test_no_device_is_frozen_into_the_traced_graph(classifier: ProductClassifier, tmp_path: Path) -> None:
+def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
+    """Also for titles shorter than the batch's, and for a head that is asked more rows than the towers."""
+    assert [value.name for value in onnx.load(exported / "model.onnx").graph.output] == ["logits"]
+    image, input_ids, attention_mask, present = (tensor.numpy() for tensor in requests(3, 9))
+    for backend in (
+        TorchScriptBackend(exported / "model.pt", device="cpu", threads=1),
+        OnnxBackend(exported / "model.onnx", threads=1),
+    ):
+        parts = backend.parts()
+        for tokens, copies in [(9, 1), (5, 7)]:
+            ids, mask = input_ids[:, :tokens], attention_mask[:, :tokens]
+            features = [
+                np.repeat(array, copies, 0) if len(array) else array
+                for array in (parts.cells(image), parts.tokens(ids, mask))
+            ]
+            logits = parts.classify(*features, np.repeat(mask, copies, 0), np.repeat(present, copies, 0))
+            expected = backend(Batch(image, ids, mask, present))
+            np.testing.assert_allclose(logits, np.repeat(expected, copies, 0), atol=1e-5)
+
+
+def test_no_device_is_frozen_into_the_traced_graph(exported: Path) -> None:
     """A graph traced on a CPU has to run on a GPU: a device constant would send a mask back to the CPU."""
-    export_torchscript(classifier, tmp_path / "model.pt", image_size=SIZE)
-    assert '"cpu"' not in str(load(tmp_path / "model.pt").inlined_graph)
+    traced = load(exported / "model.pt")
+    for name in ("forward", "cells", "tokens", "classify"):
+        assert not hasattr(traced, name) or '"cpu"' not in str(getattr(traced, name).inlined_graph)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,32 +11,17 @@ import pytest
 import torch
 from pictures import draw, encode, turned
 from serving import LABELS, TITLES, Worker, b64, seal
+from tiny_model import TinyCells, TinyHead, TinyTokens
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from torch import Tensor, nn
 
 import handlers
+from export.to_onnx import export_onnx
+from export.torchscript import export_torchscript
 from handlers.backends import TorchScriptBackend
 from handlers.preprocessing import ProductPreprocessor
 from handlers.product_scores import score_batch
 from handlers.settings import ProductSettings
-
-
-class TinyClassifier(nn.Module):
-    """Reads the colours of a picture's quarters and the words of a title, each only where it is present."""
-
-    def __init__(self, words: int) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.words = nn.Embedding(words, 8)
-        self.head = nn.Linear(12 + 8, len(LABELS))
-
-    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        quarters = nn.functional.avg_pool2d(image.float() / 255, image.shape[-1] // 2).flatten(1)  # (B, 12)
-        mask = attention_mask.unsqueeze(2).float()
-        words = (self.words(input_ids) * mask).sum(1) / mask.sum(1)  # (B, 8)
-        both = torch.cat([quarters * present[:, :1], words * present[:, 1:]], 1)
-        logits: Tensor = self.head(both) * 3
-        return logits
+from training.models import ProductClassifier
 
 
 @pytest.fixture(scope="session")
@@ -72,29 +56,11 @@ def preprocessor(settings: ProductSettings, tokenizer_file: Path) -> ProductPrep
 def graphs(tmp_path_factory: pytest.TempPathFactory, settings: ProductSettings, tokenizer_file: Path) -> Path:
     """A folder with ``model.pt`` and ``model.onnx`` of the same weights."""
     folder = tmp_path_factory.mktemp("graphs")
-    model = TinyClassifier(Tokenizer.from_file(str(tokenizer_file)).get_vocab_size()).eval()
-    size = settings.image_size
-    inputs = (
-        torch.zeros(2, 3, size, size, dtype=torch.uint8),
-        torch.ones(2, 5, dtype=torch.int64),
-        torch.ones(2, 5, dtype=torch.int64),
-        torch.ones(2, 2, dtype=torch.bool),
-    )
-    batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=settings.max_tokens)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch 2.14 deprecates TorchScript, and its exporter warns of itself
-        torch.jit.trace(model, inputs).save(str(folder / "model.pt"))  # type: ignore[no-untyped-call]
-        program = torch.onnx.export(
-            model,
-            inputs,
-            dynamo=True,
-            verbose=False,
-            input_names=["image", "input_ids", "attention_mask", "present"],
-            output_names=["logits"],
-            dynamic_shapes=({0: batch}, {0: batch, 1: tokens}, {0: batch, 1: tokens}, {0: batch}),
-        )
-    assert program is not None
-    program.save(str(folder / "model.onnx"), external_data=False)
+    torch.manual_seed(0)
+    tokens = TinyTokens(Tokenizer.from_file(str(tokenizer_file)).get_vocab_size())
+    model = ProductClassifier(TinyCells(), tokens, TinyHead()).eval()  # type: ignore[arg-type]
+    export_torchscript(model, folder / "model.pt", image_size=settings.image_size)
+    export_onnx(model, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
     return folder
 
 

@@ -125,6 +125,12 @@ def document(value: Any) -> Request:
     return bare(value if isinstance(value, bytes) else json.dumps(value).encode(), "application/json")
 
 
+def explained(request: Request) -> Request:
+    """The same request, sent to /explanations: TorchServe says so in a header."""
+    headers, parameters = request
+    return {**headers, "explain": "True"}, parameters
+
+
 def b64(image: bytes) -> str:
     return base64.b64encode(image).decode()
 

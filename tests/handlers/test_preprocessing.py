@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import BLUE, GREEN, GREY, RED, draw, encode
 from PIL import Image
+from serving import TITLES
 from tokenizers import Tokenizer
 
 from handlers.preprocessing import ProductPreprocessor, collate
@@ -160,3 +161,28 @@ def test_threads_do_not_disturb_each_other(preprocessor: ProductPreprocessor) ->
         together = list(pool.map(lambda pair: preprocessor(*pair), inputs * 3))
     for number, product in enumerate(together):
         assert all(np.array_equal(one, other) for one, other in zip(product, alone[number % 40], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Red Cotton Shirt", ["Red", "Cotton", "Shirt"]),
+        ("  Red\tT-Shirt,\n(blue) ", ["Red", "T-Shirt,", "(blue)"]),
+        ("\ufb01ne \u00c9t\u00e9 \U0001f45f", ["fine", "\u00c9t\u00e9", "\U0001f45f"]),
+        ("[SEP] \u200b red", ["[SEP]", "red"]),
+        ("", []),
+        (" \u200b ", []),
+    ],
+)
+def test_words_are_whole_and_cover_the_tokens(preprocessor: ProductPreprocessor, text: str, words: list[str]) -> None:
+    found = preprocessor.words(text)
+    assert [word.text for word in found] == words
+    edges = [1] + [word.stop for word in found]
+    assert [word.start for word in found] == edges[:-1] and edges[-1] == len(preprocessor.tokens(text)) - 1
+
+
+def test_a_title_without_a_word_has_the_tokens_of_the_rest(preprocessor: ProductPreprocessor) -> None:
+    for word in preprocessor.words(TITLES[0]):
+        rest = " ".join(other for other in TITLES[0].split() if other != word.text)
+        shorter = np.delete(preprocessor.tokens(TITLES[0]), np.arange(word.start, word.stop))
+        np.testing.assert_array_equal(shorter, preprocessor.tokens(rest))

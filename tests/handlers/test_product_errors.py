@@ -10,7 +10,6 @@ CONTRACT = {
     415: {"unsupported_image"},
     422: {"image_corrupt", "image_empty", "image_bad_shape"},
     500: {"model_output_invalid", "internal_error"},
-    501: {"explanations_unavailable"},
     507: {"out_of_memory"},
 }
 

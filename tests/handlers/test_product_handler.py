@@ -163,21 +163,6 @@ def test_pictures_of_one_request_share_a_budget(copy_archive: Callable[..., Path
     assert kinds == [None, None, None, None, "image_too_large"] and alone.status == 200
 
 
-def test_an_explain_request_is_told_so_and_fails_no_neighbour(worker: Worker) -> None:
-    headers, parameters = form(text=TITLES[0])
-    explain, predict, spoofed = worker.ask(
-        ({**headers, "explain": "True"}, parameters),
-        (headers, parameters),
-        ({"Explain": "True", **headers}, parameters),  # TorchServe's own header is the one in small letters
-    )
-    assert (explain.status, explain.phrase, explain.json["type"]) == (
-        501,
-        "Not Implemented",
-        "explanations_unavailable",
-    )
-    assert predict.status == 200 and same(predict, spoofed)
-
-
 class Failing:
     """A backend that breaks on chosen products, recognised by their first pixel."""
 
