@@ -5,24 +5,27 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from training.catalog import CatalogError, CatalogSource
 from training.checkpoint import RunError, write_json
 from training.device import PRECISIONS
 from training.encoders import IMAGE_ENCODERS, WeightsError
 from training.evaluation import evaluate_run
-from training.options import TrainOptions
+from training.models import HEADS, MODELS
+from training.options import OptionsError, TrainOptions
 from training.pipeline import cross_validate, train_run
+from training.recipes import RECIPES
 from training.report import write_report
 from training.sample_catalog import write_sample_catalog
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 an error that the user can mend, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         options.command(options)
-    except (CatalogError, RunError, WeightsError) as error:
+    except (CatalogError, OptionsError, RunError, WeightsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -31,15 +34,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    recipe.add_argument("--recipe", default="quick")
+    chosen = recipe.parse_known_args(arguments)[0].recipe
+    return _parser(RECIPES.get(chosen, {})).parse_args(arguments)
+
+
+def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
+    """The parser; ``defaults`` are those of the chosen recipe."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _sample_parser(commands.add_parser("sample", help="write the built-in catalogue as a folder"))
-    _train_parser(
-        commands.add_parser(
-            "train", help="train the five models", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+    train = commands.add_parser(
+        "train", help="train the five models", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    _train_parser(train)
+    train.set_defaults(**defaults)
     _evaluate_parser(commands.add_parser("evaluate", help="measure a run on any labelled catalogue"))
     _report_parser(commands.add_parser("report", help="draw tables and figures of one run or several"))
     return parser
@@ -78,7 +89,8 @@ def _source(options: argparse.Namespace) -> CatalogSource:
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
-    parser.add_argument("--out", type=Path, required=True, help="run folder; an interrupted run in it goes on")
+    parser.add_argument("--recipe", choices=RECIPES, default="quick", help="a set of the choices below")
+    parser.add_argument("--out", type=Path, help="run folder, by default below runs/; an interrupted run in it goes on")
     parser.add_argument("--folds", type=int, default=0, help="k-fold cross-validation: a run a fold; 0 is one split")
     sample = parser.add_argument_group("sampling and split")
     sample.add_argument("--classes", nargs="+", default=[], help="keep these labels only")
@@ -87,7 +99,8 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     sample.add_argument("--split", choices=("stratified", "grouped"), default="stratified", help="grouped: no leaks")
     sample.add_argument("--seed", type=int, default=0, help="of everything random")
     _add_model_options(parser.add_argument_group("models"))
-    _add_recipe(parser.add_argument_group("recipe"))
+    _add_tuning(parser.add_argument_group("tuning of the encoders"))
+    _add_fusion(parser.add_argument_group("heads and fusion"))
     parser.set_defaults(command=_train)
 
 
@@ -100,19 +113,27 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--max-tokens", type=int, default=32, help="longest title")
 
 
-def _add_recipe(group: argparse._ArgumentGroup) -> None:
+def _add_tuning(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--image-epochs", type=int, default=2, help="tuning of the picture tower; 0 freezes it")
-    group.add_argument("--text-epochs", type=int, default=2, help="tuning of the title tower; 0 freezes it")
-    group.add_argument("--head-epochs", type=int, default=30, help="each head on cached features, at most")
-    group.add_argument("--joint-epochs", type=int, default=0, help="early and intermediate fusion end to end")
+    group.add_argument("--image-sizes", type=int, nargs="+", default=(), help="side of the picture in each epoch")
     group.add_argument("--image-rate", type=float, default=1e-4, help="peak learning rate of the picture tower")
+    group.add_argument("--text-epochs", type=int, default=2, help="tuning of the title tower; 0 freezes it")
     group.add_argument("--text-rate", type=float, default=3e-5, help="peak learning rate of the title tower")
-    group.add_argument("--head-rate", type=float, default=1e-3, help="peak learning rate of the heads")
+    group.add_argument("--thin-titles", type=float, default=0.0, help="share of training titles that lose words")
     group.add_argument("--batch-size", type=int, default=32, help="products in a step of tuning")
-    group.add_argument("--drop-image", type=float, default=0.15, help="chance of hiding the picture in training")
-    group.add_argument("--drop-text", type=float, default=0.25, help="chance of hiding the title in training")
     group.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the forward pass")
     group.add_argument("--processes", type=int, default=0, help="extra processes that decode pictures")
+
+
+def _add_fusion(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--models", nargs="+", choices=HEADS, default=tuple(MODELS), help="what to train")
+    group.add_argument("--cross-fit", type=int, default=0, help="parts whose features come from encoders of the others")
+    group.add_argument("--head-epochs", type=int, default=30, help="each head on cached features, at most")
+    group.add_argument("--head-rate", type=float, default=1e-3, help="peak learning rate of the heads")
+    group.add_argument("--joint-epochs", type=int, default=0, help="early and intermediate fusion end to end")
+    group.add_argument("--drop-image", type=float, default=0.15, help="chance of hiding the picture in training")
+    group.add_argument("--drop-text", type=float, default=0.25, help="chance of hiding the title in training")
+    group.add_argument("--label-noise", type=float, default=0.0, help="share of training labels made wrong on purpose")
 
 
 def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
@@ -139,13 +160,14 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    out = options.out or Path("runs") / f"{Path(options.data).stem}-{options.label_column or 'label'}-{options.recipe}"
     own = {name: value for name, value in vars(options).items() if name in TrainOptions.__dataclass_fields__}
-    own["classes"] = tuple(own["classes"])
-    train_options = TrainOptions(source=_source(options), **own)
-    print(f"Training five models on {options.data}; progress below, results in {options.out}.", flush=True)
+    own |= {name: tuple(own[name]) for name in ("classes", "models", "image_sizes")}
+    train_options = TrainOptions(source=_source(options), **{**own, "out": out})
+    print(f"Training on {options.data}; progress below, results in {out}.", flush=True)
     if options.folds:
         runs = cross_validate(train_options, options.folds)
-        print(f"mean and spread over {len(runs)} folds: {write_report(runs, out=train_options.out)}")
+        print(f"mean and spread over {len(runs)} folds: {write_report(runs, out=out)}")
     else:
         print(f"next: python -m training report {train_run(train_options)}")
 

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
 
+from training.depthwise import DepthwiseConv2d
+
 # Every load of a BERT without its pooler draws a bar and a table of the pooler's unused weights.
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -131,6 +133,9 @@ def _efficientnet_lite0(weights: str) -> ImageEncoder:
     elif weights != "none":
         network.load_state_dict(_read_state(Path(weights)))
     network._dropout, network._fc = nn.Identity(), nn.Identity()
+    for block in network._blocks:
+        depthwise = block._depthwise_conv
+        block._depthwise_conv = DepthwiseConv2d(depthwise, padding=depthwise.static_padding)
     return ImageEncoder(_LiteFeatures(network), 1280, mean=LITE_MEAN, std=LITE_STD)
 
 

@@ -17,7 +17,7 @@ from training.towers import Tower, tune
 def train_fusion(
     run: Run, name: str, image: Tower, text: Tower, features: Features
 ) -> tuple[ProductClassifier, list[Epoch]]:
-    """Train early or intermediate fusion: the head first, then everything where ``joint_epochs`` asks for it."""
+    """Train a fusion: its head on features first, then everything where ``joint_epochs`` asks for it."""
     options = run.data.options
     image_encoder, text_encoder = image.classifier.image_encoder, text.classifier.text_encoder
     assert image_encoder is not None and text_encoder is not None
@@ -26,7 +26,14 @@ def train_fusion(
             name, image_width=image_encoder.width, text_width=text_encoder.width, classes=len(run.data.labels)
         )
     )
-    history = run.fit_head(head, features, stage=name, drop_image=options.drop_image, drop_text=options.drop_text)
+    history = run.fit_head(
+        head,
+        features,
+        stage=name,
+        drop_image=options.drop_image,
+        drop_text=options.drop_text,
+        thin_titles=options.thin_titles,
+    )
     classifier = ProductClassifier(image_encoder, text_encoder, head)
     if options.joint_epochs:
         classifier = copy.deepcopy(classifier)  # the other models keep the towers as they are
@@ -35,6 +42,7 @@ def train_fusion(
             run,
             classifier,
             stage=f"{name}-joint",
+            rows=run.data.rows("train"),
             modalities=("image", "text"),
             epochs=options.joint_epochs,
             rates=[(classifier.image_encoder, options.image_rate), (classifier.text_encoder, options.text_rate)],

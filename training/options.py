@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from training.catalog import CatalogSource
-from training.models import MODELS
+from training.models import HEADS, MODELS
+
+
+class OptionsError(ValueError):
+    """A choice that cannot be, or does not go with another one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,7 @@ class TrainOptions:
         max_rejected: share of rejected rows above which the catalogue is refused.
         split: ``stratified`` or ``grouped`` (no title and no picture on both sides).
         seed: of the sample, the split, the weights and the batches.
-        models: registry names to train; the single models are always trained, the fusions build on them.
+        models: names in ``HEADS`` to train; the single models are always trained, the fusions build on them.
         image_encoder: name in ``IMAGE_ENCODERS``.
         image_weights: ``imagenet``, ``none`` or a file.
         text_encoder: ``minilm``, a folder or a hub name.
@@ -29,8 +33,13 @@ class TrainOptions:
         image_fit: ``pad`` or ``squash``.
         max_tokens: longest title.
         image_epochs: epochs of tuning the image encoder; 0 leaves it as pretrained.
+        image_sizes: side of the picture in each of those epochs, in pixels; empty is ``image_size`` in all of them.
         text_epochs: likewise for the text encoder.
         head_epochs: epochs of each head on cached features, at most.
+        cross_fit: parts of the training rows whose features come from encoders that were tuned on the other parts; 0
+            has the fusion heads see the features of the very rows that the encoders were tuned on.
+        thin_titles: share of the training titles that are shown without some of their words.
+        label_noise: share of the training rows that get a wrong label, for experiments.
         joint_epochs: epochs of tuning the early and intermediate models end to end; 0 leaves the encoders.
         image_rate: peak learning rate of the image encoder.
         text_rate: peak learning rate of the text encoder.
@@ -40,6 +49,9 @@ class TrainOptions:
         drop_text: likewise for its title.
         precision: ``auto``, ``fp32`` or ``bf16``.
         processes: extra processes that decode pictures.
+
+    Raises:
+        OptionsError: a value is out of its range; the message names it.
     """
 
     source: CatalogSource
@@ -58,8 +70,12 @@ class TrainOptions:
     image_fit: str = "pad"
     max_tokens: int = 32
     image_epochs: int = 2
+    image_sizes: tuple[int, ...] = ()
     text_epochs: int = 2
     head_epochs: int = 30
+    cross_fit: int = 0
+    thin_titles: float = 0.0
+    label_noise: float = 0.0
     joint_epochs: int = 0
     image_rate: float = 1e-4
     text_rate: float = 3e-5
@@ -69,6 +85,19 @@ class TrainOptions:
     drop_text: float = 0.25
     precision: str = "auto"
     processes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.image_sizes and len(self.image_sizes) != self.image_epochs:
+            raise OptionsError(
+                f"image_sizes must name a side for each of {self.image_epochs} epochs, got {list(self.image_sizes)}"
+            )
+        if self.cross_fit == 1 or self.cross_fit < 0:
+            raise OptionsError(f"cross_fit must be 0 or at least 2 parts, got {self.cross_fit}")
+        for name in ("thin_titles", "label_noise", "drop_image", "drop_text"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionsError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if unknown := sorted(set(self.models) - set(HEADS)):
+            raise OptionsError(f"unknown models {unknown}; known are {list(HEADS)}")
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; what equals this gives the same results, so where the results lie is left out."""

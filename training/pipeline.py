@@ -18,15 +18,17 @@ import numpy as np
 import pandas as pd
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 
 from training.baseline import fit_predict
 from training.catalog import Catalog
 from training.checkpoint import RunError, write_arrays, write_json
+from training.cross_fitting import fusion_features, training_parts
 from training.device import choose_device
 from training.features import Features
 from training.fusions import combine_late, train_fusion
 from training.metrics import summarize_labels
-from training.models import ProductClassifier
+from training.models import HEADS, ProductClassifier
 from training.models.intermediate import IntermediateFusion
 from training.options import TrainOptions
 from training.results import Calibrated, calibrate, write_result
@@ -34,7 +36,7 @@ from training.run import Run
 from training.run_data import RunData, groups_for, open_products, prepare, write_tables
 from training.splits import PARTS, fold_products, split_hash
 from training.stages import Stages
-from training.towers import Tower, train_tower
+from training.towers import Tower, cross_fitted_tower, train_tower
 
 ATTENTION_PRODUCTS = 8
 
@@ -107,35 +109,47 @@ def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, s
 
 
 def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
-    """Train the five in the order in which they build on each other; returns the test metrics by model."""
+    """Train all models in the order in which they build on each other; returns the test metrics by model."""
+    models = run.data.options.models
     towers: dict[str, Tower] = {}
     answers: dict[str, Calibrated] = {}
     metrics: dict[str, Any] = {}
 
-    def finish(name: str, classifier: ProductClassifier, history: list[Any]) -> Features:
-        features = run.features(classifier.image_encoder, classifier.text_encoder)
+    def finish(name: str, classifier: ProductClassifier, history: list[Any]) -> None:
+        features = run.held_out_features(classifier)
         answers[name] = calibrate(run, classifier, features)
         metrics[name] = write_result(run, name, classifier, answers[name], history)
-        return features
+        if name == "intermediate":
+            _write_attention(run, classifier.head, features)
 
     for side in ("image", "text"):
         with _timed(seconds, side):
             towers[side] = train_tower(run, side)
             finish(side, towers[side].classifier, towers[side].history)
     image, text = towers["image"], towers["text"]
-    with _timed(seconds, "features"):
-        features = run.features(image.classifier.image_encoder, text.classifier.text_encoder)
-    for name in ("early", "intermediate"):
-        if name in run.data.options.models:
+    if fused := [name for name in HEADS if name in models and name not in (*towers, "late")]:
+        features = _fusion_features(run, image, text, seconds)
+        for name in fused:
             with _timed(seconds, name):
-                classifier, history = train_fusion(run, name, image, text, features)
-                own = finish(name, classifier, history)
-                if isinstance(classifier.head, IntermediateFusion):
-                    _write_attention(run, classifier.head, own)
-    if "late" in run.data.options.models:
+                finish(name, *train_fusion(run, name, image, text, features))
+    if "late" in models:
         with _timed(seconds, "late"):
             finish("late", combine_late(image, text, answers["image"], answers["text"]), [])
     return metrics
+
+
+def _fusion_features(run: Run, image: Tower, text: Tower, seconds: dict[str, float]) -> Features:
+    options = run.data.options
+    folds = []
+    if options.cross_fit:
+        parts = training_parts(run.data.split, parts=options.cross_fit, seed=options.seed)
+        with _timed(seconds, "image-folds"):
+            by_image = cross_fitted_tower(run, "image", parts)
+        with _timed(seconds, "text-folds"):
+            by_text = cross_fitted_tower(run, "text", parts)
+        folds = list(zip(parts, by_image, by_text, strict=True))
+    with _timed(seconds, "features"):
+        return fusion_features(run, image.classifier, text.classifier, folds)
 
 
 def _baseline(data: RunData) -> dict[str, Any]:
@@ -151,11 +165,13 @@ def _baseline(data: RunData) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _write_attention(run: Run, head: IntermediateFusion, features: Features) -> None:
+def _write_attention(run: Run, head: nn.Module, features: Features) -> None:
     """What the cells of some test pictures attend to, for the report."""
-    rows = run.data.rows("test")
-    rows = rows[features.present[rows].all(1)][:ATTENTION_PRODUCTS]
-    (image, text, mask, present), _ = features.batch(rows)
+    places = np.searchsorted(run.data.held_out, run.data.rows("test"))
+    places = places[features.present[places].all(1)][:ATTENTION_PRODUCTS]
+    rows = run.data.held_out[places]
+    (image, text, mask, present), _ = features.batch(places)
+    assert isinstance(head, IntermediateFusion)
     weights = head.cpu().eval().attention_weights(image, text, mask, present)
     tokenizer = Tokenizer.from_file(str(run.data.options.out / "tokenizer.json"))
     tokens = np.full(weights.shape[::2], "", dtype="U64")  # (K, 1 + T)

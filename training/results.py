@@ -38,10 +38,17 @@ class Calibrated:
 
 
 def calibrate(run: Run, classifier: ProductClassifier, features: Features) -> Calibrated:
-    """Answer validation and test from features; fit the temperature and the review threshold on validation."""
+    """Answer validation and test; fit the temperature and the review threshold on validation.
+
+    Args:
+        run: under way.
+        classifier: its head answers.
+        features: as from :meth:`training.run.Run.held_out_features`.
+    """
 
     def answers(part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        return predict(classifier.head, FeatureBatches(features, run.data.rows(part)), device=run.device)
+        places = np.searchsorted(run.data.held_out, run.data.rows(part))
+        return predict(classifier.head, FeatureBatches(features, places), device=run.device)
 
     (logits, truth), (test_logits, test_truth) = answers("validation"), answers("test")
     temperature = fit_temperature(logits, truth)

@@ -1,7 +1,7 @@
 """What the stages of a run share: its data, the device, finished fits, and cached features."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from training.encoders import ImageEncoder, TextEncoder
 from training.extraction import extract_features
 from training.features import FeatureBatches, Features
 from training.loop import Epoch
+from training.models import ProductClassifier
 from training.run_data import RunData
 from training.stages import Stages
 
@@ -34,16 +35,28 @@ class Run:
     device: Device
     stages: Stages
 
-    def features(self, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None) -> Features:
-        """Features of all products, cached in the run folder."""
+    def features(
+        self,
+        image_encoder: ImageEncoder | None,
+        text_encoder: TextEncoder | None,
+        *,
+        rows: NDArray[np.int64] | None = None,
+        more_titles: Sequence[Sequence[str]] = (),
+    ) -> Features:
+        """Features of some rows, or of all products, kept in the run folder; see :func:`extract_features`."""
         return extract_features(
             self.data.options.out / "features",
-            self.data.dataset(),
+            self.data.dataset(rows),
             image_encoder=image_encoder,
             text_encoder=text_encoder,
             device=self.device,
+            more_titles=more_titles,
             processes=self.data.options.processes,
         )
+
+    def held_out_features(self, classifier: ProductClassifier) -> Features:
+        """Features of the validation and test products, in the order of :attr:`RunData.held_out`."""
+        return self.features(classifier.image_encoder, classifier.text_encoder, rows=self.data.held_out)
 
     def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
         """Training batches of some rows; where classes differ in size, rare ones are seen more often."""
@@ -56,7 +69,14 @@ class Run:
         )
 
     def fit_head(
-        self, head: nn.Module, features: Features, *, stage: str, drop_image: float = 0.0, drop_text: float = 0.0
+        self,
+        head: nn.Module,
+        features: Features,
+        *,
+        stage: str,
+        drop_image: float = 0.0,
+        drop_text: float = 0.0,
+        thin_titles: float = 0.0,
     ) -> list[Epoch]:
         """Train a head on cached features; the validation part chooses the best epoch."""
         sampler = self.sampler(self.data.rows("train"), batch_size=HEAD_BATCH_SIZE)
@@ -64,7 +84,12 @@ class Run:
         def train(epoch: int) -> FeatureBatches:
             sampler.epoch = epoch
             return FeatureBatches(
-                features, self.data.rows("train"), sampler=sampler, drop_image=drop_image, drop_text=drop_text
+                features,
+                self.data.rows("train"),
+                sampler=sampler,
+                drop_image=drop_image,
+                drop_text=drop_text,
+                thin_titles=thin_titles,
             )
 
         options = self.data.options

@@ -1,6 +1,7 @@
 """What every stage of a run works on: the products, their parts and classes, and the preprocessing."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from training.catalog import Catalog, CatalogError, read_catalog, sample_product
 from training.checkpoint import write_text
 from training.dataset import ProductDataset, title_lengths
 from training.encoders import tokenizer_json
+from training.label_noise import damage_labels
 from training.options import TrainOptions
+from training.picture_cache import PictureCache, open_picture_cache
 from training.splits import product_groups, split_products
+
+CACHE_SHARE = 0.5  # of the free disk, at most, for decoded pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +34,7 @@ class RunData:
         labels: class names, fixed by the training part.
         preprocessor: as served.
         lengths: (N,) title tokens.
+        pictures: decoded before; None decodes them when they are read.
     """
 
     options: TrainOptions
@@ -38,6 +44,7 @@ class RunData:
     labels: tuple[str, ...]
     preprocessor: ProductPreprocessor
     lengths: NDArray[np.int64]
+    pictures: PictureCache | None = None
 
     @property
     def targets(self) -> NDArray[np.int64]:
@@ -49,24 +56,43 @@ class RunData:
         """Row numbers of a part."""
         return np.flatnonzero(self.split["part"] == part)
 
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Row numbers of validation and test, ascending."""
+        return np.flatnonzero(self.split["part"] != "train")
+
     def dataset(
         self,
         rows: NDArray[np.int64] | None = None,
         *,
         modalities: tuple[str, ...] = ("image", "text"),
-        augment: bool = False,
+        training: bool = False,
+        image_size: int | None = None,
     ) -> ProductDataset:
-        """Some rows, or all, as a dataset."""
+        """Some rows as a dataset.
+
+        Args:
+            rows: which; None takes all.
+            modalities: what is read.
+            training: change pictures and thin titles, as training does.
+            image_size: side of the pictures; None is the one that is served.
+        """
         chosen = np.arange(len(self.products)) if rows is None else rows
         return ProductDataset(
             self.catalog,
             self.products.iloc[chosen],
             targets=self.targets[chosen],
-            preprocessor=self.preprocessor,
+            preprocessor=self.preprocessor if image_size is None else self._resized(image_size),
             modalities=modalities,
-            augment=augment,
+            pictures=self.pictures,
+            augment=training,
+            thin_titles=self.options.thin_titles if training else 0.0,
             seed=self.options.seed,
         )
+
+    def _resized(self, image_size: int) -> ProductPreprocessor:
+        settings = dataclasses.replace(self.preprocessor.settings, image_size=image_size)
+        return ProductPreprocessor(settings, self.options.out / "tokenizer.json")
 
 
 def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
@@ -116,11 +142,28 @@ def prepare(
     labels = tuple(sorted(set(aligned.loc[aligned["part"] == "train", "label"])))
     if len(labels) < 2:
         raise CatalogError(f"a classifier needs two classes or more, the training part has {list(labels)}")
+    train = aligned["part"] == "train"
+    if options.label_noise:
+        noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
+        products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
     write_text(options.out / "tokenizer.json", tokenizer_json(options.text_encoder))
     settings = _base_settings(options, target=catalog.source.label_column or "", labels=labels)
     preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())
-    return RunData(options, catalog, products, aligned, labels, preprocessor, lengths)
+    pictures = _decoded(options, catalog, products, preprocessor)
+    return RunData(options, catalog, products, aligned, labels, preprocessor, lengths, pictures)
+
+
+def _decoded(
+    options: TrainOptions, catalog: Catalog, products: pd.DataFrame, preprocessor: ProductPreprocessor
+) -> PictureCache | None:
+    """Pictures decoded once, where they are read often and the disk has room; read from the catalogue otherwise."""
+    names = sorted(set(products["image"]) - {""})
+    largest = max((options.image_size, *options.image_sizes))
+    needed, free = 3 * largest**2 * len(names), shutil.disk_usage(options.out).free
+    if not options.image_epochs or needed > free * CACHE_SHARE:
+        return None
+    return open_picture_cache(options.out / "features", catalog, names, preprocessor)
 
 
 def _base_settings(options: TrainOptions, *, target: str, labels: tuple[str, ...]) -> ProductSettings:

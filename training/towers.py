@@ -1,8 +1,11 @@
 """One tower and its single model: a head on the pretrained features first, then both tuned together."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from training.dataset import product_loader
@@ -26,29 +29,38 @@ class Tower:
 
 
 def train_tower(run: Run, side: str) -> Tower:
-    """Train the single model of one side.
+    """Train the single model of one side on all training rows.
 
     Args:
         run: under way.
         side: ``image`` or ``text``.
     """
-    options = run.data.options
-    epochs, rate = (
-        (options.image_epochs, options.image_rate) if side == "image" else (options.text_epochs, options.text_rate)
+    classifier, history = _with_head(run, side)
+    return Tower(
+        classifier, history + _tune_side(run, classifier, side, stage=f"{side}-tuned", rows=run.data.rows("train"))
     )
-    classifier = _untrained(run, side)
-    history: list[Epoch] = []
-    random_encoder = side == "image" and options.image_weights == "none"
-    if not (random_encoder and epochs):
-        features = run.features(classifier.image_encoder, classifier.text_encoder)
-        history += run.fit_head(classifier.head, features, stage=f"{side}-head")
-    if epochs:
-        encoder = classifier.image_encoder or classifier.text_encoder
-        assert encoder is not None
-        history += tune(
-            run, classifier, stage=f"{side}-tuned", modalities=(side,), epochs=epochs, rates=[(encoder, rate)]
-        )
-    return Tower(classifier, history)
+
+
+def cross_fitted_tower(run: Run, side: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
+    """The single model of one side, tuned once for each part of the training rows on all the other parts.
+
+    Each starts from the same encoder and the same head, so that what they answer stays comparable.
+
+    Args:
+        run: under way.
+        side: ``image`` or ``text``.
+        parts: row numbers, each training row in one.
+
+    Returns:
+        As many as parts; the k-th has not been tuned on the k-th part.
+    """
+    fitted = []
+    for number in range(len(parts)):
+        classifier, _ = _with_head(run, side)
+        rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
+        _tune_side(run, classifier, side, stage=f"{side}-fold-{number + 1}", rows=rows)
+        fitted.append(classifier)
+    return fitted
 
 
 def tune(
@@ -56,8 +68,10 @@ def tune(
     classifier: ProductClassifier,
     *,
     stage: str,
+    rows: NDArray[np.int64],
     modalities: tuple[str, ...],
     epochs: int,
+    sizes: Sequence[int] = (),
     rates: list[tuple[nn.Module, float]],
 ) -> list[Epoch]:
     """Train encoders and head together on pictures and titles.
@@ -66,21 +80,26 @@ def tune(
         run: under way.
         classifier: starts from its weights.
         stage: names the fit.
+        rows: training rows.
         modalities: which sides are read.
         epochs: at most.
+        sizes: side of the pictures in each epoch, in pixels; empty is the served size in all of them.
         rates: encoders with their peak learning rates; the head takes ten times the highest.
     """
     options = run.data.options
-    train_rows, validation_rows = run.data.rows("train"), run.data.rows("validation")
-    sampler = run.sampler(train_rows, batch_size=options.batch_size)
-    dataset = run.data.dataset(train_rows, modalities=modalities, augment=True)
+    sampler = run.sampler(rows, batch_size=options.batch_size)
+    datasets = [
+        run.data.dataset(rows, modalities=modalities, training=True, image_size=size)
+        for size in sizes or [options.image_size]
+    ]
 
     def train(epoch: int) -> Any:
+        dataset = datasets[min(epoch, len(datasets) - 1)]
         sampler.epoch = dataset.epoch = epoch
         return product_loader(dataset, batch_size=options.batch_size, sampler=sampler, processes=options.processes)
 
     validation = product_loader(
-        run.data.dataset(validation_rows, modalities=modalities), batch_size=64, processes=options.processes
+        run.data.dataset(run.data.rows("validation"), modalities=modalities), batch_size=64, processes=options.processes
     )
     return run.stages.fit(
         classifier,
@@ -91,6 +110,33 @@ def tune(
         validation=validation,
         device=run.device,
         seed=options.seed,
+    )
+
+
+def _with_head(run: Run, side: str) -> tuple[ProductClassifier, list[Epoch]]:
+    """The pretrained encoder with a head that was fitted to its features, the same at every call."""
+    options = run.data.options
+    classifier = _untrained(run, side)
+    if side == "image" and options.image_weights == "none" and options.image_epochs:
+        return classifier, []  # a head on random features has nothing to learn
+    features = run.features(classifier.image_encoder, classifier.text_encoder)
+    return classifier, run.fit_head(classifier.head, features, stage=f"{side}-head")
+
+
+def _tune_side(
+    run: Run, classifier: ProductClassifier, side: str, *, stage: str, rows: NDArray[np.int64]
+) -> list[Epoch]:
+    options = run.data.options
+    epochs, rate, sizes = (
+        (options.image_epochs, options.image_rate, options.image_sizes)
+        if side == "image"
+        else (options.text_epochs, options.text_rate, ())
+    )
+    encoder = classifier.image_encoder or classifier.text_encoder
+    if not epochs or encoder is None:
+        return []
+    return tune(
+        run, classifier, stage=stage, rows=rows, modalities=(side,), epochs=epochs, sizes=sizes, rates=[(encoder, rate)]
     )
 
 

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from training.encoders import ImageEncoder
-from training.models import MODELS, ProductClassifier, build_head
+from training.models import HEADS, ProductClassifier, build_head
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
+from training.models.single_key import SingleKeyFusion
 
 WIDTHS = {"image_width": 6, "text_width": 4, "classes": 3}
 BOTH = torch.tensor([[True, True]])
@@ -101,7 +102,7 @@ def test_late_fusion_refuses_impossible_numbers(numbers: dict[str, float]) -> No
         LateFusion(Fixed(0.0), Fixed(0.0), **numbers)
 
 
-@pytest.mark.parametrize("name", ["early", "intermediate"])
+@pytest.mark.parametrize("name", ["early", "intermediate", "gated", "single_key"])
 def test_a_missing_modality_is_not_read(name: str) -> None:
     torch.manual_seed(0)
     head = build_head(name, **WIDTHS).eval()
@@ -113,7 +114,7 @@ def test_a_missing_modality_is_not_read(name: str) -> None:
     assert not torch.allclose(head(image, text, mask, no_image), head(image, text, mask, no_text))
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(HEADS))
 def test_padding_changes_nothing(name: str) -> None:
     torch.manual_seed(0)
     head = build_head(name, **WIDTHS).eval()
@@ -123,7 +124,7 @@ def test_padding_changes_nothing(name: str) -> None:
     torch.testing.assert_close(head(image, text, mask, present), head(image, padded, padded_mask, present))
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(HEADS))
 def test_no_title_gives_finite_logits(name: str) -> None:
     head = build_head(name, **WIDTHS).eval()
     image, text, mask, _ = features()
@@ -167,6 +168,32 @@ def test_attention_over_a_single_key_is_linear(attention: IntermediateFusion) ->
     _, _, bias = attention.attention.in_proj_bias.chunk(3)
     linear = attention.attention.out_proj(attention.null_key @ value.T + bias)
     torch.testing.assert_close(attended, linear.expand(2, 49, -1))
+
+
+def test_the_single_key_control_gets_the_same_from_the_title_whatever_the_picture_shows() -> None:
+    torch.manual_seed(0)
+    control = SingleKeyFusion(**WIDTHS, width=8, heads=2).eval()
+    image, text, mask, present = features(seed=1)
+    cells, tokens = control._project(image, text, present)
+    others, _ = control._project(image.flip(0), text, present)
+    key = tokens[:, :1]
+    attended, weights = control.attention(cells, key, key)
+    torch.testing.assert_close(control.attention(others, key, key)[0], attended)
+    assert (weights == 1).all()
+    last = text.clone()
+    last[:, 1:] = 7.0
+    torch.testing.assert_close(control(image, last, mask, present), control(image, text, mask, present))
+
+
+def test_a_gate_weighs_picture_against_title() -> None:
+    head = build_head("gated", **WIDTHS).eval()
+    image, text, mask, present = features()
+    with torch.no_grad():
+        head.gate.weight.zero_()
+        for bias, unread in ((50.0, "text"), (-50.0, "image")):
+            head.gate.bias.fill_(bias)
+            other = (image, text + 9 * torch.rand_like(text)) if unread == "text" else (image.flip(1, 2), text)
+            torch.testing.assert_close(head(*other, mask, present), head(image, text, mask, present))
 
 
 def test_width_must_divide_into_heads() -> None:

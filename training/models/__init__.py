@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from training.encoders import ImageEncoder, TextEncoder
 from training.models.early import EarlyFusion
+from training.models.gated import GatedFusion
 from training.models.image import ImageHead
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
+from training.models.single_key import SingleKeyFusion
 from training.models.text import TextHead
 
 MODELS: dict[str, type[nn.Module]] = {
@@ -21,12 +23,21 @@ MODELS: dict[str, type[nn.Module]] = {
     "late": LateFusion,
 }
 
+ABLATIONS: dict[str, type[nn.Module]] = {
+    "gated": GatedFusion,
+    "single_key": SingleKeyFusion,
+}
+
+HEADS = MODELS | ABLATIONS
+
 MODEL_MODALITIES: dict[str, tuple[str, ...]] = {
     "image": ("image",),
     "text": ("text",),
     "early": ("image", "text"),
     "intermediate": ("image", "text"),
     "late": ("image", "text"),
+    "gated": ("image", "text"),
+    "single_key": ("image", "text"),
 }
 
 
@@ -65,12 +76,12 @@ def build_head(name: str, *, image_width: int, text_width: int, classes: int) ->
     Raises:
         ValueError: the name is unknown.
     """
-    if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; known are {list(MODELS)}")
+    if name not in HEADS:
+        raise ValueError(f"unknown model {name!r}; known are {list(HEADS)}")
     if name == "late":
         singles = (
             build_head(single, image_width=image_width, text_width=text_width, classes=classes)
             for single in ("image", "text")
         )
         return LateFusion(*singles)
-    return MODELS[name](image_width=image_width, text_width=text_width, classes=classes)
+    return HEADS[name](image_width=image_width, text_width=text_width, classes=classes)

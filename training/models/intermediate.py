@@ -53,9 +53,7 @@ class IntermediateFusion(nn.Module):
         cells, tokens = self._project(image, text, present)
         attended, _ = self._attend(cells, tokens, attention_mask, present, weights=False)
         title = torch.where(present[:, 1:], tokens[:, 0], self.missing_text)
-        pooled = torch.cat([attended.mean(1), cells.mean(1), title], dim=1)  # (B, 3E)
-        logits: Tensor = self.classifier(self.norm(pooled))
-        return logits
+        return self._classify(attended, cells, title)
 
     def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
         """What each cell attends to, averaged over heads: (B, N, 1 + T) float32; column 0 is the null key."""
@@ -67,6 +65,11 @@ class IntermediateFusion(nn.Module):
     def _project(self, image: Tensor, text: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         cells = torch.where(present[:, :1, None], self.image_projection(image), self.missing_image)  # (B, N, E)
         return cells, self.text_projection(text)
+
+    def _classify(self, attended: Tensor, cells: Tensor, title: Tensor) -> Tensor:
+        pooled = torch.cat([attended.mean(1), cells.mean(1), title], dim=1)  # (B, 3E)
+        logits: Tensor = self.classifier(self.norm(pooled))
+        return logits
 
     def _attend(
         self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor, *, weights: bool

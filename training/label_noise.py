@@ -1,0 +1,24 @@
+"""Wrong labels on purpose: how much of what a model learns survives them, and whether they are found again."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def damage_labels(labels: Sequence[str], *, share: float, seed: int) -> NDArray[np.str_]:
+    """Give some rows another label, drawn evenly from all the others there are.
+
+    Args:
+        labels: N labels of at least two classes.
+        share: of the rows that are damaged, 0..1.
+        seed: of the draw.
+
+    Returns:
+        (N,) labels.
+    """
+    random = np.random.default_rng(seed)
+    classes, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    chosen = random.permutation(len(codes))[: round(share * len(codes))]
+    codes[chosen] = (codes[chosen] + random.integers(1, len(classes), len(chosen))) % len(classes)
+    return classes[codes]
