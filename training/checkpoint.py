@@ -3,9 +3,7 @@
 import csv
 import dataclasses
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +16,23 @@ from handlers.settings import ProductSettings
 from training.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
 from training.loop import Epoch, FitState
 from training.models import ProductClassifier, build_head
+from training.storage import atomic_path
+
+__all__ = [
+    "RunError",
+    "atomic_path",
+    "load_model",
+    "read_run",
+    "save_model",
+    "write_arrays",
+    "write_history",
+    "write_json",
+    "write_text",
+]
 
 
 class RunError(ValueError):
     """A run folder that is missing, incomplete, or belongs to something else."""
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; on success it is synced to disk and takes the name, on an error it goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

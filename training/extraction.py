@@ -2,16 +2,16 @@
 
 A file is named by what went in (encoder weights, preprocessing, products), so a stale one is never read. Pictures give
 (N, cells, D) float16; titles give the tokens of each distinct title end to end, since most titles are short and many
-are shared.
+are shared. An interrupted extraction goes on after its last batch: see :mod:`training.feature_files`.
 """
 
 import hashlib
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import skip_first_batches
 from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
@@ -20,6 +20,7 @@ from handlers.preprocessing import ProductPreprocessor
 from training.dataset import LabelledProducts, ProductDataset, product_loader
 from training.device import Device
 from training.encoders import ImageEncoder, TextEncoder
+from training.feature_files import stored
 from training.features import Features
 
 
@@ -57,14 +58,17 @@ def extract_features(
     if image_encoder is not None:
         path = folder / f"image-{_key(image_encoder, dataset, dataset.images)}.npy"
         loader = product_loader(dataset, batch_size=batch_size, processes=processes)
-        image = _stored(path, _image_features(loader, image_encoder, device), rows=len(dataset))
+        rows = [min(batch_size, len(dataset) - start) for start in range(0, len(dataset), batch_size)]
+        image = stored(path, lambda done: _image_features(loader, image_encoder, device, done), rows=rows)
     starts = lengths = np.zeros((1, len(dataset)), np.int64)
     tokens: NDArray[np.float16] = np.zeros((1, 1), np.float16)
     if text_encoder is not None:
         forms = [dataset.texts, *more_titles]
         path = folder / f"text-{_key(text_encoder, dataset, [text for form in forms for text in form])}.npy"
         ids, starts, lengths = _distinct_titles(dataset.preprocessor, forms)
-        tokens = _stored(path, _text_features(ids, text_encoder, device, batch_size), rows=sum(map(len, ids)))
+        batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+        rows = [sum(map(len, batch)) for batch in batches]
+        tokens = stored(path, lambda done: _text_features(batches, text_encoder, device, done), rows=rows)
     return Features(image, tokens, starts, np.maximum(lengths, 1), np.array(present), dataset.targets)
 
 
@@ -79,10 +83,11 @@ def weights_sha256(module: nn.Module) -> str:
 
 @torch.no_grad()
 def _image_features(
-    loader: "torch.utils.data.DataLoader[LabelledProducts]", encoder: ImageEncoder, device: Device
+    loader: "torch.utils.data.DataLoader[LabelledProducts]", encoder: ImageEncoder, device: Device, done: int
 ) -> Iterator[NDArray[np.float16]]:
     device.take(encoder).eval()
-    for (image, *_), _ in tqdm(loader, desc="picture features", unit="batch"):
+    batches = skip_first_batches(loader, done) if done else loader
+    for (image, *_), _ in tqdm(batches, desc="picture features", unit="batch", initial=done, total=len(loader)):
         with device.autocast():
             cells = encoder(image.to(device.name))
         yield cells.half().cpu().numpy()
@@ -90,11 +95,10 @@ def _image_features(
 
 @torch.no_grad()
 def _text_features(
-    ids: Sequence[NDArray[np.int64]], encoder: TextEncoder, device: Device, batch_size: int
+    batches: Sequence[Sequence[NDArray[np.int64]]], encoder: TextEncoder, device: Device, done: int
 ) -> Iterator[NDArray[np.float16]]:
     device.take(encoder).eval()
-    for start in tqdm(range(0, len(ids), batch_size), desc="title features", unit="batch"):
-        titles = ids[start : start + batch_size]
+    for titles in tqdm(batches[done:], desc="title features", unit="batch", initial=done, total=len(batches)):
         lengths = np.array([len(title) for title in titles])
         mask = torch.from_numpy((np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)).to(device.name)
         padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(title) for title in titles], batch_first=True)
@@ -113,26 +117,6 @@ def _distinct_titles(
     position = {title: number for number, title in enumerate(titles)}
     which = np.array([[position[title] for title in form] for form in forms], dtype=np.int64)
     return ids, starts[which], np.diff(starts)[which]
-
-
-def _stored(path: Path, blocks: Iterator[NDArray[np.float16]], *, rows: int) -> NDArray[np.float16]:
-    if not path.exists():
-        _write(path, blocks, rows=rows)
-    stored: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    return stored
-
-
-def _write(path: Path, blocks: Iterator[NDArray[np.float16]], *, rows: int) -> None:
-    """Stream blocks into one .npy, complete or not there; memory stays at one block."""
-    partial = path.with_suffix(".partial")
-    first = next(blocks)
-    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(rows, *first.shape[1:]))
-    end = 0
-    for block in itertools.chain([first], blocks):
-        array[end : end + len(block)] = block
-        end += len(block)
-    array.flush()
-    partial.replace(path)
 
 
 def _key(encoder: nn.Module, dataset: ProductDataset, values: Sequence[str]) -> str:
