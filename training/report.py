@@ -15,10 +15,11 @@ from training.report_blocks import Section
 from training.report_classes import class_record
 from training.report_comparison import comparison_table, differences, headline, more_numbers, notes, overview
 from training.report_html import html
+from training.report_learning import by_size, learning_curve
 from training.report_markdown import markdown, table_text
 from training.report_material import Material
 from training.report_numbers import Comparison, compare
-from training.report_runs import read_results
+from training.report_runs import RunResults, read_results
 from training.report_sections import SECTIONS
 
 
@@ -36,14 +37,17 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
         RunError: a run is not complete, or is named twice.
     """
     out = out or default_folder(folders)
-    material = Material([read_results(folder) for folder in folders], out / "figures")
+    groups = by_size([read_results(folder) for folder in folders])
+    material = Material(groups[-1], out / "figures")
     target = material.run.record["target"]
     print(f"\n{target}: {headline(material.runs)}", flush=True)
     comparison = compare(material.runs)
     known = notes(material.runs, comparison)
+    if len(groups) > 1:
+        known.append(f"Runs on fewer products are in the learning curve only: {len(folders) - len(material.runs)}.")
     print(f"\n{table_text(comparison_table(comparison.numbers))}\n", flush=True)
     print("\n".join(f"- {note}" for note in known) + "\n", flush=True)
-    sections = _sections(material, comparison, known)
+    sections = _sections(groups, material, comparison, known)
     title = f"{target}: the models compared"
     write_json(out / "report.json", _record(material, comparison, known, sections))
     write_text(out / "report.md", markdown(title, headline(material.runs), sections))
@@ -70,9 +74,12 @@ def default_folder(folders: Sequence[Path]) -> Path:
     return common / "report"
 
 
-def _sections(material: Material, comparison: Comparison, known: Sequence[str]) -> list[Section]:
+def _sections(
+    groups: Sequence[Sequence[RunResults]], material: Material, comparison: Comparison, known: Sequence[str]
+) -> list[Section]:
     """All of them in order, drawn under a progress bar."""
     first = [overview(material, comparison, known), differences(comparison)]
+    first += learning_curve(groups, material.figures)
     rest = [section for draw in tqdm(SECTIONS, desc="drawing figures", leave=False) for section in draw(material)]
     return [*first, *rest[:-1], more_numbers(comparison), *rest[-1:]]
 

@@ -35,10 +35,12 @@ NAMES = {
     "early": Named("early", "features of both, concatenated → MLP", "#009E73", "-", "^"),
     "intermediate": Named("intermediate", "the picture's cells attend to the title's tokens", "#0072B2", "-", "o"),
     "late": Named("late", "weighted average of image's and text's answers", "#CC79A7", (0, (4, 1, 1, 1)), "v"),
-    "gated": Named("gated", "ablation: a gate weighs picture against title, feature by feature", "#882255", "-", "P"),
+    "gated": Named(
+        "gated", "ablation: a learned gate weighs picture against title, feature by feature", "#882255", "-", "P"
+    ),
     "single_key": Named(
         "single key",
-        "control: the title as one key, so that attention is linear",
+        "control: the pooled title as the only key, nothing to attend to",
         "#B8860B",
         (0, (3, 1, 1, 1, 1, 1)),
         "X",

@@ -18,6 +18,7 @@ from training.report_making import cost, provenance
 from training.report_material import Material
 from training.report_names import BASELINE, display
 from training.report_products import draw_errors, draw_predictions, spread_over_classes
+from training.report_robustness import robustness
 from training.report_runs import RunResults
 from training.report_suspects import suspects
 
@@ -169,6 +170,7 @@ def _widths(run: RunResults) -> Widths | None:
 
 # Between the comparison and the end; every one draws its figures and yields what it has to say, if it has.
 SECTIONS: tuple[Callable[[Material], Iterator[Section]], ...] = (
+    robustness,
     coverage,
     calibration,
     predictions,

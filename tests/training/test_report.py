@@ -113,7 +113,7 @@ def test_several_runs_show_mean_spread_and_one_verdict(
 def test_runs_that_differ_and_a_plain_split_are_named(
     run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    split = {"kind": "stratified", "hash": "0", "train": 1, "validation": 1, "test": 1}
+    split = {"kind": "stratified", "hash": "0", "train": 18, "validation": 1, "test": 1}
     changes = {"split": split, "arguments": {"image_size": 160, "seed": 1}}
     labels = ("Hats", "Shoes", "Shirts", "Bags")
     second = write_run(tmp_path / "second", catalogue, labels=labels, wrong=WRONG, **changes)
@@ -122,6 +122,18 @@ def test_runs_that_differ_and_a_plain_split_are_named(
     assert "These runs differ in image_fit, image_size, text_encoder" in printed
     assert "Plain split" in printed
     assert "confusion" in figures_of(report)  # over the classes of both
+
+
+def test_runs_on_fewer_products_are_in_the_learning_curve_only(
+    run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], read_json: Callable[[Path], Any]
+) -> None:
+    split = {"kind": "grouped", "hash": "0", "train": 9, "validation": 1, "test": 1}
+    report = write_report(
+        [write_run(tmp_path / "less", catalogue, wrong=WRONG, split=split), run], out=tmp_path / "both"
+    )
+    assert "Runs on fewer products are in the learning curve only: 1." in capsys.readouterr().out
+    assert [each["name"] for each in read_json(tmp_path / "both" / "report.json")["runs"]] == ["shop"]
+    assert "learning" in figures_of(report)
 
 
 def test_without_its_catalogue_a_report_says_so(tmp_path: Path, catalogue: Path) -> None:

@@ -1,0 +1,115 @@
+"""Robustness as runs measured it: what is read, how fusions are judged, and what is drawn and written."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from written_run import MODELS, write_catalogue, write_run
+
+from training.checkpoint import RunError
+from training.report_blocks import Figure, Paragraph, Table
+from training.report_conditions import FILE, read_conditions
+from training.report_material import Material
+from training.report_robustness import judge, robustness
+from training.report_runs import RunResults, read_results
+
+CLEAN = {"image": 0.88, "text": 0.96, "early": 0.97, "intermediate": 0.97, "late": 0.97, "baseline": 0.95}
+NO_TITLE = {"image": 0.88, "text": 0.1, "early": 0.87, "intermediate": 0.876, "late": 0.88, "baseline": 0.1}
+HALF_TITLES = {"image": 0.88, "text": 0.5, "early": 0.93, "intermediate": 0.92, "late": 0.93, "baseline": 0.5}
+BLURRED = {"image": 0.7, "text": 0.96, "early": 0.96, "intermediate": 0.965, "late": 0.956, "baseline": 0.95}
+
+
+def write_robustness(run: Path, conditions: Mapping[str, tuple[str, str, Mapping[str, float]]]) -> None:
+    """``robustness.json`` of a run: by name kind, tick and the accuracy of every model."""
+    content: dict[str, Any] = {
+        "conditions": [
+            {
+                "name": name,
+                "kind": kind,
+                "tick": tick,
+                "models": {model: {"accuracy": accuracy} for model, accuracy in models.items()},
+            }
+            for name, (kind, tick, models) in conditions.items()
+        ]
+    }
+    (run / FILE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def measured(**changes: Mapping[str, float]) -> dict[str, tuple[str, str, Mapping[str, float]]]:
+    """Four conditions; a keyword replaces the accuracies of one."""
+    return {
+        "clean": ("clean", "", changes.get("clean", CLEAN)),
+        "title missing, 50 %": ("title missing", "50 %", HALF_TITLES),
+        "title missing, 100 %": ("title missing", "100 %", changes.get("no_title", NO_TITLE)),
+        "blur": ("blur", "", BLURRED),
+    }
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[RunResults]:
+    catalogue = write_catalogue(tmp_path / "shop", products=20)
+    folders = [write_run(tmp_path / name, catalogue) for name in ("one", "two", "unmeasured")]
+    write_robustness(folders[0], measured())
+    better = {name: accuracy + 0.02 for name, accuracy in NO_TITLE.items()}
+    write_robustness(folders[1], {**measured(no_title=better), "only here": ("noise", "", BLURRED)})
+    return [read_results(folder) for folder in folders]
+
+
+def test_conditions_that_all_measured_runs_have_are_read(runs: list[RunResults]) -> None:
+    conditions = read_conditions(runs)
+    assert [each.words for each in conditions] == list(measured())
+    assert conditions[2].accuracy["early"] == pytest.approx([0.87, 0.89])
+    assert conditions[2].mean("early") == pytest.approx(0.88)
+    assert list(conditions[0].accuracy) == [*MODELS, "baseline"]
+
+
+def test_a_fusion_is_judged_against_the_single_model_that_copes_best(runs: list[RunResults]) -> None:
+    _, half, none, blur = judge(read_conditions(runs), [*MODELS, "baseline"])
+    assert [each.survivor for each in (half, none, blur)] == ["image", "image", "text"]
+    assert half.words == "all above image" and not half.failures
+    assert none.failures == ["early"] and none.words == "failure: early below image"
+    assert none.gains == pytest.approx({"early": -0.01, "intermediate": -0.004, "late": 0.0})
+    assert blur.words == "none below text"
+
+
+def test_without_both_single_models_there_is_no_verdict(runs: list[RunResults]) -> None:
+    assert judge(read_conditions(runs), ["image", "early"]) == []
+    assert judge(read_conditions(runs), ["image", "text"]) == []
+
+
+def test_the_section_names_failures_and_shows_all_conditions(runs: list[RunResults], tmp_path: Path) -> None:
+    [section] = robustness(Material(runs, tmp_path / "figures"))
+    text, curves, dots, verdicts, accuracies = section.blocks
+    assert isinstance(text, Paragraph) and text.text.endswith(
+        "In 1 of 3 conditions a fusion fails: early; see the verdicts."
+    )
+    assert isinstance(curves, Figure) and isinstance(dots, Figure)
+    for figure in (curves, dots):
+        with Image.open(tmp_path / "figures" / figure.file) as picture:
+            assert min(picture.size) > 100
+    assert isinstance(verdicts, Table) and isinstance(accuracies, Table)
+    assert [row[0].text for row in verdicts.rows] == list(measured())[1:]
+    assert [(cell.text, cell.tone) for cell in verdicts.rows[1][1:]] == [
+        ("image", ""),
+        ("89.0 ± 1.4", ""),
+        ("−1.0", "bad"),
+        ("−0.4", ""),
+        ("+0.0", ""),
+        ("failure: early below image", "bad"),
+    ]
+    assert [row[0].text for row in accuracies.rows] == list(measured())
+    assert accuracies.rows[0][1].text == "88.0 ± 0.0"
+
+
+def test_runs_that_were_not_measured_have_no_such_section(runs: list[RunResults], tmp_path: Path) -> None:
+    assert list(robustness(Material(runs[2:], tmp_path))) == []
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"conditions": 1}', '{"conditions": [{"kind": "blur"}]}'])
+def test_a_file_that_cannot_be_read_is_named(runs: list[RunResults], content: str) -> None:
+    (runs[0].folder / FILE).write_text(content, encoding="utf-8")
+    with pytest.raises(RunError, match=r"robustness\.json cannot be read .*--robustness"):
+        read_conditions(runs)
