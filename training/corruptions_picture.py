@@ -1,0 +1,63 @@
+"""Pictures made worse, as cameras, re-encoding and stickers make them: blur, noise, JPEG artefacts, occlusion.
+
+Every function takes an RGB picture and gives an RGB picture of the same size. Strengths are relative to the picture's
+side, its range of brightness or its area, so that one strength means the same for a thumbnail and for a photograph.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+GREY = (127, 127, 127)
+
+
+def blur(picture: Image.Image, radius: float) -> Image.Image:
+    """Gaussian blur.
+
+    Args:
+        picture: RGB.
+        radius: standard deviation, as a share of the longer side.
+    """
+    return picture.filter(ImageFilter.GaussianBlur(radius * max(picture.size)))
+
+
+def add_noise(picture: Image.Image, deviation: float, random: np.random.Generator) -> Image.Image:
+    """Gaussian noise on every channel of every pixel.
+
+    Args:
+        picture: RGB.
+        deviation: as a share of the range from black to white.
+        random: draws it.
+    """
+    pixels = np.asarray(picture)
+    noise = random.standard_normal(pixels.shape, dtype=np.float32) * np.float32(255 * deviation)
+    return Image.fromarray((pixels + noise).round().clip(0, 255).astype(np.uint8))
+
+
+def compress(picture: Image.Image, quality: int) -> Image.Image:
+    """Encode as JPEG and decode again.
+
+    Args:
+        picture: RGB.
+        quality: of libjpeg, 1..95.
+    """
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def occlude(picture: Image.Image, share: float, random: np.random.Generator) -> Image.Image:
+    """A grey rectangle of the picture's own proportions somewhere on it (cutout; DeVries & Taylor 2017).
+
+    Args:
+        picture: RGB.
+        share: of the area, 0..1.
+        random: draws where.
+    """
+    width, height = (round(side * share**0.5) for side in picture.size)
+    left = int(random.integers(picture.width - width + 1))
+    top = int(random.integers(picture.height - height + 1))
+    covered = picture.copy()
+    covered.paste(GREY, (left, top, left + width, top + height))
+    return covered
