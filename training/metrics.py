@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.metrics import f1_score
+from tqdm import tqdm
 
 ECE_BINS = 15
 PRECISION_TARGET = 0.95
@@ -218,7 +219,13 @@ def paired_bootstrap(runs: Sequence[Answers], *, draws: int = BOOTSTRAP_DRAWS, s
     observed = np.stack([_scores(run, np.ones((len(names), 1)))[:, 0] for run in numbered], axis=1)  # (2, R, M)
     drawn = [
         np.mean([_scores(run, weights) for run in numbered], axis=0)  # (2, D', M)
-        for weights in _resamples(len(names), draws=draws, seed=seed)
+        for weights in tqdm(
+            _resamples(len(names), draws=draws, seed=seed),
+            desc="bootstrap",
+            total=-(-draws // DRAWS_AT_ONCE),
+            delay=1,
+            leave=False,
+        )
     ]
     metrics = ("accuracy", "macro_f1")
     return Bootstrap(
