@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from handlers.product_archive import MANIFEST, SUMS, format_sums
 from handlers.settings import ProductSettings
 from training.checkpoint import write_json, write_text
 
@@ -51,7 +52,7 @@ def stage(
         folder: becomes the archive's content.
         run_model: the model's folder in the run, for the tokenizer.
         settings: of the model.
-        manifest: everything but the checksums.
+        manifest: how the model was made, and its golden products.
         worker_config: content of ``model-config.yaml``.
     """
     for source in sorted(HANDLERS.glob("*.py")):
@@ -60,8 +61,7 @@ def stage(
     shutil.copy(run_model / "tokenizer.json", folder)
     write_text(folder / "settings.json", settings.to_json())
     write_text(folder / "model-config.yaml", yaml.safe_dump(worker_config, sort_keys=False))
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-    write_json(folder / "manifest.json", {**manifest, "files": files})
+    write_json(folder / MANIFEST, manifest)
 
 
 def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
@@ -84,6 +84,7 @@ def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=store, prefix=".build-") as temporary:
         _run_archiver(folder, model=model, version=version, temporary=Path(temporary))
         built = Path(temporary) / f"{model}.mar"
+        seal(built)
         check_archive(built)
         versioned = store / f"{model}-{version}.mar"
         built.replace(versioned)
@@ -91,6 +92,12 @@ def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
     if not in_charge.exists() or archive_version(in_charge) == version:
         put_in_charge(versioned, in_charge)
     return versioned
+
+
+def seal(archive: Path) -> None:
+    """Add ``SHA256SUMS``, the checksums of all that an archive holds; what the archiver wrote is among it."""
+    with zipfile.ZipFile(archive, "a") as content:
+        content.writestr(SUMS, format_sums({name: _sha256(content, name) for name in content.namelist()}))
 
 
 def check_archive(archive: Path) -> None:
@@ -142,6 +149,6 @@ def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) ->
         raise ArchiveError(f"torch-model-archiver failed on {model}:\n{result.stderr}")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(archive: zipfile.ZipFile, name: str) -> str:
+    with archive.open(name) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -1,9 +1,15 @@
-"""The archive's own record: checksums of its files, and golden products that a backend has to answer as expected."""
+"""The archive's own record: checksums of its files, and golden products that a backend has to answer as expected.
+
+``SHA256SUMS`` lists every other file, as ``sha256sum -c SHA256SUMS`` reads it, and opens with the checksum of its own
+list, so that damage to any file is noticed, to this one too. It is proof against damage, not against someone who
+changes a file and its checksum with it: whoever may write to the model store may run code in the worker. The modules of
+the archive are Python that runs before it is checked; damage that keeps it from running stops the worker as well.
+"""
 
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
 SCORE_TOLERANCE = 1e-3
-_CHECKED = ("product_handler.py", "settings.json", "tokenizer.json", "model.pt", "model.onnx")
+_CHECKED = (MANIFEST, "product_handler.py", "settings.json", "tokenizer.json", "model.pt", "model.onnx")
+_SEAL = "# sha256 of the lines below: "
 _MEND = "build the archive again with `make archive`"
 
 
@@ -39,22 +47,32 @@ class GoldenProduct(NamedTuple):
 def read_archive(folder: Path) -> dict[str, Any]:
     """The manifest of an unpacked archive whose files are as they were verified.
 
-    Files that the manifest does not list are left alone: TorchServe adds its own.
+    Files that ``SHA256SUMS`` does not list are left alone: Python and TorchServe add their own.
 
     Raises:
-        ArchiveError: the manifest is missing or broken, or a file is missing or changed; the message names it.
+        ArchiveError: a file is missing, changed or cannot be read; the message names it.
     """
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files: dict[str, str] = dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArchiveError(f"{MANIFEST} cannot be read ({type(error).__name__}); {_MEND}") from error
+    files = _read_sums(folder)
     if unlisted := [name for name in _CHECKED if name not in files]:
-        raise ArchiveError(f"{MANIFEST} has no checksum of {', '.join(unlisted)}; {_MEND}")
+        raise ArchiveError(f"{SUMS} has no checksum of {', '.join(unlisted)}; {_MEND}")
     for name, expected in files.items():
         if _sha256(folder / name) != expected:
             raise ArchiveError(f"{name} is not the file that was verified; {_MEND}")
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{MANIFEST} cannot be read ({type(error).__name__}); {_MEND}") from error
     return manifest
+
+
+def format_sums(files: Mapping[str, str]) -> str:
+    """The content of ``SHA256SUMS``.
+
+    Args:
+        files: name within the archive -> sha256 in hexadecimal.
+    """
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items()))
+    return f"{_SEAL}{hashlib.sha256(lines.encode()).hexdigest()}\n{lines}"
 
 
 def golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
@@ -107,6 +125,18 @@ def _golden_product(entry: dict[str, Any]) -> GoldenProduct:
         entry["label"],
         np.array(entry["scores"], dtype=np.float64),
     )
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    try:
+        seal, _, lines = (folder / SUMS).read_bytes().decode("utf-8").partition("\n")
+        pairs = [line.split("  ", 1) for line in lines.splitlines()]
+        files = {name: digest for digest, name in pairs}
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{SUMS} cannot be read ({type(error).__name__}); {_MEND}") from error
+    if seal + "\n" + lines != format_sums(files):
+        raise ArchiveError(f"{SUMS} is not the list that was written with the archive; {_MEND}")
+    return files
 
 
 def _sha256(path: Path) -> str | None:

@@ -1,5 +1,6 @@
 """A TorchServe of the test's own: our configuration with free ports, in a folder of its own."""
 
+import hashlib
 import json
 import re
 import socket
@@ -9,9 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from client.config import ServerConfig, read_config
+from handlers.product_archive import SUMS, format_sums
 
 ROOT = Path(__file__).parents[2]
 LISTEN = "0A"
+SERVER_MANIFEST = "MAR-INF/MANIFEST.json"
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
 
@@ -45,15 +48,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def repack(source: Path, target: Path, *, version: str, changes: Mapping[str, bytes] | None = None) -> Path:
-    """An archive again, as another version, with some of its files replaced."""
+    """An archive again, as another version, with some of its files replaced behind its checksums' back."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for name in old.namelist():
-            content = (changes or {}).get(name, old.read(name))
-            if name == "MAR-INF/MANIFEST.json":
-                manifest = json.loads(content)
-                manifest["model"]["modelVersion"] = version
-                content = json.dumps(manifest).encode()
-            new.writestr(name, content)
+        manifest = json.loads(old.read(SERVER_MANIFEST))
+        manifest["model"]["modelVersion"] = version
+        content = {name: old.read(name) for name in old.namelist()} | {SERVER_MANIFEST: json.dumps(manifest).encode()}
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items() if name != SUMS}
+        for name, data in {**content, SUMS: format_sums(sums).encode(), **(changes or {})}.items():
+            new.writestr(name, data)
     return target
 
 

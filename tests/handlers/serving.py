@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ts.context import Context, RequestProcessor
 from ts.service import Service
 
+from handlers.product_archive import MANIFEST, SUMS, format_sums
 from handlers.product_handler import ProductHandler
 
 LABELS = ("Shirts", "Shoes", "Bags", "Montres à gousset")
@@ -136,9 +137,11 @@ def b64(image: bytes) -> str:
 
 
 def seal(folder: Path, **changes: Any) -> None:
-    """Write the manifest of a folder: checksums as they are now; keyword arguments replace entries."""
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
-    files.pop("manifest.json", None)
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**manifest, "files": files, **changes}))
+    """Write the checksums of a folder as they are now; keyword arguments replace entries of its manifest first."""
+    if changes:
+        path = folder / MANIFEST
+        manifest = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**manifest, **changes}))
+    files = {path for path in folder.rglob("*") if path.is_file() and path.name != SUMS}
+    sums = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    (folder / SUMS).write_text(format_sums(sums))

@@ -1,7 +1,9 @@
 """An archive whose files are not the verified ones does not load, nor one whose answers are not the expected ones."""
 
-import json
 import shutil
+import subprocess
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,46 +11,79 @@ from typing import Any
 import numpy as np
 import pytest
 from pictures import flip_bit
-from serving import LABELS, Worker, form
+from serving import LABELS, Worker, form, seal
 
-from handlers.product_archive import ArchiveError, GoldenProduct, check_golden, golden_products, read_archive
+import handlers
+from handlers.backends import BackendError
+from handlers.product_archive import SUMS, ArchiveError, GoldenProduct, check_golden, golden_products, read_archive
 
-FILES = (
-    "product_handler.py",
-    "product_request.py",
-    "preprocessing.py",
-    "backends.py",
-    "settings.json",
-    "tokenizer.json",
-    "model.pt",
-    "model.onnx",
-)
+NEEDED = ("manifest.json", "settings.json", "model.pt", "model.onnx", "tokenizer.json", "product_handler.py")
+OURS = sorted(path.name for path in Path(handlers.__path__[0]).glob("*.py") if path.name != "__init__.py")
 GOLDEN = [GoldenProduct(None, "a", "b", np.array([0.2, 0.7, 0.1]))]
 
 
-def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
-
-
 def test_a_whole_archive_is_read(archive: Path) -> None:
-    manifest = read_archive(archive)
-    assert set(FILES) <= set(manifest["files"])
-    assert [product.label in LABELS for product in golden_products(manifest)] == [True] * 3
+    assert [product.label in LABELS for product in golden_products(read_archive(archive))] == [True] * 3
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_one_changed_byte_is_named(copy_archive: Callable[..., Path], name: str) -> None:
+def test_its_checksums_are_what_sha256sum_reads(archive: Path) -> None:
+    result = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=archive, capture_output=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+@pytest.mark.parametrize("name", [*NEEDED[:-1], *OURS, SUMS])
+def test_one_changed_byte_is_named(copy_archive: Callable[..., Path], name: str, place: float) -> None:
     folder = copy_archive()
     data = (folder / name).read_bytes()
-    (folder / name).write_bytes(flip_bit(data, len(data) // 2))
-    with pytest.raises(ArchiveError, match=f"^{name} is not the file that was verified; .*make archive"):
+    (folder / name).write_bytes(flip_bit(data, int(place * (len(data) - 1))))
+    with pytest.raises(ArchiveError, match=f"^{name} (is not|cannot be read).*make archive"):
         Worker(folder)
 
 
-@pytest.mark.parametrize("name", FILES)
+def test_one_changed_byte_in_any_file_of_an_unpacked_mar_is_named(known_archive: Path, tmp_path: Path) -> None:
+    """What the archiver wrote is checked too: the server's manifest and the worker's configuration."""
+    with zipfile.ZipFile(known_archive) as content:
+        names = content.namelist()
+        content.extractall(tmp_path)
+    assert {"MAR-INF/MANIFEST.json", "model-config.yaml", SUMS, *NEEDED, *OURS} == set(names)
+    for name in names:
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(flip_bit(whole, len(whole) // 3))
+        with pytest.raises(ArchiveError, match=f"^{name} "):
+            Worker(tmp_path)
+        (tmp_path / name).write_bytes(whole)
+    assert Worker(tmp_path).ask(form(text="shoe"))[0].status == 200
+
+
+def test_a_check_that_is_damaged_itself_refuses_or_does_not_run(copy_archive: Callable[..., Path]) -> None:
+    """The worker runs the archive's own module: a damaged one has to notice that it is, or to break."""
+    folder = copy_archive()
+    source = (folder / "product_archive.py").read_bytes()
+    for position in range(0, len(source), 29):
+        damaged = flip_bit(source, position)
+        (folder / "product_archive.py").write_bytes(damaged)
+        module = {"__package__": "", "__name__": "product_archive"}
+        with pytest.raises(Exception, match=r"."), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(damaged, "product_archive.py", "exec"), module)
+            module["read_archive"](folder)  # type: ignore[operator]
+
+
+def test_no_damage_of_the_list_passes(copy_archive: Callable[..., Path]) -> None:
+    """Whichever of its bytes is flipped, whichever line is lost."""
+    folder = copy_archive()
+    whole = (folder / SUMS).read_bytes()
+    lines = whole.splitlines(keepends=True)
+    damaged = [flip_bit(whole, position) for position in range(0, len(whole), 3)]
+    damaged += [b"".join(lines[:row] + lines[row + 1 :]) for row in range(len(lines))] + [whole + b"\n", b""]
+    for content in damaged:
+        (folder / SUMS).write_bytes(content)
+        with pytest.raises(ArchiveError, match=f"^{SUMS}"):
+            read_archive(folder)
+
+
+@pytest.mark.parametrize("name", [*NEEDED, "product_request.py", SUMS])
 def test_a_missing_file_is_named(copy_archive: Callable[..., Path], name: str) -> None:
     folder = copy_archive()
     (folder / name).unlink()
@@ -64,22 +99,23 @@ def test_a_link_or_a_folder_in_place_of_a_file_is_no_file(copy_archive: Callable
         read_archive(folder)
 
 
-@pytest.mark.parametrize("name", ["settings.json", "model.pt", "model.onnx", "tokenizer.json", "product_handler.py"])
+@pytest.mark.parametrize("name", NEEDED)
 def test_a_file_without_a_checksum_is_not_trusted(copy_archive: Callable[..., Path], name: str) -> None:
     folder = copy_archive()
-    edit(folder, lambda manifest: manifest["files"].pop(name))
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    seal(folder)
+    (folder / name).write_bytes(content)
     with pytest.raises(ArchiveError, match=f"no checksum of {name}"):
         read_archive(folder)
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "{}", '{"files": null}', '{"files": 5}', "\udcff"])
-def test_a_manifest_that_cannot_be_read(copy_archive: Callable[..., Path], text: str | None) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\udcff"])
+def test_a_manifest_that_cannot_be_read(copy_archive: Callable[..., Path], text: str) -> None:
     folder = copy_archive()
-    if text is None:
-        (folder / "manifest.json").unlink()
-    else:
-        (folder / "manifest.json").write_text(text, errors="surrogateescape")
-    with pytest.raises(ArchiveError, match=r"^manifest\.json"):
+    (folder / "manifest.json").write_text(text, errors="surrogateescape")
+    seal(folder)
+    with pytest.raises((ArchiveError, BackendError), match=r"manifest\.json"):
         Worker(folder)
 
 

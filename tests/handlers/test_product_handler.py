@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pictures import blank_png, draw, encode, turned
-from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same
+from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same, seal
 
 from handlers.backends import BackendError
 from handlers.preprocessing import Batch
@@ -115,9 +115,7 @@ def test_a_model_of_one_modality_ignores_the_other(
 ) -> None:
     golden = json.loads((archive / "manifest.json").read_text())["golden"]
     folder = copy_archive(modalities=[reads], review_threshold=0.99)
-    record = json.loads((folder / "manifest.json").read_text())
-    record["golden"] = [entry for entry in golden if entry[other] is None]
-    (folder / "manifest.json").write_text(json.dumps(record))
+    seal(folder, golden=[entry for entry in golden if entry[other] is None])
     worker = Worker(folder)
     values: dict[str, Any] = {"image": PICTURE, "text": TITLES[0]}
     alone, both, without, hostile = worker.ask(
@@ -275,9 +273,9 @@ def test_a_gpu_that_is_not_there_falls_back_and_says_so(archive: Path) -> None:
 
 def test_golden_products_decide_between_the_backends(copy_archive: Callable[..., Path], graphs: Path) -> None:
     folder = copy_archive()
-    record = json.loads((folder / "manifest.json").read_text())
-    record["golden"][1]["scores"] = record["golden"][0]["scores"]
-    (folder / "manifest.json").write_text(json.dumps(record))
+    golden = json.loads((folder / "manifest.json").read_text())["golden"]
+    golden[1]["scores"] = golden[0]["scores"]
+    seal(folder, golden=golden)
     with pytest.raises(BackendError, match="golden product 2: scores differ") as caught:
         Worker(folder)
     assert "onnxruntime" in str(caught.value) and "torchscript" in str(caught.value)
