@@ -87,7 +87,8 @@ def _image_features(
 ) -> Iterator[NDArray[np.float16]]:
     device.take(encoder).eval()
     batches = skip_first_batches(loader, done) if done else loader
-    for (image, *_), _ in tqdm(batches, desc="picture features", unit="batch", initial=done, total=len(loader)):
+    bar = tqdm(batches, desc="picture features", unit="batch", initial=done, total=len(loader), leave=None)
+    for (image, *_), _ in bar:
         with device.autocast():
             cells = encoder(image.to(device.name))
         yield cells.half().cpu().numpy()
@@ -98,7 +99,8 @@ def _text_features(
     batches: Sequence[Sequence[NDArray[np.int64]]], encoder: TextEncoder, device: Device, done: int
 ) -> Iterator[NDArray[np.float16]]:
     device.take(encoder).eval()
-    for titles in tqdm(batches[done:], desc="title features", unit="batch", initial=done, total=len(batches)):
+    bar = tqdm(batches[done:], desc="title features", unit="batch", initial=done, total=len(batches), leave=None)
+    for titles in bar:
         lengths = np.array([len(title) for title in titles])
         mask = torch.from_numpy((np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)).to(device.name)
         padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(title) for title in titles], batch_first=True)
