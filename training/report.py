@@ -19,6 +19,7 @@ from training.report_learning import by_size, learning_curve
 from training.report_markdown import markdown, table_text
 from training.report_material import Material
 from training.report_numbers import Comparison, compare
+from training.report_robustness import robustness_record
 from training.report_runs import RunResults, read_results
 from training.report_sections import SECTIONS
 
@@ -100,5 +101,6 @@ def _record(
         "verdicts": comparison.verdicts,
         "notes": list(known),
         "classes": class_record(material.pooled),
+        "robustness": robustness_record(material),
         "figures": {name: section.title for section in sections for name in section.figures},
     }

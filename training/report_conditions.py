@@ -1,8 +1,8 @@
-"""What runs measured on damaged products, read back: every condition with the accuracy of every model in every run."""
+"""What runs measured on damaged products, read back: every condition with the scores of every model in every run."""
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from training.checkpoint import RunError
 from training.report_runs import RunResults
+from training.robustness import FILE
+from training.robustness_grid import CLEAN
 
-FILE = "robustness.json"
-CLEAN = "clean"
+METRICS = {"accuracy": "accuracy", "macro_f1_frequent": "macro-F1"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,19 +22,26 @@ class Condition:
 
     Args:
         kind: what was done to them; ``CLEAN`` for nothing.
-        words: the same with its strength, unique.
         tick: the strength alone.
-        accuracy: by model, one a run.
+        words: both, unique.
+        changed: share of the titles and of the pictures that were changed, by ``title`` and ``image``.
+        scores: by metric in ``METRICS`` and by model, one a run.
     """
 
     kind: str
-    words: str
     tick: str
-    accuracy: dict[str, list[float]]
+    words: str
+    changed: Mapping[str, float]
+    scores: Mapping[str, Mapping[str, list[float]]]
 
-    def mean(self, model: str) -> float:
-        """Mean accuracy over the runs."""
-        return float(np.mean(self.accuracy[model]))
+    @property
+    def models(self) -> list[str]:
+        """What was measured in all runs."""
+        return list(self.scores["accuracy"])
+
+    def mean(self, metric: str, model: str) -> float:
+        """Mean over the runs."""
+        return float(np.mean(self.scores[metric][model]))
 
 
 def read_conditions(runs: Sequence[RunResults]) -> list[Condition]:
@@ -51,21 +59,28 @@ def read_conditions(runs: Sequence[RunResults]) -> list[Condition]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Conditions by name."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {condition["name"]: condition for condition in content["conditions"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}): run `python -m training evaluate RUN --robustness` anew"
-        ) from error
+        conditions = {condition["name"]: condition for condition in content["conditions"]}
+        for condition in conditions.values():
+            _condition([condition])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        anew = "measure anew with `python -m training evaluate RUN --data CATALOGUE --part test --robustness`"
+        raise RunError(f"{path} cannot be read ({error!r}): {anew}") from error
+    return conditions
 
 
 def _condition(measured: Sequence[dict[str, Any]]) -> Condition:
     first = measured[0]
     models = [name for name in first["models"] if all(name in each["models"] for each in measured)]
     return Condition(
-        first["kind"],
-        first["name"],
-        first["tick"],
-        {name: [each["models"][name]["accuracy"] for each in measured] for name in models},
+        kind=first["kind"],
+        tick=first["tick"],
+        words=first["kind"] if first["kind"] == CLEAN else first["name"],
+        changed={side: float(np.mean([each["changed"][side] for each in measured])) for side in ("title", "image")},
+        scores={
+            metric: {name: [float(each["models"][name][metric]) for each in measured] for name in models}
+            for metric in METRICS
+        },
     )

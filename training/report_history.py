@@ -14,7 +14,7 @@ from training.report_material import Material
 from training.report_names import named
 from training.report_style import FADED, drawing
 
-COLUMNS = ("stage", "loss", "accuracy")
+COLUMNS = ("stage", "loss", "accuracy", "products_per_second", "gpu_busy")
 PANELS = 4
 
 
@@ -36,7 +36,7 @@ def training_history(material: Material) -> Iterator[Section]:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """``stage, loss, accuracy`` by epoch; no rows where nothing was fitted or nothing was kept."""
+    """``COLUMNS`` by epoch, empty where they were not kept; no rows where nothing was fitted."""
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.read_csv(path).reindex(columns=list(COLUMNS))

@@ -3,7 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from training.report_blocks import Block, Bullets, Cell, Code, Column, Paragraph, Section, Table
+from training.report_history import read_history
 from training.report_material import Material
 from training.report_names import display
 from training.report_numbers import spread
@@ -20,7 +24,7 @@ def cost(material: Material) -> Iterator[Section]:
     rows = [_row(display(stage), [each[stage] for each in seconds if stage in each], sum(totals)) for stage in stages]
     rows.append([Cell(cell.text, cell.sort, "strong") for cell in _row("all stages", totals, sum(totals))])
     columns = [Column("stage"), Column("seconds", True), Column("share %", True)]
-    blocks: list[Block] = [Paragraph(_where(material.runs)), Table(columns, rows)]
+    blocks: list[Block] = [Paragraph(_where(material.runs)), Table(columns, rows), *_speed(material)]
     yield Section("cost", "What training cost", blocks)
 
 
@@ -32,6 +36,22 @@ def provenance(material: Material) -> Iterator[Section]:
     yield Section("provenance", "How it was made", blocks)
 
 
+def _speed(material: Material) -> Iterator[Table]:
+    """Products a second of every fit, where the runs have kept it."""
+    read = [read_history(run.folder / name / "history.csv") for name in material.models for run in material.runs]
+    epochs = pd.concat([each.dropna(axis="columns", how="all") for each in read if len(each)] or read[:1])
+    epochs = epochs.reindex(columns=["stage", "products_per_second", "gpu_busy"]).dropna(subset="products_per_second")
+    if epochs.empty:
+        return
+    means = epochs.groupby("stage", sort=False)[["products_per_second", "gpu_busy"]].mean()
+    rows = [
+        [Cell(str(stage)), Cell(f"{speed:,.0f}", speed), Cell("–" if np.isnan(busy) else f"{100 * busy:.0f}", busy)]
+        for stage, speed, busy in zip(means.index, means["products_per_second"], means["gpu_busy"], strict=True)
+    ]
+    columns = [Column("fit"), Column("products/s", True), Column("GPU busy %", True)]
+    yield Table(columns, rows, "Speed of training, mean over epochs and runs")
+
+
 def _row(name: str, seconds: Sequence[float], total: float) -> list[Cell]:
     value = spread(seconds)
     deviation = "" if value["std"] is None else f" ± {value['std']:,.1f}"
@@ -41,9 +61,9 @@ def _row(name: str, seconds: Sequence[float], total: float) -> list[Cell]:
 
 def _where(runs: Sequence[RunResults]) -> str:
     devices = dict.fromkeys(_device(run.record.get("device", {})) for run in runs)
-    return (
-        f"Wall-clock time on {' and '.join(devices)}; a stage that was taken up again counts only what was left of it."
-    )
+    text = f"Wall-clock time on {' and '.join(devices)}; a stage that was taken up again counts what was left of it."
+    memory = [run.record["peak_memory_gib"] for run in runs if "peak_memory_gib" in run.record]
+    return f"{text} Peak memory: {max(memory):.1f} GiB." if memory else text
 
 
 def _device(device: Mapping[str, Any]) -> str:

@@ -4,15 +4,17 @@ A fusion that falls below a single model on the same products had better not loo
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from training.metrics import FREQUENT
 from training.report_blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
-from training.report_conditions import CLEAN, Condition, read_conditions
+from training.report_conditions import METRICS, Condition, read_conditions
 from training.report_curves import Curve, draw_curves, draw_dots
 from training.report_material import Material
 from training.report_names import BASELINE, SINGLES, display
 from training.report_numbers import spread
+from training.robustness_grid import CLEAN
 
 TOLERANCE = 0.005
 
@@ -22,14 +24,14 @@ class Judgement:
     """Fusions against the single model that copes best.
 
     Args:
-        condition: what was done to the products.
-        survivor: the single model that is right most often then: with no title the one that reads the picture.
-        gains: by fusion, its mean accuracy minus the survivor's.
+        survivor: the single model with the higher score: with no title the one that reads the picture.
+        score: its mean over the runs.
+        gains: by fusion, its mean minus that score.
     """
 
-    condition: Condition
     survivor: str
-    gains: dict[str, float]
+    score: float
+    gains: Mapping[str, float]
 
     @property
     def failures(self) -> list[str]:
@@ -39,6 +41,8 @@ class Judgement:
     @property
     def words(self) -> str:
         """The verdict."""
+        if len(self.failures) == len(self.gains) > 1:
+            return f"failure: all below {display(self.survivor)}"
         if failures := self.failures:
             return f"failure: {', '.join(map(display, failures))} below {display(self.survivor)}"
         if all(gain > TOLERANCE for gain in self.gains.values()):
@@ -51,113 +55,116 @@ def robustness(material: Material) -> Iterator[Section]:
     conditions = read_conditions(material.runs)
     if not conditions:
         return
-    clean = next(condition for condition in conditions if condition.kind == CLEAN)
-    models = [name for name in (*material.models, BASELINE) if name in clean.accuracy]
+    clean = [condition for condition in conditions if condition.kind == CLEAN]
     damaged = [condition for condition in conditions if condition.kind != CLEAN]
-    judged = judge(damaged, models)
-    blocks: list[Block] = [
-        Paragraph(_summary(judged)),
-        *_figures(material, clean, damaged, models),
-        *([_verdicts(judged)] if judged else []),
-        _accuracies([clean, *damaged], models),
-    ]
+    models = [name for name in (*material.models, BASELINE) if all(name in each.models for each in conditions)]
+    fusions = [name for name in models if name not in (*SINGLES, BASELINE)]
+    blocks: list[Block] = [Paragraph(_EXPLAINED), *_figures(material, clean, damaged, models)]
+    if fusions and set(SINGLES) <= set(models):
+        blocks[1:1] = [Paragraph(_summary(damaged, fusions))]
+        blocks.append(_verdicts(damaged, fusions))
+    blocks += [_scores(conditions, models, metric) for metric in METRICS]
     yield Section("robustness", "When titles or pictures are missing or damaged", blocks)
 
 
-def judge(conditions: Sequence[Condition], models: Sequence[str]) -> list[Judgement]:
-    """Every fusion among some models, in each condition; nothing where a single model is missing."""
-    fusions = [name for name in models if name not in (*SINGLES, BASELINE)]
-    if not fusions or not set(SINGLES) <= set(models):
-        return []
-    return [_judged(condition, fusions) for condition in conditions]
+def judge(condition: Condition, fusions: Sequence[str], *, metric: str) -> Judgement:
+    """Every fusion in one condition, by one metric."""
+    survivor = max(SINGLES, key=lambda name: condition.mean(metric, name))
+    score = condition.mean(metric, survivor)
+    return Judgement(survivor, score, {name: condition.mean(metric, name) - score for name in fusions})
 
 
-def _judged(condition: Condition, fusions: Sequence[str]) -> Judgement:
-    survivor = max(SINGLES, key=condition.mean)
-    gains = {name: condition.mean(name) - condition.mean(survivor) for name in fusions}
-    return Judgement(condition, survivor, gains)
-
-
-def robustness_record(conditions: Sequence[Condition], judged: Sequence[Judgement]) -> list[dict[str, Any]]:
-    """The same for ``report.json``: an entry a condition."""
-    verdicts = {each.condition.words: each for each in judged}
+def robustness_record(material: Material) -> list[dict[str, Any]]:
+    """The same for ``report.json``: an entry a condition, empty where nothing was measured."""
     return [
         {
             "condition": each.words,
-            "accuracy": {name: spread(values) for name, values in each.accuracy.items()},
-            "survivor": verdicts[each.words].survivor if each.words in verdicts else None,
-            "failures": verdicts[each.words].failures if each.words in verdicts else [],
+            "changed": each.changed,
+            **{metric: {name: spread(each.scores[metric][name]) for name in each.models} for metric in METRICS},
         }
-        for each in conditions
+        for each in read_conditions(material.runs)
     ]
 
 
-def _summary(judged: Sequence[Judgement]) -> str:
-    failed = [each for each in judged if each.failures]
-    text = (
-        "Test products whose titles or pictures are taken away or damaged, for the test only. A fusion is compared "
-        "with the single model that survives the same damage best; losing more than "
-        f"{100 * TOLERANCE:.1f} points to it is a failure. "
-    )
-    if not judged:
-        return text
-    if not failed:
-        return f"{text}No fusion fails in any of {len(judged)} conditions."
-    names = dict.fromkeys(display(name) for each in failed for name in each.failures)
-    return f"{text}In {len(failed)} of {len(judged)} conditions a fusion fails: {', '.join(names)}; see the verdicts."
+_EXPLAINED = (
+    "Test products whose titles or pictures are taken away or damaged, for the test only. A fusion is compared with "
+    "the single model that survives the same damage best; losing more than "
+    f"{100 * TOLERANCE:.1f} points to it is a failure."
+)
+_BAND = "Lines: means; bands: from the lowest to the highest run."
+
+
+def _summary(damaged: Sequence[Condition], fusions: Sequence[str]) -> str:
+    """How many conditions see a fusion fail, by metric, and which fusions."""
+    parts = []
+    for metric, name in METRICS.items():
+        failed = [failures for each in damaged if (failures := judge(each, fusions, metric=metric).failures)]
+        if not failed:
+            parts.append(f"By {name}, no fusion fails in any of {len(damaged)} conditions.")
+            continue
+        names = dict.fromkeys(display(fusion) for failures in failed for fusion in failures)
+        parts.append(f"By {name}, a fusion fails in {len(failed)} of {len(damaged)} conditions: {', '.join(names)}.")
+    return " ".join(parts)
 
 
 def _figures(
-    material: Material, clean: Condition, damaged: Sequence[Condition], models: Sequence[str]
+    material: Material, clean: Sequence[Condition], damaged: Sequence[Condition], models: Sequence[str]
 ) -> Iterator[Figure]:
     """Kinds of several strengths as curves, the others as dots."""
     kinds: dict[str, list[Condition]] = {}
     for condition in damaged:
         kinds.setdefault(condition.kind, []).append(condition)
-    curves = [_curve(kind, [clean, *group], models) for kind, group in kinds.items() if len(group) > 1]
+    curves = [_curve(kind, [*clean, *group], models) for kind, group in kinds.items() if len(group) > 1]
     single = [group[0] for group in kinds.values() if len(group) == 1]
     if curves:
         draw_curves(material.figures / "robustness.png", curves)
         yield Figure("robustness.png", "Accuracy of every model as damage grows, a panel a kind of damage", _BAND)
     if single:
-        draw_dots(material.figures / "robustness-more.png", _curve("", [clean, *single], models))
+        draw_dots(material.figures / "robustness-more.png", _curve("", [*clean, *single], models))
         yield Figure("robustness-more.png", "Accuracy of every model in conditions of one strength")
-
-
-_BAND = "Lines: means; bands: from the lowest to the highest run."
 
 
 def _curve(title: str, conditions: Sequence[Condition], models: Sequence[str]) -> Curve:
     return Curve(
         title,
         range(len(conditions)),
-        [(condition.tick or "none") if title else condition.words for condition in conditions],
-        {name: [condition.accuracy[name] for condition in conditions] for name in models},
+        [condition.tick if title else condition.words for condition in conditions],
+        {name: [condition.scores["accuracy"][name] for condition in conditions] for name in models},
     )
 
 
-def _verdicts(judged: Sequence[Judgement]) -> Table:
-    fusions = list(judged[0].gains)
+def _verdicts(damaged: Sequence[Condition], fusions: Sequence[str]) -> Table:
     columns = [Column("condition"), Column("best single model"), Column("accuracy %", True)]
+    columns += [Column(display(name), True) for name in fusions]
+    rows = []
+    for condition in damaged:
+        judged, macro = (judge(condition, fusions, metric=metric) for metric in METRICS)
+        rows.append(
+            [
+                Cell(condition.words),
+                Cell(display(judged.survivor)),
+                Cell(f"{100 * judged.score:.1f}", judged.score),
+                *(_gain(judged.gains[name]) for name in fusions),
+                *(Cell(each.words, tone="bad" if each.failures else "muted") for each in (judged, macro)),
+            ]
+        )
+    caption = "Accuracy of the best single model, by how many points every fusion is above it, and the verdicts"
+    return Table([*columns, Column("by accuracy"), Column("by macro-F1")], rows, caption, sortable=True)
+
+
+def _scores(conditions: Sequence[Condition], models: Sequence[str], metric: str) -> Table:
+    columns = [Column("condition"), Column("titles changed %", True), Column("pictures changed %", True)]
     rows = [
         [
-            Cell(each.condition.words),
-            Cell(display(each.survivor)),
-            _percent(each.condition.accuracy[each.survivor]),
-            *(_gain(each.gains[name]) for name in fusions),
-            Cell(each.words, tone="bad" if each.failures else "muted"),
+            Cell(each.words),
+            *(Cell(f"{100 * each.changed[side]:.0f}", each.changed[side], "muted") for side in ("title", "image")),
+            *(_percent(each.scores[metric][name]) for name in models),
         ]
-        for each in judged
+        for each in conditions
     ]
-    columns += [*(Column(display(name), True) for name in fusions), Column("verdict")]
-    caption = "Accuracy of the best single model, and by how many points every fusion is above it"
-    return Table(columns, rows, caption, sortable=True)
-
-
-def _accuracies(conditions: Sequence[Condition], models: Sequence[str]) -> Table:
-    columns = [Column("condition"), *(Column(display(name), True) for name in models)]
-    rows = [[Cell(each.words), *(_percent(each.accuracy[name]) for name in models)] for each in conditions]
-    return Table(columns, rows, "Accuracy % of every model in every condition", sortable=True)
+    of = f", classes with ≥ {FREQUENT} test products" if metric == "macro_f1_frequent" else ""
+    caption = f"{METRICS[metric].capitalize()} % of every model in every condition{of}"
+    return Table([*columns, *(Column(display(name), True) for name in models)], rows, caption, sortable=True)
 
 
 def _gain(gain: float) -> Cell:

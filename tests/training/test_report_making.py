@@ -84,6 +84,20 @@ def test_cost_is_a_row_a_stage_and_their_sum(tmp_path: Path) -> None:
     ]
 
 
+def test_speed_and_memory_are_shown_where_they_were_kept(tmp_path: Path) -> None:
+    runs = [run_of(tmp_path / "a", peak_memory_gib=3.21), run_of(tmp_path / "b", peak_memory_gib=2.5)]
+    speeds = "stage,epoch,loss,accuracy,macro_f1,seconds,products_per_second,gpu_busy\nhead,1,2,0.5,0.4,1,{},{}\n"
+    (runs[0].folder / "image" / "history.csv").write_text(speeds.format(1500, 0.5), encoding="utf-8")
+    (runs[1].folder / "image" / "history.csv").write_text(speeds.format(2500, 0.7), encoding="utf-8")
+    (runs[1].folder / "text" / "history.csv").write_text(HISTORY, encoding="utf-8")
+    (runs[1].folder / "early" / "history.csv").write_text(speeds.format(9, ""), encoding="utf-8")
+    [section] = cost(Material(runs, tmp_path))
+    text, _, speed = section.blocks
+    assert isinstance(text, Paragraph) and text.text.endswith("Peak memory: 3.2 GiB.")
+    assert isinstance(speed, Table)
+    assert [[cell.text for cell in row] for row in speed.rows] == [["head", "1,336", "60"]]
+
+
 def test_a_run_without_seconds_has_no_cost(tmp_path: Path) -> None:
     assert list(cost(Material([run_of(tmp_path / "a", seconds={})], tmp_path))) == []
 
