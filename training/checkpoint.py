@@ -3,20 +3,22 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from handlers.settings import ProductSettings
 from training.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
-from training.loop import Epoch, FitState
+from training.fit_state import Epoch, FitState
 from training.models import ProductClassifier, build_head
-from training.storage import atomic_path
+from training.storage import atomic_path, warn
 
 __all__ = [
     "RunError",
@@ -61,17 +63,35 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def save_fit_state(path: Path, state: FitState) -> None:
-    """Keep the state of an unfinished :func:`training.loop.fit`."""
-    with atomic_path(path) as partial:
-        torch.save({**vars(state), "history": [dataclasses.asdict(epoch) for epoch in state.history]}, partial)
+    """Keep the state of an unfinished :func:`training.loop.fit`.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written to.
+    """
+    values = state.as_dict()
+    needs = sum(tensor.nbytes for tensor in _tensors(values))
+    with atomic_path(path, needs=needs) as partial, partial.open("wb") as file:
+        torch.save(values, file)
 
 
 def load_fit_state(path: Path) -> FitState | None:
-    """Read what :func:`save_fit_state` wrote; None where there is nothing."""
+    """Read what :func:`save_fit_state` wrote; None where there is nothing, or nothing that can be read."""
     if not path.exists():
         return None
-    values = torch.load(path, map_location="cpu", weights_only=True)
-    return FitState(**{**values, "history": [Epoch(**epoch) for epoch in values["history"]]})
+    try:
+        return FitState.from_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, UnpicklingError, EOFError, ValueError, TypeError, KeyError) as error:
+        warn(f"{path} is damaged ({str(error).splitlines()[0]}): {path.stem} starts anew")
+        return None
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested dicts and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(each)
 
 
 def save_model(

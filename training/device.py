@@ -1,6 +1,9 @@
 """Where training runs and in which precision, chosen once at the start, with the reason kept for the log."""
 
 import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -29,6 +32,43 @@ class Device:
     def autocast(self) -> torch.autocast:
         """The context that the forward pass runs in."""
         return torch.autocast(self.name, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+class BusyClock:
+    """The share of an epoch's time in which a GPU had a step's work to do.
+
+    CUDA events mark where each step begins and ends on the GPU itself; what lies between steps, waiting for products
+    to be decoded, is idle. Pauses between the kernels of one step count as work, so the share is an upper bound.
+    On a CPU nothing is measured. Not yet run on a GPU.
+
+    Args:
+        device: where the steps run.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._cuda = device.name == "cuda"
+        self._started = time.monotonic()
+        self._steps: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around one step."""
+        if not self._cuda:
+            yield
+            return
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        begin.record()
+        yield
+        end.record()
+        self._steps.append((begin, end))
+
+    def share(self) -> float | None:
+        """0..1 since the clock was made; None where no step ran on a GPU."""
+        if not self._steps:
+            return None
+        torch.cuda.synchronize()
+        milliseconds: float = sum(begin.elapsed_time(end) for begin, end in self._steps)
+        return min(1.0, milliseconds / 1000 / (time.monotonic() - self._started))
 
 
 def choose_device(precision: str = "auto") -> Device:

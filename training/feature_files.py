@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from training.engine import main_first
 from training.storage import require_room, storage_errors, warn
 
 Blocks = Callable[[int], Iterator[NDArray[np.float16]]]
@@ -29,8 +30,9 @@ def stored(path: Path, blocks: Blocks, *, rows: Sequence[int]) -> NDArray[np.flo
     Raises:
         StorageError: the disk has no room for it.
     """
-    if not path.exists() or not _is_whole(path, sum(rows)):
-        _write(path, blocks, rows)
+    with main_first():
+        if not path.exists() or not _is_whole(path, sum(rows)):
+            _write(path, blocks, rows)
     array: NDArray[np.float16] = np.load(path, mmap_mode="r")
     return array
 

@@ -1,66 +1,33 @@
 """One epoch of training, one pass of evaluation, and the loop over epochs: no arguments parsed, no paths.
 
-A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B,) int64 classes.
+A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B,) int64 classes. Processes that
+train together (:mod:`training.engine`) each take their share of every batch; the steps are those of one process.
 """
 
-import copy
-import dataclasses
+import itertools
 import time
-from collections.abc import Callable, Iterable, Sized
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from accelerate import skip_first_batches
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from training.device import Device
+from training import engine
+from training.device import BusyClock, Device
+from training.engine import Batch, Batches, Share
+from training.fit_state import Epoch, FitState, Keeper, Progress, best_epoch
+from training.interrupts import held_back
 from training.metrics import accuracy, macro_f1
 
+SEEDS_APART = 10**9  # of the dropout of processes that train together
 
-class Batches(Iterable[tuple[tuple[Tensor, ...], Tensor]], Sized, Protocol):
-    """Batches of one pass, countable for the progress bar."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to: a line of ``history.csv``.
-
-    Args:
-        stage: what was trained.
-        epoch: from 1.
-        loss: mean training loss.
-        accuracy: on validation.
-        macro_f1: on validation.
-        seconds: of training and validation together.
-    """
-
-    stage: str
-    epoch: int
-    loss: float
-    accuracy: float
-    macro_f1: float
-    seconds: float
-
-
-@dataclasses.dataclass
-class FitState:
-    """Everything a later call of :func:`fit` needs to go on as if it had never stopped.
-
-    Args:
-        history: the epochs done.
-        model: the current weights.
-        optimizer: its state.
-        scheduler: its state.
-        best: the weights of the best epoch.
-    """
-
-    history: list[Epoch]
-    model: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any]
-    best: dict[str, Tensor]
+__all__ = ["Batches", "Epoch", "FitState", "describe", "fit", "predict", "train_epoch"]
 
 
 def fit(
@@ -77,6 +44,8 @@ def fit(
     patience: int = 3,
     state: FitState | None = None,
     after_epoch: Callable[[FitState], None] = lambda state: None,
+    save_every: float = float("inf"),
+    together: bool = False,
 ) -> list[Epoch]:
     """Train with warm-up and cosine decay; the model ends with the weights of its best epoch on validation.
 
@@ -91,67 +60,148 @@ def fit(
         seed: of dropout, together with the epoch.
         label_smoothing: of the cross-entropy.
         patience: epochs without a better one after which training stops.
-        state: where an interrupted call stopped.
-        after_epoch: is handed the state after each epoch, to keep it.
+        state: where an interrupted call stopped, between two epochs or within one.
+        after_epoch: is handed the state to keep it: after each epoch, within one every ``save_every`` seconds, and
+            where anything but a failing step ends the call early, such as Ctrl-C or a picture that broke.
+        save_every: seconds.
+        together: every process that was started calls this, and each trains on its share of the batches, which come
+            from data loaders. Otherwise the call is this process's own affair.
 
     Returns:
         One entry an epoch.
     """
     device.take(model)
-    scheduler = _warmup_cosine(optimizer, steps=epochs * len(train(0)))
-    state = _restore(state, model, optimizer, scheduler)
-    for epoch in range(len(state.history), epochs):
-        if _best_epoch(state.history) + patience < epoch:
-            break
-        torch.manual_seed(1000 * seed + epoch)
-        started = time.monotonic()
-        batches = tqdm(train(epoch), desc=f"{stage} {epoch + 1}/{epochs}", unit="batch", leave=False)
-        loss = train_epoch(model, batches, optimizer, scheduler, device=device, label_smoothing=label_smoothing)
-        logits, targets = predict(model, validation, device=device)
-        predicted = logits.argmax(1)
-        scores = accuracy(targets, predicted), macro_f1(targets, predicted, classes=logits.shape[1])
-        state.history.append(Epoch(stage, epoch + 1, loss, *scores, time.monotonic() - started))
-        state.model, state.optimizer, state.scheduler = (
-            model.state_dict(),
-            optimizer.state_dict(),
-            scheduler.state_dict(),
+    steps = len(train(0))
+    scheduler = _warmup_cosine(optimizer, steps=epochs * steps)
+    keeper = Keeper(state, model, optimizer, scheduler, keep=after_epoch, every=save_every)
+    history, done = keeper.state.history, len(keeper.state.history) * steps + keeper.state.progress.steps
+    with (
+        engine.joined(model) if together else nullcontext(model) as network,
+        tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False) as bar,
+    ):
+        trainer = _Trainer(network, optimizer, scheduler, device, label_smoothing, keeper, bar, together)
+        for epoch in range(len(history), epochs):
+            if best_epoch(history) + patience < epoch:
+                break
+            bar.set_description(f"{stage} {epoch + 1}/{epochs}")
+            torch.manual_seed(1000 * seed + epoch + (SEEDS_APART * engine.rank() if together else 0))
+            result = trainer.epoch(stage, epoch + 1, train(epoch), model, validation)
+            with held_back():
+                keeper.epoch_done(result)
+            tqdm.write(describe(result, epochs))
+    model.load_state_dict(keeper.state.best)
+    return history
+
+
+class _Trainer(NamedTuple):
+    """The epochs of one fit; the fields are as in :func:`fit`."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    device: Device
+    label_smoothing: float
+    keeper: Keeper
+    bar: "tqdm[Any]"
+    together: bool
+
+    def epoch(self, stage: str, number: int, train: Batches, model: nn.Module, validation: Batches) -> Epoch:
+        """Train on the rest of an epoch's batches, then validate."""
+        progress, clock = self.keeper.state.progress, BusyClock(self.device)
+        with self.keeper.nothing_lost():
+            batches, shares = engine.shared(train) if self.together else (train, None)
+            loss = train_epoch(
+                self.network,
+                _rest(batches, progress.steps),
+                self.optimizer,
+                self.scheduler,
+                device=self.device,
+                label_smoothing=self.label_smoothing,
+                progress=progress,
+                shares=shares and shares[progress.steps :],
+                clock=clock,
+                after_step=self._after_step,
+            )
+            busy, started = clock.share(), time.monotonic()
+            logits, targets = self._predicted(model, validation)
+        return Epoch(
+            stage,
+            number,
+            loss,
+            accuracy(targets, logits.argmax(1)),
+            macro_f1(targets, logits.argmax(1), classes=logits.shape[1]),
+            progress.seconds + time.monotonic() - started,
+            products_per_second=progress.products / progress.seconds,
+            gpu_busy=busy,
         )
-        if _best_epoch(state.history) == epoch:
-            state.best = copy.deepcopy(state.model)
-        tqdm.write(describe(state.history[-1], epochs))
-        after_epoch(state)
-    model.load_state_dict(state.best)
-    return state.history
+
+    def _after_step(self) -> None:
+        self.bar.update()
+        self.keeper.step_done()
+
+    def _predicted(self, model: nn.Module, validation: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if self.together:
+            return engine.predicted(lambda part: predict(model, part, device=self.device), validation)
+        return predict(model, validation, device=self.device)
 
 
 def train_epoch(
     model: nn.Module,
-    batches: Iterable[tuple[tuple[Tensor, ...], Tensor]],
+    batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
     scheduler: torch.optim.lr_scheduler.LRScheduler,
     *,
     device: Device,
     label_smoothing: float = 0.0,
     clip: float = 1.0,
+    progress: Progress | None = None,
+    shares: Iterable[Share] | None = None,
+    clock: BusyClock | None = None,
+    after_step: Callable[[], None] = lambda: None,
 ) -> float:
     """One pass over the batches, one step each; gradients are clipped to the norm ``clip``.
 
+    Args:
+        model: to train.
+        batches: those that are left to do.
+        optimizer: steps once a batch.
+        scheduler: likewise.
+        device: where.
+        label_smoothing: of the cross-entropy.
+        clip: longest gradient.
+        progress: of the batches done before; counts on.
+        shares: of each batch, where several processes train together; None is the whole batch.
+        clock: measures how long the GPU works.
+        after_step: called when a step is whole.
+
     Returns:
-        The mean loss.
+        The mean loss over the whole epoch.
     """
     model.train()
-    total, count = 0.0, 0
-    for inputs, targets in batches:
-        with device.autocast():
-            logits = model(*(tensor.to(device.name) for tensor in inputs))
-        loss = nn.functional.cross_entropy(logits.float(), targets.to(device.name), label_smoothing=label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        scheduler.step()
-        total, count = total + loss.item() * len(targets), count + len(targets)
-    return total / count
+    progress, clock = progress or Progress(), clock or BusyClock(device)
+    progress.loss = progress.loss.to(device.name)
+    last = time.monotonic()
+    counted: Iterable[Share | None] = itertools.repeat(None) if shares is None else shares
+    for (inputs, targets), share in zip(batches, counted, strict=False):
+        with held_back(), progress.step(), clock.working():
+            with device.autocast():
+                logits = model(*(tensor.to(device.name, non_blocking=True) for tensor in inputs))
+            truth = targets.to(device.name, non_blocking=True)
+            loss = nn.functional.cross_entropy(logits.float(), truth, label_smoothing=label_smoothing)
+            loss = loss if share is None else loss * share.weight
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+            scheduler.step()
+            products = len(targets) if share is None else share.products
+            progress.loss += loss.detach().double() * products
+            progress.products += products
+            now = time.monotonic()
+            progress.seconds, last = progress.seconds + now - last, now
+        after_step()
+    total = progress.loss if shares is None else engine.averaged(progress.loss)
+    return total.item() / progress.products
 
 
 @torch.no_grad()
@@ -168,29 +218,22 @@ def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDAr
 
 def describe(epoch: Epoch, epochs: int) -> str:
     """One line for the terminal."""
+    busy = "" if epoch.gpu_busy is None else f"  GPU busy {epoch.gpu_busy:.0%}"
     return (
         f"{epoch.stage:<14} epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}"
         f"  validation accuracy {epoch.accuracy:.3f}  macro-F1 {epoch.macro_f1:.3f}  {epoch.seconds:.1f} s"
+        f"  {epoch.products_per_second or 0:,.0f} products/s{busy}"
     )
 
 
-def _restore(
-    state: FitState | None,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
-) -> FitState:
-    if state is None:
-        return FitState([], {}, {}, {}, copy.deepcopy(model.state_dict()))
-    model.load_state_dict(state.model)
-    optimizer.load_state_dict(state.optimizer)
-    scheduler.load_state_dict(state.scheduler)
-    return state
-
-
-def _best_epoch(history: list[Epoch]) -> int:
-    """Index of the best epoch, the earliest of equals; 0 before the first."""
-    return max(range(len(history)), key=lambda i: history[i].accuracy + history[i].macro_f1, default=0)
+def _rest(batches: Batches, done: int) -> Iterable[Batch]:
+    """Without those that are done; a data loader does not read their products."""
+    if not done:
+        return batches
+    if isinstance(batches, DataLoader):
+        rest: DataLoader[Any] = skip_first_batches(batches, done)
+        return rest
+    return itertools.islice(batches, done, None)
 
 
 def _warmup_cosine(optimizer: torch.optim.Optimizer, *, steps: int) -> torch.optim.lr_scheduler.LRScheduler:

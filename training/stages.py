@@ -1,15 +1,20 @@
-"""Fits that remember: a finished one is read back, an interrupted one goes on after its last epoch."""
+"""Fits that remember: a finished one is read back, an interrupted one goes on where it stopped."""
 
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from training.checkpoint import atomic_path, load_fit_state, save_fit_state, write_json
-from training.loop import Epoch, fit
+from training.engine import is_main_process, main_first, process_count
+from training.loop import Epoch, FitState, fit
+from training.storage import warn
+
+SAVE_EVERY = 180.0  # seconds of an epoch that a killed process loses, at most
 
 
 class Stages:
@@ -22,31 +27,56 @@ class Stages:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def fit(self, model: nn.Module, *, stage: str, **arguments: Any) -> list[Epoch]:
+    def fit(self, model: nn.Module, *, stage: str, together: bool = False, **arguments: Any) -> list[Epoch]:
         """As :func:`training.loop.fit`, once; the model ends with the fitted weights either way.
 
         Args:
             model: in the state that the fit starts from.
             stage: names the files.
+            together: where several processes were started, all of them fit; otherwise the main one does.
             arguments: of :func:`training.loop.fit`.
 
         Returns:
             One entry an epoch.
         """
-        weights, history_file = self.folder / f"{stage}.safetensors", self.folder / f"{stage}.json"
-        if weights.exists():
-            model.load_state_dict(load_file(weights))
-            return [Epoch(**epoch) for epoch in json.loads(history_file.read_text(encoding="utf-8"))]
+        if together and process_count() > 1 and self._finished(model, stage) is None:
+            self._fit(model, stage, together=True, **arguments)
+        with main_first():
+            history = self._finished(model, stage)
+            return self._fit(model, stage, **arguments) if history is None else history
+
+    def _fit(self, model: nn.Module, stage: str, **arguments: Any) -> list[Epoch]:
         unfinished = self.folder / f"{stage}.state"
-        history = fit(
-            model,
-            stage=stage,
-            state=load_fit_state(unfinished),
-            after_epoch=lambda state: save_fit_state(unfinished, state),
-            **arguments,
-        )
-        write_json(history_file, [dataclasses.asdict(epoch) for epoch in history])
-        with atomic_path(weights) as partial:
-            save_file({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}, partial)
-        unfinished.unlink(missing_ok=True)
+
+        def keep(state: FitState) -> None:
+            if is_main_process():
+                save_fit_state(unfinished, state)
+
+        state = load_fit_state(unfinished)
+        history = fit(model, stage=stage, state=state, after_epoch=keep, save_every=SAVE_EVERY, **arguments)
+        if is_main_process():
+            write_json(self._history(stage), [dataclasses.asdict(epoch) for epoch in history])
+            weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+            needs = sum(tensor.nbytes for tensor in weights.values())
+            with atomic_path(self._weights(stage), needs=needs) as partial:
+                save_file(weights, partial)
+            unfinished.unlink(missing_ok=True)
         return history
+
+    def _finished(self, model: nn.Module, stage: str) -> list[Epoch] | None:
+        """What an earlier call came to, its weights put into the model; None where there was none, or it is damaged."""
+        weights = self._weights(stage)
+        if not weights.exists():
+            return None
+        try:
+            model.load_state_dict(load_file(weights))
+            return [Epoch(**epoch) for epoch in json.loads(self._history(stage).read_text(encoding="utf-8"))]
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            warn(f"{weights} or its .json is damaged ({error}): {stage} is fitted again")
+            return None
+
+    def _weights(self, stage: str) -> Path:
+        return self.folder / f"{stage}.safetensors"
+
+    def _history(self, stage: str) -> Path:
+        return self.folder / f"{stage}.json"
