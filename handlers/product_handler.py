@@ -22,8 +22,9 @@ if __package__:
     from .product_archive import check_golden, golden_products, read_archive
     from .product_errors import ProductError, guarded
     from .product_explanation import ProductExplainer
+    from .product_metrics import ProductMetrics
     from .product_picture import header_pixels
-    from .product_request import ProductFields, ProductRequest, read_request, to_explain
+    from .product_request import ProductFields, ProductRequest, limit_explained, read_request
     from .product_scores import score_batch, score_products
     from .settings import MODALITIES, ProductSettings
 else:
@@ -33,8 +34,9 @@ else:
     from product_archive import check_golden, golden_products, read_archive
     from product_errors import ProductError, guarded
     from product_explanation import ProductExplainer
+    from product_metrics import ProductMetrics
     from product_picture import header_pixels
-    from product_request import ProductFields, ProductRequest, read_request, to_explain
+    from product_request import ProductFields, ProductRequest, limit_explained, read_request
     from product_scores import score_batch, score_products
     from settings import MODALITIES, ProductSettings
 
@@ -69,17 +71,25 @@ class ProductHandler:
             "backend": self.backend.name,
             "backend_reason": reason,
         }
+        self.metrics = ProductMetrics(context.metrics, model=self.model, labels=self.settings.labels)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
         logger.info("%s %s answers with %s (%s)", *self.model.values())
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         """Answer a batch: one JSON text a request, its status set in the context."""
-        requests = [self._read(row, context.get_all_request_header(number)) for number, row in enumerate(data)]
-        items = [item for request in requests for item in request.items]
+        with self.metrics.timed("read"):
+            headers = [context.get_all_request_header(number) for number in range(len(data))]
+            requests = [self._read(row, header) for row, header in zip(data, headers, strict=True)]
+            items = [item for request in requests for item in request.items]
+        why = [_asks_why(header) for header, request in zip(headers, requests, strict=True) for _ in request.items]
         products = self.preprocess(items)
-        scores = self.inference(products)
-        answers = self.explain(items, products, scores)
-        return self.postprocess(requests, answers, context)
+        with self.metrics.timed("infer"):
+            scores = self.inference(products)
+        answers = self.explain(items, products, scores, why)
+        with self.metrics.timed("respond"):
+            bodies = self.postprocess(requests, answers, context)
+        self.metrics.record(answers, why)
+        return bodies
 
     def preprocess(self, items: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
         """Decode pictures and tokenise titles, several at a time; what fails is an error in its place."""
@@ -96,11 +106,12 @@ class ProductHandler:
         items: Sequence[ProductFields | ProductError],
         products: Sequence[Product | ProductError],
         scores: Sequence[NDArray[np.float64] | ProductError],
+        why: Sequence[bool],
     ) -> list[dict[str, Any] | ProductError]:
         """The answer to each product, with what decided it where that was asked for."""
         return [
-            guarded(self._answer, item, product, row) if isinstance(item, ProductFields) else item
-            for item, product, row in zip(items, products, scores, strict=True)
+            guarded(self._answer, item, product, row, explain=asked) if isinstance(item, ProductFields) else item
+            for item, product, row, asked in zip(items, products, scores, why, strict=True)
         ]
 
     def postprocess(
@@ -135,8 +146,8 @@ class ProductHandler:
 
     def _parse(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
         request = read_request(row, _content_type(headers), self.settings)
-        if headers.get("explain") == "True":
-            request = to_explain(request, self.settings)
+        if _asks_why(headers):
+            limit_explained(request, self.settings)
         if request.many and "image" in self.settings.modalities:
             self._limit_pixels(request)
         return request
@@ -158,13 +169,22 @@ class ProductHandler:
         reads = self.settings.modalities
         image = fields.image if "image" in reads else None
         text = fields.text if "text" in reads else None
-        product = self.preprocessor(image, text)
+        with self.metrics.timed("tokenise"):
+            input_ids = self.preprocessor.tokens(text or "")
+        with self.metrics.timed("decode"):
+            pixels = None if image is None else self.preprocessor.pixels(image)
+        product = self.preprocessor.product(pixels, input_ids)
         if not product.present.any():
             raise ProductError("missing_field", f"{' or '.join(reads)}: this model needs it, and nothing readable came")
         return product
 
     def _answer(
-        self, item: ProductFields, product: Product | ProductError, scores: NDArray[np.float64] | ProductError
+        self,
+        item: ProductFields,
+        product: Product | ProductError,
+        scores: NDArray[np.float64] | ProductError,
+        *,
+        explain: bool,
     ) -> dict[str, Any] | ProductError:
         if isinstance(product, ProductError):
             return product
@@ -172,14 +192,21 @@ class ProductHandler:
             return scores
         read = [name for name, there in zip(MODALITIES, product.present, strict=True) if there]
         answer = product_answer(scores, top_k=item.top_k, modalities=read, model=self.model, settings=self.settings)
-        reasons = self._explainer(product, item.text, int(scores.argmax())) if item.explain else {}
-        return {**answer, **reasons}
+        if not explain:
+            return answer
+        with self.metrics.timed("explain"):
+            return {**answer, **self._explainer(product, item.text, int(scores.argmax()))}
 
 
 def _content_type(headers: Mapping[str, Any]) -> str | None:
     """The request's type; TorchServe puts the form's fields among the headers, so a field can look like one."""
     found = (value for name, value in headers.items() if name.lower() == "content-type" and isinstance(value, str))
     return next(found, None)
+
+
+def _asks_why(headers: Mapping[str, Any]) -> bool:
+    """Whether TorchServe got the request at /explanations; its own header is the one in small letters."""
+    return headers.get("explain") == "True"
 
 
 def _gpu(properties: Mapping[str, Any]) -> int | None:

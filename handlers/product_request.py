@@ -42,13 +42,11 @@ class ProductFields(NamedTuple):
         image: encoded picture, or None.
         text: title, or None; not yet normalised.
         top_k: how many classes to answer.
-        explain: whether the answer has to say what decided it.
     """
 
     image: bytes | None
     text: str | None
     top_k: int
-    explain: bool = False
 
 
 class ProductRequest(NamedTuple):
@@ -86,18 +84,16 @@ def read_request(row: Mapping[str, Any], content_type: str | None, settings: Pro
     return _read_body(content, media_type, settings)
 
 
-def to_explain(request: ProductRequest, settings: ProductSettings) -> ProductRequest:
-    """The same request, its answers to be explained.
+def limit_explained(request: ProductRequest, settings: ProductSettings) -> None:
+    """Let a request for explanations pass, each of which costs several answers, if it is for no more than its limit.
 
     Raises:
-        ProductError: ``too_many_instances``; the limit is lower, since an explanation costs several answers.
+        ProductError: ``too_many_instances``.
     """
     if len(request.items) > settings.max_explained:
         raise ProductError(
             "too_many_instances", f"instances: at most {settings.max_explained} products a request for explanations"
         )
-    items = [item._replace(explain=True) if isinstance(item, ProductFields) else item for item in request.items]
-    return request._replace(items=items)
 
 
 def read_product(fields: Mapping[str, Any], settings: ProductSettings) -> ProductFields:

@@ -32,7 +32,8 @@ def write_config(folder: Path, *, store: Path, load_models: str = "intermediate.
     for name, value in values.items():
         text, count = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
         assert count == 1, f"config.properties does not set {name}"
-    text = text.replace("=deploy/log4j2.xml", f"={ROOT / 'deploy' / 'log4j2.xml'}")
+    for name in ("log4j2.xml", "metrics.yaml"):
+        text = text.replace(f"=deploy/{name}", f"={ROOT / 'deploy' / name}")
     path = folder / "config.properties"
     path.write_text(f"{text}grpc_inference_port={ports[3]}\ngrpc_management_port={ports[4]}\n", encoding="utf-8")
     return read_config(path)

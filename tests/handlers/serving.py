@@ -4,17 +4,19 @@ import base64
 import hashlib
 import json
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ts.context import Context, RequestProcessor
+from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.service import Service
 
 from handlers.product_archive import MANIFEST, SUMS, format_sums
 from handlers.product_handler import ProductHandler
 
+METRICS = Path(__file__).parents[2] / "deploy" / "metrics.yaml"
 LABELS = ("Shirts", "Shoes", "Bags", "Montres à gousset")
 TITLES = ("Nike Men Blue Running Shoes", "Red Cotton Shirt", "Leather Hand Bag", "Silver Watch for Men")
 Request = tuple[Mapping[str, str], Sequence[tuple[str, bytes, str]]]
@@ -33,13 +35,23 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
+def metrics_cache() -> MetricsCacheYamlImpl:
+    """TorchServe's record of the metrics that we declare."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it reads the file without closing it
+        cache = MetricsCacheYamlImpl(str(METRICS))
+    cache.initialize_cache()
+    return cache
+
+
 class Worker:
     """A TorchServe worker's own service around a handler: what it decodes, calls and encodes for the front end."""
 
     def __init__(self, folder: Path, *, gpu: int | None = None, model_name: str = "tiny") -> None:
         self.handler = ProductHandler()
         manifest = {"model": {"modelName": model_name, "modelVersion": "1.0", "handler": "product_handler.py"}}
-        metrics = SimpleNamespace(request_ids=None, add_time=lambda name, value: None)
+        metrics = metrics_cache()
+        metrics.model_name = model_name
         self._service = Service(model_name, str(folder), manifest, self.handler.handle, gpu, 8, True, metrics)
         self._service.set_cl_socket(None)
         self.handler.initialize(self._service.context)

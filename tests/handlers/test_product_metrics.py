@@ -1,0 +1,175 @@
+"""Counters: what a batch adds up to, what a line may hold, and how few lines there are."""
+
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pictures import draw, encode
+from serving import LABELS, METRICS, TITLES, Worker, document, explained, form, metrics_cache
+
+from handlers.product_errors import ProductError
+from handlers.product_metrics import COUNTERS, STAGES, ProductMetrics, dimension_value
+
+PICTURE = encode(draw())
+MODEL = {"name": "tiny", "version": "1.0", "backend": "onnxruntime:cpu"}
+# As the front end reads a line (Metric.java and WorkerLifeCycle.java of TorchServe 0.12).
+LINE = re.compile(
+    r"\[METRICS]\s*([\w\s]+)\.([\w\s]+):([0-9\-,.e]+)\|#([^|]*)(\|#type:([^|,]+))?\|#hostname:([^,]+),([^,]+)(,(.*))?"
+)
+Lines = dict[tuple[str, ...], float]
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], Lines]:
+    """What was written since the last call, as the front end understands it: (counter, dimensions...) -> value."""
+    caplog.set_level(logging.INFO, logger="ts.metrics")
+
+    def read() -> Lines:
+        found: Lines = {}
+        for record in caplog.records:
+            match = LINE.fullmatch(record.getMessage())
+            if match and match[1].startswith("product_"):
+                pairs = [pair.split(":") for pair in match[4].split(",")]
+                assert all(len(pair) == 2 and all(pair) for pair in pairs), record.getMessage()
+                assert [name for name, _ in pairs] == ["model_name", "model_version", *COUNTERS[match[1]]]
+                key = (match[1], *(value for _, value in pairs[2:]))
+                assert key not in found, "one line is enough"
+                found[key] = float(match[3])
+        caplog.clear()
+        return found
+
+    return read
+
+
+@pytest.fixture
+def quiet_worker(archive: Path) -> Worker:
+    """A worker that reports when it is told to."""
+    worker = Worker(archive)
+    worker.handler.metrics._interval = 3600
+    return worker
+
+
+def test_every_counter_is_declared_with_its_dimensions() -> None:
+    declared = {
+        entry["name"]: entry["dimensions"] for entry in yaml.safe_load(METRICS.read_text())["model_metrics"]["counter"]
+    }
+    assert declared == {name: ["model_name", "model_version", *rest] for name, rest in COUNTERS.items()}
+
+
+def test_a_batch_adds_up(quiet_worker: Worker, lines: Callable[[], Lines]) -> None:
+    requests = [
+        form(image=PICTURE, text=TITLES[0]),
+        form(text=TITLES[1]),
+        document({"instances": [{"text": TITLES[0]}, {"image": "!"}]}),
+        form(image=PICTURE[:99]),
+        explained(form(image=PICTURE)),
+        explained(form()),
+    ]
+    answers = quiet_worker.ask(*requests)
+    quiet_worker.handler.metrics.report()
+    found = lines()
+    items = {key[2:]: value for key, value in found.items() if key[0] == "product_items"}
+    assert items == {
+        ("predictions", "200", "both"): 1,
+        ("predictions", "200", "text"): 2,
+        ("predictions", "400", "none"): 1,
+        ("predictions", "422", "none"): 1,
+        ("explanations", "200", "image"): 1,
+        ("explanations", "400", "none"): 1,
+    }
+    answered = [answer for each in answers for answer in each.json.get("predictions", [each.json]) if "label" in answer]
+    labels = Counter(dimension_value(answer["label"]) for answer in answered)
+    assert {key[1]: value for key, value in found.items() if key[0] == "product_labels"} == labels
+    assert found.get(("product_reviews",), 0) == sum(answer["needs_review"] for answer in answered)
+    assert ("product_batches", "4") not in found and found["product_batches", "8"] == found[
+        "product_batches", "+Inf"
+    ] == 1
+    assert {key[1] for key in found if key[0] == "product_stage_milliseconds"} == set(STAGES)
+    for stage in STAGES:
+        assert found["product_stages", stage, "+Inf"] == 1 and found["product_stage_milliseconds", stage] >= 0
+
+
+def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Callable[[], Lines]) -> None:
+    metrics = quiet_worker.handler.metrics
+    for _ in range(20):
+        quiet_worker.ask(form(text=TITLES[0]), form(text=TITLES[1]))
+    metrics.report()
+    found = lines()
+    assert found["product_batches", "+Inf"] == 20 and len(found) < 80
+    metrics.report()
+    assert not lines()
+    quiet_worker.ask(form(text=TITLES[0]))
+    metrics.report()
+    assert lines()["product_batches", "1"] == 1
+
+
+def test_a_report_comes_by_itself(lines: Callable[[], Lines]) -> None:
+    metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=LABELS, interval=0.05)
+    for _ in range(3):
+        metrics.record([ProductError("missing_field", "")], [False])
+    deadline = time.monotonic() + 5
+    found: Lines = {}
+    while ("product_batches", "+Inf") not in found and time.monotonic() < deadline:
+        time.sleep(0.02)
+        found |= lines()
+    assert found["product_batches", "+Inf"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Casual Shoes", "Casual Shoes"),
+        ("T-Shirts & Tops (men's)", "T-Shirts & Tops (men's)"),
+        ("Montres à gousset 靴", "Montres à gousset 靴"),
+        ('a,b:c|d#e[PID]f"g\\h', "a_b_c_d_e_PID_f_g_h"),
+        (" two\n lines\t", "two lines"),
+        ("\x00\u202e👟", "___"),
+        ("", "_"),
+        ("x" * 500, "x" * 80),
+    ],
+)
+def test_a_value_can_stand_in_a_line(text: str, value: str) -> None:
+    assert dimension_value(text) == value
+
+
+def test_labels_that_look_alike_are_counted_apart(lines: Callable[[], Lines]) -> None:
+    labels = ("a,b", "a:b", "a_b", "c")
+    metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=labels, interval=3600)
+    answers = [{"label": label, "modalities": ["text"], "needs_review": False} for label in labels]
+    metrics.record(answers, [False] * 4)
+    metrics.report()
+    counted = {key[1]: value for key, value in lines().items() if key[0] == "product_labels"}
+    assert len(counted) == 4 and set(counted.values()) == {1}
+
+
+@pytest.mark.parametrize("undeclared", [None, object()])
+def test_a_server_that_declares_nothing_still_serves(undeclared: Any, lines: Callable[[], Lines]) -> None:
+    metrics = ProductMetrics(undeclared, model=MODEL, labels=LABELS, interval=0)
+    with metrics.timed("infer"):
+        metrics.record([ProductError("missing_field", "")], [False])
+    metrics.report()
+    assert not lines()
+
+
+def test_counting_costs_little(lines: Callable[[], Lines]) -> None:
+    """Of a batch of 16: a tenth of a millisecond, where the model takes fifty."""
+    metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=LABELS, interval=3600)
+    answers = [{"label": LABELS[0], "modalities": ["image", "text"], "needs_review": True}] * 16
+
+    def count() -> None:
+        for stage in STAGES:
+            with metrics.timed(stage):
+                pass
+        metrics.record(answers, [False] * 16)
+
+    count()
+    started = time.process_time()
+    for _ in range(200):
+        count()
+    assert (time.process_time() - started) / 200 < 0.002
