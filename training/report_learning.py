@@ -14,14 +14,14 @@ ALIKE = 1.2
 
 
 def by_size(runs: Sequence[RunResults]) -> list[list[RunResults]]:
-    """Runs whose training parts are about equally large together, the largest last."""
+    """Runs whose training parts are about equally large together, the largest last; in a group as they came."""
     groups: list[list[RunResults]] = []
     for run in sorted(runs, key=training_size):
         if groups and training_size(run) <= ALIKE * training_size(groups[-1][0]):
             groups[-1].append(run)
         else:
             groups.append([run])
-    return groups
+    return [[run for run in runs if any(run is each for each in group)] for group in groups]
 
 
 def training_size(run: RunResults) -> int:

@@ -42,12 +42,12 @@ class Judgement:
     def words(self) -> str:
         """The verdict."""
         if len(self.failures) == len(self.gains) > 1:
-            return f"failure: all below {display(self.survivor)}"
+            return "failure: all"
         if failures := self.failures:
-            return f"failure: {', '.join(map(display, failures))} below {display(self.survivor)}"
+            return f"failure: {', '.join(map(display, failures))}"
         if all(gain > TOLERANCE for gain in self.gains.values()):
-            return f"all above {display(self.survivor)}"
-        return f"none below {display(self.survivor)}"
+            return "all above"
+        return "none below"
 
 
 def robustness(material: Material) -> Iterator[Section]:
@@ -134,22 +134,22 @@ def _curve(title: str, conditions: Sequence[Condition], models: Sequence[str]) -
 
 
 def _verdicts(damaged: Sequence[Condition], fusions: Sequence[str]) -> Table:
-    columns = [Column("condition"), Column("best single model"), Column("accuracy %", True)]
-    columns += [Column(display(name), True) for name in fusions]
+    columns = [Column(name) for name in ("condition", "by accuracy", "by macro-F1", "best single model")]
+    columns += [Column("accuracy %", True), *(Column(display(name), True) for name in fusions)]
     rows = []
     for condition in damaged:
         judged, macro = (judge(condition, fusions, metric=metric) for metric in METRICS)
         rows.append(
             [
                 Cell(condition.words),
+                *(Cell(each.words, tone="bad" if each.failures else "muted") for each in (judged, macro)),
                 Cell(display(judged.survivor)),
                 Cell(f"{100 * judged.score:.1f}", judged.score),
                 *(_gain(judged.gains[name]) for name in fusions),
-                *(Cell(each.words, tone="bad" if each.failures else "muted") for each in (judged, macro)),
             ]
         )
-    caption = "Accuracy of the best single model, by how many points every fusion is above it, and the verdicts"
-    return Table([*columns, Column("by accuracy"), Column("by macro-F1")], rows, caption, sortable=True)
+    caption = "Whether fusions hold, and by how many points of accuracy each is above the best single model"
+    return Table(columns, rows, caption, sortable=True)
 
 
 def _scores(conditions: Sequence[Condition], models: Sequence[str], metric: str) -> Table:

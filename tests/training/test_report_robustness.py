@@ -87,10 +87,10 @@ def test_a_fusion_is_judged_against_the_single_model_that_copes_best(runs: list[
     fusions = ["early", "intermediate", "late"]
     half, none, blur = (judge(each, fusions, metric="accuracy") for each in read_conditions(runs)[1:])
     assert [each.survivor for each in (half, none, blur)] == ["image", "image", "text"]
-    assert half.words == "all above image" and not half.failures
-    assert none.failures == ["early"] and none.words == "failure: early below image"
+    assert half.words == "all above" and not half.failures
+    assert none.failures == ["early"] and none.words == "failure: early"
     assert none.gains == pytest.approx({"early": -0.01, "intermediate": -0.004, "late": 0.0})
-    assert blur.words == "none below text"
+    assert blur.words == "none below"
 
 
 def test_without_both_single_models_there_is_no_verdict(runs: list[RunResults], tmp_path: Path) -> None:
@@ -115,13 +115,13 @@ def test_the_section_names_failures_and_shows_all_conditions(runs: list[RunResul
     assert isinstance(verdicts, Table) and isinstance(accuracies, Table) and isinstance(macro, Table)
     assert [row[0].text for row in verdicts.rows] == WORDS[1:]
     assert [(cell.text, cell.tone) for cell in verdicts.rows[1][1:]] == [
+        ("failure: early", "bad"),
+        ("failure: early", "bad"),
         ("image", ""),
         ("89.0", ""),
         ("−1.0", "bad"),
         ("−0.4", ""),
         ("+0.0", ""),
-        ("failure: early below image", "bad"),
-        ("failure: early below image", "bad"),
     ]
     assert [row[0].text for row in accuracies.rows] == WORDS
     assert [cell.text for cell in accuracies.rows[0][1:4]] == ["90", "0", "88.0 ± 0.0"]
