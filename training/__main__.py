@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.catalog import CatalogError, CatalogSource
-from training.checkpoint import RunError, write_json
+from training.catalog import CatalogSource
+from training.checkpoint import write_json
 from training.device import PRECISIONS
-from training.encoders import IMAGE_ENCODERS, WeightsError
+from training.encoders import IMAGE_ENCODERS
+from training.engine import is_main_process, one_voice
 from training.evaluation import evaluate_run
+from training.faults import exit_status
 from training.models import HEADS, MODELS
-from training.options import OptionsError, TrainOptions
+from training.options import TrainOptions
 from training.pipeline import cross_validate, train_run
 from training.recipes import RECIPES
 from training.report import write_report
@@ -21,17 +23,10 @@ from training.sample_catalog import write_sample_catalog
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 an error that the user can mend, 130 interrupted."""
+    """Run one command; returns the exit status, as :func:`training.faults.exit_status`."""
     options = _parse(sys.argv[1:] if arguments is None else arguments)
-    try:
-        options.command(options)
-    except (CatalogError, OptionsError, RunError, WeightsError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on after the last finished epoch", file=sys.stderr)
-        return 130
-    return 0
+    with one_voice():
+        return exit_status(lambda: options.command(options), goes_on=options.command is _train)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -167,6 +162,8 @@ def _train(options: argparse.Namespace) -> None:
     print(f"Training on {options.data}; progress below, results in {out}.", flush=True)
     if options.folds:
         runs = cross_validate(train_options, options.folds)
+        if not is_main_process():
+            return
         print(f"mean and spread over {len(runs)} folds: {write_report(runs, out=out)}")
     else:
         print(f"next: python -m training report {train_run(train_options)}")

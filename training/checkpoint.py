@@ -4,26 +4,30 @@ import csv
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from handlers.settings import ProductSettings
 from training.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
+from training.engine import is_main_process
 from training.fit_state import Epoch, FitState
 from training.models import ProductClassifier, build_head
-from training.storage import atomic_path, warn
+from training.storage import atomic_path, storage_errors, warn
 
 __all__ = [
     "RunError",
     "atomic_path",
     "load_model",
+    "locked",
     "read_run",
     "save_model",
     "write_arrays",
@@ -35,6 +39,36 @@ __all__ = [
 
 class RunError(ValueError):
     """A run folder that is missing, incomplete, or belongs to something else."""
+
+
+@contextmanager
+def locked(folder: Path, *, wait: float = 10.0) -> Iterator[None]:
+    """Inside, no other process trains into a run folder; a killed one leaves no lock behind.
+
+    Args:
+        folder: of the run, or of several; made if it is not there.
+        wait: seconds for another process to end: the helpers of a killed one take some to see that it is gone.
+
+    Raises:
+        RunError: another process trains into it.
+        StorageError: the folder cannot be written to.
+    """
+    if not is_main_process():
+        yield
+        return
+    lock = FileLock(folder / ".lock")
+    with storage_errors(folder / ".lock"):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=wait)
+        except Timeout:
+            raise RunError(
+                f"another process is training into {folder}: wait for it, stop it, or choose another --out"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -112,6 +146,8 @@ def save_model(
         "image_width": 0 if model.image_encoder is None else model.image_encoder.width,
         "text_encoder": None if model.text_encoder is None else describe_text_encoder(model.text_encoder),
     }
+    if not is_main_process():
+        return
     (folder / "settings.json").unlink(missing_ok=True)
     with atomic_path(folder / "model.safetensors") as partial:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, partial)

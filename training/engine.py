@@ -70,16 +70,14 @@ def is_main_process() -> bool:
 @contextmanager
 def one_voice() -> Iterator[None]:
     """Inside, the main process alone prints and draws bars; at the end the processes part."""
-    if process_count() == 1:
-        yield
-        return
     if is_main_process():
         yield
     else:
         tqdm.__init__ = functools.partialmethod(tqdm.__init__, disable=True)  # type: ignore[assignment, method-assign]
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
             yield
-    _accelerator().end_training()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def from_main(compute: Callable[[], Value]) -> Value:

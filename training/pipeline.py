@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from torch import nn
 
 from training.baseline import fit_predict
 from training.catalog import Catalog
-from training.checkpoint import RunError, write_arrays, write_json
+from training.checkpoint import RunError, locked, write_arrays, write_json
 from training.cross_fitting import fusion_features, training_parts
 from training.device import choose_device
+from training.engine import from_main, is_main_process, main_first
 from training.features import Features
 from training.fusions import combine_late, train_fusion
 from training.metrics import summarize_labels
@@ -33,7 +35,7 @@ from training.models.intermediate import IntermediateFusion
 from training.options import TrainOptions
 from training.results import Calibrated, calibrate, write_result
 from training.run import Run
-from training.run_data import RunData, groups_for, open_products, prepare, write_tables
+from training.run_data import RunData, draw_split, groups_for, open_products, prepare, write_tables
 from training.splits import PARTS, fold_products, split_hash
 from training.stages import Stages
 from training.towers import Tower, cross_fitted_tower, train_tower
@@ -52,9 +54,10 @@ def train_run(options: TrainOptions) -> Path:
         CatalogError: the catalogue cannot be used.
         WeightsError: pretrained weights cannot be had.
     """
-    if not _is_complete(options):
-        catalog, products = open_products(options)
-        _train(options, catalog, products, split=None)
+    with locked(options.out):
+        if not from_main(lambda: _is_complete(options)):
+            catalog, products = from_main(lambda: open_products(options))
+            _train(options, catalog, products, split=from_main(lambda: draw_split(options, catalog, products)))
     return options.out
 
 
@@ -64,16 +67,17 @@ def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
     Raises:
         As :func:`train_run`.
     """
-    catalog, products = open_products(options)
-    groups = groups_for(options, catalog, products)
-    splits = fold_products(products, folds=folds, kind=options.split, groups=groups, seed=options.seed)
     runs = []
-    for number, split in enumerate(splits, 1):
-        fold = dataclasses.replace(options, out=options.out / f"fold-{number}")
-        if not _is_complete(fold):
-            print(f"fold {number} of {folds}")
-            _train(fold, catalog, products, split=split)
-        runs.append(fold.out)
+    with locked(options.out):
+        catalog, products = from_main(lambda: open_products(options))
+        groups = from_main(lambda: groups_for(options, catalog, products))
+        splits = fold_products(products, folds=folds, kind=options.split, groups=groups, seed=options.seed)
+        for number, split in enumerate(splits, 1):
+            fold = dataclasses.replace(options, out=options.out / f"fold-{number}")
+            if not from_main(partial(_is_complete, fold)):
+                print(f"fold {number} of {folds}")
+                _train(fold, catalog, products, split=split)
+            runs.append(fold.out)
     return runs
 
 
@@ -95,14 +99,16 @@ def _is_complete(options: TrainOptions) -> bool:
     return False
 
 
-def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, split: pd.DataFrame | None) -> None:
+def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, split: pd.DataFrame) -> None:
     seconds: dict[str, float] = {}
-    with _timed(seconds, "prepare"):
+    with _timed(seconds, "prepare"), main_first():
         data = prepare(options, catalog, products, split)
         write_tables(options.out, data)
     run = Run(data, choose_device(options.precision), Stages(options.out / "state"))
     print(_opening(run))
     metrics = _train_models(run, seconds)
+    if not is_main_process():
+        return
     with _timed(seconds, "baseline"):
         metrics["baseline"] = _baseline(data)
     write_json(options.out / "run.json", _summary(run, metrics, seconds))

@@ -121,6 +121,12 @@ def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) 
     return product_groups(catalog, products)
 
 
+def draw_split(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> pd.DataFrame:
+    """The parts of a run that is no fold of a cross-validation; see :func:`split_products`."""
+    groups = groups_for(options, catalog, products)
+    return split_products(products, kind=options.split, groups=groups, seed=options.seed)
+
+
 def prepare(
     options: TrainOptions, catalog: Catalog, products: pd.DataFrame, split: pd.DataFrame | None = None
 ) -> RunData:
@@ -136,8 +142,7 @@ def prepare(
         CatalogError: fewer than two classes are left to tell apart.
     """
     if split is None:
-        groups = groups_for(options, catalog, products)
-        split = split_products(products, kind=options.split, groups=groups, seed=options.seed)
+        split = draw_split(options, catalog, products)
     aligned = split.set_index("id").loc[products["id"]].reset_index()
     labels = tuple(sorted(set(aligned.loc[aligned["part"] == "train", "label"])))
     if len(labels) < 2:

@@ -110,6 +110,7 @@ def tune(
         validation=validation,
         device=run.device,
         seed=options.seed,
+        together=True,
     )
 
 
