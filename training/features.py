@@ -141,7 +141,7 @@ class FeatureBatches:
         self.thin_titles = thin_titles
 
     def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_size)
+        return math.ceil(len(self.rows) / self.batch_size) if self.sampler is None else len(self.sampler)
 
     def __iter__(self) -> Iterator[FeatureBatch]:
         if self.sampler is None:

@@ -114,3 +114,14 @@ def test_modality_dropout_hides_as_often_as_asked_and_never_both(hide: Callable[
 
 def test_without_dropout_all_is_shown(hide: Callable[[float, float], torch.Tensor]) -> None:
     assert abs(hide(0, 0).float().mean() - 0.95) < 1e-6
+
+
+def test_as_many_batches_are_announced_as_come(
+    dataset: ProductDataset, text_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    """The learning rate falls by this number: announced too low, it is at zero before training ends."""
+    features = extract(tmp_path, dataset, text_encoder)
+    rows = np.tile(np.arange(10), 3)
+    for sampler in (None, EpochSampler(np.ones(len(rows), dtype=np.int64), batch_size=7)):
+        batches = FeatureBatches(features, rows, batch_size=8, sampler=sampler)
+        assert len(batches) == len(list(batches)) == (4 if sampler is None else 5)
