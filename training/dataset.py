@@ -19,6 +19,7 @@ from torchvision.transforms import v2
 from handlers.preprocessing import Product, ProductPreprocessor, collate
 from training.catalog import Catalog
 from training.picture_cache import PictureCache
+from training.picture_reading import read_picture
 from training.titles import thin_title
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -93,7 +94,7 @@ class ProductDataset(Dataset[tuple[Product, int]]):
         name = self.images[row]
         if self.pictures is not None:
             return self.pictures[name]
-        return self.preprocessor.picture(self.catalog.image_bytes(name))
+        return read_picture(self.catalog, self.preprocessor, name)
 
     def _square(self, row: int) -> Image.Image:
         picture = self.preprocessor.fit(self.picture(row))

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from handlers.preprocessing import ProductPreprocessor
 from training.catalog import Catalog
 from training.checkpoint import atomic_path, write_arrays
+from training.picture_reading import read_picture
 from training.threads import map_threads
 
 BLOCK = 512
@@ -60,8 +61,8 @@ def open_picture_cache(
         preprocessor: its ``image_size`` is the largest that is needed.
 
     Raises:
-        CatalogError: a picture cannot be read any more.
-        ProductError: or not be decoded.
+        BrokenPictureError: a picture cannot be read any more.
+        StorageError: the disk has no room for them.
     """
     settings = preprocessor.settings
     parts = (f"{settings.image_size} {settings.image_fit}", catalog.source.path, *names)
@@ -79,7 +80,7 @@ def _decode(path: Path, catalog: Catalog, names: Sequence[str], preprocessor: Pr
     side = preprocessor.settings.image_size
 
     def kept(name: str) -> NDArray[np.uint8]:
-        picture = preprocessor.picture(catalog.image_bytes(name))
+        picture = read_picture(catalog, preprocessor, name)
         return np.asarray(preprocessor.fit(picture) if max(picture.size) > side else picture)
 
     sizes = []

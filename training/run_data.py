@@ -184,6 +184,24 @@ def _base_settings(options: TrainOptions, *, target: str, labels: tuple[str, ...
 
 
 def write_tables(folder: Path, data: RunData) -> None:
-    """Leave which product went where, and which row was rejected why."""
-    write_text(folder / "split.csv", data.split.to_csv(index=False))
+    """Leave which product went where, and which row was rejected why.
+
+    Raises:
+        CatalogError: the run was begun with other products, or with others in its parts.
+    """
+    table = folder / "split.csv"
+    if table.exists():
+        _check_same(pd.read_csv(table, dtype=str, keep_default_na=False), data.split.astype(str), table)
+    write_text(table, data.split.to_csv(index=False))
     write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
+
+
+def _check_same(before: pd.DataFrame, now: pd.DataFrame, table: Path) -> None:
+    """What was trained so far knows the products that are tested, once the parts have changed."""
+    columns = ["id", "label", "part"]
+    rows = [set(parts[columns].itertuples(index=False, name=None)) for parts in (before, now)]
+    if changed := sorted({product for product, *_ in rows[0] ^ rows[1]}):
+        raise CatalogError(
+            f"the catalogue has changed since this run was begun: {len(changed):,} products differ from {table}, "
+            f"{', '.join(changed[:5])} among them; put it back as it was, or train what it is now into another --out"
+        )
