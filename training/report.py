@@ -11,17 +11,17 @@ from typing import Any
 from tqdm import tqdm
 
 from training.checkpoint import RunError, write_json, write_text
-from training.report_blocks import Section
-from training.report_classes import class_record
-from training.report_comparison import comparison_table, differences, headline, more_numbers, notes, overview
-from training.report_html import html
-from training.report_learning import by_size, learning_curve
-from training.report_markdown import markdown, table_text
-from training.report_material import Material
-from training.report_numbers import Comparison, compare
-from training.report_robustness import robustness_record
-from training.report_runs import RunResults, read_results
-from training.report_sections import SECTIONS
+from training.reporting.blocks import Section
+from training.reporting.classes import class_record
+from training.reporting.comparison import comparison_table, differences, headline, more_numbers, notes, overview
+from training.reporting.html import html
+from training.reporting.learning import by_size, learning_curve
+from training.reporting.markdown import markdown, table_text
+from training.reporting.material import Material
+from training.reporting.numbers import Comparison, compare
+from training.reporting.robustness import robustness_record
+from training.reporting.runs import RunResults, read_results
+from training.reporting.sections import SECTIONS
 
 
 def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:

@@ -1,0 +1,80 @@
+"""Which products a report shows, and what it writes beside them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from written_run import MODELS, write_catalogue, write_run
+
+from training.reporting.products import Answer, Shelf, _line, spread_over_classes
+from training.reporting.runs import read_results
+from training.reporting.sections import error_rows
+
+
+def test_every_class_has_its_turn_before_one_comes_again() -> None:
+    truth = np.array([0] * 50 + [1] * 3 + [2])
+    rows = spread_over_classes(truth, count=6, seed=0)
+    assert sorted(truth[rows[:3]]) == [0, 1, 2] and sorted(truth[rows[3:5]]) == [0, 1]
+    assert len(set(rows)) == 6
+    assert rows != spread_over_classes(truth, count=6, seed=1)
+    assert sorted(spread_over_classes(truth, count=99, seed=0)) == list(range(54))
+
+
+def test_the_surest_errors_come_first_then_what_most_others_get_wrong(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "shop", products=20)
+    wrong = {"intermediate": [7, 2], "image": [1, 4], "text": [4], "early": [9, 4], "late": [9]}
+    run = read_results(write_run(tmp_path / "run", catalogue, wrong=wrong))
+    probabilities = run.answers["intermediate"].probabilities
+    assert probabilities is not None
+    probabilities[7] *= 0.8
+    assert error_rows(run) == [2, 7, 4, 9, 1]
+
+
+def test_a_shelf_knows_titles_and_pictures_and_what_is_missing(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "shop", products=3)
+    (catalogue.parent / "images" / "1.png").unlink()
+    shelf = Shelf({"path": str(catalogue)})
+    picture = shelf.picture("p0")
+    assert not shelf.gone and shelf.title("p0") == "Product 0"
+    assert picture is not None and picture.size == (30, 40)
+    assert shelf.picture("p1") is None
+    assert (shelf.title("unknown"), shelf.picture("unknown")) == ("", None)
+
+
+def test_a_shelf_of_a_catalogue_that_is_gone_says_so(tmp_path: Path) -> None:
+    shelf = Shelf({"path": str(tmp_path / "gone.csv")})
+    assert "gone.csv" in shelf.gone and "\n" not in shelf.gone
+    assert (shelf.title("p0"), shelf.picture("p0")) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer("image", "Shoes", 0.876, True), "✓ Shoes 88 %"),
+        (Answer("image", "Shoes", 0.996, True), "✓ Shoes >99 %"),
+        (Answer("image", "Bags", 0.2, False), "✗ Bags 20 %"),
+        (Answer("baseline", "Bags", None, False), "✗ Bags"),
+    ],
+)
+def test_an_answer_is_a_mark_a_label_and_a_score(answer: Answer, expected: str) -> None:
+    assert _line(answer, width=2, size=8) == expected
+
+
+def test_a_long_label_is_cut_and_not_its_score() -> None:
+    line = _line(Answer("image", "Accessory Gift Set " * 5, 0.5, True), width=2, size=8)
+    assert line.startswith("✓ Accessory") and line.endswith("… 50 %")
+
+
+def test_the_served_model_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "shop", products=20)
+    assert read_results(write_run(tmp_path / "all", catalogue)).shown == "intermediate"
+    two = read_results(write_run(tmp_path / "two", catalogue, models=MODELS[:2]))
+    assert (two.shown, two.models) == ("text", ["image", "text"])
+
+
+def test_the_majority_is_that_of_the_training_part(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", write_catalogue(tmp_path / "shop", products=20))
+    split = (run / "split.csv").read_text(encoding="utf-8").replace("Bags,train", "Shoes,train")
+    (run / "split.csv").write_text(split, encoding="utf-8")
+    results = read_results(run)
+    assert {results.labels[row] for row in results.answers["majority"].predicted} == {"Shoes"}

@@ -1,0 +1,71 @@
+"""The list of suspected labels: what a person checks, and what a spreadsheet must not run."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from written_run import LABELS, write_catalogue, write_run
+
+from training.reporting.blocks import Paragraph, Products
+from training.reporting.material import Material
+from training.reporting.runs import read_results
+from training.reporting.suspects import COLUMNS, FILE, harmless, suspects
+
+WRONG = {"intermediate": [4], "image": [4], "text": [5]}
+
+
+@pytest.fixture
+def material(tmp_path: Path) -> Material:
+    """A run whose models contradict the label of product 4, whose title is a formula."""
+    catalogue = write_catalogue(tmp_path / "shop", products=30, titles={4: '=HYPERLINK("http://bad")'})
+    run = write_run(tmp_path / "run", catalogue, wrong=WRONG)
+    return Material([read_results(run)], tmp_path / "report" / "figures")
+
+
+def test_a_contradicted_label_is_listed_and_shown_with_what_the_models_say(material: Material) -> None:
+    [section] = suspects(material)
+    rows = list(csv.reader((material.figures.parent / FILE).read_text(encoding="utf-8").splitlines()))
+    assert rows[0] == list(COLUMNS)
+    given, suggested = LABELS[4 % 3], LABELS[5 % 3]
+    assert rows[1:] == [["p4", '\'=HYPERLINK("http://bad")', given, suggested, "0.0500", "0.9000", "1"]]
+    text, products = section.blocks
+    assert isinstance(text, Paragraph) and "1 of 12 validation and test products" in text.text
+    assert isinstance(products, Products)
+    [card] = products.groups[0].cards
+    said = [(answer.model, answer.label, answer.right) for answer in card.answers]
+    assert said == [
+        ("given", given, None),
+        ("suggested", suggested, None),
+        ("image says", suggested, None),
+        ("text says", given, None),
+    ]
+    assert card.picture is not None and not card.truth
+
+
+def test_the_validation_part_is_checked_as_well_where_it_was_kept(material: Material) -> None:
+    for name in ("intermediate", "image", "text"):
+        folder = material.run.folder / name
+        with np.load(folder / "test.npz") as saved:
+            other = {**saved, "ids": np.array([f"v{number}" for number in range(12)])}
+        np.savez(folder / "validation.npz", **other)
+    [section] = suspects(material)
+    assert isinstance(section.blocks[0], Paragraph)
+    assert section.blocks[0].text.startswith("2 of 24 validation and test products")
+
+
+def test_no_suspect_is_a_sentence_and_an_empty_list(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", write_catalogue(tmp_path / "shop", products=30))
+    [section] = suspects(Material([read_results(run)], tmp_path / "figures"))
+    assert isinstance(section.blocks[0], Paragraph) and section.blocks[0].text.startswith("None of 12 ")
+    assert (tmp_path / FILE).read_text(encoding="utf-8").strip() == ",".join(COLUMNS)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\r=1"])
+def test_a_formula_is_not_run(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "Shoes", "-17", "+4.5", "a=b", "'quoted'"])
+def test_other_texts_and_numbers_stay(text: str) -> None:
+    assert harmless(text) == text
