@@ -19,7 +19,10 @@ from training.options import TrainOptions
 from training.pipeline import cross_validate, train_run
 from training.recipes import RECIPES
 from training.report import write_report
+from training.robustness import FILE
+from training.robustness_grid import CONDITIONS
 from training.sample_catalog import write_sample_catalog
+from training.splits import PARTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,6 +137,14 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
 def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder")
     _add_source(parser)
+    parser.add_argument("--part", choices=PARTS, help="only the products of this part of the run's own split, by id")
+    parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help="also measure with titles and pictures missing and damaged; with --part test the result is left in the "
+        f"run folder as {FILE} as well, for the report",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="JSON file for the metrics (default: print them)")
     parser.set_defaults(command=_evaluate)
 
@@ -170,10 +181,21 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    print(f"Measuring {options.run} on {options.data}.", file=sys.stderr, flush=True)
-    result = evaluate_run(options.run, _source(options), max_rejected=options.max_rejected)
+    what = f"the {options.part} part of {options.data}" if options.part else options.data
+    how = f" under {len(CONDITIONS)} conditions" if options.robustness else ""
+    print(f"Measuring {options.run} on {what}{how}; progress below.", file=sys.stderr, flush=True)
+    result = evaluate_run(
+        options.run,
+        _source(options),
+        max_rejected=options.max_rejected,
+        part=options.part,
+        robustness=options.robustness,
+        seed=options.seed,
+    )
+    for hint in result["hints"]:
+        print(f"note: {hint}", file=sys.stderr)
     if options.out is None:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result, indent=2, ensure_ascii=False))
     else:
         write_json(options.out, result)
         print(f"metrics: {options.out}")

@@ -32,4 +32,141 @@ A side that is taken away is handed over exactly as the server does it: a white 
 false. A product never loses both: one that has only one side keeps it.
 """
 
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from handlers.settings import ProductSettings
+from training.evaluation_features import GroupFeatures, Measured
+from training.metrics import summarize, summarize_labels
+from training.robustness_grid import CONDITIONS, PICTURE_DAMAGE, Condition, damaged_titles, hidden_sides
+
 FILE = "robustness.json"
+
+
+class DamagedProducts(NamedTuple):
+    """What one condition makes of the measured products.
+
+    Args:
+        condition: which.
+        titles: N, "" where there is none any more.
+        hidden: (N, 2) bool, sides that are taken away.
+        changed: share of the products whose title, and whose picture, is not what it was.
+    """
+
+    condition: Condition
+    titles: list[str]
+    hidden: NDArray[np.bool_]
+    changed: dict[str, float]
+
+
+def damage_products(measured: Measured, *, seed: int) -> list[DamagedProducts]:
+    """The measured products under every condition; their pictures are damaged when they are read."""
+    products = measured.products
+    forms = {key: damaged_titles(key, products, seed=seed) for key in {each.title for each in CONDITIONS} - {""}}
+    damaged = []
+    for condition in CONDITIONS:
+        hidden = hidden_sides(condition, products, seed=seed)
+        form = forms.get(condition.title, products["text"].tolist())
+        titles = ["" if gone else title for title, gone in zip(form, hidden[:, 1], strict=True)]
+        shown = (products["image"] != "").to_numpy() & (hidden[:, 0] | bool(condition.picture))
+        changed = {"title": float(np.mean(products["text"] != titles)), "image": float(np.mean(shown))}
+        damaged.append(DamagedProducts(condition, titles, hidden, changed))
+    return damaged
+
+
+def measure_conditions(
+    groups: Sequence[GroupFeatures],
+    measured: Measured,
+    damaged: Sequence[DamagedProducts],
+    *,
+    names: Sequence[str],
+    baseline: Sequence[NDArray[np.int64]],
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Answer every condition and measure the answers; every damaged picture and title goes through its tower once.
+
+    Args:
+        groups: of the run's models.
+        measured: the products.
+        damaged: as from :func:`damage_products`.
+        names: of the models, in the order of the result.
+        baseline: its answers (N,) to the titles of each condition; empty where there is no baseline.
+        seed: of the damage.
+
+    Returns:
+        ``conditions``, as this module's docstring has them.
+    """
+    measures: dict[str, dict[str, Any]] = {each.condition.name: {} for each in damaged}
+    with tqdm(total=len(damaged) * len(groups), unit="condition") as bar:
+        for group in groups:
+            for name, metrics in _answered(group, measured, damaged, seed=seed, bar=bar):
+                measures[name] |= metrics
+    labels = next(iter(groups[0].group.settings.values())).labels
+    for each, predicted in zip(damaged, baseline, strict=bool(baseline)):
+        measures[each.condition.name]["baseline"] = summarize_labels(predicted, measured.truth, labels)
+    return [
+        {
+            "name": each.condition.name,
+            "kind": each.condition.kind,
+            "tick": each.condition.tick,
+            "changed": each.changed,
+            "models": {
+                name: measures[each.condition.name][name]
+                for name in (*names, "baseline")
+                if name in measures[each.condition.name]
+            },
+        }
+        for each in damaged
+    ]
+
+
+def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], settings: ProductSettings) -> dict[str, Any]:
+    """All numbers of one model, and the share of its answers that ask for a person's look.
+
+    Args:
+        probabilities: (N, C), calibrated.
+        truth: (N,).
+        settings: of the model.
+    """
+    review = float(np.mean(probabilities.max(1) < settings.review_threshold))
+    return {**summarize(probabilities, truth, settings.labels), "needs_review": review}
+
+
+def _answered(
+    group: GroupFeatures,
+    measured: Measured,
+    damaged: Sequence[DamagedProducts],
+    *,
+    seed: int,
+    bar: "tqdm[NoReturn]",
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The numbers of a group's models by condition; conditions of equal pictures come together."""
+    with_titles = [each for each in damaged if each.condition.title]
+    bar.set_description("reading damaged titles")
+    titles = group.damaged_titles([each.titles for each in with_titles])
+    forms = {each.condition.name: form for form, each in enumerate(with_titles)}
+    by_picture = itertools.groupby(
+        sorted(damaged, key=lambda each: each.condition.picture), lambda each: each.condition.picture
+    )
+    for key, same in by_picture:
+        pictures = None
+        for each in same:
+            name = each.condition.name
+            bar.set_description(name)
+            if key and pictures is None:
+                pictures = group.damaged_pictures(PICTURE_DAMAGE[key], seed=seed)
+            features = group.put_together(
+                hidden=each.hidden,
+                pictures=pictures,
+                titles=titles if name in forms else None,
+                form=forms.get(name, 0),
+            )
+            settings = group.group.settings
+            answers = group.group.answers(features, device=group.device)
+            yield name, {model: measure(p, measured.truth, settings[model]) for model, p in answers.items()}
+            bar.update()

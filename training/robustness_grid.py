@@ -39,7 +39,7 @@ class Condition:
     @property
     def name(self) -> str:
         """Kind and strength, unique."""
-        return f"{self.kind}, {self.tick}" if self.tick else self.kind
+        return f"{self.kind}, {self.tick}" if self.tick and self.kind != CLEAN else self.kind
 
 
 def _masked(share: float) -> TitleDamage:
@@ -135,15 +135,20 @@ def damaged_titles(key: str, products: pd.DataFrame, *, seed: int) -> list[str]:
 def hidden_sides(condition: Condition, products: pd.DataFrame, *, seed: int) -> NDArray[np.bool_]:
     """Which sides are taken away from which products: (N, 2) bool, picture and title.
 
-    Every product draws one number. A larger share takes from the same products and from more; picture and title are
-    taken from opposite ends, and a product that has only one side keeps it.
+    A product that has only one side keeps it. The others stand in a row that the seed and their ids decide; titles are
+    taken from its front and pictures from its end, so a larger share takes from the same products and from more.
 
     Args:
         condition: says how many.
         products: N rows with ``id``, ``image`` and ``text``.
-        seed: of the draw.
+        seed: of the order.
     """
-    drawn = np.array([product_random(seed, product, "missing").random() for product in products["id"]])
-    has_both = ((products["image"] != "") & (products["text"] != "")).to_numpy()
-    hidden = np.stack([drawn >= 1 - condition.no_picture, drawn < condition.no_title], axis=1)
-    return np.asarray(hidden & has_both[:, None])
+    has_both = np.flatnonzero((products["image"] != "") & (products["text"] != ""))
+    ids = products["id"].to_numpy(dtype=object)[has_both]
+    row = has_both[np.argsort([product_random(seed, product, "missing").random() for product in ids])]
+    titles = round(condition.no_title * len(row))
+    pictures = min(round(condition.no_picture * len(row)), len(row) - titles)
+    hidden = np.zeros((len(products), 2), dtype=bool)
+    hidden[row[len(row) - pictures :], 0] = True
+    hidden[row[:titles], 1] = True
+    return hidden

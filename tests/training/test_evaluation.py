@@ -10,7 +10,10 @@ import pytest
 
 from training.__main__ import main
 from training.catalog import CatalogError, CatalogSource
+from training.checkpoint import write_json
 from training.evaluation import evaluate_run
+from training.options import TrainOptions
+from training.pipeline import train_run
 
 
 @pytest.fixture
@@ -33,9 +36,37 @@ def test_the_runs_own_test_products_give_its_own_figures(
     trained_run: Path, test_products: Callable[[], Path], read_json: Callable[[Path], Any]
 ) -> None:
     result = evaluate_run(trained_run, CatalogSource(path=str(test_products())))
+    assert result["trained_on"] is None and "no ids" in result["hints"][0]  # line numbers of another file
     for name, metrics in read_json(trained_run / "run.json")["metrics"].items():
-        if name != "baseline":
-            assert result["models"][name] == pytest.approx(metrics, abs=1e-3)
+        assert {key: result["models"][name][key] for key in metrics} == pytest.approx(metrics, abs=1e-3)
+
+
+def same_figures(result: dict[str, Any], record: dict[str, Any]) -> bool:
+    return all(
+        {key: result["models"][name][key] for key in metrics} == metrics for name, metrics in record["metrics"].items()
+    )
+
+
+def test_the_test_part_gives_the_runs_own_figures_to_the_last_digit(
+    trained_run: Path, drawn_catalogue: Path, read_json: Callable[[Path], Any]
+) -> None:
+    result = evaluate_run(trained_run, CatalogSource(path=str(drawn_catalogue)), part="test")
+    assert same_figures(result, read_json(trained_run / "run.json"))
+    assert (result["part"], result["trained_on"], result["hints"]) == ("test", 0, [])
+
+
+def test_so_it_does_in_bfloat16_where_neighbours_in_a_batch_matter(
+    options: Callable[..., TrainOptions], read_json: Callable[[Path], Any]
+) -> None:
+    small = options(precision="bf16", models=("early",), text_epochs=0, head_epochs=1)
+    run = train_run(small)
+    assert same_figures(evaluate_run(run, small.source, part="test"), read_json(run / "run.json"))
+
+
+def test_seen_products_are_counted(trained_run: Path, drawn_catalogue: Path, read_json: Callable[[Path], Any]) -> None:
+    result = evaluate_run(trained_run, CatalogSource(path=str(drawn_catalogue)))
+    assert result["trained_on"] == read_json(trained_run / "run.json")["split"]["train"]
+    assert "--part test" in result["hints"][0]
 
 
 def test_labels_never_seen_are_counted_apart(trained_run: Path, test_products: Callable[..., Path]) -> None:
@@ -43,6 +74,44 @@ def test_labels_never_seen_are_counted_apart(trained_run: Path, test_products: C
     result = evaluate_run(trained_run, CatalogSource(path=str(test_products(Shoes="Boats"))))
     assert result["unknown_labels"].keys() == {"Boats"}
     assert result["products"] == whole["products"] - result["unknown_labels"]["Boats"]
+
+
+def test_a_part_of_another_catalogue_is_an_error(trained_run: Path, drawn_catalogue: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(drawn_catalogue, dtype=str, keep_default_na=False)
+    table.assign(id=[f"new-{number}" for number in range(len(table))], image="").to_csv(tmp_path / "p.csv", index=False)
+    source = CatalogSource(path=str(tmp_path / "p.csv"))
+    with pytest.raises(CatalogError, match="no product of the run's test part"):
+        evaluate_run(trained_run, source, part="test", max_rejected=1.0)
+
+
+def test_curves_and_sides_fit_the_figures(trained_run: Path, drawn_catalogue: Path) -> None:
+    models = evaluate_run(trained_run, CatalogSource(path=str(drawn_catalogue)), part="validation")["models"]
+    for name, metrics in models.items():
+        if name == "baseline":
+            continue
+        bins = metrics["reliability"]
+        assert sum(each["share"] for each in bins) == pytest.approx(1)
+        gap = sum(each["share"] * abs(each["confidence"] - each["accuracy"]) for each in bins)
+        assert gap == pytest.approx(metrics["ece"])
+        assert metrics["risk_coverage"]["coverage"][-1] == 1
+        assert metrics["risk_coverage"]["risk"][-1] == pytest.approx(1 - metrics["accuracy"])
+        assert len(metrics["risk_coverage"]["coverage"]) <= 100
+        assert ("sides" in metrics) == (name in ("early", "intermediate", "late"))
+    sides = models["late"]["sides"]
+    assert sides["image"]["accuracy"] == models["image"]["accuracy"]
+    assert sides["text"]["accuracy"] == models["text"]["accuracy"]
+    assert sides["both"]["accuracy"] == models["late"]["accuracy"]
+
+
+def test_without_its_catalogue_a_run_has_no_baseline_and_says_why(
+    trained_run: Path, drawn_catalogue: Path, tmp_path: Path, read_json: Callable[[Path], Any]
+) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run", ignore=shutil.ignore_patterns("features", "state"))
+    record = read_json(run / "run.json")
+    write_json(run / "run.json", {**record, "source": {**record["source"], "path": str(tmp_path / "gone.csv")}})
+    result = evaluate_run(run, CatalogSource(path=str(drawn_catalogue)), part="test")
+    assert "baseline" not in result["models"]
+    assert "gone.csv" in result["baseline_missing"]
 
 
 def test_no_label_in_common_is_an_error(trained_run: Path, drawn_catalogue: Path) -> None:
@@ -55,7 +124,7 @@ def test_the_command_writes_json(
 ) -> None:
     out = tmp_path / "metrics.json"
     assert main(["evaluate", str(trained_run), "--data", str(test_products()), "--out", str(out)]) == 0
-    assert set(read_json(out)["models"]) == {"image", "text", "early", "intermediate", "late"}
+    assert list(read_json(out)["models"]) == ["image", "text", "early", "intermediate", "late", "baseline"]
 
 
 def test_a_wrong_column_is_a_sentence(

@@ -1,0 +1,67 @@
+"""The baseline of a run, TF-IDF and a linear SVM, fitted anew on the run's training titles to answer other titles."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from training.baseline import fit_predict
+from training.catalog import CatalogError, CatalogSource, read_catalog
+from training.label_noise import damage_labels
+
+
+class BaselineMissing(Exception):
+    """The training titles are no longer to be had; the message says why."""
+
+
+def read_split(run: Path) -> pd.DataFrame:
+    """``id``, ``label``, ``part`` of every product of a run, in the run's order; all str."""
+    return pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
+
+
+def baseline_answers(
+    run: Path, record: dict[str, Any], titles: Sequence[Sequence[str]], *, labels: Sequence[str]
+) -> list[NDArray[np.int64]]:
+    """Fit once, answer every list of titles.
+
+    Args:
+        run: the run folder.
+        record: content of its ``run.json``.
+        titles: V times N titles.
+        labels: C names of the run's classes.
+
+    Returns:
+        V times (N,) classes.
+
+    Raises:
+        BaselineMissing: the run's catalogue is gone or has changed.
+    """
+    train_titles, train_labels = _training_rows(run, record)
+    distinct = sorted({title for form in titles for title in form})
+    position = {label: number for number, label in enumerate(labels)}
+    answers = {
+        title: position[label]
+        for title, label in zip(distinct, fit_predict(train_titles, train_labels, distinct), strict=True)
+    }
+    return [np.array([answers[title] for title in form], dtype=np.int64) for form in titles]
+
+
+def _training_rows(run: Path, record: dict[str, Any]) -> tuple[list[str], list[str]]:
+    source = CatalogSource(**record["source"])
+    try:
+        products = read_catalog(source, check_images=False, max_rejected=1.0, progress=False).products
+    except CatalogError as error:
+        raise BaselineMissing(f"the run's catalogue cannot be read any more: {error}") from error
+    split = read_split(run)
+    train = split[split["part"] == "train"]
+    if gone := sorted(set(train["id"]) - set(products["id"])):
+        raise BaselineMissing(
+            f"{len(gone)} of the {len(train)} training products are not in {source.path} any more, such as {gone[0]!r}"
+        )
+    arguments, labels = record["arguments"], train["label"].tolist()
+    if noise := arguments.get("label_noise", 0.0):
+        labels = damage_labels(labels, share=noise, seed=arguments["seed"]).tolist()
+    return products.set_index("id")["text"].loc[train["id"]].tolist(), labels
