@@ -78,7 +78,7 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  $(BIN)/python -m client predict --image "$(CATALOGUE)/$$image" --text "$$title"
 	@printf '%s\n' '' 'Where everything lies:' \
 	  '  $(CATALOGUE)/products.csv      the catalogue: yours has the same columns' \
-  '  runs/demo/report.html               the comparison, with figures; report.md beside it' \
+	  '  runs/demo/report.html               the comparison, with figures; report.md beside it' \
 	  '  model_store/*.mar                   the verified archives' \
 	  'What to try next:' \
 	  '  make serve                          start TorchServe' \
