@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 
 # Counter -> its dimensions behind model_name and model_version, in the order of deploy/metrics.yaml.
 COUNTERS: dict[str, tuple[str, ...]] = {
-    "product_items": ("backend", "api", "code", "modality"),
-    "product_labels": ("label",),
-    "product_reviews": (),
-    "product_batches": ("le",),
-    "product_stages": ("stage", "le"),
-    "product_stage_milliseconds": ("stage",),
+    "product_items_total": ("backend", "api", "code", "modality"),
+    "product_labels_total": ("label",),
+    "product_reviews_total": (),
+    "product_batch_size_bucket": ("le",),
+    "product_stage_milliseconds_bucket": ("stage", "le"),
+    "product_stage_milliseconds_sum": ("stage",),
 }
 STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
 INTERVAL = 1.0
@@ -85,10 +85,10 @@ class ProductMetrics:
         if not self._counters:
             return
         with self._lock:
-            self._observe(len(answers), _PRODUCTS, "product_batches")
+            self._observe(len(answers), _PRODUCTS, "product_batch_size_bucket")
             for stage, spent in self._spent.items():
-                self._observe(spent, _MILLISECONDS, "product_stages", stage)
-                self._counts["product_stage_milliseconds", stage] += spent
+                self._observe(spent, _MILLISECONDS, "product_stage_milliseconds_bucket", stage)
+                self._counts["product_stage_milliseconds_sum", stage] += spent
             self._spent.clear()
             for answer, why in zip(answers, explained, strict=True):
                 self._count(answer, "explanations" if why else "predictions")
@@ -106,13 +106,13 @@ class ProductMetrics:
 
     def _count(self, answer: Mapping[str, Any] | ProductError, api: str) -> None:
         if isinstance(answer, ProductError):
-            self._counts["product_items", self._backend, api, str(answer.code), "none"] += 1
+            self._counts["product_items_total", self._backend, api, str(answer.code), "none"] += 1
             return
         read = answer["modalities"]
-        self._counts["product_items", self._backend, api, "200", read[0] if len(read) == 1 else "both"] += 1
-        self._counts["product_labels", self._labels[answer["label"]]] += 1
+        self._counts["product_items_total", self._backend, api, "200", read[0] if len(read) == 1 else "both"] += 1
+        self._counts["product_labels_total", self._labels[answer["label"]]] += 1
         if answer["needs_review"]:
-            self._counts[("product_reviews",)] += 1
+            self._counts[("product_reviews_total",)] += 1
 
     def _observe(self, value: float, bounds: Sequence[float], *key: str) -> None:
         """Count in every bucket that the value fits into, as Prometheus' histograms do."""

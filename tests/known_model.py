@@ -25,7 +25,7 @@ from handlers.settings import ProductSettings
 from training.models import ProductClassifier
 
 BAG, SHOE = range(2)
-LABELS = ("Bags", "Shoes")
+LABELS = ("Küche: bags, large|small", "Shoes")  # one of them with all that parts the fields of a metric
 SIZE, CELLS, TEMPERATURE, PICTURE_VOTES = 56, 7, 1.6, 12.0
 VOTES = {"shoe": 2.0, "##s": 0.5, "bag": -2.0, "plain": -0.75, "red": 0.0, "runn": 0.25, "##ing": 0.25}
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)

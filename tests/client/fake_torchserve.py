@@ -50,6 +50,7 @@ class FakeTorchServe:
         self.defaults: dict[str, str] = {}
         self.requests: list[httpx.Request] = []
         self.broken: dict[str, str] = {}  # version -> what is wrong with it: workers, labels, scores or default
+        self.reasons: Answer = {"text": [], "image": None, "modality": {"image": 0.0, "text": 1.0}}
         self.renewals = 0
         self.write_keys("first", expires="2099-01-01T00:00:00.123456789Z")
 
@@ -71,10 +72,15 @@ class FakeTorchServe:
         parts = [unquote(name) for name in request.url.raw_path.decode().partition("?")[0].strip("/").split("/")]
         if parts[0] == "token":
             return self._renew(request)
-        role = "inference" if parts[0] == "predictions" else "management"
+        role = "inference" if parts[0] in ("predictions", "explanations") else "management"
         if request.headers.get("Authorization") != f"Bearer {self.keys[role]}":
             return error(400, "InvalidKeyException", TOKEN_MESSAGE)
-        return self._predict(request, *parts[1:]) if role == "inference" else self._manage(request, parts[1:])
+        if role == "management":
+            return self._manage(request, parts[1:])
+        response = self._predict(request, *parts[1:])
+        if parts[0] == "predictions" or response.is_error:
+            return response
+        return httpx.Response(200, json={**response.json(), **self.reasons})
 
     def calls(self, method: str) -> list[str]:
         """Paths of the requests with a method, in order."""

@@ -10,7 +10,7 @@ from fake_torchserve import FakeTorchServe
 
 from client import inference
 from client.errors import ClientError, ServerDown, ServerError, ServerTimeout
-from client.inference import MAX_INSTANCES, Prediction, Product, ProductClient
+from client.inference import MAX_INSTANCES, Explanation, Prediction, Product, ProductClient
 from client.tokens import Tokens
 
 
@@ -41,6 +41,35 @@ def test_names_cannot_leave_their_place_in_the_path(client: ProductClient, servi
     with pytest.raises(ServerError):
         client.predict(text="x", model="../models/x?y")
     assert serving.requests[-1].url.raw_path == b"/predictions/..%2Fmodels%2Fx%3Fy"
+
+
+def test_an_explanation_is_the_answer_and_its_reasons(client: ProductClient, serving: FakeTorchServe) -> None:
+    serving.reasons = {
+        "text": [{"token": "Blue", "weight": -0.5}, {"token": "Shoes", "weight": 2}],
+        "image": {"grid": [[0, 1], [2, -3]]},
+        "modality": {"image": 0.25, "text": 0.75},
+    }
+    answer = client.explain(b"picture", "Blue Shoes", top_k=2, version="1.0")
+    assert serving.calls("POST") == ["/explanations/intermediate/1.0"]
+    assert answer.prediction.label == "Shoes" and len(answer.prediction.top) == 2
+    assert answer.text == (("Blue", -0.5), ("Shoes", 2.0)) and answer.text[1].token == "Shoes"
+    assert answer.grid == ((0.0, 1.0), (2.0, -3.0)) and answer.modality == {"image": 0.25, "text": 0.75}
+    assert Explanation.from_json(answer.as_dict()) == answer
+
+
+def test_without_a_picture_there_is_no_grid(client: ProductClient, serving: FakeTorchServe) -> None:
+    answer = client.explain(text="Blue Shoes")
+    assert answer.grid is None and Explanation.from_json(answer.as_dict()) == answer
+
+
+def test_an_explanation_can_be_refused_and_can_be_no_explanation(
+    client: ProductClient, serving: FakeTorchServe
+) -> None:
+    with pytest.raises(ServerError, match="cannot be decoded"):
+        client.explain(b"broken")
+    serving.reasons = {"text": [{"token": "Shoes"}]}
+    with pytest.raises(ClientError, match="not one of this project's handler"):
+        client.explain(text="Shoes")
 
 
 def test_an_error_carries_code_type_and_message(client: ProductClient, serving: FakeTorchServe) -> None:

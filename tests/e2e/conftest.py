@@ -1,6 +1,7 @@
 """Archives of a tiny run of all five models, and one live TorchServe that all tests here share."""
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def client(config: ServerConfig) -> Iterator[ProductClient]:
 def management(config: ServerConfig) -> Iterator[Management]:
     with Management(config.management_url, tokens=config.tokens()) as management:
         yield management
+
+
+@pytest.fixture(scope="module")
+def known_served(config: ServerConfig, known_archive: Path, store: ModelStore) -> Iterator[str]:
+    """The name of the model whose reasons are known, while it is registered."""
+    archive = store.folder / "known-1.0.mar"
+    shutil.copy(known_archive, archive)
+    with Management(config.management_url, tokens=config.tokens()) as management:
+        management.register(archive.name)
+        management.wait_ready("known", "1.0")
+        yield "known"
+        management.unregister("known", "1.0")
+    archive.unlink()
 
 
 @pytest.fixture

@@ -94,12 +94,13 @@ def test_an_environment_that_is_left_leaves_nothing_behind(tmp_path: Path, tempo
 
 
 def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tmp_path: Path, temporary: Path) -> None:
-    """Nothing but the archive's folder, TorchServe and its own default configuration of the logs."""
+    """Nothing but the archive's folder, TorchServe and its own configuration of the logs and of the metrics."""
     models = tmp_path / "models"
     with zipfile.ZipFile(store.folder / "intermediate.mar") as content:
         content.extractall(models / "intermediate")
     config = write_config(tmp_path, store=models, load_models="intermediate")
-    config.path.write_text(config.path.read_text().replace(f"-Dlog4j.configurationFile={ROOT}/deploy/log4j2.xml", ""))
+    text = config.path.read_text().replace(f"-Dlog4j.configurationFile={ROOT}/deploy/log4j2.xml", "")
+    config.path.write_text(text.replace(f"metrics_config={ROOT}/deploy/metrics.yaml\n", ""))
     assert str(ROOT) not in config.path.read_text()
     start = f"{sys.executable} -m ts.model_server --start --ncs --ts-config config.properties"
     java = str(server._java_home())

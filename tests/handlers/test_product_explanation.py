@@ -55,19 +55,23 @@ def test_the_word_that_decides_is_found_and_whole(known_worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("quarter", range(4))
-@pytest.mark.parametrize(("colour", "label"), [(known.RED, "Shoes"), (known.BLUE, "Bags")])
+@pytest.mark.parametrize(("colour", "label"), [(known.RED, known.SHOE), (known.BLUE, known.BAG)])
 def test_the_quarter_that_holds_the_product_is_found(
-    known_worker: Worker, quarter: int, colour: tuple[int, int, int], label: str
+    known_worker: Worker, quarter: int, colour: tuple[int, int, int], label: int
 ) -> None:
     answer = explain(known_worker, image=known.picture(colour, quarter))
-    assert answer["label"] == label and answer["text"] == [] and answer["modality"] == {"image": 1, "text": 0}
+    assert (
+        answer["label"] == known.LABELS[label]
+        and answer["text"] == []
+        and answer["modality"] == {"image": 1, "text": 0}
+    )
     expected = known.PICTURE_VOTES / 49 / T * known.quarter_votes(quarter)
     np.testing.assert_allclose(answer["image"]["grid"], expected, atol=1e-3)
 
 
 def test_what_speaks_against_the_answer_is_negative(known_worker: Worker) -> None:
     answer = explain(known_worker, image=known.picture(known.RED, 0), text="bag bag bags")
-    assert answer["label"] == "Bags"
+    assert answer["label"] == known.LABELS[known.BAG]
     assert np.sum(answer["image"]["grid"]) == pytest.approx(-3 / T, abs=1e-2)
     assert all(entry["weight"] > 0 for entry in answer["text"]) and answer["modality"] == {"image": 0, "text": 1}
 

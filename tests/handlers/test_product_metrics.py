@@ -74,7 +74,7 @@ def test_a_batch_adds_up(quiet_worker: Worker, lines: Callable[[], Lines]) -> No
     answers = quiet_worker.ask(*requests)
     quiet_worker.handler.metrics.report()
     found = lines()
-    items = {key[2:]: value for key, value in found.items() if key[0] == "product_items"}
+    items = {key[2:]: value for key, value in found.items() if key[0] == "product_items_total"}
     assert items == {
         ("predictions", "200", "both"): 1,
         ("predictions", "200", "text"): 2,
@@ -85,14 +85,17 @@ def test_a_batch_adds_up(quiet_worker: Worker, lines: Callable[[], Lines]) -> No
     }
     answered = [answer for each in answers for answer in each.json.get("predictions", [each.json]) if "label" in answer]
     labels = Counter(dimension_value(answer["label"]) for answer in answered)
-    assert {key[1]: value for key, value in found.items() if key[0] == "product_labels"} == labels
-    assert found.get(("product_reviews",), 0) == sum(answer["needs_review"] for answer in answered)
-    assert ("product_batches", "4") not in found and found["product_batches", "8"] == found[
-        "product_batches", "+Inf"
+    assert {key[1]: value for key, value in found.items() if key[0] == "product_labels_total"} == labels
+    assert found.get(("product_reviews_total",), 0) == sum(answer["needs_review"] for answer in answered)
+    assert ("product_batch_size_bucket", "4") not in found and found["product_batch_size_bucket", "8"] == found[
+        "product_batch_size_bucket", "+Inf"
     ] == 1
-    assert {key[1] for key in found if key[0] == "product_stage_milliseconds"} == set(STAGES)
+    assert {key[1] for key in found if key[0] == "product_stage_milliseconds_sum"} == set(STAGES)
     for stage in STAGES:
-        assert found["product_stages", stage, "+Inf"] == 1 and found["product_stage_milliseconds", stage] >= 0
+        assert (
+            found["product_stage_milliseconds_bucket", stage, "+Inf"] == 1
+            and found["product_stage_milliseconds_sum", stage] >= 0
+        )
 
 
 def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Callable[[], Lines]) -> None:
@@ -101,12 +104,12 @@ def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Calla
         quiet_worker.ask(form(text=TITLES[0]), form(text=TITLES[1]))
     metrics.report()
     found = lines()
-    assert found["product_batches", "+Inf"] == 20 and len(found) < 80
+    assert found["product_batch_size_bucket", "+Inf"] == 20 and len(found) < 80
     metrics.report()
     assert not lines()
     quiet_worker.ask(form(text=TITLES[0]))
     metrics.report()
-    assert lines()["product_batches", "1"] == 1
+    assert lines()["product_batch_size_bucket", "1"] == 1
 
 
 def test_a_report_comes_by_itself(lines: Callable[[], Lines]) -> None:
@@ -115,10 +118,10 @@ def test_a_report_comes_by_itself(lines: Callable[[], Lines]) -> None:
         metrics.record([ProductError("missing_field", "")], [False])
     deadline = time.monotonic() + 5
     found: Lines = {}
-    while ("product_batches", "+Inf") not in found and time.monotonic() < deadline:
+    while ("product_batch_size_bucket", "+Inf") not in found and time.monotonic() < deadline:
         time.sleep(0.02)
         found |= lines()
-    assert found["product_batches", "+Inf"] == 3
+    assert found["product_batch_size_bucket", "+Inf"] == 3
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,7 @@ def test_labels_that_look_alike_are_counted_apart(lines: Callable[[], Lines]) ->
     answers = [{"label": label, "modalities": ["text"], "needs_review": False} for label in labels]
     metrics.record(answers, [False] * 4)
     metrics.report()
-    counted = {key[1]: value for key, value in lines().items() if key[0] == "product_labels"}
+    counted = {key[1]: value for key, value in lines().items() if key[0] == "product_labels_total"}
     assert len(counted) == 4 and set(counted.values()) == {1}
 
 
