@@ -110,6 +110,12 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
         min_class=options.min_class,
         seed=options.seed,
     )
+    counts = products["label"].value_counts()
+    if single := sorted(counts.index[counts == 1]):
+        names = ", ".join(single[:5]) + (f" and {len(single) - 5} more" if len(single) > 5 else "")
+        print(
+            f"note: only trained on, never tested, for want of a second product: {names}; --min-class 2 leaves out such"
+        )
     return catalog, products.reset_index(drop=True)
 
 
