@@ -3,10 +3,10 @@
 import csv
 import dataclasses
 import json
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -112,11 +112,16 @@ def load_fit_state(path: Path) -> FitState | None:
     """Read what :func:`save_fit_state` wrote; None where there is nothing, or nothing that can be read."""
     if not path.exists():
         return None
-    try:
-        return FitState.from_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, UnpicklingError, EOFError, ValueError, TypeError, KeyError) as error:
-        warn(f"{path} is damaged ({str(error).splitlines()[0]}): {path.stem} starts anew")
-        return None
+    with path.open("rb") as file:
+        try:
+            if (wrong := zipfile.ZipFile(file).testzip()) is not None:  # which torch.load does not look at
+                raise ValueError(f"{wrong} has another checksum")
+            file.seek(0)
+            return FitState.from_dict(torch.load(file, map_location="cpu", weights_only=True))
+        except Exception as error:  # whatever reading damaged bytes comes to
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            warn(f"{path} is damaged ({reason}): {path.stem} starts anew")
+            return None
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -69,11 +69,13 @@ class Stages:
         if not weights.exists():
             return None
         try:
-            model.load_state_dict(load_file(weights))
-            return [Epoch(**epoch) for epoch in json.loads(self._history(stage).read_text(encoding="utf-8"))]
+            history = [Epoch(**epoch) for epoch in json.loads(self._history(stage).read_text(encoding="utf-8"))]
+            fitted = load_file(weights)
         except (SafetensorError, OSError, ValueError, TypeError) as error:
             warn(f"{weights} or its .json is damaged ({error}): {stage} is fitted again")
             return None
+        model.load_state_dict(fitted)  # only now: a fit that is done again starts from the model as it came
+        return history
 
     def _weights(self, stage: str) -> Path:
         return self.folder / f"{stage}.safetensors"
