@@ -46,6 +46,9 @@ class ImageEncoder(nn.Module):
         width: D.
         mean: per channel, for pixels scaled to [0, 1].
         std: likewise.
+        keep_statistics: training normalises by the batch norms' own mean and variance instead of the batch's. A product
+            on white has other statistics than a photograph: pretrained EfficientNet-Lite0 that classifies .80 of them
+            right classifies .22 when it normalises by their own.
     """
 
     mean: Tensor
@@ -58,12 +61,22 @@ class ImageEncoder(nn.Module):
         *,
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
+        keep_statistics: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.keep_statistics = keep_statistics
         self.width = width
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def train(self, mode: bool = True) -> "ImageEncoder":
+        """As of any module; batch norms stay as they are where ``keep_statistics`` says so."""
+        super().train(mode)
+        for module in self.modules() if self.keep_statistics else ():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 -> (B, N, D), row by row; N = H/32 * W/32."""
@@ -105,7 +118,7 @@ def _resnet18(weights: str) -> ImageEncoder:
             ) from error
     elif weights != "none":
         network.load_state_dict(_read_state(Path(weights)))
-    return ImageEncoder(nn.Sequential(*list(network.children())[:-2]), 512)
+    return ImageEncoder(nn.Sequential(*list(network.children())[:-2]), 512, keep_statistics=weights != "none")
 
 
 class _LiteFeatures(nn.Module):
@@ -136,7 +149,7 @@ def _efficientnet_lite0(weights: str) -> ImageEncoder:
     for block in network._blocks:
         depthwise = block._depthwise_conv
         block._depthwise_conv = DepthwiseConv2d(depthwise, padding=depthwise.static_padding)
-    return ImageEncoder(_LiteFeatures(network), 1280, mean=LITE_MEAN, std=LITE_STD)
+    return ImageEncoder(_LiteFeatures(network), 1280, mean=LITE_MEAN, std=LITE_STD, keep_statistics=weights != "none")
 
 
 IMAGE_ENCODERS: dict[str, Callable[[str], ImageEncoder]] = {

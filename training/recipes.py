@@ -15,7 +15,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "image_size": 128,
         "image_epochs": 4,
         "image_sizes": (96, 96, 96, 128),
-        "image_rate": 1e-4,
+        "image_rate": 2e-4,
         "text_epochs": 3,
         "text_rate": 5e-5,
         "batch_size": 64,

@@ -87,3 +87,12 @@ def test_minilm_reads_a_title() -> None:
     ids = torch.tensor([[101, 2417, 6847, 102]])
     with torch.no_grad():
         assert encoder(ids, torch.ones_like(ids)).shape == (1, 4, 384)
+
+
+@pytest.mark.parametrize(("weights", "moves"), [("imagenet", False), ("none", True)])
+def test_pretrained_statistics_stay_in_training(weights: str, moves: bool) -> None:
+    encoder = build_image_encoder("efficientnet_lite0", weights).train()
+    before = {name: buffer.clone() for name, buffer in encoder.named_buffers() if "running_mean" in name}
+    encoder(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
+    assert before and encoder.training
+    assert any((buffer != before[name]).any() for name, buffer in encoder.named_buffers() if name in before) == moves
