@@ -76,14 +76,6 @@ class Connection:
         """Close the pool."""
         self._client.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _authorised(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         """Another token is tried only where the one at hand was refused."""
         response = self._client.request(method, path, headers=self._headers(options), **_without_headers(options))
@@ -95,6 +87,31 @@ class Connection:
 
     def _headers(self, options: dict[str, Any]) -> dict[str, str]:
         return {**options.get("headers", {}), **self._tokens.headers(self._role)}
+
+
+class ApiClient:
+    """What the clients of both APIs are: a connection that is closed at the end of a ``with`` block.
+
+    Args:
+        url, role, tokens, timeout, transport: of the :class:`Connection`.
+    """
+
+    def __init__(
+        self, url: str, *, role: Role, tokens: Tokens, timeout: float, transport: httpx.BaseTransport | None
+    ) -> None:
+        self._connection = Connection(url, role=role, tokens=tokens, timeout=timeout, transport=transport)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 _START = "start it with `make serve`"

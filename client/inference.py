@@ -11,13 +11,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
 
-from client.connection import Connection
+from client.connection import ApiClient
 from client.errors import ClientError, ServerError
 from client.tokens import Tokens
 
@@ -138,7 +137,7 @@ class Product(NamedTuple):
     text: str | None = None
 
 
-class ProductClient:
+class ProductClient(ApiClient):
     """A client of the inference API.
 
     Args:
@@ -156,9 +155,7 @@ class ProductClient:
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._connection = Connection(
-            url, role="inference", tokens=tokens or Tokens(), timeout=timeout, transport=transport
-        )
+        super().__init__(url, role="inference", tokens=tokens or Tokens(), timeout=timeout, transport=transport)
 
     def predict(
         self,
@@ -226,18 +223,6 @@ class ProductClient:
         """
         instances = (_instance(image, text, top_k) for image, text in products)
         return [answer for group in _groups(instances) for answer in self._predict_group(group, _path(model, version))]
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _ask(self, path: str, image: Image | None, text: str | None, top_k: int | None) -> dict[str, Any]:
         fields = {name: value for name, value in {"text": text, "top_k": top_k}.items() if value is not None}

@@ -2,13 +2,12 @@
 
 import dataclasses
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from client.connection import Connection
+from client.connection import ApiClient
 from client.errors import ClientError, ServerError
 from client.tokens import MANAGEMENT_URL, Tokens
 
@@ -44,7 +43,7 @@ class ModelVersion:
         return 0 < self.min_workers <= len(self.workers) and set(self.workers) == {"READY"}
 
 
-class Management:
+class Management(ApiClient):
     """A client of the management API.
 
     Args:
@@ -65,7 +64,7 @@ class Management:
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._connection = Connection(
+        super().__init__(
             url,
             role="management",
             tokens=tokens or Tokens(management_url=url),
@@ -146,18 +145,6 @@ class Management:
     def unregister(self, model: str, version: str) -> None:
         """Stop a version's workers and forget it, at once: what they work on is lost."""
         self._connection.request("DELETE", _path(model, version))
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _get(self, path: str, **options: Any) -> Any:
         return self._connection.request("GET", path, **options).json()
