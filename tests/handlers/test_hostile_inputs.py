@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hostile import ACCEPTED, HOSTILE, PICTURE, TITLE
 from pictures import turned
-from serving import TITLES, Worker, document, form, same
+from serving import TITLES, Worker, document, explained, form, same
 
 from handlers.product_errors import ERROR_CODES
 
@@ -34,6 +34,15 @@ def test_a_bad_request_gets_its_code_and_its_neighbours_their_answers(worker: Wo
     assert set(error) == {"code", "type", "message"} and len(error["message"]) < 200
     assert bad.body.isascii() and bad.phrase.isascii() and bad.content_type == "application/json"
     assert same(first, alone[0]) and same(last, alone[1])
+
+
+def test_a_bad_request_for_explanations_gets_the_same_code(worker: Worker) -> None:
+    names = [name for name in HOSTILE if not any(sign in name for sign in ("0,000", "bomb", "MB", "million", "huge"))]
+    for start in range(0, len(names), 16):
+        batch = names[start : start + 16]
+        for name, answer in zip(batch, worker.ask(*(explained(HOSTILE[name][0]()) for name in batch)), strict=True):
+            error = answer.json.get("predictions", [answer.json])[0]
+            assert (error["type"], error["code"]) == (HOSTILE[name][1], ERROR_CODES[HOSTILE[name][1]]), name
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
