@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from client.management import Management
 from client.readiness import check_ready
 from client.rollout import Rollout
 from client.store import ModelStore
+from client.trial import MAX_PRODUCTS, MIN_AGREEMENT, Sample, read_sample
 
 EXIT_REFUSED, EXIT_NO_ANSWER, EXIT_INTERRUPTED = 1, 3, 130
 
@@ -111,8 +113,11 @@ def register(session: Session) -> None:
 
 
 def switch(session: Session) -> None:
-    """Put another version in charge."""
-    session.rollout.switch(session.options.model, session.options.version)
+    """Put another version in charge, or say what that would do."""
+    options = session.options
+    sample = options.sample and Sample(read_sample(options.sample, limit=options.sample_size), options.min_agreement)
+    act = session.rollout.plan if options.dry_run else session.rollout.switch
+    act(options.model, options.version, sample=sample)
 
 
 def rollback(session: Session) -> None:
@@ -187,6 +192,44 @@ def _add_version_commands(commands: "argparse._SubParsersAction[argparse.Argumen
         command.add_argument("model", metavar="MODEL")
         command.add_argument("version", metavar="VERSION", nargs="?" if name == "rollback" else None)
         command.set_defaults(command=action)
+        if action is switch:
+            _add_switch_options(command)
+
+
+def _add_switch_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    command.add_argument(
+        "--sample",
+        type=Path,
+        metavar="FOLDER_OR_CSV",
+        help="real products that both versions answer first: a folder of pictures, or a CSV with columns image, text",
+    )
+    command.add_argument(
+        "--sample-size", type=_count, default=MAX_PRODUCTS, metavar="N", help="of them, at most (default: %(default)s)"
+    )
+    command.add_argument(
+        "--min-agreement",
+        type=_share,
+        default=MIN_AGREEMENT,
+        metavar="SHARE",
+        help="of the sample to be answered alike, 0..1; below it the new version is refused (default: %(default)s)",
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of products, 1 or more")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share of 0 to 1, such as 0.95")
+    return share
 
 
 def _say(text: str) -> None:
@@ -198,5 +241,11 @@ def _failed(error: object, status: int) -> int:
     return status
 
 
+def _end(*_: object) -> None:
+    """A switch that is asked to end goes back as it does on Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main())

@@ -4,12 +4,15 @@ A server that answers them otherwise does not serve what was verified.
 """
 
 import dataclasses
+import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 from client.errors import ClientError
 from client.inference import Prediction, ProductClient
 from client.store import read_member
-from handlers.product_archive import ArchiveError, GoldenProduct, golden_products
+from handlers.product_archive import ArchiveError, GoldenProduct, golden_products, read_archive
 
 # A fast provider computes in bf16 and moves scores in the third digit; another model moves them in the first.
 TOLERANCE = 0.02
@@ -42,6 +45,29 @@ def read_golden(archive: Path) -> GoldenSet:
     except ArchiveError as error:
         raise ClientError(f"{archive.name}: {error}") from error
     return GoldenSet(archive.name, labels, products)
+
+
+def check_files(archive: Path) -> int:
+    """Compare an archive's files with its own checksums, as each worker does before it serves.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        ClientError: a file is missing or changed, or the archive is broken; the message names it.
+    """
+    with tempfile.TemporaryDirectory(prefix="archive-") as folder:
+        try:
+            with zipfile.ZipFile(archive) as content:
+                content.extractall(folder)
+            read_archive(Path(folder))
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise ClientError(
+                f"{archive.name} cannot be unpacked ({error}); build it again with `make archive`"
+            ) from error
+        except ArchiveError as error:
+            raise ClientError(f"{archive.name}: {error}") from error
+        return len(content.namelist())
 
 
 def check_golden(client: ProductClient, golden: GoldenSet, *, model: str, version: str | None = None) -> list[str]:

@@ -1,8 +1,8 @@
 """Register models and switch their versions so that no request fails, and nothing but a verified version takes over.
 
-Register beside the old one -> workers READY -> golden products at ``/predictions/{model}/{new}`` -> set-default ->
-check -> drain the old one -> unregister it. Whatever fails before the check has passed leaves the old version in charge
-and the new one unregistered.
+Archive as it was verified -> register beside the old one -> workers READY -> golden products at
+``/predictions/{model}/{new}`` -> a sample of real products, compared -> set-default -> check -> drain the old one ->
+unregister it. Whatever fails before the check has passed leaves the old version in charge and the new one unregistered.
 """
 
 import dataclasses
@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from client.errors import ClientError, ServerError
-from client.golden import GoldenSet, check_golden, read_golden
+from client.golden import GoldenSet, check_files, check_golden, read_golden
 from client.inference import ProductClient
 from client.logs import LoadFailures
 from client.management import Management, ModelVersion
 from client.store import Archive, ModelStore
+from client.trial import Sample, compare
 
 DRAIN_TIMEOUT = 60.0
 # Longer than a batch takes: TorchServe counts what waits in a queue, not what a worker has in hands.
@@ -60,43 +61,73 @@ class Rollout:
             workers: how many.
 
         Raises:
-            RefusedError: it does not load, or does not answer as it was verified; it is not registered.
+            RefusedError: it is damaged, does not load, or does not answer as it was verified; it is not registered.
             ClientError: there is no such archive, or it is registered already.
         """
         archive = self.store.archive(name)
-        golden = read_golden(archive.path)
         if self.management.find(archive.model, archive.version) is not None:
             raise ClientError(f"{archive.model} {archive.version} is registered already")
         with self._undone_on_failure(archive, self.management.find(archive.model)):
+            golden = self._verified(archive)
             self._bring_up(archive, workers=workers)
             self._ask(golden, archive, "it", version=archive.version)
 
-    def switch(self, model: str, version: str) -> None:
+    def switch(self, model: str, version: str, *, sample: Sample | None = None) -> None:
         """Put another version in charge.
 
         Args:
             model: registered name.
             version: to the letter; its archive lies in the store.
+            sample: real products that both versions have to answer alike; None asks the golden products alone.
 
         Raises:
-            RefusedError: the new version does not load, or does not answer as it was verified; the old one serves on.
+            RefusedError: the new version is damaged, does not load, does not answer as it was verified, or answers the
+                sample otherwise; the old one serves on.
             DrainError: the new version is in charge, and the old one still gets requests.
-            ClientError: there is nothing to switch: no such archive or model, or it is in charge already.
+            ClientError: there is nothing to switch: no such archive or model, it is in charge already, or another
+                switch is at work.
         """
-        archive = self.store.version(model, version)
-        golden = read_golden(archive.path)
-        old = self._in_charge(model)
+        with self.store.lock():
+            archive, old = self.store.version(model, version), self._in_charge(model)
+            if old.version == version:
+                self._finish(archive)
+                raise ClientError(f"{model} {version} is in charge already")
+            with self._undone_on_failure(archive, old):
+                golden = self._verified(archive)
+                self._bring_up(archive, workers=max(1, old.min_workers))
+                self._ask(golden, archive, "it", version=version)
+                if sample is not None:
+                    self._try(archive, old, sample)
+                self.management.set_default(model, version)
+                self.say(f"set-default: {model} {version} is in charge")
+                self._check(golden, archive)
+            self.store.put_in_charge(archive)
+            self.store.record_switch(model, old=old.version, new=version)
+            self.retire(model, old.version)
+
+    def plan(self, model: str, version: str, *, sample: Sample | None = None) -> None:
+        """Check what can be checked from outside, and say what :meth:`switch` would do; nothing is changed.
+
+        Raises:
+            RefusedError: the archive is damaged.
+            ClientError: there is nothing to switch, or the version in charge is not READY.
+        """
+        archive, old = self.store.version(model, version), self._in_charge(model)
         if old.version == version:
             raise ClientError(f"{model} {version} is in charge already")
-        with self._undone_on_failure(archive, old):
-            self._bring_up(archive, workers=max(1, old.min_workers))
-            self._ask(golden, archive, "it", version=version)
-            self.management.set_default(model, version)
-            self.say(f"set-default: {model} {version} is in charge")
-            self._check(golden, archive)
-        self.store.put_in_charge(archive)
-        self.store.record_switch(model, old=old.version, new=version)
-        self.retire(model, old.version)
+        golden = self._verified(archive)
+        again = self.management.find(model, version) is not None
+        workers = max(1, old.min_workers)
+        steps = [
+            f"register {archive.path.name} {'afresh ' if again else ''}with {workers} worker(s) beside {old.version}, "
+            f"which has {old.workers.count('READY')} of {old.min_workers} READY and {old.pending} request(s) waiting",
+            f"ask {version} its {len(golden.products)} golden products",
+            *([] if sample is None else [f"compare both versions on {_what(sample)}"]),
+            f"make {version} the default of {model} and ask it the golden products again",
+            f"wait until {old.version} is idle, then unregister it; its archive stays",
+        ]
+        for step in steps:
+            self.say(f"would {step}")
 
     def rollback(self, model: str, version: str | None = None) -> str:
         """Go back to the version that was in charge before, by the same safe steps.
@@ -137,6 +168,37 @@ class Rollout:
         self._drain(model, version)
         self.management.unregister(model, version)
         self.say(f"retire: {model} {version} is unregistered; its archive stays in {self.store.folder}")
+
+    def _finish(self, archive: Archive) -> None:
+        """What a switch that was killed between its last steps has left to do: a start has to load this version."""
+        if self.store.in_charge(archive.model) != archive.version:
+            self.store.put_in_charge(archive)
+            self.say(f"{archive.model}.mar is {archive.version} now: a switch to it had been cut short")
+
+    def _verified(self, archive: Archive) -> GoldenSet:
+        """The golden products of an archive whose files are as they were verified."""
+        try:
+            count = check_files(archive.path)
+        except ClientError as error:
+            raise RefusedError(str(error)) from error
+        self.say(f"archive: {count} files of {archive.path.name} are as they were verified")
+        return read_golden(archive.path)
+
+    def _try(self, archive: Archive, old: ModelVersion, sample: Sample) -> None:
+        """Both versions answer the sample; too many other answers refuse the new one."""
+        model, version = archive.model, archive.version
+        trial = compare(self.client, sample.products, model=model, old=old.version, new=version)
+        self.say(
+            f"sample: {trial.count} products, {trial.agreement:.1%} answered alike; "
+            f"p50/p95 {old.version}: {trial.old}, {version}: {trial.new}"
+        )
+        if trial.differing:
+            self.say(f"sample: {trial.examples()}")
+        if trial.agreement < sample.min_agreement:
+            raise RefusedError(
+                f"{trial.agreement:.1%} of {trial.count} sample products are answered as by {old.version}, "
+                f"at least {sample.min_agreement:.1%} is required: {trial.examples()}"
+            )
 
     def _in_charge(self, model: str) -> ModelVersion:
         found = self.management.find(model)
@@ -188,6 +250,7 @@ class Rollout:
         try:
             if old is not None and self.management.default_version(archive.model) != old.version:
                 self.management.set_default(archive.model, old.version)
+                self._drain(archive.model, archive.version)
             if self.management.find(archive.model, archive.version) is not None:
                 self.management.unregister(archive.model, archive.version)
         except ClientError as error:
@@ -219,3 +282,7 @@ class Rollout:
                     f"`python -m client retire {model} {version}` once they have ended"
                 )
             time.sleep(_POLL)
+
+
+def _what(sample: Sample) -> str:
+    return f"{len(sample.products)} sample products, at least {sample.min_agreement:.1%} of them to be answered alike"

@@ -4,13 +4,18 @@ import dataclasses
 import json
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from client.errors import ClientError
 
 SWITCHES = "switches.jsonl"
+LOCK = ".switch.lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +70,24 @@ class ModelStore:
             f"{self.folder} holds no archive of {model} {version}; "
             f"`make archive MODEL={model} VERSION={version}` builds it"
         )
+
+    def in_charge(self, model: str) -> str | None:
+        """The version that a start of the server loads; None where the model has no archive under its bare name."""
+        path = self.folder / f"{model}.mar"
+        return read_archive(path).version if path.exists() else None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other switches out: two at once would retire each other's versions.
+
+        Raises:
+            ClientError: another one is at work.
+        """
+        try:
+            with FileLock(self.folder / LOCK, timeout=0):
+                yield
+        except Timeout as error:
+            raise ClientError(f"another switch is at work in {self.folder}; wait until it has ended") from error
 
     def put_in_charge(self, archive: Archive) -> None:
         """Let a start of the server load this archive, by a second name of the same file that appears at once."""

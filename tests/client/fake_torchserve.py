@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx
+
+from handlers.product_archive import SUMS, format_sums
 
 LABELS = ("Shirts", "Shoes", "Bags")
 TOKEN_MESSAGE = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
@@ -49,7 +52,7 @@ class FakeTorchServe:
         self.models: dict[str, dict[str, FakeVersion]] = {}
         self.defaults: dict[str, str] = {}
         self.requests: list[httpx.Request] = []
-        self.broken: dict[str, str] = {}  # version -> what is wrong with it: workers, labels, scores or default
+        self.broken: dict[str, str] = {}  # version -> workers, labels, scores, default or bags
         self.reasons: Answer = {"text": [], "image": None, "modality": {"image": 0.0, "text": 1.0}}
         self.renewals = 0
         self.write_keys("first", expires="2099-01-01T00:00:00.123456789Z")
@@ -170,9 +173,13 @@ class FakeTorchServe:
     def _answer(self, product: Answer, model: str, version: str) -> Answer:
         if product.get("image") == base64.b64encode(b"broken").decode():
             return {"code": 422, "type": "image_corrupt", "message": "image: cannot be decoded"}
+        if (answer := self.models[model][version].answer) is not None:
+            return answer(product)
         scores = scores_of(product.get("text"))
         if self.broken.get(version) == "labels":
             scores = {label: scores[LABELS[row - 1]] for row, label in enumerate(LABELS)}
+        if self.broken.get(version) == "bags" and "10" in (product.get("text") or ""):
+            scores = scores_of("bags")
         if self.broken.get(version) == "scores":
             scores = {label: score * 0.9 for label, score in scores.items()}
         top = sorted(scores.items(), key=lambda entry: -entry[1])[: int(product.get("top_k") or 5)]
@@ -217,9 +224,24 @@ def write_archive(store: Path, model: str, version: str, *, in_charge: bool = Fa
         for title in titles
     ]
     path = store / (f"{model}.mar" if in_charge else f"{model}-{version}.mar")
+    entry = {"model": {"modelName": model, "modelVersion": version}}
+    files = {
+        "MAR-INF/MANIFEST.json": json.dumps(entry),
+        "settings.json": json.dumps({"labels": LABELS}),
+        "manifest.json": json.dumps({"golden": golden}),
+        **dict.fromkeys(("product_handler.py", "tokenizer.json", "model.pt", "model.onnx"), ""),
+    }
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     with zipfile.ZipFile(path, "w") as content:
-        entry = {"model": {"modelName": model, "modelVersion": version}}
-        content.writestr("MAR-INF/MANIFEST.json", json.dumps(entry))
-        content.writestr("settings.json", json.dumps({"labels": LABELS}))
-        content.writestr("manifest.json", json.dumps({"golden": golden}))
+        for name, text in {**files, SUMS: format_sums(sums)}.items():
+            content.writestr(name, text)
     return path
+
+
+def damage(archive: Path) -> None:
+    """Change the model of an archive behind its checksums' back."""
+    with zipfile.ZipFile(archive) as content:
+        files = {name: content.read(name) for name in content.namelist()}
+    with zipfile.ZipFile(archive, "w") as content:
+        for name, data in {**files, "model.onnx": b"another"}.items():
+            content.writestr(name, data)

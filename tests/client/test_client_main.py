@@ -64,6 +64,24 @@ def test_a_switch_and_the_way_back(config: Path, serving: FakeTorchServe, capsys
     assert serving.defaults == {"intermediate": "1.0"}
 
 
+def test_a_dry_run_changes_nothing(config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = config.parent / "sample.csv"
+    sample.write_text("text\nBlue Shoes\nRed Shirts\n")
+    assert run(config, "switch", "intermediate", "2.0", "--sample", str(sample), "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "would register intermediate-2.0.mar with 1 worker(s) beside 1.0" in shown and "2 sample products" in shown
+    assert list(serving.models["intermediate"]) == ["1.0"]
+    assert run(config, "switch", "intermediate", "2.0", "--sample", str(sample), "--sample-size", "1") == 0
+    assert "sample: 1 products, 100.0% answered alike" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [["--min-agreement", "95"], ["--min-agreement", "all"], ["--sample-size", "0"]])
+def test_a_sample_has_limits(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["switch", "intermediate", "2.0", *option])
+    assert repr(option[1]) in capsys.readouterr().err
+
+
 def test_readiness_is_an_exit_status(config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(config, "ready") == 0
     serving.models["intermediate"]["1.0"].workers = ["UNLOADING"]

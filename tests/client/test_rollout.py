@@ -4,14 +4,16 @@ import itertools
 from pathlib import Path
 
 import pytest
-from fake_torchserve import FakeTorchServe, FakeVersion, write_archive
+from fake_torchserve import FakeTorchServe, FakeVersion, damage, write_archive
 
 from client import rollout as rollout_module
 from client.errors import ClientError
+from client.inference import Product
 from client.logs import MODEL_LOG
 from client.management import Management
 from client.rollout import DrainError, RefusedError, Rollout
 from client.store import ModelStore, read_archive
+from client.trial import Sample
 
 
 def steps(server: FakeTorchServe) -> list[str]:
@@ -34,6 +36,7 @@ def test_a_switch_goes_its_steps_in_order(
     assert serving.defaults == {"intermediate": "2.0"} and list(serving.models["intermediate"]) == ["2.0"]
     assert read_archive(store.folder / "intermediate.mar").version == "2.0"
     assert [line.split(":")[0] for line in said] == [
+        "archive",
         "register",
         "golden products",
         "set-default",
@@ -91,6 +94,83 @@ def test_an_interrupted_switch_is_undone(
     with pytest.raises(KeyboardInterrupt):
         rollout.switch("intermediate", "2.0")
     assert serving.defaults == {"intermediate": "1.0"} and list(serving.models["intermediate"]) == ["1.0"]
+
+
+def test_what_a_refused_version_had_taken_on_is_answered_first(
+    rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between set-default and a failed check, requests go to the new version."""
+    pending = [3, 3, 0]
+
+    def refuse(*_: object) -> None:
+        serving.models["intermediate"]["2.0"].pending = pending
+        raise ClientError("no")
+
+    monkeypatch.setattr(rollout_module, "_POLL", 0)
+    monkeypatch.setattr(Rollout, "_check", refuse)
+    with pytest.raises(RefusedError, match=r"intermediate 1\.0 is in charge as before"):
+        rollout.switch("intermediate", "2.0")
+    assert not pending and serving.defaults == {"intermediate": "1.0"}
+
+
+def test_a_damaged_archive_never_reaches_the_server(
+    rollout: Rollout, serving: FakeTorchServe, store: ModelStore
+) -> None:
+    damage(store.folder / "intermediate-2.0.mar")
+    with pytest.raises(
+        RefusedError, match=r"refused: intermediate-2\.0\.mar: model\.onnx is not the file .* in charge"
+    ):
+        rollout.switch("intermediate", "2.0")
+    with pytest.raises(RefusedError, match=r"model\.onnx is not the file"):
+        rollout.plan("intermediate", "2.0")
+    with pytest.raises(RefusedError, match=r"model\.onnx is not the file"):
+        rollout.register("intermediate-2.0.mar")
+    assert steps(serving) == []
+
+
+def test_a_plan_says_the_steps_and_changes_nothing(
+    rollout: Rollout, serving: FakeTorchServe, store: ModelStore, said: list[str]
+) -> None:
+    rollout.plan("intermediate", "2.0", sample=Sample([Product(text="Blue Shoes")]))
+    assert [line.split()[:2] for line in said] == [
+        ["archive:", "8"],
+        ["would", "register"],
+        ["would", "ask"],
+        ["would", "compare"],
+        ["would", "make"],
+        ["would", "wait"],
+    ]
+    assert steps(serving) == [] and store.in_charge("intermediate") == "1.0"
+
+
+def test_a_version_that_answers_the_sample_otherwise_is_refused(
+    rollout: Rollout, serving: FakeTorchServe, said: list[str]
+) -> None:
+    """It answers its golden products, and half of the real ones as a bag."""
+    serving.broken["2.0"] = "bags"
+    products = [Product(text=title) for title in ("Blue Shoes", "Blue Shoes 10", "Red Shirts", "Red Shirts 10")]
+    with pytest.raises(RefusedError, match=r'50\.0% of 4 .* by 1\.0, at least 95\.0% is required: "Blue Shoes 10": '):
+        rollout.switch("intermediate", "2.0", sample=Sample(products))
+    assert serving.defaults == {"intermediate": "1.0"} and list(serving.models["intermediate"]) == ["1.0"]
+    rollout.switch("intermediate", "2.0", sample=Sample(products, min_agreement=0.5))
+    assert serving.defaults == {"intermediate": "2.0"}
+    assert any(line.startswith("sample: 4 products, 50.0% answered alike; p50/p95 1.0: ") for line in said)
+
+
+def test_two_switches_do_not_meet(rollout: Rollout, serving: FakeTorchServe, store: ModelStore) -> None:
+    with store.lock(), pytest.raises(ClientError, match="another switch is at work"):
+        rollout.switch("intermediate", "2.0")
+    assert steps(serving) == []
+
+
+def test_a_switch_cut_short_is_finished_by_the_next(
+    rollout: Rollout, serving: FakeTorchServe, management: Management, store: ModelStore
+) -> None:
+    management.register("intermediate-2.0.mar")
+    management.set_default("intermediate", "2.0")
+    with pytest.raises(ClientError, match="in charge already"):
+        rollout.switch("intermediate", "2.0")
+    assert store.in_charge("intermediate") == "2.0"
 
 
 def test_a_version_left_over_is_loaded_afresh(rollout: Rollout, serving: FakeTorchServe) -> None:
