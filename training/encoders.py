@@ -74,7 +74,7 @@ class ImageEncoder(nn.Module):
         """As of any module; batch norms stay as they are where ``keep_statistics`` says so."""
         super().train(mode)
         for module in self.modules() if self.keep_statistics else ():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):  # the latter where several GPUs train
                 module.eval()
         return self
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from training.__main__ import main
 from training.checkpoint import write_text
 from training.device import Device
+from training.encoders import build_image_encoder
 from training.engine import from_main, is_main_process, main_first, shared
 from training.loop import fit
 from training.models import MODELS
@@ -99,6 +100,12 @@ def test_the_shares_make_up_the_whole(count: int, monkeypatch: pytest.MonkeyPatc
 def test_only_data_loaders_can_be_shared_out() -> None:
     with pytest.raises(TypeError, match="data loaders, got list"):
         shared([])
+
+
+def test_batch_norms_of_several_gpus_keep_a_pretrained_encoders_statistics_too() -> None:
+    encoder = nn.SyncBatchNorm.convert_sync_batchnorm(build_image_encoder("efficientnet_lite0", "imagenet")).train()
+    norms = [module for module in encoder.modules() if isinstance(module, nn.SyncBatchNorm)]
+    assert norms and encoder.training and not any(norm.training for norm in norms)
 
 
 def write_read_and_fail(folder: Path) -> int:
