@@ -14,15 +14,17 @@ MODEL   ?=
 VERSION ?= 1.0
 IMAGE   ?=
 TEXT    ?=
+SAMPLE  ?=
+OUT     ?= build/faults
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 CATALOGUE := runs/sample-catalogue
 
-.PHONY: help setup demo test check format lock archive serve stop predict clean
+.PHONY: help setup demo test test-faults check format lock archive serve stop predict switch clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## install everything into .venv (about 6 GB), only what changed
 
@@ -89,6 +91,9 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 test: $(INSTALLED) ## run the tests, a live TorchServe among them
 	@$(BIN)/python -m pytest
 
+test-faults: $(INSTALLED) ## break a live server in every way we know, about an hour (OUT=folder FAULTS_ARCHIVE=file)
+	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
+
 check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -115,6 +120,9 @@ stop: $(INSTALLED) ## stop what `make serve` started
 
 predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
 	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$$IMAGE") $(if $(TEXT),--text "$$TEXT") $(if $(MODEL),--model "$$MODEL")
+
+switch: $(INSTALLED) ## put a version in charge, if it proves itself: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
+	@$(BIN)/python -m client switch $(or $(MODEL),intermediate) $(VERSION) $(if $(SAMPLE),--sample "$(SAMPLE)")
 
 clean: ## remove what the demo, archives and tests left; .venv and other runs stay
 	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache

@@ -223,7 +223,7 @@ class Rollout:
 
     def _ask(self, golden: GoldenSet, archive: Archive, asked: str, *, version: str | None) -> None:
         if faults := check_golden(self.client, golden, model=archive.model, version=version):
-            raise RefusedError("; ".join(faults))
+            raise RefusedError(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
         self.say(f"golden products: {len(golden.products)} of {len(golden.products)} as expected from {asked}")
 
     def _check(self, golden: GoldenSet, archive: Archive) -> None:

@@ -57,7 +57,7 @@ def test_the_new_version_gets_as_many_workers(
     ("broken", "reason"),
     [
         ("workers", "Failed to start workers"),
-        ("labels", r"golden product 1 of intermediate-2\.0\.mar: answered '\w+', expected 'Shirts'"),
+        ("labels", r"golden product 1 of intermediate-2\.0\.mar: answered '\w+', expected 'Shirts' \(and 2 more\)"),
         ("scores", r"golden product 1 of intermediate-2\.0\.mar: scores differ by 0\.08"),
         ("default", r"the default is 1\.0 after set-default"),
     ],

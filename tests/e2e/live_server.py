@@ -48,14 +48,18 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def repack(source: Path, target: Path, *, version: str, changes: Mapping[str, bytes] | None = None) -> Path:
-    """An archive again, as another version, with some of its files replaced behind its checksums' back."""
+def repack(
+    source: Path, target: Path, *, version: str, changes: Mapping[str, bytes] | None = None, sealed: bool = False
+) -> Path:
+    """An archive again, as another version, with some of its files replaced: behind its checksums' back, or sealed."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         manifest = json.loads(old.read(SERVER_MANIFEST))
         manifest["model"]["modelVersion"] = version
         content = {name: old.read(name) for name in old.namelist()} | {SERVER_MANIFEST: json.dumps(manifest).encode()}
-        sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items() if name != SUMS}
-        for name, data in {**content, SUMS: format_sums(sums).encode(), **(changes or {})}.items():
+        changed = {**content, **(changes or {})}
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in (changed if sealed else content).items()}
+        sums.pop(SUMS)
+        for name, data in {**changed, SUMS: format_sums(sums).encode()}.items():
             new.writestr(name, data)
     return target
 

@@ -1,0 +1,141 @@
+"""One live TorchServe of two workers that all faults are done to, the load it can take, and the table of what came."""
+
+import base64
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from http_load import Load, encode
+from live_server import write_config
+from scale import Figures, count
+
+from client import server
+from client.config import ServerConfig
+from client.golden import read_golden
+from client.inference import ProductClient
+from client.logs import LoadFailures
+from client.management import Management
+from client.processes import server_processes
+from client.rollout import Rollout
+from client.store import Archive, ModelStore, read_archive
+
+WORKERS = 2
+CALLERS = 48
+FIGURES = pytest.StashKey[Figures]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = Figures()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+            item.add_marker(pytest.mark.server)
+            item.add_marker(pytest.mark.timeout(count(300, 3600)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    figures = config.stash[FIGURES]
+    if figures.lines:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(figures.markdown())
+        if folder := os.environ.get("FAULTS_OUT"):
+            figures.write(Path(folder))
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    return pytestconfig.stash[FIGURES]
+
+
+@pytest.fixture(scope="session")
+def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """What is served: the archive that FAULTS_ARCHIVE names, else the small model whose reasons are known."""
+    named = os.environ.get("FAULTS_ARCHIVE")
+    source = read_archive(Path(named) if named else request.getfixturevalue("known_archive"))
+    store = tmp_path_factory.mktemp("faults") / "model_store"
+    store.mkdir()
+    path = store / f"{source.model}-{source.version}.mar"
+    shutil.copy(source.path, path)
+    path.with_name(f"{source.model}.mar").hardlink_to(path)
+    return Archive(path, source.model, source.version)
+
+
+@pytest.fixture(scope="session")
+def store(archive: Archive) -> ModelStore:
+    return ModelStore(archive.path.parent)
+
+
+@pytest.fixture(scope="session")
+def config(store: ModelStore, archive: Archive) -> Iterator[ServerConfig]:
+    """Of the server, with all its workers READY."""
+    configuration = write_config(store.folder.parent, store=store.folder, load_models=f"{archive.model}.mar")
+    server.start(configuration)
+    with Management(configuration.management_url, tokens=configuration.tokens()) as management:
+        management.scale(archive.model, archive.version, workers=WORKERS)
+        management.wait_ready(archive.model)
+    yield configuration
+    assert server.stop(configuration)
+
+
+@pytest.fixture
+def client(config: ServerConfig) -> Iterator[ProductClient]:
+    with ProductClient(config.inference_url, tokens=config.tokens()) as client:
+        yield client
+
+
+@pytest.fixture
+def management(config: ServerConfig) -> Iterator[Management]:
+    with Management(config.management_url, tokens=config.tokens()) as management:
+        yield management
+
+
+@pytest.fixture
+def rollout(config: ServerConfig, client: ProductClient, management: Management, store: ModelStore) -> Rollout:
+    return Rollout(client, management, store, LoadFailures.from_now_on(config.folder))
+
+
+@pytest.fixture
+def processes(config: ServerConfig) -> Callable[[], dict[int, bool]]:
+    """Process ids of the server; True for the front end, False for workers."""
+    found = server.find_server(config)
+    assert found is not None
+    return lambda: server_processes(found.temporary)
+
+
+@pytest.fixture(scope="session")
+def requests(config: ServerConfig, archive: Archive) -> list[bytes]:
+    """The golden products as requests: pictures and titles as real as the archive's own."""
+    encoded = []
+    for product in read_golden(archive.path).products:
+        fields = {"text": product.text, "image": product.image and base64.b64encode(product.image).decode()}
+        present = ", ".join(f'"{name}": {json.dumps(value)}' for name, value in fields.items() if value is not None)
+        headers = {**config.tokens().headers("inference"), "Content-Type": "application/json"}
+        encoded.append(encode(f"/predictions/{archive.model}", headers=headers, body=f"{{{present}}}".encode()))
+    return encoded
+
+
+@pytest.fixture
+def load(config: ServerConfig, requests: list[bytes]) -> Load:
+    return Load(config.inference_url, requests)
+
+
+@pytest.fixture(scope="session")
+def capacity(config: ServerConfig, requests: list[bytes], figures: Figures) -> float:
+    """Answers a second that the server gives when it is never let go idle."""
+    seconds = count(3, 15)
+    load = Load(config.inference_url, requests)
+    with load.callers(CALLERS):
+        time.sleep(1)  # warm
+        load.answers.clear()
+        time.sleep(seconds)
+        answered = len(load.answers)
+    rate = answered / seconds
+    figures.require("capacity", "answers", f"{rate:.0f} requests/s with {WORKERS} workers", rate > 0)
+    return rate
