@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.catalog import CatalogSource
-from training.checkpoint import write_json
+from training.checkpoint import RunError, write_json
 from training.device import PRECISIONS
 from training.encoders import IMAGE_ENCODERS
 from training.engine import is_main_process, one_voice
@@ -114,6 +114,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
 def _add_tuning(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--image-epochs", type=int, default=2, help="tuning of the picture tower; 0 freezes it")
     group.add_argument("--image-sizes", type=int, nargs="+", default=(), help="side of the picture in each epoch")
+    group.add_argument("--freeze-stem", action="store_true", help="leave the picture tower's lower layers as they are")
     group.add_argument("--image-rate", type=float, default=1e-4, help="peak learning rate of the picture tower")
     group.add_argument("--text-epochs", type=int, default=2, help="tuning of the title tower; 0 freezes it")
     group.add_argument("--text-rate", type=float, default=3e-5, help="peak learning rate of the title tower")
@@ -181,6 +182,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    if options.out is not None and options.out.is_dir():
+        raise RunError(f"--out {options.out} is a folder: name a file, such as {options.out / 'metrics.json'}")
     what = f"the {options.part} part of {options.data}" if options.part else options.data
     how = f" under {len(CONDITIONS)} conditions" if options.robustness else ""
     print(f"Measuring {options.run} on {what}{how}; progress below.", file=sys.stderr, flush=True)
@@ -199,6 +202,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     else:
         write_json(options.out, result)
         print(f"metrics: {options.out}")
+    if options.robustness and options.part == "test":
+        write_json(options.run / FILE, result)
+        print(f"kept as {options.run / FILE}; next: python -m training report {options.run}", file=sys.stderr)
 
 
 def _report(options: argparse.Namespace) -> None:

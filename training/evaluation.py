@@ -15,6 +15,7 @@ What comes out is JSON-able::
           "macro_f1_frequent" (those with 5 products or more), "ece", "brier", "area_under_risk_coverage",
           "coverage_at_95_precision",
           "needs_review": 0.17,             share of the answers below the model's review threshold
+          "accuracy_unreviewed": 0.96,      of the others; null where all need a review
           "reliability": [{"share", "confidence", "accuracy"}, ...],        15 bins of equal width
           "risk_coverage": {"coverage": [...], "risk": [...]}               about 100 points
         },
@@ -47,13 +48,13 @@ from tqdm import tqdm
 
 from handlers.settings import MODALITIES
 from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
-from training.checkpoint import read_run, write_json
+from training.checkpoint import read_run
 from training.device import choose_device
 from training.evaluation_baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation_features import GroupFeatures, Measured
 from training.evaluation_models import load_groups
 from training.metrics import reliability, risk_coverage, summarize_labels
-from training.robustness import FILE, damage_products, measure, measure_conditions
+from training.robustness import damage_products, measure, measure_conditions
 
 CURVE_POINTS = 100
 
@@ -70,7 +71,6 @@ def evaluate_run(
     """Metrics of every model of a run on a catalogue.
 
     The test part of the run's own catalogue gives the run's own test metrics, to the last digit on the same machine.
-    With ``robustness`` those of the test part are kept in the run folder as well, for the report.
 
     Args:
         run: the run folder, complete.
@@ -96,7 +96,7 @@ def evaluate_run(
     unknown = ~products["label"].isin(record["labels"]).to_numpy()
     measured = _measured(catalog, products[~unknown], chosen[~unknown], labels=record["labels"])
     trained_on = _trained_on(record, split, measured)
-    result: dict[str, Any] = {
+    return {
         "run": run.name,
         "catalogue": Path(source.path).name,
         "target": catalog.source.label_column,
@@ -107,9 +107,6 @@ def evaluate_run(
         "hints": _hints(split, measured, trained_on, part),
         **_measures(run, record, measured, robustness=robustness, seed=seed),
     }
-    if robustness and part == "test":
-        write_json(run / FILE, result)
-    return result
 
 
 def _ids(split: pd.DataFrame, part: str) -> "pd.Series[str]":

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from training.baseline import fit_predict
 from training.catalog import CatalogError, CatalogSource, read_catalog
+from training.checkpoint import RunError
 from training.label_noise import damage_labels
 
 
@@ -18,8 +19,16 @@ class BaselineMissing(Exception):
 
 
 def read_split(run: Path) -> pd.DataFrame:
-    """``id``, ``label``, ``part`` of every product of a run, in the run's order; all str."""
-    return pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
+    """``id``, ``label``, ``part`` of every product of a run, in the run's order; all str.
+
+    Raises:
+        RunError: the file is gone or broken.
+    """
+    path = run / "split.csv"
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)[["id", "label", "part"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} cannot be read ({error}): train the run anew") from error
 
 
 def baseline_answers(

@@ -17,7 +17,8 @@ it. It holds what :mod:`training.evaluation` documents and, besides::
               "accuracy": 0.88, "macro_f1": 0.71, "macro_f1_frequent": 0.75,
               "ece": 0.02, "brier": 0.17, "area_under_risk_coverage": 0.03,
               "coverage_at_95_precision": 0.83,
-              "needs_review": 0.17          share of the answers below the model's review threshold
+              "needs_review": 0.17,         share of the answers below the model's review threshold
+              "accuracy_unreviewed": 0.96   of the others; null where all need a review
             },
             "text": ..., "early": ..., "intermediate": ..., "late": ...,
             "baseline": {"products", "classes", "classes_frequent", "accuracy", "macro_f1", "macro_f1_frequent"}
@@ -126,15 +127,20 @@ def measure_conditions(
 
 
 def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], settings: ProductSettings) -> dict[str, Any]:
-    """All numbers of one model, and the share of its answers that ask for a person's look.
+    """All numbers of one model, and what its review threshold comes to on these products.
 
     Args:
         probabilities: (N, C), calibrated.
         truth: (N,).
         settings: of the model.
     """
-    review = float(np.mean(probabilities.max(1) < settings.review_threshold))
-    return {**summarize(probabilities, truth, settings.labels), "needs_review": review}
+    sure = probabilities.max(1) >= settings.review_threshold
+    right = probabilities.argmax(1) == truth
+    return {
+        **summarize(probabilities, truth, settings.labels),
+        "needs_review": float(np.mean(~sure)),
+        "accuracy_unreviewed": float(np.mean(right[sure])) if sure.any() else None,
+    }
 
 
 def _answered(

@@ -106,12 +106,12 @@ CONDITIONS = (
     Condition("JPEG quality", "10", picture="quality 10"),
     Condition("picture occluded", "25 %", picture="occluded 25 %"),
     Condition("picture occluded", "50 %", picture="occluded 50 %"),
-    Condition("one side missing", "25 + 25 %", no_title=0.25, no_picture=0.25),
-    Condition("one side missing", "50 + 50 %", no_title=0.5, no_picture=0.5),
-    Condition("words masked and occluded", "15 + 25 %", title="masked 15 %", picture="occluded 25 %"),
-    Condition("words masked and occluded", "30 + 25 %", title="masked 30 %", picture="occluded 25 %"),
-    Condition("words masked and occluded", "50 + 50 %", title="masked 50 %", picture="occluded 50 %"),
-    Condition("label's own words removed, JPEG quality 10", title="without label", picture="quality 10"),
+    Condition("one side missing", "25+25 %", no_title=0.25, no_picture=0.25),
+    Condition("one side missing", "50+50 %", no_title=0.5, no_picture=0.5),
+    Condition("words masked and occluded", "15+25 %", title="masked 15 %", picture="occluded 25 %"),
+    Condition("words masked and occluded", "30+25 %", title="masked 30 %", picture="occluded 25 %"),
+    Condition("words masked and occluded", "50+50 %", title="masked 50 %", picture="occluded 50 %"),
+    Condition("no label words, JPEG quality 10", title="without label", picture="quality 10"),
 )
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from scipy.special import softmax
 
 from handlers.preprocessing import Product, collate
+from training import __main__ as command
 from training.__main__ import main
 from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import load_model
@@ -20,11 +21,13 @@ from training.corruptions_text import product_random
 from training.device import Device
 from training.evaluation_features import GroupFeatures, Measured
 from training.evaluation_models import load_groups
+from training.models import MODELS
 from training.robustness import damage_products
 from training.robustness_grid import CONDITIONS, PICTURE_DAMAGE
 
 CPU = Device("cpu", False, "test")
-ROWS = np.array([7, 2, 40])
+ROWS = np.array([7, 2, 4])
+Served = Callable[[str, list[Product]], np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +37,30 @@ def catalog(drawn_catalogue: Path) -> Catalog:
 
 @pytest.fixture(scope="module")
 def measured(catalog: Catalog) -> Measured:
-    """Three of all products; one of them has no picture."""
-    table = catalog.products.copy()
+    """Three of ten products; one of them has no picture."""
+    table = catalog.products.head(10).copy()
     table.loc[2, "image"] = ""
     return Measured(catalog, table, np.zeros(len(table), np.int64), ROWS)
 
 
 @pytest.fixture(scope="module")
 def features(trained_run: Path, measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> GroupFeatures:
-    [group] = load_groups(trained_run, ["image", "text", "early", "intermediate", "late"])
+    [group] = load_groups(trained_run, list(MODELS))
     return GroupFeatures(group, measured, device=CPU, folder=tmp_path_factory.mktemp("features"))
 
 
-def served(run: Path, name: str, products: list[Product]) -> np.ndarray:
-    """What the whole graph answers, one product at a time."""
-    model, settings = load_model(run / name)
-    with torch.no_grad():
-        logits = [model(*map(torch.from_numpy, collate([product]))).numpy()[0] for product in products]
-    return np.asarray(softmax(np.stack(logits) / settings.temperature, axis=1))
+@pytest.fixture(scope="module")
+def served(trained_run: Path) -> Served:
+    """What a model's whole graph answers, one product at a time."""
+    loaded = {name: load_model(trained_run / name) for name in MODELS}
+
+    def answer(name: str, products: list[Product]) -> np.ndarray:
+        model, settings = loaded[name]
+        with torch.no_grad():
+            logits = [model(*map(torch.from_numpy, collate([product]))).numpy()[0] for product in products]
+        return np.asarray(softmax(np.stack(logits) / settings.temperature, axis=1))
+
+    return answer
 
 
 def bytes_of(measured: Measured, row: int) -> bytes | None:
@@ -61,7 +70,7 @@ def bytes_of(measured: Measured, row: int) -> bytes | None:
 
 @pytest.mark.parametrize("hidden", [(False, False), (True, False), (False, True)], ids=["clean", "no image", "no text"])
 def test_a_missing_side_is_what_the_server_makes_of_none(
-    trained_run: Path, features: GroupFeatures, measured: Measured, hidden: tuple[bool, bool]
+    served: Served, features: GroupFeatures, measured: Measured, hidden: tuple[bool, bool]
 ) -> None:
     no_picture, no_title = hidden
     texts = [None if no_title else text for text in measured.products["text"]]
@@ -72,12 +81,12 @@ def test_a_missing_side_is_what_the_server_makes_of_none(
     assert together.present.tolist() == [product.present.tolist() for product in products]
     for name, probabilities in features.group.answers(together, device=CPU).items():
         rows = [row for row in range(3) if products[row].present.any()]
-        expected = served(trained_run, name, products)
+        expected = served(name, products)
         assert probabilities[rows] == pytest.approx(expected[rows], abs=2e-3), name
 
 
 def test_damaged_sides_are_what_the_server_makes_of_them(
-    trained_run: Path, features: GroupFeatures, measured: Measured
+    served: Served, features: GroupFeatures, measured: Measured
 ) -> None:
     ids, preprocessor = measured.products["id"], features.group.preprocessor
     damage = PICTURE_DAMAGE["occluded 50 %"]
@@ -95,7 +104,7 @@ def test_damaged_sides_are_what_the_server_makes_of_them(
         products.append(product)
     together = features.put_together(pictures=pictures, titles=titles, form=1)
     for name, probabilities in features.group.answers(together, device=CPU).items():
-        assert probabilities == pytest.approx(served(trained_run, name, products), abs=2e-3), name
+        assert probabilities == pytest.approx(served(name, products), abs=2e-3), name
     assert features.put_together(titles=titles, form=0).present.tolist() == [[True, True], [False, True], [True, False]]
 
 
@@ -154,16 +163,16 @@ def test_a_model_feels_only_what_is_done_to_the_side_it_reads(grid: Path, read_j
     assert conditions["title of another product"]["models"]["baseline"]["accuracy"] < clean["baseline"]["accuracy"]
 
 
-def test_other_parts_leave_nothing_in_the_run(
-    trained_run: Path,
-    drawn_catalogue: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    read_json: Callable[[Path], Any],
+def test_only_the_test_part_is_kept_in_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "metrics.json"
-    arguments = ["evaluate", str(trained_run), "--data", str(drawn_catalogue), "--robustness", "--out", str(out)]
-    assert main([*arguments, "--part", "validation"]) == 0
-    assert not (trained_run / "robustness.json").exists()
-    assert len(read_json(out)["conditions"]) == len(CONDITIONS)
+    monkeypatch.setattr(command, "evaluate_run", lambda run, source, **arguments: {"hints": [], **arguments})
+    kept, out = tmp_path / "robustness.json", tmp_path / "out.json"
+    for part in (["--part", "validation"], []):
+        assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--out", str(out), *part]) == 0
+        assert out.exists() and not kept.exists()
     assert capsys.readouterr().err.splitlines()[0].endswith("28 conditions; progress below.")
+    assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--part", "test", "--seed", "3"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(kept.read_text(encoding="utf-8"))
+    assert (printed["seed"], printed["part"], printed["robustness"]) == (3, "test", True)
