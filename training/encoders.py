@@ -10,7 +10,7 @@ Legend: B batch, N picture cells (49 at 224 pixels), T title tokens, D width of 
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class ImageEncoder(nn.Module):
         width: D.
         mean: per channel, for pixels scaled to [0, 1].
         std: likewise.
+        stem: the lower modules of ``backbone``, up to a stride of 4.
         keep_statistics: training normalises by the batch norms' own mean and variance instead of the batch's. A product
             on white has other statistics than a photograph: pretrained EfficientNet-Lite0 that classifies .80 of them
             right classifies .22 when it normalises by their own.
@@ -61,10 +62,12 @@ class ImageEncoder(nn.Module):
         *,
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
+        stem: Sequence[nn.Module] = (),
         keep_statistics: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self._stem = tuple(stem)  # a tuple, so that its weights are not registered a second time
         self.keep_statistics = keep_statistics
         self.width = width
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
@@ -77,6 +80,11 @@ class ImageEncoder(nn.Module):
             if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):  # the latter where several GPUs train
                 module.eval()
         return self
+
+    def freeze_stem(self) -> None:
+        """Leave the lower layers as they are: edges and colours need no tuning, and cost the most."""
+        for module in self._stem:
+            module.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 -> (B, N, D), row by row; N = H/32 * W/32."""
@@ -118,7 +126,8 @@ def _resnet18(weights: str) -> ImageEncoder:
             ) from error
     elif weights != "none":
         network.load_state_dict(_read_state(Path(weights)))
-    return ImageEncoder(nn.Sequential(*list(network.children())[:-2]), 512, keep_statistics=weights != "none")
+    layers = list(network.children())[:-2]  # without pooling and classifier
+    return ImageEncoder(nn.Sequential(*layers), 512, stem=layers[:5], keep_statistics=weights != "none")
 
 
 class _LiteFeatures(nn.Module):
@@ -149,7 +158,14 @@ def _efficientnet_lite0(weights: str) -> ImageEncoder:
     for block in network._blocks:
         depthwise = block._depthwise_conv
         block._depthwise_conv = DepthwiseConv2d(depthwise, padding=depthwise.static_padding)
-    return ImageEncoder(_LiteFeatures(network), 1280, mean=LITE_MEAN, std=LITE_STD, keep_statistics=weights != "none")
+    return ImageEncoder(
+        _LiteFeatures(network),
+        1280,
+        mean=LITE_MEAN,
+        std=LITE_STD,
+        stem=[network._conv_stem, network._bn0, *network._blocks[:3]],
+        keep_statistics=weights != "none",
+    )
 
 
 IMAGE_ENCODERS: dict[str, Callable[[str], ImageEncoder]] = {

@@ -112,7 +112,6 @@ class Run:
 
 
 def adamw(groups: list[tuple[nn.Module, float]]) -> torch.optim.AdamW:
-    """AdamW with weight decay .01 over modules, each at its peak learning rate."""
-    return torch.optim.AdamW(
-        [{"params": list(module.parameters()), "lr": rate} for module, rate in groups], weight_decay=0.01
-    )
+    """AdamW with weight decay .01 over what is to be trained of modules, each at its peak learning rate."""
+    trained = [([value for value in module.parameters() if value.requires_grad], rate) for module, rate in groups]
+    return torch.optim.AdamW([{"params": values, "lr": rate} for values, rate in trained], weight_decay=0.01)

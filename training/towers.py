@@ -87,6 +87,8 @@ def tune(
         rates: encoders with their peak learning rates; the head takes ten times the highest.
     """
     options = run.data.options
+    if options.freeze_stem and classifier.image_encoder is not None:
+        classifier.image_encoder.freeze_stem()
     sampler = run.sampler(rows, batch_size=options.batch_size)
     datasets = [
         run.data.dataset(rows, modalities=modalities, training=True, image_size=size)

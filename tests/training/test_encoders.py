@@ -7,6 +7,7 @@ import torch
 
 from training import encoders
 from training.encoders import (
+    IMAGE_ENCODERS,
     WeightsError,
     build_image_encoder,
     build_text_encoder,
@@ -96,3 +97,18 @@ def test_pretrained_statistics_stay_in_training(weights: str, moves: bool) -> No
     encoder(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
     assert before and encoder.training
     assert any((buffer != before[name]).any() for name, buffer in encoder.named_buffers() if name in before) == moves
+
+
+@pytest.mark.parametrize("name", IMAGE_ENCODERS)
+def test_a_frozen_stem_reaches_a_stride_of_four_and_is_counted_once(name: str) -> None:
+    encoder = build_image_encoder(name, "none")
+    weights = sum(value.numel() for value in encoder.parameters())
+    encoder.freeze_stem()
+    frozen = sum(value.numel() for value in encoder.parameters() if not value.requires_grad)
+    assert 0 < frozen < 0.05 * weights
+    assert len({id(value) for value in encoder.parameters()}) == len(list(encoder.parameters()))
+    cells: list[int] = []
+    last = encoder._stem[-1]
+    last.register_forward_hook(lambda module, inputs, output: cells.append(output.shape[-1]))
+    encoder(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    assert cells == [16]
