@@ -5,7 +5,9 @@ it stopped; ``run.json`` is written last.
 """
 
 import dataclasses
+import hashlib
 import json
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -200,6 +202,7 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
         "source": dataclasses.asdict(data.catalog.source),
         "target": data.catalog.source.label_column,
         "labels": list(data.labels),
+        "labels_sha256": hashlib.sha256("\n".join(data.labels).encode()).hexdigest(),
         "seed": options.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m training", *sys.argv[1:]]),
@@ -218,6 +221,7 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
         },
         "models": [name for name in metrics if name != "baseline"],
         "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "metrics": metrics,
     }
 

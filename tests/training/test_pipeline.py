@@ -1,5 +1,6 @@
 """A whole run on the drawn catalogue: what it leaves, that it resumes, and that equal options give equal results."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from training import loop, pipeline
 from training.checkpoint import RunError, load_model
 from training.models import MODELS
 from training.options import TrainOptions
+from training.run_data import open_products, prepare
 from training.splits import split_hash
 
 Options = Callable[..., TrainOptions]
@@ -28,6 +30,8 @@ def test_a_run_leaves_all_that_others_read(trained_run: Path, read_json: Callabl
     assert record["products"]["read"] == record["products"]["used"] + record["products"]["rejected"]
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     assert record["split"]["hash"] == split_hash(split)
+    assert record["labels_sha256"] == hashlib.sha256("\n".join(record["labels"]).encode()).hexdigest()
+    assert 0.1 < record["peak_memory_gib"] < 100
     for name in MODELS:
         model, settings = load_model(run / name)
         saved = np.load(run / name / "test.npz")
@@ -42,6 +46,43 @@ def test_a_run_leaves_all_that_others_read(trained_run: Path, read_json: Callabl
     attention = np.load(run / "intermediate" / "attention.npz")
     np.testing.assert_allclose(attention["weights"].sum(2), 1, rtol=1e-4)
     assert (attention["tokens"][:, 0] == "[none]").all() and (attention["tokens"][:, 1] == "[CLS]").all()
+
+
+def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Options) -> None:
+    choices = {"cross_fit": 2, "thin_titles": 0.5, "split": "grouped", "models": (*MODELS, "gated", "single_key")}
+    first, again = (pipeline.train_run(options(**choices)) for _ in range(2))
+    for name in choices["models"]:
+        np.testing.assert_array_equal(answers(again, name), answers(first, name))
+    assert {path.name for path in (first / "state").glob("*fold*.safetensors")} == {
+        "text-fold-1.safetensors",
+        "text-fold-2.safetensors",
+    }
+
+
+def test_pictures_may_be_read_smaller_first(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = []
+    train_epoch = loop.train_epoch
+
+    def watched(model: Any, batches: Any, *arguments: Any, **more: Any) -> float:
+        batches = list(batches)
+        sides.append(batches[0][0][0].shape[-1])
+        return train_epoch(model, batches, *arguments, **more)
+
+    monkeypatch.setattr(loop, "train_epoch", watched)
+    pipeline.train_run(options(image_epochs=2, image_sizes=(32, 64), text_epochs=0, head_epochs=0, models=()))
+    assert sides == [32, 64]
+
+
+def test_labels_made_wrong_are_wrong_in_training_only(options: Options) -> None:
+    data = []
+    for noise in (0.0, 0.5):
+        chosen = options(label_noise=noise)
+        data.append(prepare(chosen, *open_products(chosen)))
+    clean, noisy = data
+    changed = clean.targets != noisy.targets
+    train = clean.rows("train")
+    assert changed[train].sum() == round(0.5 * len(train)) == changed.sum()
+    assert clean.labels == noisy.labels
 
 
 def test_equal_options_give_equal_answers(options: Options, trained_run: Path) -> None:
