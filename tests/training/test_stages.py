@@ -1,6 +1,7 @@
 """Finished fits are read back; damaged files cost the fit they belong to, never the run."""
 
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,19 @@ def fit(folder: Path, model: nn.Module, *, stop: int = 10**9) -> list[Epoch]:
     )
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
+    """What an undisturbed fit leaves: its folder, not to be changed, and the network."""
+    folder, model = tmp_path_factory.mktemp("stages"), network()
+    fit(folder, model)
+    return folder, model
+
+
 @pytest.fixture
-def whole(tmp_path: Path) -> nn.Module:
-    """The network as an undisturbed fit leaves it."""
-    model = network()
-    fit(tmp_path / "whole", model)
-    return model
+def whole(finished: tuple[Path, nn.Module], tmp_path: Path) -> nn.Module:
+    """That network; a copy of the folder is ``whole`` in the test's own."""
+    shutil.copytree(finished[0], tmp_path / "whole")
+    return finished[1]
 
 
 def same(one: nn.Module, other: nn.Module) -> None:
