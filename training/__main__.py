@@ -9,7 +9,7 @@ from typing import Any
 
 from training.catalog import CatalogSource
 from training.checkpoint import RunError, write_json
-from training.device import PRECISIONS
+from training.device import PRECISIONS, loader_processes
 from training.encoders import IMAGE_ENCODERS
 from training.engine import is_main_process, one_voice
 from training.evaluation import evaluate_run
@@ -121,7 +121,7 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--thin-titles", type=float, default=0.0, help="share of training titles that lose words")
     group.add_argument("--batch-size", type=int, default=32, help="products in a step of tuning")
     group.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the forward pass")
-    group.add_argument("--processes", type=int, default=0, help="extra processes that decode pictures")
+    group.add_argument("--processes", type=int, default=loader_processes(), help="extra processes that decode pictures")
 
 
 def _add_fusion(group: argparse._ArgumentGroup) -> None:

@@ -154,8 +154,9 @@ def save_model(
     if not is_main_process():
         return
     (folder / "settings.json").unlink(missing_ok=True)
-    with atomic_path(folder / "model.safetensors") as partial:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, partial)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(folder / "model.safetensors", needs=sum(tensor.nbytes for tensor in weights.values())) as partial:
+        save_file(weights, partial)
     write_json(folder / "architecture.json", architecture)
     write_text(folder / "tokenizer.json", tokenizer)
     write_text(folder / "settings.json", settings.to_json())

@@ -171,9 +171,14 @@ def product_loader(
     dataset: ProductDataset, *, batch_size: int, sampler: EpochSampler | None = None, processes: int = 0
 ) -> DataLoader[LabelledProducts]:
     """Batches of graph inputs and targets; in row order unless a sampler says otherwise."""
+    how: dict[str, Any] = {
+        "collate_fn": to_tensors,
+        "num_workers": processes,
+        "pin_memory": torch.cuda.is_available(),  # copied to a GPU while it works on the batch before
+    }
     if sampler is not None:
-        return DataLoader[Any](dataset, batch_sampler=sampler, collate_fn=to_tensors, num_workers=processes)
-    return DataLoader[Any](dataset, batch_size=batch_size, collate_fn=to_tensors, num_workers=processes)
+        return DataLoader[Any](dataset, batch_sampler=sampler, **how)
+    return DataLoader[Any](dataset, batch_size=batch_size, **how)
 
 
 def to_tensors(rows: Sequence[tuple[Product, int]]) -> LabelledProducts:

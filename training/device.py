@@ -1,6 +1,7 @@
 """Where training runs and in which precision, chosen once at the start, with the reason kept for the log."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,16 @@ def choose_device(precision: str = "auto") -> Device:
     if precision == "auto":
         return Device(name, supported, because)
     return Device(name, precision == "bf16", f"--precision {precision}")
+
+
+def loader_processes() -> int:
+    """Extra processes that decode pictures, unless told otherwise: a GPU outruns one decoder, a CPU has none to spare.
+
+    The number for a GPU is a guess until it has been measured on one.
+    """
+    if not torch.cuda.is_available():
+        return 0
+    return min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def _bf16_support(name: str) -> tuple[bool, str]:

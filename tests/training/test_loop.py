@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from training import loop
-from training.device import Device, choose_device
+from training.device import BusyClock, Device, choose_device, loader_processes
 from training.interrupts import Terminated, sigterm_like_ctrl_c
 from training.loop import Epoch, FitState, describe, fit, predict
 
@@ -210,3 +210,39 @@ def test_what_is_done_is_not_read_again() -> None:
     read.clear()
     run(model(), 1, train=loader, state=begun)
     assert read == list(range(2, 12))
+
+
+@pytest.mark.parametrize(("gpus", "ranks", "expected"), [(0, 1, 0), (1, 1, 8), (4, 4, 4)])
+def test_a_gpu_has_its_pictures_decoded_for_it(
+    gpus: int, ranks: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
+    assert loader_processes() == expected
+
+
+def test_a_gpu_is_busy_in_its_steps_and_idle_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events that a GPU would have set: steps of .2 s, one every half a second."""
+    clock = itertools.count(0.0, 0.1)
+    monkeypatch.setattr("training.device.time.monotonic", lambda: next(clock))
+
+    class Event:
+        def __init__(self, **given: bool) -> None:
+            self.at = 0.0
+
+        def record(self) -> None:
+            self.at = next(clock)
+
+        def elapsed_time(self, end: "Event") -> float:
+            return 1000 * (end.at - self.at)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    busy = BusyClock(Device("cuda", False, "test"))
+    for _ in range(4):
+        with busy.working():
+            next(clock)
+        next(clock), next(clock)
+    assert busy.share() == pytest.approx(4 * 0.2 / 2.1)
+    assert BusyClock(CPU).share() is None
