@@ -1,6 +1,7 @@
 """Small things that train in seconds: a BERT of one layer, a drawn catalogue, the options of a run on both."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from training.catalog import CatalogSource
 from training.options import TrainOptions
 from training.pipeline import train_run
 from training.sample_catalog import write_sample_catalog
+
+# A shell that puts the tests into its background starts them deaf to Ctrl-C, and so would be every process they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -61,11 +61,10 @@ def fit(
         label_smoothing: of the cross-entropy.
         patience: epochs without a better one after which training stops.
         state: where an interrupted call stopped, between two epochs or within one.
-        after_epoch: is handed the state to keep it: after each epoch, within one every ``save_every`` seconds, and
-            where anything but a failing step ends the call early, such as Ctrl-C or a picture that broke.
+        after_epoch: is handed the state: after each epoch, within one every ``save_every`` seconds, and on the way out
+            of whatever ends the call between two steps, such as Ctrl-C or a picture that broke.
         save_every: seconds.
-        together: every process that was started calls this, and each trains on its share of the batches, which come
-            from data loaders. Otherwise the call is this process's own affair.
+        together: every process calls this, and trains on its share of the batches, which come from data loaders.
 
     Returns:
         One entry an epoch.
@@ -75,10 +74,8 @@ def fit(
     scheduler = _warmup_cosine(optimizer, steps=epochs * steps)
     keeper = Keeper(state, model, optimizer, scheduler, keep=after_epoch, every=save_every)
     history, done = keeper.state.history, len(keeper.state.history) * steps + keeper.state.progress.steps
-    with (
-        engine.joined(model) if together else nullcontext(model) as network,
-        tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False) as bar,
-    ):
+    bar = tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False)
+    with bar, engine.joined(model) if together else nullcontext(model) as network:
         trainer = _Trainer(network, optimizer, scheduler, device, label_smoothing, keeper, bar, together)
         for epoch in range(len(history), epochs):
             if best_epoch(history) + patience < epoch:

@@ -87,7 +87,7 @@ def test_a_broken_version_is_refused(
 ) -> None:
     source = store.version("intermediate", "1.0").path
     repack(source, store.folder / "intermediate-3.0.mar", version="3.0", changes={"model.onnx": b"no graph"})
-    with pytest.raises(RefusedError, match=r"refused: model\.onnx .* intermediate 1\.0 is in charge as before"):
+    with pytest.raises(RefusedError, match=r"refused: .*model\.onnx .* intermediate 1\.0 is in charge as before"):
         rollout.switch("intermediate", "3.0")
     assert [version.version for version in management.versions("intermediate")] == ["1.0"]
     assert client.predict(text=TITLE).model["version"] == "1.0"

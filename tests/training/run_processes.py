@@ -41,7 +41,8 @@ def ranks(count: int) -> list[dict[str, str]]:
     """What a launcher puts into the environment of each of several processes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "OMP_NUM_THREADS": "1", **address}
     return [{**shared, "RANK": str(number), "LOCAL_RANK": str(number)} for number in range(count)]
 
 
