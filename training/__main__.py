@@ -89,6 +89,12 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     parser.add_argument("--recipe", choices=RECIPES, default="quick", help="a set of the choices below")
     parser.add_argument("--out", type=Path, help="run folder, by default below runs/; an interrupted run in it goes on")
+    parser.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="end with the robustness on the test part and the report",
+    )
     parser.add_argument("--folds", type=int, default=0, help="k-fold cross-validation: a run a fold; 0 is one split")
     sample = parser.add_argument_group("sampling and split")
     sample.add_argument("--classes", nargs="+", default=[], help="keep these labels only")
@@ -172,13 +178,24 @@ def _train(options: argparse.Namespace) -> None:
     own |= {name: tuple(own[name]) for name in ("classes", "models", "image_sizes")}
     train_options = TrainOptions(source=_source(options), **{**own, "out": out})
     print(f"Training on {options.data}; progress below, results in {out}.", flush=True)
-    if options.folds:
-        runs = cross_validate(train_options, options.folds)
-        if not is_main_process():
-            return
-        print(f"mean and spread over {len(runs)} folds: {write_report(runs, out=out)}")
+    runs = cross_validate(train_options, options.folds) if options.folds else [train_run(train_options)]
+    if not is_main_process():
+        return
+    if options.report:
+        for run in runs:
+            _measure_robustness(run, train_options.source, max_rejected=options.max_rejected)
+    if options.report or options.folds:
+        print(f"report: {write_report(runs, out=out)}")
     else:
-        print(f"next: python -m training report {train_run(train_options)}")
+        print(f"next: python -m training report {out}")
+
+
+def _measure_robustness(run: Path, source: CatalogSource, *, max_rejected: float) -> None:
+    """Leave the robustness of a run's test part in its folder, unless it is there."""
+    if (run / FILE).is_file():
+        return
+    print(f"Measuring the test part under {len(CONDITIONS)} conditions, into {run / FILE}; progress below.", flush=True)
+    write_json(run / FILE, evaluate_run(run, source, max_rejected=max_rejected, part="test", robustness=True))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

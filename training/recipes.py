@@ -1,7 +1,8 @@
 """Named sets of choices for a training run; whatever is given on the command line beside one of them wins.
 
 ``quick`` is for a first look: minutes for a few hundred products. ``full`` is for a claim: a split that does not leak,
-encoders whose weights need no network, pictures read small first, features that the encoders were not tuned on.
+encoders whose weights need no network, pictures read small first, features that the encoders were not tuned on, and at
+the end the robustness and the report.
 """
 
 from typing import Any
@@ -22,6 +23,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "cross_fit": 2,
         "thin_titles": 0.3,
+        "report": True,
         "models": ("image", "text", "early", "intermediate", "late", "gated", "single_key"),
     },
 }

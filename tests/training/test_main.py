@@ -21,8 +21,26 @@ def test_folds_end_with_mean_and_spread(
     arguments += ["--image-encoder", "efficientnet_lite0", "--text-encoder", str(tiny_bert), "--image-size", "32"]
     arguments += ["--image-epochs", "0", "--text-epochs", "0", "--head-epochs", "1"]
     assert main(arguments) == 0
-    assert "mean and spread over 2 folds" in capsys.readouterr().out
+    assert f"report: {tmp_path}" in capsys.readouterr().out
     assert read_json(tmp_path / "report.json")["models"]["early"]["accuracy"]["std"] is not None
+
+
+@pytest.mark.slow
+def test_one_command_from_the_catalogue_to_the_report(
+    drawn_catalogue: Path,
+    tiny_bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["train", "--data", str(drawn_catalogue), "--out", str(tmp_path), "--report"]
+    arguments += ["--image-encoder", "efficientnet_lite0", "--text-encoder", str(tiny_bert), "--image-size", "32"]
+    arguments += ["--image-epochs", "0", "--text-epochs", "0", "--head-epochs", "1", "--models", "image", "text"]
+    assert main(arguments) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "words masked" in page and "robustness.json" in capsys.readouterr().out
+    monkeypatch.setattr(command, "evaluate_run", None)
+    assert main(arguments) == 0, "what is there is not measured again"
 
 
 def test_a_catalogue_that_is_not_there_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
