@@ -17,6 +17,24 @@ LISTEN = "0A"
 SERVER_MANIFEST = "MAR-INF/MANIFEST.json"
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
+# API, method and path of every route.
+ROUTES = [
+    ("inference", "GET", "/ping"),
+    ("inference", "POST", "/predictions/intermediate"),
+    ("inference", "POST", "/predictions/intermediate/1.0"),
+    ("inference", "POST", "/explanations/intermediate"),
+    ("inference", "POST", "/invocations"),
+    ("inference", "POST", "/v1/models/intermediate:predict"),
+    ("inference", "OPTIONS", "/predictions/intermediate"),
+    ("management", "GET", "/models"),
+    ("management", "POST", "/models?url=late.mar"),
+    ("management", "GET", "/models/intermediate"),
+    ("management", "PUT", "/models/intermediate?min_worker=0"),
+    ("management", "PUT", "/models/intermediate/1.0/set-default"),
+    ("management", "DELETE", "/models/intermediate/1.0"),
+    ("management", "GET", "/token?type=management"),
+]
+
 
 def write_config(folder: Path, *, store: Path, load_models: str = "intermediate.mar") -> ServerConfig:
     """Our ``config.properties`` in another folder, with other ports, another store and other archives."""

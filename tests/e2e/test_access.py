@@ -2,29 +2,12 @@
 
 import httpx
 import pytest
-from live_server import LOOPBACK, listening
+from live_server import LOOPBACK, ROUTES, listening
 
 from client.config import ServerConfig
 from client.management import Management
 from client.processes import server_processes
 from client.server import find_server
-
-ROUTES = [
-    ("inference", "GET", "/ping"),
-    ("inference", "POST", "/predictions/intermediate"),
-    ("inference", "POST", "/predictions/intermediate/1.0"),
-    ("inference", "POST", "/explanations/intermediate"),
-    ("inference", "POST", "/invocations"),
-    ("inference", "POST", "/v1/models/intermediate:predict"),
-    ("inference", "OPTIONS", "/predictions/intermediate"),
-    ("management", "GET", "/models"),
-    ("management", "POST", "/models?url=late.mar"),
-    ("management", "GET", "/models/intermediate"),
-    ("management", "PUT", "/models/intermediate?min_worker=0"),
-    ("management", "PUT", "/models/intermediate/1.0/set-default"),
-    ("management", "DELETE", "/models/intermediate/1.0"),
-    ("management", "GET", "/token?type=management"),
-]
 
 
 @pytest.mark.parametrize("token", ["none", "wrong", "of the other API", "empty"])
