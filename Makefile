@@ -105,7 +105,7 @@ format: $(INSTALLED) ## format the code and sort the imports
 
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
-	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --extra dev --python-version 3.11 \
+	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --extra dev --extra ray --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  --no-emit-package sentence-transformers -o requirements.lock
 
