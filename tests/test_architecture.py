@@ -13,9 +13,13 @@ MAY_IMPORT = {
     "handlers": set[str](),
     "training": {"handlers"},
     "export": {"handlers", "training"},
-    "client": {"handlers"},
+    "client": {"handlers", "training"},  # of training only CATALOGUE
     "benchmarks": {"handlers", "training", "export", "client"},
 }
+# What reads a catalogue, for training and for scoring; it stands on the handlers' leaves and on nothing else of training.
+CATALOGUE = {f"training.catalog_{name}" for name in ("files", "table", "rows", "images")}
+# The engine without a server is the handler itself, so that it answers as a server does.
+RUNS_THE_HANDLER = {"client/scoring/local.py"}
 # Inside handlers/ everything may know the settings and the errors; beyond that, only these.
 LEAVES = {"settings", "product_errors"}
 HANDLER_EDGES = {
@@ -72,7 +76,20 @@ def test_packages_import_only_what_stands_below_them(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources("client"), ids=name_of)
 def test_clients_never_import_the_handler(path: Path) -> None:
-    assert "handlers.product_handler" not in {name for name, _ in imports(tree_of(path))}
+    names = {name for name, _ in imports(tree_of(path))}
+    assert "handlers.product_handler" not in names or name_of(path) in RUNS_THE_HANDLER
+
+
+@pytest.mark.parametrize("path", sources("client"), ids=name_of)
+def test_clients_take_of_training_only_the_reading_of_catalogues(path: Path) -> None:
+    assert {name for name, _ in imports(tree_of(path)) if name.split(".")[0] == "training"} <= CATALOGUE
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_catalogues_are_read_without_the_rest_of_training(name: str) -> None:
+    tree = tree_of(ROOT / f"{name.replace('.', '/')}.py")
+    assert not {module.split(".")[0] for module, _ in imports(tree)} & HEAVY
+    assert {module for module, _ in imports(tree) if module.split(".")[0] == "training"} <= CATALOGUE
 
 
 @every_handler

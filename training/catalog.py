@@ -1,9 +1,9 @@
 """A catalogue of products: a CSV and pictures, read and checked; read = used + rejected, with a reason for each row.
 
-Two layouts are read, each as a folder, as the CSV in it, or straight from a zip:
+Two layouts are read, each as a folder, as the CSV or Parquet in it, or straight from a zip:
 
 - *Fashion Product Images* of Kaggle: ``styles.csv`` and ``images/<id>.jpg``;
-- any CSV with named columns, ``image,text,label`` unless told otherwise; picture paths are relative to the CSV.
+- any table with named columns, ``image,text,label`` unless told otherwise; picture paths are relative to the CSV.
 
 A row needs a label and at least one of picture and title: an empty cell means that this side is missing, and a picture
 that is named but missing or broken rejects the row. Reasons: ``row_malformed``, ``id_empty``, ``id_duplicate`` (the
@@ -14,46 +14,21 @@ for what it would refuse as well: ``text_too_long``, ``image_corrupt``, ``image_
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from training.catalog_files import CatalogError, CatalogFiles, RowError, inside, open_files
-from training.catalog_images import LIMITS, decode_picture
+from training.catalog_files import CatalogError, CatalogFiles, RowError, open_files
+from training.catalog_images import decode_picture
+from training.catalog_rows import CatalogRow, CatalogSource, open_rows
 from training.catalog_sampling import sample_products
-from training.catalog_table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, Table, read_table
 from training.threads import map_threads
 
 __all__ = ["Catalog", "CatalogError", "CatalogSource", "read_catalog", "sample_products"]
 
-TEXT_COLUMN = "text"
-LABEL_COLUMN = "label"
-ID_COLUMN = KAGGLE_ID
-KAGGLE_LABEL = "articleType"
 PRODUCT_COLUMNS = ("id", "image", "text", "label")
 REJECTED_COLUMNS = ("line", "id", "reason", "detail")
 EXAMPLE_LENGTH = 160
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CatalogSource:
-    """Where a catalogue lies and what its columns are called; enough to read it again.
-
-    Args:
-        path: a CSV, a folder that holds one, or a zip that holds one.
-        image_column: column of the picture's path, relative to the CSV; the Kaggle layout has none.
-        text_column: column of the title; ``productDisplayName`` in the Kaggle layout.
-        label_column: column to be predicted; None takes ``label``, or ``articleType`` in the Kaggle layout.
-        id_column: column of the product's id; None takes ``id`` where there is one, else the row's line in the file.
-    """
-
-    path: str
-    image_column: str = IMAGE_COLUMN
-    text_column: str = TEXT_COLUMN
-    label_column: str | None = None
-    id_column: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,101 +84,16 @@ def read_catalog(
     if not 0 <= max_rejected <= 1:
         raise CatalogError(f"max_rejected must be in [0, 1], got {max_rejected}")
     files = open_files(source.path)
-    table = _table(source, files)
-    source = _resolved(source, table, files.csv_name)
-    candidates = list(_candidates(source, table))
+    with open_rows(source, files) as (found, rows):
+        candidates = list(rows)
     if check_images:
         candidates = _with_images_checked(candidates, files, progress=progress)
-    catalog = _collected(source, candidates, files)
+    catalog = _collected(found, candidates, files)
     _check_budget(catalog, max_rejected)
     return catalog
 
 
-class _Candidate(NamedTuple):
-    """A row as read: its cells by role, and why it is rejected, if it is."""
-
-    line: int
-    id: str
-    image: str
-    text: str
-    label: str
-    fault: RowError | None = None
-
-
-def _table(source: CatalogSource, files: CatalogFiles) -> Table:
-    try:
-        content = files.read(PurePosixPath(files.csv_name).name)
-    except RowError as error:
-        raise CatalogError(error.detail) from error
-    return read_table(content, name=files.csv_name, image_column=source.image_column)
-
-
-def _resolved(source: CatalogSource, table: Table, name: str) -> CatalogSource:
-    """``source`` with the columns that the table has.
-
-    Raises:
-        CatalogError: a column is not there, or there twice.
-    """
-    found = dataclasses.replace(
-        source,
-        text_column=KAGGLE_TITLE if table.is_kaggle and source.text_column == TEXT_COLUMN else source.text_column,
-        label_column=source.label_column or (KAGGLE_LABEL if table.is_kaggle else LABEL_COLUMN),
-        id_column=source.id_column or (ID_COLUMN if ID_COLUMN in table.header else None),
-    )
-    image = KAGGLE_ID if table.is_kaggle else found.image_column
-    for column in (image, found.text_column, found.label_column, found.id_column):
-        if column is not None:
-            _check_column(column, table.header, name)
-    return found
-
-
-def _check_column(column: str, header: Sequence[str], name: str) -> None:
-    if column not in header:
-        hint = "" if len(header) > 1 else " (cells are separated by commas)"
-        columns = ", ".join(map(repr, header))
-        raise CatalogError(f"{name} has no column {column!r}; its columns are {columns}{hint}")
-    if header.count(column) > 1:
-        raise CatalogError(f"{name} has the column {column!r} {header.count(column)} times: rename all but one")
-
-
-def _candidates(source: CatalogSource, table: Table) -> Iterator[_Candidate]:
-    place = {column: position for position, column in enumerate(table.header)}
-    lines: dict[str, int] = {}
-    for row in table.rows:
-        if row.fault is not None:
-            yield _Candidate(row.line, "", "", "", "", row.fault)
-            continue
-        cells = {column: row.cells[position].strip() for column, position in place.items()}
-        product = _Candidate(
-            line=row.line,
-            id=cells[source.id_column] if source.id_column else str(row.line),
-            image=f"images/{cells[KAGGLE_ID]}.jpg" if table.is_kaggle else cells[source.image_column],
-            text=cells[source.text_column],
-            label=cells[str(source.label_column)],
-        )
-        try:
-            _check_cells(product, lines)
-        except RowError as error:
-            product = product._replace(fault=error)
-        lines.setdefault(product.id, row.line)
-        yield product
-
-
-def _check_cells(product: _Candidate, lines: Mapping[str, int]) -> None:
-    if not product.id:
-        raise RowError("id_empty", "the id is empty")
-    if product.id in lines:
-        raise RowError("id_duplicate", f"line {lines[product.id]} has the id {product.id!r} already")
-    if not product.label:
-        raise RowError("label_empty", "the label is empty")
-    if not product.image and not product.text:
-        raise RowError("product_empty", "neither a picture nor a title")
-    if len(product.text) > LIMITS.max_text_chars:
-        raise RowError("text_too_long", f"the title has more than {LIMITS.max_text_chars} characters")
-    inside(product.image)
-
-
-def _with_images_checked(candidates: Sequence[_Candidate], files: CatalogFiles, *, progress: bool) -> list[_Candidate]:
+def _with_images_checked(candidates: Sequence[CatalogRow], files: CatalogFiles, *, progress: bool) -> list[CatalogRow]:
     names = list(dict.fromkeys(each.image for each in candidates if each.image and each.fault is None))
 
     def fault_of(name: str) -> RowError | None:
@@ -219,7 +109,7 @@ def _with_images_checked(candidates: Sequence[_Candidate], files: CatalogFiles, 
     return [each._replace(fault=each.fault or faults.get(each.image)) for each in candidates]
 
 
-def _collected(source: CatalogSource, candidates: Sequence[_Candidate], files: CatalogFiles) -> Catalog:
+def _collected(source: CatalogSource, candidates: Sequence[CatalogRow], files: CatalogFiles) -> Catalog:
     used = [(each.id, each.image, each.text, each.label) for each in candidates if each.fault is None]
     rejected = [(each.line, each.id, each.fault.reason, each.fault.detail) for each in candidates if each.fault]
     return Catalog(

@@ -1,18 +1,22 @@
 """Where a catalogue's files lie: a folder or a zip, read alike, from threads and from forked workers."""
 
+import hashlib
 import os
 import posixpath
 import struct
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePath, PurePosixPath
+from typing import IO, Protocol
 
 KAGGLE_CSV = "styles.csv"
 SEARCH_DEPTH = 3
 MAX_FILE_BYTES = 256 * 2**20
+# What a file, or a damaged, encrypted or oddly packed entry of a zip, raises when it is opened or read.
+READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
 
 class CatalogError(ValueError):
@@ -37,13 +41,25 @@ class RowError(CatalogError):
 
 
 class CatalogFiles(Protocol):
-    """The CSV of a catalogue and the pictures beside it.
+    """The table of a catalogue and the pictures beside it.
 
     Attributes:
-        csv_name: the CSV's path within the folder or zip.
+        table_name: path of the CSV or the Parquet within the folder or zip.
     """
 
-    csv_name: str
+    table_name: str
+
+    def open_table(self) -> AbstractContextManager[IO[bytes]]:
+        """The table as a stream, whose reading raises one of ``READ_ERRORS``.
+
+        Raises:
+            CatalogError: it cannot be opened.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """What tells this catalogue from another one, in hexadecimal: its table, and in a zip every file of it."""
+        ...
 
     def read(self, name: str) -> bytes:
         """The bytes of a file, its path relative to the CSV's folder.
@@ -55,15 +71,28 @@ class CatalogFiles(Protocol):
 
 
 class FolderFiles:
-    """A CSV and the files below its folder.
+    """A CSV or Parquet and the files below its folder.
 
     Args:
-        csv_path: the CSV.
+        table: the CSV or Parquet.
     """
 
-    def __init__(self, csv_path: Path) -> None:
-        self.csv_name = csv_path.name
-        self._root = csv_path.parent.resolve()
+    def __init__(self, table: Path) -> None:
+        self.table_name = table.name
+        self._root = table.parent.resolve()
+
+    @contextmanager
+    def open_table(self) -> Iterator[IO[bytes]]:
+        try:
+            stream = (self._root / self.table_name).open("rb")
+        except OSError as error:
+            raise CatalogError(f"{self.table_name} cannot be read: {error}") from error
+        with stream:
+            yield stream
+
+    def fingerprint(self) -> str:
+        with self.open_table() as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
     def read(self, name: str) -> bytes:
         try:
@@ -101,13 +130,27 @@ class ZipFiles:
                 self._entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
         except zipfile.BadZipFile as error:
             raise CatalogError(f"{path} is no complete zip file ({error}): download or make it again") from error
-        self.csv_name = find_csv(self._entries, path)
-        self._root = posixpath.dirname(self.csv_name)
+        self.table_name = find_table((name for name in self._entries if name.lower().endswith(".csv")), path)
+        self._root = posixpath.dirname(self.table_name)
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
     def __reduce__(self) -> tuple[type["ZipFiles"], tuple[Path]]:
         return ZipFiles, (self._path,)
+
+    @contextmanager
+    def open_table(self) -> Iterator[IO[bytes]]:
+        with zipfile.ZipFile(self._path) as archive:
+            try:
+                stream = archive.open(self.table_name)
+            except READ_ERRORS as error:
+                raise CatalogError(f"{self.table_name!r} cannot be read from the zip: {error}") from error
+            with stream:
+                yield stream
+
+    def fingerprint(self) -> str:
+        listing = sorted((entry.filename, entry.CRC, entry.file_size) for entry in self._entries.values())
+        return hashlib.sha256(repr(listing).encode()).hexdigest()
 
     def read(self, name: str) -> bytes:
         entry = self._entries.get(posixpath.join(self._root, inside(name)))
@@ -138,45 +181,50 @@ class ZipFiles:
 
 
 def open_files(path: Path | str) -> CatalogFiles:
-    """Find the catalogue at ``path``: a CSV, a folder that holds one, or a zip that holds one.
+    """Find the catalogue at ``path``: a CSV, a Parquet, a folder that holds one, or a zip that holds a CSV.
 
-    Where there are several, those nearest to the top count, and of these ``styles.csv``.
+    Where there are several, CSVs go before Parquets, those nearest to the top count, and of these ``styles.csv``.
 
     Raises:
-        CatalogError: nothing is there, or it is not clear which CSV is meant.
+        CatalogError: nothing is there, or it is not clear which table is meant.
     """
     path = Path(path)
     if not path.exists():
-        raise CatalogError(f"{path} does not exist: give a CSV, a folder with a CSV, or a zip of one")
+        raise CatalogError(f"{path} does not exist: give a CSV, a Parquet, a folder with one, or a zip with a CSV")
     if path.is_dir():
-        # A folder of forty thousand pictures is listed, never walked down file by file.
-        found = [file for depth in range(SEARCH_DEPTH) for file in path.glob("*/" * depth + "*.[cC][sS][vV]")]
-        return FolderFiles(path / find_csv([file.relative_to(path).as_posix() for file in found], path))
+        return FolderFiles(path / find_table(_listed(path, "csv") or _listed(path, "parquet"), path))
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return ZipFiles(path)
     return FolderFiles(path)
 
 
-def find_csv(names: Iterable[str], path: Path) -> str:
-    """The one name that is the catalogue's CSV.
+def _listed(folder: Path, suffix: str) -> list[str]:
+    """Files with a suffix, by their paths; a folder of forty thousand pictures is listed, never walked down."""
+    pattern = "*." + "".join(f"[{letter}{letter.upper()}]" for letter in suffix)
+    found = (file.relative_to(folder) for depth in range(SEARCH_DEPTH) for file in folder.glob("*/" * depth + pattern))
+    return [file.as_posix() for file in found if not _is_hidden(file)]
+
+
+def find_table(names: Iterable[str], path: Path) -> str:
+    """The one of these tables that is the catalogue's.
 
     Raises:
         CatalogError: there is none, or more than one that could be meant.
     """
-    paths = [PurePosixPath(name) for name in names]
-    tables = [
-        each
-        for each in paths
-        if each.suffix.lower() == ".csv" and not any(part.startswith((".", "__MACOSX")) for part in each.parts)
-    ]
+    tables = [each for each in map(PurePosixPath, names) if not _is_hidden(each)]
     nearest = [each for each in tables if len(each.parts) == min(len(other.parts) for other in tables)]
     nearest = [each for each in nearest if each.name == KAGGLE_CSV] or nearest
     if not nearest:
         raise CatalogError(f"{path} holds no CSV: give the folder that holds it, or the CSV itself")
     if len(nearest) > 1:
         listed = ", ".join(sorted(map(str, nearest))[:8])
-        raise CatalogError(f"{path} holds {len(nearest)} CSVs ({listed}): give the one that is meant")
+        kind = "CSVs" if nearest[0].suffix.lower() == ".csv" else "Parquets"
+        raise CatalogError(f"{path} holds {len(nearest)} {kind} ({listed}): give the one that is meant")
     return str(nearest[0])
+
+
+def _is_hidden(path: PurePath) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def inside(name: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from training.catalog_files import CatalogError, CatalogFiles, RowError, ZipFiles, inside, open_files
+from training.catalog_table import open_table
 
 NAMES = [f"images/{number}.bin" for number in range(40)]
 
@@ -127,6 +128,41 @@ def test_the_csv_is_found_in_folder_and_zip(tmp_path: Path, names: list[str], fo
             archive.write(path, name)
     for files in (open_files(tmp_path / "shop.zip"), open_files(tmp_path / "shop")):
         assert files.read(Path(found).name) == found.encode()
+
+
+def test_a_parquet_counts_where_there_is_no_csv(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "shop.PARQUET").write_text("parquet")
+    assert open_files(tmp_path).table_name == "shop.PARQUET"
+    (tmp_path / "more" / "products.csv").write_text("csv")
+    with open_files(tmp_path).open_table() as stream:
+        assert stream.read() == b"csv"
+
+
+def test_a_fingerprint_follows_the_content(archive: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.zip"
+    copy.write_bytes(archive.read_bytes())
+    assert open_files(copy).fingerprint() == open_files(archive).fingerprint()
+    with zipfile.ZipFile(copy, "a") as file:
+        file.writestr("images/more.bin", b"more")
+    assert open_files(copy).fingerprint() != open_files(archive).fingerprint()
+    table = tmp_path / "products.csv"
+    prints = []
+    for text in ("image,text\na.jpg,Cap\n", "image,text\na.jpg,Caps\n"):
+        table.write_text(text)
+        prints.append(open_files(table).fingerprint())
+    assert len(set(prints)) == 2
+
+
+def test_a_damaged_table_in_a_zip_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "shop.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("products.csv", "image,text\n" + "".join(f"{row}.jpg,Cap {row}\n" for row in range(5000)))
+    damaged = bytearray(path.read_bytes())
+    damaged[3000:3100] = bytes(100)
+    path.write_bytes(damaged)
+    with open_files(path).open_table() as stream, pytest.raises(CatalogError, match=r"^products\.csv cannot be read"):
+        list(open_table(stream, name="products.csv", image_column="image").rows)
 
 
 def test_two_csvs_are_too_many(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
 """Splitting a CSV into rows: whatever the bytes, rows with line numbers or a CatalogError that names the line."""
 
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from training.catalog_files import CatalogError
-from training.catalog_table import Table, read_table
+from training.catalog_table import MAX_LINE_BYTES, Table, open_table, read_table
 
 STYLES = b"id,articleType,productDisplayName\n"
 
@@ -98,3 +103,50 @@ def test_no_bytes_end_in_anything_but_rows_or_an_error_with_a_message(content: b
         else:
             assert all(row.fault is not None or len(row.cells) == len(header) for row in rows)
             assert [row.line for row in rows] == sorted({row.line for row in rows})
+
+
+def test_rows_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"image,text,label\n" + b"a.jpg,Cap,Caps\n" * 100_000)
+    with path.open("rb") as stream:
+        rows = iter(open_table(stream, name=path.name, image_column="image").rows)
+        assert [next(rows).line for _ in range(3)] == [2, 3, 4]
+        assert stream.tell() < 100_000
+
+
+def test_a_line_without_end_is_no_csv() -> None:
+    with pytest.raises(CatalogError, match="line 2: longer than 16 MiB"):
+        table(b"image,text,label\n" + b"x" * MAX_LINE_BYTES)
+
+
+def test_a_parquet_reads_as_its_csv_does(tmp_path: Path) -> None:
+    columns = {
+        "id": pa.array([7, None, 9]),
+        "text": pa.array(["Cap", None, 'Navy, "Large"']).dictionary_encode(),
+        "pixels": pa.array([[1], [2], [3]]),
+        "raw": pa.array([b"1", b"2", b"3"]),
+        "price": pa.array([1.0, 2.5, None]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "shop.parquet")
+    with (tmp_path / "shop.parquet").open("rb") as stream:
+        header, rows, is_kaggle = open_table(stream, name="shop.parquet", image_column="image")
+        found = list(rows)
+    assert list(header) == ["id", "text", "price"] and not is_kaggle
+    assert [(row.line, tuple(row.cells)) for row in found] == [
+        (1, ("7", "Cap", "1")),
+        (2, ("", "", "2.5")),
+        (3, ("9", 'Navy, "Large"', "")),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and not much more"])
+def test_a_broken_parquet_is_an_error_that_says_so(content: bytes) -> None:
+    with pytest.raises(CatalogError, match=r"^shop\.parquet cannot be read as a Parquet"):
+        open_table(io.BytesIO(content), name="shop.parquet", image_column="image")
+
+
+def test_a_parquet_without_rows_is_an_error() -> None:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), stream)
+    with pytest.raises(CatalogError, match="a header and no rows"):
+        list(open_table(stream, name="shop.parquet", image_column="image").rows)
