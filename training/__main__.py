@@ -120,6 +120,9 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
 def _add_tuning(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--image-epochs", type=int, default=2, help="tuning of the picture tower; 0 freezes it")
     group.add_argument("--image-sizes", type=int, nargs="+", default=(), help="side of the picture in each epoch")
+    group.add_argument(
+        "--batch-statistics", action="store_true", help="tune the picture tower by each batch's own mean and variance"
+    )
     group.add_argument("--freeze-stem", action="store_true", help="leave the picture tower's lower layers as they are")
     group.add_argument("--image-rate", type=float, default=1e-4, help="peak learning rate of the picture tower")
     group.add_argument("--text-epochs", type=int, default=2, help="tuning of the title tower; 0 freezes it")

@@ -30,6 +30,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LITE_MEAN = (127 / 255,) * 3  # EfficientNet-Lite was trained on (x - 127) / 128 (tensorflow/tpu, efficientnet/lite)
 LITE_STD = (128 / 255,) * 3
+STATISTICS_MOMENTUM = 0.1  # PyTorch's; EfficientNet-Lite's own .01 is for hundreds of thousands of steps
 LITE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -47,9 +48,9 @@ class ImageEncoder(nn.Module):
         mean: per channel, for pixels scaled to [0, 1].
         std: likewise.
         stem: the lower modules of ``backbone``, up to a stride of 4.
-        keep_statistics: training normalises by the batch norms' own mean and variance instead of the batch's. A product
-            on white has other statistics than a photograph: pretrained EfficientNet-Lite0 that classifies .80 of them
-            right classifies .22 when it normalises by their own.
+        keep_statistics: training normalises by the batch norms' own mean and variance instead of the batch's, until
+            :meth:`use_batch_statistics`. A product on white has other statistics than a photograph: pretrained
+            EfficientNet-Lite0 that classifies .80 of them right classifies .22 when it normalises by their own.
     """
 
     mean: Tensor
@@ -80,6 +81,13 @@ class ImageEncoder(nn.Module):
             if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):  # the latter where several GPUs train
                 module.eval()
         return self
+
+    def use_batch_statistics(self) -> None:
+        """Normalise by each batch in training, and remember that, which takes some hundred steps to pay."""
+        self.keep_statistics = False
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = STATISTICS_MOMENTUM
 
     def freeze_stem(self) -> None:
         """Leave the lower layers as they are: edges and colours need no tuning, and cost the most."""

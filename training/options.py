@@ -41,6 +41,8 @@ class TrainOptions:
         thin_titles: share of the training titles that are shown without some of their words.
         label_noise: share of the training rows that get a wrong label, for experiments.
         joint_epochs: epochs of tuning the early and intermediate models end to end; 0 leaves the encoders.
+        batch_statistics: tune the image encoder with each batch's mean and variance instead of the pretrained ones;
+            pays from some thousand products on.
         freeze_stem: leave the image encoder's layers up to a stride of 4 as pretrained; a step takes .6 of the time.
         image_rate: peak learning rate of the image encoder.
         text_rate: peak learning rate of the text encoder.
@@ -78,6 +80,7 @@ class TrainOptions:
     thin_titles: float = 0.0
     label_noise: float = 0.0
     joint_epochs: int = 0
+    batch_statistics: bool = False
     freeze_stem: bool = False
     image_rate: float = 1e-4
     text_rate: float = 3e-5

@@ -84,11 +84,13 @@ def tune(
         modalities: which sides are read.
         epochs: at most.
         sizes: side of the pictures in each epoch, in pixels; empty is the served size in all of them.
-        rates: encoders with their peak learning rates; the head takes ten times the highest.
+        rates: encoders with their peak learning rates.
     """
     options = run.data.options
     if options.freeze_stem and classifier.image_encoder is not None:
         classifier.image_encoder.freeze_stem()
+    if options.batch_statistics and classifier.image_encoder is not None:
+        classifier.image_encoder.use_batch_statistics()
     sampler = run.sampler(rows, batch_size=options.batch_size)
     datasets = [
         run.data.dataset(rows, modalities=modalities, training=True, image_size=size)
@@ -106,7 +108,7 @@ def tune(
     return run.stages.fit(
         classifier,
         stage=stage,
-        optimizer=adamw([*rates, (classifier.head, 10 * max(rate for _, rate in rates))]),
+        optimizer=adamw([*rates, (classifier.head, options.head_rate)]),
         epochs=epochs,
         train=train,
         validation=validation,

@@ -99,6 +99,14 @@ def test_pretrained_statistics_stay_in_training(weights: str, moves: bool) -> No
     assert any((buffer != before[name]).any() for name, buffer in encoder.named_buffers() if name in before) == moves
 
 
+def test_batch_statistics_are_followed_within_some_hundred_steps() -> None:
+    encoder = build_image_encoder("efficientnet_lite0", "imagenet")
+    encoder.use_batch_statistics()
+    encoder.train()
+    norms = [module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms and all(norm.training and (1 - (norm.momentum or 0)) ** 200 < 1e-6 for norm in norms)
+
+
 @pytest.mark.parametrize("name", IMAGE_ENCODERS)
 def test_a_frozen_stem_reaches_a_stride_of_four_and_is_counted_once(name: str) -> None:
     encoder = build_image_encoder(name, "none")
