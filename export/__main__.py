@@ -14,6 +14,7 @@ from export.build import Built, build_archive, read_test_products
 from export.verify import VerificationError
 from training.catalog import CatalogError
 from training.checkpoint import RunError, read_run
+from training.models import MODELS
 
 DEFAULT_LIMIT = 1000
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build the archives that the arguments ask for; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        models = options.model or read_run(options.run)["models"]
+        models = options.model or [name for name in read_run(options.run)["models"] if name in MODELS]
         print(
             f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
             flush=True,
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="run folder of `python -m training train`")
-    parser.add_argument("--model", action="append", help="one model; may be repeated (default: all of the run)")
+    parser.add_argument("--model", action="append", help="one model; may be repeated (default: the run's, without ablations)")
     parser.add_argument("--version", default="1.0", help="version of the archives (default: %(default)s)")
     parser.add_argument(
         "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"
