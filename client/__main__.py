@@ -21,6 +21,7 @@ from client.logs import LoadFailures
 from client.management import Management
 from client.readiness import check_ready
 from client.rollout import Rollout
+from client.scoring import command as scoring
 from client.store import ModelStore
 from client.trial import MAX_PRODUCTS, MIN_AGREEMENT, Sample, read_sample
 
@@ -130,6 +131,11 @@ def retire(session: Session) -> None:
     session.rollout.retire(session.options.model, session.options.version)
 
 
+def score(session: Session) -> None:
+    """Score a whole catalogue."""
+    scoring.score(session.options, session.config)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m client", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -144,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_server_commands(commands)
     _add_predict(commands)
+    command = commands.add_parser("score", help="score a whole catalogue: predictions, a review queue, errors")
+    scoring.add_options(command)
+    command.set_defaults(command=score)
     _add_version_commands(commands)
     return parser
 

@@ -11,6 +11,7 @@ from client.tokens import KEY_FILE, MANAGEMENT_URL, Tokens
 CONFIG = Path("config.properties")
 _GRPC_PORTS = {"grpc_inference_port": "7070", "grpc_management_port": "7071"}
 _METRICS_URL = "http://127.0.0.1:8082"
+_JOB_QUEUE_SIZE = "100"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class ServerConfig:
         ports: all that the server listens on.
         model_store: folder of the archives.
         load_models: archives loaded at the start.
+        job_queue_size: requests that wait for a model, at most; above it the server answers 503.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class ServerConfig:
     ports: tuple[int, ...]
     model_store: Path
     load_models: tuple[str, ...]
+    job_queue_size: int
 
     @property
     def folder(self) -> Path:
@@ -71,6 +74,7 @@ def read_config(path: Path = CONFIG) -> ServerConfig:
         ports=(*(_port(url) for url in (inference, management, metrics)), *map(int, grpc)),
         model_store=path.parent / values.get("model_store", "model_store"),
         load_models=tuple(name.strip() for name in values.get("load_models", "").split(",") if name.strip()),
+        job_queue_size=int(values.get("job_queue_size", _JOB_QUEUE_SIZE)),
     )
 
 

@@ -14,7 +14,7 @@ from typing import IO, Protocol
 
 KAGGLE_CSV = "styles.csv"
 SEARCH_DEPTH = 3
-MAX_FILE_BYTES = 256 * 2**20
+MAX_FILE_BYTES = 256_000_000
 # What a file, or a damaged, encrypted or oddly packed entry of a zip, raises when it is opened or read.
 READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
@@ -61,11 +61,12 @@ class CatalogFiles(Protocol):
         """What tells this catalogue from another one, in hexadecimal: its table, and in a zip every file of it."""
         ...
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a file, its path relative to the CSV's folder.
+    def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
+        """The bytes of a file, its path relative to the table's folder.
 
         Raises:
-            RowError: ``image_outside``, ``image_missing`` or ``image_corrupt``.
+            RowError: ``image_outside``, ``image_missing``, ``image_corrupt``, or ``image_too_large`` for one of more
+                than ``limit`` bytes.
         """
         ...
 
@@ -94,7 +95,7 @@ class FolderFiles:
         with self.open_table() as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
         try:
             # Only after the links are followed is it known where a path leads.
             path = (self._root / inside(name)).resolve()
@@ -102,8 +103,8 @@ class FolderFiles:
                 raise RowError("image_outside", f"{name!r} is a link that leads out of the catalogue's folder")
             if not path.is_file():
                 raise RowError("image_missing", f"{name!r} is not there")
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise RowError("image_too_large", f"{name!r} has more than {MAX_FILE_BYTES // 2**20} MiB")
+            if path.stat().st_size > limit:
+                raise RowError("image_too_large", f"{name!r} has more than {limit / 1e6:g} MB")
             return path.read_bytes()
         except (OSError, RuntimeError) as error:
             # RuntimeError is what pathlib makes of a link that leads to itself.
@@ -152,12 +153,12 @@ class ZipFiles:
         listing = sorted((entry.filename, entry.CRC, entry.file_size) for entry in self._entries.values())
         return hashlib.sha256(repr(listing).encode()).hexdigest()
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
         entry = self._entries.get(posixpath.join(self._root, inside(name)))
         if entry is None:
             raise RowError("image_missing", f"{name!r} is not in the zip")
-        if entry.file_size > MAX_FILE_BYTES:
-            raise RowError("image_too_large", f"{name!r} has more than {MAX_FILE_BYTES // 2**20} MiB")
+        if entry.file_size > limit:
+            raise RowError("image_too_large", f"{name!r} has more than {limit / 1e6:g} MB")
         try:
             content = self._extract(entry)
         except (OSError, zlib.error, struct.error) as error:

@@ -1,0 +1,126 @@
+"""The engine without a server: an archive's own handler in this process, checked as a worker of TorchServe checks it.
+
+Pictures of the next batches are read and decoded in threads while the model computes.
+"""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from client.errors import ClientError, ServerError
+from client.inference import Prediction, Product
+from client.scoring.answers import Answer, Batch, Request, read_request
+from client.scoring.engines import ordered_map, score_batches
+from client.scoring.workspace import Workspace
+from client.store import read_archive
+from handlers import preprocessing
+from handlers.backends import BackendError
+from handlers.product_archive import ArchiveError
+from handlers.product_errors import ProductError, guarded
+from handlers.product_handler import ProductHandler
+from handlers.product_request import ProductFields, read_product
+from training.catalog_files import CatalogFiles
+
+READERS = 4
+
+
+class LocalEngine:
+    """The model of an archive in this process.
+
+    Args:
+        archive: the ``.mar``.
+        top_k: classes listed in an answer; None takes the model's default.
+        threads: for the model and for decoding; None takes every core that the process may use.
+
+    Raises:
+        ClientError: the archive is broken, was changed since it was verified, or does not answer its golden products.
+    """
+
+    def __init__(self, archive: Path, *, top_k: int | None = None, threads: int | None = None) -> None:
+        self.identity = archive_identity(archive)
+        self._top_k = top_k
+        self._handler = _load(archive, threads)
+        self.description = (
+            f"{self.identity['model']} {self.identity['version']} ({self._handler.backend.name} in this process)"
+        )
+
+    def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
+        """See :class:`client.scoring.engines.Engine`."""
+        batches = workspace.batches(chunks, size=self._handler.settings.max_batch)
+        return score_batches(workspace, self.answered(batches, files))
+
+    def answered(self, batches: Iterator[Batch], files: CatalogFiles) -> Iterator[tuple[Batch, list[Answer]]]:
+        """Batches with their answers, in order."""
+
+        def prepare(batch: Batch) -> tuple[Request, _Prepared]:
+            request = read_request(batch.rows, files)
+            items = [guarded(self._fields, product) for product in request.products]
+            return request, (items, self._handler.preprocess(items))
+
+        with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
+            for batch, (request, prepared) in ordered_map(pool, prepare, batches, ahead=READERS + 1):
+                yield batch, request.merged(self._infer(*prepared))
+
+    def _fields(self, product: Product) -> ProductFields:
+        fields = {"image": product.image, "text": product.text, "top_k": self._top_k}
+        return read_product(
+            {name: value for name, value in fields.items() if value is not None}, self._handler.settings
+        )
+
+    def _infer(
+        self, items: Sequence[ProductFields | ProductError], products: Sequence["preprocessing.Product | ProductError"]
+    ) -> list[Prediction | ServerError]:
+        scores = self._handler.inference(products)
+        answers = self._handler.explain(items, products, scores, [False] * len(items))
+        return [
+            ServerError(answer.code, answer.type, answer.message)
+            if isinstance(answer, ProductError)
+            else Prediction.from_json(answer)
+            for answer in answers
+        ]
+
+
+_Prepared = tuple[list[ProductFields | ProductError], list["preprocessing.Product | ProductError"]]
+
+
+def archive_identity(archive: Path) -> dict[str, str]:
+    """Name, version and checksum of an archive.
+
+    Raises:
+        ClientError: there is none, or it is broken.
+    """
+    entry = read_archive(archive)
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"model": entry.model, "version": entry.version, "archive": digest}
+
+
+def _load(archive: Path, threads: int | None) -> ProductHandler:
+    """The archive's handler, as a worker on a CPU initialises it."""
+    entry = read_archive(archive)
+    cores = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="archive-") as folder:
+        context: Any = SimpleNamespace(
+            system_properties={"model_dir": folder, "gpu_id": None},
+            model_yaml_config={"maxWorkers": cores // min(threads or cores, cores)},
+            manifest={"model": {"modelVersion": entry.version}},
+            model_name=entry.model,
+            metrics=None,
+        )
+        handler = ProductHandler()
+        try:
+            with zipfile.ZipFile(archive) as content:
+                content.extractall(folder)
+            handler.initialize(context)
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise ClientError(f"{archive} cannot be unpacked ({error}); build it again with `make archive`") from error
+        except (ArchiveError, BackendError) as error:
+            raise ClientError(f"{archive.name}: {error}") from error
+    return handler

@@ -1,0 +1,187 @@
+"""What a run has on the disk until it is complete: the catalogue's rows in chunks, and a part for each answered one.
+
+``parts/rows-00000.parquet`` and so on are written first, ``parts/manifest.json`` behind them: its existence says that
+the catalogue was read to its end. ``parts/part-00000.parquet`` is a chunk with its answers. Each file is whole or not
+there, so that a run which was killed at any moment goes on with the chunks that have no part.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from client.errors import ClientError, ServerError
+from client.scoring.answers import Answer, Batch, reason_of
+from client.scoring.ids import DiskIds
+from client.scoring.storage import atomic_path, read_json, write_json
+from training.catalog_files import CatalogFiles, RowError
+from training.catalog_rows import CatalogRow, CatalogSource, open_rows
+
+CHUNK_ROWS = 1024
+MANIFEST = "manifest.json"
+_ROW = (("line", pa.int64()), ("id", pa.string()), ("image", pa.string()), ("text", pa.string()))
+_FAULT = (("reason", pa.string()), ("detail", pa.string()))
+TOP = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())]))
+_ANSWER = (
+    ("label", pa.string()),
+    ("score", pa.float64()),
+    ("needs_review", pa.bool_()),
+    ("modalities", pa.string()),
+    ("top", TOP),
+)
+ROWS = pa.schema([*_ROW, *_FAULT])
+PREDICTIONS = pa.schema([*_ROW, *_ANSWER])
+ERRORS = pa.schema([*_ROW, *_FAULT])
+PART = pa.schema([*_ROW, *_ANSWER, *_FAULT])
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The folder of an unfinished run.
+
+    Args:
+        folder: ``parts`` within the folder of the results.
+        read: rows of the catalogue.
+        chunk_rows: rows of each chunk but the last.
+    """
+
+    folder: Path
+    read: int
+    chunk_rows: int
+
+    @property
+    def chunks(self) -> range:
+        """Numbers of the chunks."""
+        return range(-(-self.read // self.chunk_rows))
+
+    def pending(self) -> list[int]:
+        """Chunks that have no answers yet."""
+        return [chunk for chunk in self.chunks if not self._part(chunk).exists()]
+
+    def rows_of(self, chunks: Iterable[int]) -> int:
+        """How many rows some chunks have together."""
+        return sum(min(self.chunk_rows, self.read - chunk * self.chunk_rows) for chunk in chunks)
+
+    def batches(self, chunks: Iterable[int], *, size: int) -> Iterator[Batch]:
+        """The rows of chunks in batches, none of which has rows of two."""
+        for chunk in chunks:
+            rows = self._rows(chunk)
+            for start in range(0, len(rows), size):
+                yield Batch(chunk, rows[start : start + size], last=start + size >= len(rows))
+
+    def write_part(self, chunk: int, rows: Sequence[CatalogRow], answers: Sequence[Answer]) -> None:
+        """Keep the answers to a chunk."""
+        records = [_record(row, answer) for row, answer in zip(rows, answers, strict=True)]
+        with atomic_path(self._part(chunk)) as path:
+            pq.write_table(pa.Table.from_pylist(records, schema=PART), path)
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The answered chunks, in order."""
+        return (pq.read_table(self._part(chunk), schema=PART) for chunk in self.chunks)
+
+    def _part(self, chunk: int) -> Path:
+        return self.folder / f"part-{chunk:05d}.parquet"
+
+    def _rows(self, chunk: int) -> list[CatalogRow]:
+        records = pq.read_table(_rows_path(self.folder, chunk), schema=ROWS).to_pylist()
+        return [_row(record) for record in records]
+
+
+def open_workspace(folder: Path, key: Any) -> Workspace | None:
+    """The workspace of a run that was interrupted; None where no catalogue was read to its end.
+
+    Args:
+        folder: of the workspace.
+        key: what tells runs apart: catalogue, model, options.
+
+    Raises:
+        ClientError: the run was another one.
+    """
+    manifest = read_json(folder / MANIFEST)
+    if manifest is None:
+        return None
+    check_key(folder.parent, manifest["key"], key)
+    for partial in folder.glob(".*.partial"):
+        partial.unlink()
+    return Workspace(folder, int(manifest["read"]), int(manifest["key"]["chunk_rows"]))
+
+
+def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: CatalogFiles, progress: bool) -> Workspace:
+    """Read a catalogue to its end and lay its rows out in chunks.
+
+    Args:
+        folder: of the workspace.
+        key: with ``chunk_rows``.
+        source: the catalogue's columns.
+        files: where it lies.
+        progress: show a progress bar.
+
+    Raises:
+        CatalogError: the catalogue cannot be used.
+        ClientError: the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():  # by a run that was killed while it read
+        left.unlink()
+    read = 0
+    with DiskIds(folder / "ids.sqlite") as seen, open_rows(source, files, labelled=False, seen=seen) as (_, rows):
+        shown = tqdm(rows, desc="reading", unit="row", unit_scale=True, disable=None if progress else True)
+        for chunk, group in enumerate(_grouped(shown, key["chunk_rows"])):
+            with atomic_path(_rows_path(folder, chunk)) as path:
+                pq.write_table(pa.Table.from_pylist([_row_record(row) for row in group], schema=ROWS), path)
+            read += len(group)
+    write_json(folder / MANIFEST, {"key": key, "read": read})
+    return Workspace(folder, read, key["chunk_rows"])
+
+
+def check_key(folder: Path, found: Any, wanted: Any) -> None:
+    """Let the folder of one run not become that of another one.
+
+    Raises:
+        ClientError: something differs; the message says what.
+    """
+    if differing := [name for name in wanted if found.get(name) != wanted[name]]:
+        differences = "; ".join(f"{name}: {found.get(name)} there, {wanted[name]} now" for name in differing)
+        raise ClientError(
+            f"{folder} holds the scores of another run ({differences}); choose another folder, or delete that one"
+        )
+
+
+def _grouped(rows: Iterable[CatalogRow], size: int) -> Iterator[list[CatalogRow]]:
+    remaining = iter(rows)
+    while group := list(itertools.islice(remaining, size)):
+        yield group
+
+
+def _rows_path(folder: Path, chunk: int) -> Path:
+    return folder / f"rows-{chunk:05d}.parquet"
+
+
+def _row_record(row: CatalogRow) -> dict[str, Any]:
+    reason, detail = (None, None) if row.fault is None else reason_of(row.fault)
+    return {"line": row.line, "id": row.id, "image": row.image, "text": row.text, "reason": reason, "detail": detail}
+
+
+def _row(record: dict[str, Any]) -> CatalogRow:
+    fault = None if record["reason"] is None else RowError(record["reason"], record["detail"])
+    return CatalogRow(record["line"], record["id"], record["image"], record["text"], "", fault)
+
+
+def _record(row: CatalogRow, answer: Answer) -> dict[str, Any]:
+    record = _row_record(row)
+    if isinstance(answer, ServerError | RowError):
+        reason, detail = reason_of(answer)
+        return {**record, "reason": reason, "detail": detail}
+    return {
+        **record,
+        "label": answer.label,
+        "score": answer.score,
+        "needs_review": answer.needs_review,
+        "modalities": "+".join(answer.modalities),
+        "top": [entry._asdict() for entry in answer.top],
+    }
