@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="run folder of `python -m training train`")
-    parser.add_argument("--model", action="append", help="one model; may be repeated (default: the run's, without ablations)")
+    parser.add_argument(
+        "--model", action="append", help="one model; may be repeated (default: the run's, without ablations)"
+    )
     parser.add_argument("--version", default="1.0", help="version of the archives (default: %(default)s)")
     parser.add_argument(
         "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"

@@ -12,14 +12,17 @@ import torch
 
 from export.archive import pack, stage
 from export.golden import golden_products
+from export.inference_form import inference_form
+from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
-from export.torchscript import export_torchscript
+from export.torchscript import example_inputs, export_torchscript
 from export.verify import Engine, Parity, eager_engine, require_parity, verify
 from handlers.backends import OnnxBackend, TorchScriptBackend
 from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
 from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import RunError, load_model, read_run
+from training.models import ProductClassifier
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +100,7 @@ def build_archive(run: Path, model_name: str, *, version: str, store: Path, test
     preprocessor = ProductPreprocessor(settings, run / model_name / "tokenizer.json")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        export_torchscript(model, folder / "model.pt", image_size=settings.image_size)
-        export_onnx(model, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
+        export_graphs(model, folder, settings)
         eager = eager_engine(model)
         threads = torch.get_num_threads()
         engines: dict[str, Engine] = {
@@ -120,6 +122,20 @@ def build_archive(run: Path, model_name: str, *, version: str, store: Path, test
         manifest = _manifest(run, settings, version=version, parities=parities, golden=golden)
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest)
         return Built(model_name, pack(folder, model=model_name, version=version, store=store), parities)
+
+
+def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSettings) -> None:
+    """Write ``model.pt`` and ``model.onnx``, which have one copy of the weights between them.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        folder: to write to.
+        settings: of the model.
+    """
+    deployed = inference_form(model, example_inputs(settings.image_size))
+    export_torchscript(deployed, folder / "model.pt", image_size=settings.image_size)
+    export_onnx(deployed, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
+    share_weights(folder / "model.onnx", folder / "model.pt")
 
 
 def _manifest(

@@ -31,6 +31,13 @@ class DepthwiseConv2d(nn.Module):
         self.stride = (int(convolution.stride[0]), int(convolution.stride[1]))
         self.padding = padding
 
+    def plain(self) -> nn.Sequential:
+        """The same, of PyTorch's own parts, with the same weights."""
+        channels, _, *kernel = self.weight.shape
+        convolution = nn.Conv2d(channels, channels, kernel, stride=self.stride, groups=channels, bias=False)  # type: ignore[arg-type]
+        convolution.weight = self.weight
+        return nn.Sequential(self.padding, convolution)
+
     def forward(self, image: Tensor) -> Tensor:
         """(B, D, H, W) -> (B, D, h, w)."""
         padded = self.padding(image)
