@@ -8,11 +8,11 @@ written last: its existence says that the run is complete.
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Protocol
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,8 +29,19 @@ PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv"
 _PARTS_A_GROUP = 64
 
 
-class _Writer(Protocol):
-    def writerow(self, row: Iterable[Any], /) -> Any: ...
+class _Csv:
+    """Rows of a CSV by the rules of RFC 4180, a line feed behind each."""
+
+    def __init__(self, file: IO[str], schema: pa.Schema) -> None:
+        self._usual = csv.writer(file, lineterminator="\n")
+        # Left to itself, Python quotes a carriage return only where lines end in one; every reader ends a line there.
+        self._quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        self.write(schema.names)
+
+    def write(self, cells: Sequence[Any]) -> None:
+        """Write a row."""
+        returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (self._quoted if returns else self._usual).writerow(cells)
 
 
 def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *, progress: bool) -> dict[str, Any]:
@@ -65,11 +76,11 @@ def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *,
             parquet.write_table(predictions.select(PREDICTIONS.names))
             _write_predictions(predictions, answered, queue)
             for record in errors.select(ERRORS.names).to_pylist():
-                failed.writerow(record.values())
+                failed.write(list(record.values()))
             predicted += len(predictions)
             reasons.update(errors["reason"].to_pylist())
         for (cells,) in queue.execute("SELECT cells FROM review ORDER BY score, line"):
-            review.writerow(json.loads(cells))
+            review.write(json.loads(cells))
         [(queued,)] = queue.execute("SELECT COUNT(*) FROM review")
     return _summary(folder, key, read=workspace.read, predicted=predicted, review=queued, reasons=reasons)
 
@@ -94,20 +105,19 @@ def _groups(workspace: Workspace) -> Iterator[pa.Table]:
         yield pa.concat_tables(parts)
 
 
-def _csv(path: Path, schema: pa.Schema, stack: ExitStack) -> _Writer:
-    file = stack.enter_context(stack.enter_context(atomic_path(path)).open("w", encoding="utf-8", newline=""))
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(schema.names)
-    return writer
+def _csv(path: Path, schema: pa.Schema, stack: ExitStack) -> _Csv:
+    return _Csv(
+        stack.enter_context(stack.enter_context(atomic_path(path)).open("w", encoding="utf-8", newline="")), schema
+    )
 
 
-def _write_predictions(table: pa.Table, answered: _Writer, queue: Connection) -> None:
+def _write_predictions(table: pa.Table, answered: _Csv, queue: Connection) -> None:
     for record in table.select(PREDICTIONS.names).to_pylist():
         needs_review = record["needs_review"]
         # As JSON writes them; a list of classes has no other form in a CSV.
         record |= {"needs_review": json.dumps(needs_review), "top": json.dumps(record["top"], ensure_ascii=False)}
         cells = list(record.values())
-        answered.writerow(cells)
+        answered.write(cells)
         if needs_review:
             queue.execute("INSERT INTO review VALUES (?, ?, ?)", (record["score"], record["line"], json.dumps(cells)))
 

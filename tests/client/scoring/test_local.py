@@ -1,0 +1,101 @@
+"""The engines that hold the model themselves: the handler's own answers, checked archives, actors that agree."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from known_model import BLUE, LABELS, RED, picture
+from stub_engine import fingerprint, rows_of, run
+
+from client.errors import ClientError
+from client.scoring.local import LocalEngine
+from client.scoring.ray_data import RayEngine
+
+ROOT = Path(__file__).parents[3]
+with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'ray[data]'")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty products whose classes are known, then products that no model can answer."""
+    folder = tmp_path_factory.mktemp("known-shop")
+    for name, content in (
+        ("red.png", picture(RED)),
+        ("blue.png", picture(BLUE)),
+        ("broken.jpg", b"\xff\xd8\xff broken"),
+    ):
+        (folder / name).write_bytes(content)
+    with (folder / "long.jpg").open("wb") as file:
+        file.truncate(6_000_001)
+    rows = [f"{row},{('red.png', 'blue.png', '')[row % 3]},{'Shoes' if row % 2 else 'Bag'}" for row in range(40)]
+    rows += ["40,broken.jpg,Shoes", "41,long.jpg,Shoes", "42,missing.jpg,Shoes", "43,,", "44,red.png,", "45,,Plain"]
+    (folder / "products.csv").write_text("\n".join(["id,image,text", *rows]) + "\n")
+    return folder / "products.csv"
+
+
+def test_answers_are_those_of_the_archives_handler(known_archive: Path, shop: Path, tmp_path: Path) -> None:
+    run(shop, tmp_path / "out", LocalEngine(known_archive))
+    found = {int(row["id"]): row for row in rows_of(tmp_path / "out" / "predictions.csv")}
+    assert sorted(found) == [*range(40), 44, 45]
+    for number in range(40):  # a picture of one colour weighs more than any word
+        shoe = (True, False, number % 2 == 1)[number % 3]
+        assert found[number]["label"] == LABELS[shoe]
+    assert {found[number]["modalities"] for number in (0, 2, 44)} == {"image+text", "text", "image"}
+    assert len(json.loads(found[0]["top"])) == 2
+    reasons = {int(row["id"]): row["reason"] for row in rows_of(tmp_path / "out" / "errors.csv")}
+    assert reasons == {40: "image_corrupt", 41: "image_too_large", 42: "image_missing", 43: "product_empty"}
+
+
+def test_fewer_classes_may_be_listed(known_archive: Path, shop: Path, tmp_path: Path) -> None:
+    run(shop, tmp_path / "out", LocalEngine(known_archive, top_k=1), top_k=1)
+    assert {len(json.loads(row["top"])) for row in rows_of(tmp_path / "out" / "predictions.csv")} == {1}
+
+
+def test_an_archive_that_was_changed_does_not_answer(known_archive: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.mar"
+    with zipfile.ZipFile(known_archive) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, content.replace(b'"temperature": 1.6', b'"temperature": 1.7'))
+    with pytest.raises(ClientError, match=r"changed\.mar: settings\.json is not the file that was verified"):
+        LocalEngine(changed)
+    truncated = tmp_path / "truncated.mar"
+    truncated.write_bytes(known_archive.read_bytes()[:-200])
+    with pytest.raises(ClientError, match="build the archive again"):
+        LocalEngine(truncated)
+
+
+def run_on_ray(catalogue: Path, out: Path, archive: Path, *, actors: int) -> subprocess.CompletedProcess[str]:
+    """A run on Ray in a process of its own."""
+    driver = str(Path(__file__).with_name("ray_driver.py"))
+    command = [sys.executable, driver, str(catalogue), str(out), str(archive), str(actors)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+
+
+@with_ray
+def test_actors_leave_the_same_files(known_archive: Path, shop: Path, tmp_path: Path) -> None:
+    run(shop, tmp_path / "local", LocalEngine(known_archive))
+    result = run_on_ray(shop, tmp_path / "ray", known_archive, actors=2)
+    assert result.returncode == 0, result.stderr
+    assert fingerprint(tmp_path / "ray") == fingerprint(tmp_path / "local")
+
+
+@with_ray
+def test_an_actor_that_cannot_load_the_archive_is_an_error(known_archive: Path, shop: Path, tmp_path: Path) -> None:
+    archive = shutil.copy(known_archive, tmp_path / "gone.mar")
+    result = run_on_ray(shop, tmp_path / "out", archive, actors=1)
+    assert result.returncode == 1
+    assert "gone.mar" in result.stderr and "what was answered is kept" in result.stderr
+
+
+def test_ray_that_is_not_installed_is_said(known_archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(ClientError, match=r"pip install 'ray\[data\]'"):
+        RayEngine(known_archive)
