@@ -1,4 +1,5 @@
-"""What is fitted on the validation part after training: temperature, review threshold, late fusion's weight.
+"""What is set after training: class frequencies, temperature, review threshold, late fusion's weight; all but the first
+are fitted on the validation part.
 
 Legend: N products, C classes.
 """
@@ -13,6 +14,25 @@ from training.metrics import PRECISION_TARGET, ROUNDING, Classes, Probabilities,
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0
 PRIOR_DEVIATION = 0.5
 WEIGHT_STEP = 0.02
+
+
+def frequency_shift(targets: Classes, weights: NDArray[np.float64], *, classes: int) -> NDArray[np.float64]:
+    """What to add to the logits of a model whose training drew some classes more often than they are.
+
+    By Bayes' rule such a model is off by the ratio of the frequencies it has seen to the true ones (Saerens et al. 2002,
+    "Adjusting the outputs of a classifier to new a priori probabilities").
+
+    Args:
+        targets: (N,) classes of the training rows, each of them there.
+        weights: (N,) chance of each row to be drawn.
+        classes: C.
+
+    Returns:
+        (C,), with mean 0.
+    """
+    true, drawn = np.bincount(targets, minlength=classes), np.bincount(targets, weights=weights, minlength=classes)
+    shift = np.log(true) - np.log(drawn)
+    return np.asarray(shift - shift.mean(), dtype=np.float64)
 
 
 def fit_temperature(logits: NDArray[np.float32], truth: Classes) -> float:

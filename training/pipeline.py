@@ -35,7 +35,7 @@ from training.metrics import summarize_labels
 from training.models import HEADS, ProductClassifier
 from training.models.intermediate import IntermediateFusion
 from training.options import TrainOptions
-from training.results import Calibrated, calibrate, write_result
+from training.results import Calibrated, calibrate, restore_frequencies, write_result
 from training.run import Run
 from training.run_data import RunData, draw_split, groups_for, open_products, prepare, write_tables
 from training.splits import PARTS, fold_products, split_hash
@@ -124,6 +124,8 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
 
     def finish(name: str, classifier: ProductClassifier, history: list[Any]) -> None:
+        if name != "late":  # its parts answer with them already
+            restore_frequencies(run, classifier.head)
         features = run.held_out_features(classifier)
         answers[name] = calibrate(run, classifier, features)
         metrics[name] = write_result(run, name, classifier, answers[name], history)

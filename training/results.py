@@ -4,11 +4,14 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
+from torch import nn
 
-from training.calibration import fit_temperature, review_threshold
+from training.calibration import fit_temperature, frequency_shift, review_threshold
 from training.checkpoint import save_model, write_arrays, write_history
+from training.dataset import balanced_weights
 from training.features import FeatureBatches, Features
 from training.loop import Epoch, predict
 from training.metrics import summarize
@@ -35,6 +38,20 @@ class Calibrated:
     validation_truth: NDArray[np.int64]
     test: NDArray[np.float32]
     test_truth: NDArray[np.int64]
+
+
+@torch.no_grad()
+def restore_frequencies(run: Run, head: nn.Module) -> None:
+    """Let a head that was trained on balanced batches answer with the classes' true frequencies.
+
+    Args:
+        run: under way.
+        head: its last linear layer gives the logits.
+    """
+    targets = run.data.targets[run.data.rows("train")]
+    shift = frequency_shift(targets, balanced_weights(targets), classes=len(run.data.labels))
+    last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
+    last.bias.add_(torch.as_tensor(shift, dtype=last.bias.dtype, device=last.bias.device))
 
 
 def calibrate(run: Run, classifier: ProductClassifier, features: Features) -> Calibrated:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from training.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature, fusion_weight, review_threshold
+from training.calibration import (
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    fit_temperature,
+    frequency_shift,
+    fusion_weight,
+    review_threshold,
+)
+from training.dataset import balanced_weights
 from training.metrics import coverage_at_precision
 
 RANDOM = np.random.default_rng(0)
@@ -15,6 +23,20 @@ def drawn(temperature: float, products: int = 20_000) -> tuple[np.ndarray, np.nd
     logits = RANDOM.normal(0, 3, (products, 4)).astype(np.float32)
     chance = softmax(logits / temperature, axis=1).cumsum(1)
     return logits, (RANDOM.random((products, 1)) > chance).sum(1).clip(0, 3)
+
+
+def test_true_frequencies_come_back_from_balanced_batches() -> None:
+    """A feature with three values in two classes of 900 and 100: the posterior by hand, with and without balancing."""
+    targets = np.repeat([0, 1], [900, 100])
+    given = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])  # (class, value)
+    seen, true = (given * np.array(frequencies)[:, None] for frequencies in ([0.75, 0.25], [0.9, 0.1]))
+    shift = frequency_shift(targets, balanced_weights(targets), classes=2)
+    np.testing.assert_allclose(softmax(np.log(seen).T + shift, axis=1), (true / true.sum(0)).T, rtol=1e-9)
+
+
+def test_classes_of_one_size_need_no_shift() -> None:
+    targets = np.arange(30) % 3
+    np.testing.assert_allclose(frequency_shift(targets, balanced_weights(targets), classes=3), 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
