@@ -19,8 +19,8 @@ WEIGHT_STEP = 0.02
 def frequency_shift(targets: Classes, weights: NDArray[np.float64], *, classes: int) -> NDArray[np.float64]:
     """What to add to the logits of a model whose training drew some classes more often than they are.
 
-    By Bayes' rule such a model is off by the ratio of the frequencies it has seen to the true ones (Saerens et al. 2002,
-    "Adjusting the outputs of a classifier to new a priori probabilities").
+    By Bayes' rule such a model is off by the ratio of the frequencies it has seen to the true ones (Saerens et al.,
+    2002, "Adjusting the outputs of a classifier to new a priori probabilities").
 
     Args:
         targets: (N,) classes of the training rows, each of them there.
