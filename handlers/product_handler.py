@@ -72,6 +72,7 @@ class ProductHandler:
             "backend_reason": reason,
         }
         self.metrics = ProductMetrics(context.metrics, model=self.model, labels=self.settings.labels)
+        self.metrics.announce()
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
         logger.info("%s %s answers with %s (%s)", *self.model.values())
 

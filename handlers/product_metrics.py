@@ -8,6 +8,7 @@ is one of them, because TorchServe itself calls it "default" wherever the reques
 """
 
 import contextlib
+import itertools
 import logging
 import math
 import re
@@ -18,9 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 if __package__:
-    from .product_errors import ProductError
+    from .product_errors import ERROR_CODES, ProductError
 else:
-    from product_errors import ProductError
+    from product_errors import ERROR_CODES, ProductError
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ COUNTERS: dict[str, tuple[str, ...]] = {
     "product_stage_milliseconds_bucket": ("stage", "le"),
     "product_stage_milliseconds_sum": ("stage",),
 }
+APIS = ("predictions", "explanations")
+READ = ("image", "text", "both")
 STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
 INTERVAL = 1.0
 _PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
@@ -75,6 +78,14 @@ class ProductMetrics:
             with self._lock:
                 self._spent[stage] += 1000 * (time.perf_counter() - start)
 
+    def announce(self) -> None:
+        """Report every series with 0: Prometheus sees only an increase from there, that of the first error too."""
+        if self._counters:
+            with self._lock:
+                for key in self._series():
+                    self._counts[key] += 0
+            self.report()
+
     def record(self, answers: Sequence[Mapping[str, Any] | ProductError], explained: Sequence[bool]) -> None:
         """Count a batch that is answered.
 
@@ -104,6 +115,20 @@ class ProductMetrics:
         for (name, *values), count in counts.items():
             self._counters[name].add_or_update(round(count, 3), [*self._model, *values])
 
+    def _series(self) -> Iterator[tuple[str, ...]]:
+        outcomes = [("200", read) for read in READ] + [(str(code), "none") for code in sorted({*ERROR_CODES.values()})]
+        for api, outcome in itertools.product(APIS, outcomes):
+            yield "product_items_total", self._backend, api, *outcome
+        for label in self._labels.values():
+            yield "product_labels_total", label
+        yield ("product_reviews_total",)
+        for bound in _PRODUCTS:
+            yield "product_batch_size_bucket", _bound(bound)
+        for stage in STAGES:
+            yield "product_stage_milliseconds_sum", stage
+            for bound in _MILLISECONDS:
+                yield "product_stage_milliseconds_bucket", stage, _bound(bound)
+
     def _count(self, answer: Mapping[str, Any] | ProductError, api: str) -> None:
         if isinstance(answer, ProductError):
             self._counts["product_items_total", self._backend, api, str(answer.code), "none"] += 1
@@ -118,7 +143,11 @@ class ProductMetrics:
         """Count in every bucket that the value fits into, as Prometheus' histograms do."""
         for bound in bounds:
             if value <= bound:
-                self._counts[*key, "+Inf" if bound == math.inf else str(bound)] += 1
+                self._counts[*key, _bound(bound)] += 1
+
+
+def _bound(bound: float) -> str:
+    return "+Inf" if bound == math.inf else str(bound)
 
 
 def dimension_value(text: str) -> str:

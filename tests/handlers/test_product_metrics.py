@@ -98,6 +98,17 @@ def test_a_batch_adds_up(quiet_worker: Worker, lines: Callable[[], Lines]) -> No
         )
 
 
+def test_every_series_is_there_before_anything_is_counted(archive: Path, lines: Callable[[], Lines]) -> None:
+    """An increase from nothing is none for Prometheus: the first error of a kind would not be seen."""
+    worker = Worker(archive)
+    worker.handler.metrics._interval = 3600
+    announced = lines()
+    assert set(announced.values()) == {0} and {key[0] for key in announced} == set(COUNTERS)
+    worker.ask(form(image=PICTURE, text=TITLES[0]), form(text=TITLES[1]), form(), explained(form(image=PICTURE)))
+    worker.handler.metrics.report()
+    assert set(lines()) <= set(announced)
+
+
 def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Callable[[], Lines]) -> None:
     metrics = quiet_worker.handler.metrics
     for _ in range(20):
