@@ -8,10 +8,9 @@ written last: its existence says that the run is complete.
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from sqlite3 import Connection
 from typing import IO, Any
 
 import pyarrow as pa
@@ -26,7 +25,7 @@ from client.scoring.workspace import ERRORS, PREDICTIONS, Workspace
 SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")
 # Some 65,000 rows to a group of the Parquet, which is what its readers are made for.
-_PARTS_A_GROUP = 64
+_PARTS_A_GROUP = 128
 
 
 class _Csv:
@@ -60,29 +59,21 @@ def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *,
     Raises:
         ClientError: the folder cannot be written to.
     """
-    reasons: Counter[str] = Counter()
-    predicted = 0
     with ExitStack() as stack:
-        queue = stack.enter_context(closing(open_scratch(workspace.folder / "review.sqlite")))
-        queue.execute("CREATE TABLE review (score REAL, line INTEGER, cells TEXT)")
-        parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), PREDICTIONS)
-        stack.enter_context(closing(parquet))
-        answered, review = (_csv(folder / name, PREDICTIONS, stack) for name in (CSV, REVIEW))
-        failed = _csv(folder / FAILED, ERRORS, stack)
-        groups = _groups(workspace)
-        for table in tqdm(groups, desc="writing", unit="group", leave=False, disable=None if progress else True):
-            is_answered = pc.is_null(table["reason"])
-            predictions, errors = table.filter(is_answered), table.filter(pc.invert(is_answered))
-            parquet.write_table(predictions.select(PREDICTIONS.names))
-            _write_predictions(predictions, answered, queue)
-            for record in errors.select(ERRORS.names).to_pylist():
-                failed.write(list(record.values()))
-            predicted += len(predictions)
-            reasons.update(errors["reason"].to_pylist())
-        for (cells,) in queue.execute("SELECT cells FROM review ORDER BY score, line"):
-            review.write(json.loads(cells))
-        [(queued,)] = queue.execute("SELECT COUNT(*) FROM review")
-    return _summary(folder, key, read=workspace.read, predicted=predicted, review=queued, reasons=reasons)
+        outputs = _Outputs(folder, workspace, stack)
+        for part in tqdm(
+            workspace.parts(),
+            total=len(workspace.chunks),
+            desc="writing",
+            unit="part",
+            leave=False,
+            disable=None if progress else True,
+        ):
+            outputs.add(part)
+        outputs.finish()
+    summary = {**outputs.counts(workspace.read), "key": dict(key)}
+    write_json(folder / SUMMARY, summary)
+    return summary
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
@@ -93,48 +84,75 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     return f"{read} rows read = {predicted} predicted + {errors}; {review} to review"
 
 
-def _groups(workspace: Workspace) -> Iterator[pa.Table]:
-    """Parts in order, many to a table."""
-    parts: list[pa.Table] = []
-    for part in workspace.parts():
-        parts.append(part)
-        if len(parts) == _PARTS_A_GROUP:
-            yield pa.concat_tables(parts)
-            parts = []
-    if parts:
-        yield pa.concat_tables(parts)
+class _Outputs:
+    """All files of a run while they are written; they appear when the stack is unwound.
+
+    Args:
+        folder: where to.
+        workspace: has room for what has to be sorted.
+        stack: closes everything.
+    """
+
+    def __init__(self, folder: Path, workspace: Workspace, stack: ExitStack) -> None:
+        self._reasons: Counter[str] = Counter()
+        self._predicted = self._queued = 0
+        self._queue = stack.enter_context(closing(open_scratch(workspace.folder / "review.sqlite")))
+        self._queue.execute("CREATE TABLE review (score REAL, line INTEGER, cells TEXT)")
+        self._parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), PREDICTIONS)
+        stack.enter_context(closing(self._parquet))
+        self._csv, self._review = (_csv(folder / name, PREDICTIONS, stack) for name in (CSV, REVIEW))
+        self._failed = _csv(folder / FAILED, ERRORS, stack)
+        self._group: list[pa.Table] = []
+
+    def add(self, part: pa.Table) -> None:
+        """Write the rows of a part; the parts come in order."""
+        is_answered = pc.is_null(part["reason"])
+        self._add_predictions(part.filter(is_answered).select(PREDICTIONS.names))
+        for record in part.filter(pc.invert(is_answered)).select(ERRORS.names).to_pylist():
+            self._failed.write(list(record.values()))
+            self._reasons[record["reason"]] += 1
+
+    def finish(self) -> None:
+        """Write the rest of the Parquet, and the review queue in its order."""
+        self._write_group()
+        for (cells,) in self._queue.execute("SELECT cells FROM review ORDER BY score, line"):
+            self._review.write(json.loads(cells))
+
+    def counts(self, read: int) -> dict[str, Any]:
+        """What the summary says; ``read`` rows must have been written."""
+        errors = sum(self._reasons.values())
+        if read != self._predicted + errors:
+            raise AssertionError(f"{read} rows were read, {self._predicted} predicted and {errors} failed")
+        reasons = dict(sorted(self._reasons.items(), key=lambda entry: (-entry[1], entry[0])))
+        return {
+            "read": read,
+            "predicted": self._predicted,
+            "review": self._queued,
+            "errors": errors,
+            "reasons": reasons,
+        }
+
+    def _add_predictions(self, table: pa.Table) -> None:
+        self._group.append(table)
+        if len(self._group) == _PARTS_A_GROUP:
+            self._write_group()
+        self._predicted += len(table)
+        for record in table.to_pylist():
+            score, line, needs_review = record["score"], record["line"], record["needs_review"]
+            # As JSON writes them; a list of classes has no other form in a CSV.
+            record |= {"needs_review": json.dumps(needs_review), "top": json.dumps(record["top"], ensure_ascii=False)}
+            cells = list(record.values())
+            self._csv.write(cells)
+            if needs_review:
+                self._queue.execute("INSERT INTO review VALUES (?, ?, ?)", (score, line, json.dumps(cells)))
+                self._queued += 1
+
+    def _write_group(self) -> None:
+        if self._group:
+            self._parquet.write_table(pa.concat_tables(self._group))
+        self._group = []
 
 
 def _csv(path: Path, schema: pa.Schema, stack: ExitStack) -> _Csv:
-    return _Csv(
-        stack.enter_context(stack.enter_context(atomic_path(path)).open("w", encoding="utf-8", newline="")), schema
-    )
-
-
-def _write_predictions(table: pa.Table, answered: _Csv, queue: Connection) -> None:
-    for record in table.select(PREDICTIONS.names).to_pylist():
-        needs_review = record["needs_review"]
-        # As JSON writes them; a list of classes has no other form in a CSV.
-        record |= {"needs_review": json.dumps(needs_review), "top": json.dumps(record["top"], ensure_ascii=False)}
-        cells = list(record.values())
-        answered.write(cells)
-        if needs_review:
-            queue.execute("INSERT INTO review VALUES (?, ?, ?)", (record["score"], record["line"], json.dumps(cells)))
-
-
-def _summary(
-    folder: Path, key: Mapping[str, Any], *, read: int, predicted: int, review: int, reasons: Counter[str]
-) -> dict[str, Any]:
-    errors = sum(reasons.values())
-    if read != predicted + errors:
-        raise AssertionError(f"{read} rows were read, {predicted} predicted and {errors} failed")
-    summary = {
-        "read": read,
-        "predicted": predicted,
-        "review": review,
-        "errors": errors,
-        "reasons": dict(sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))),
-        "key": dict(key),
-    }
-    write_json(folder / SUMMARY, summary)
-    return summary
+    partial = stack.enter_context(atomic_path(path))
+    return _Csv(stack.enter_context(partial.open("w", encoding="utf-8", newline="")), schema)

@@ -181,7 +181,8 @@ def server_engine(
         found = management.find(model, version)
         if found is None:
             there = ", ".join(management.models()) or "none"
-            raise ClientError(f"{model} {version or ''} is not registered; registered models: {there}")
+            wanted = model if version is None else f"{model} {version}"
+            raise ClientError(f"{wanted} is not registered; registered models: {there}")
         if not found.ready:
             raise ClientError(
                 f"{model} {found.version} has no worker READY; `python -m client ready {model}` says more"

@@ -22,7 +22,7 @@ from client.scoring.storage import atomic_path, read_json, write_json
 from training.catalog_files import CatalogFiles, RowError
 from training.catalog_rows import CatalogRow, CatalogSource, open_rows
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 512
 MANIFEST = "manifest.json"
 _ROW = (("line", pa.int64()), ("id", pa.string()), ("image", pa.string()), ("text", pa.string()))
 _FAULT = (("reason", pa.string()), ("detail", pa.string()))

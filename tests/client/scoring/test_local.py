@@ -88,6 +88,7 @@ def test_actors_leave_the_same_files(known_archive: Path, shop: Path, tmp_path: 
 
 
 @with_ray
+@pytest.mark.slow
 def test_an_actor_that_cannot_load_the_archive_is_an_error(known_archive: Path, shop: Path, tmp_path: Path) -> None:
     archive = shutil.copy(known_archive, tmp_path / "gone.mar")
     result = run_on_ray(shop, tmp_path / "out", archive, actors=1)

@@ -216,7 +216,7 @@ def test_an_engine_takes_the_version_in_charge_and_half_of_the_queue(
     ("options", "message"),
     [
         ({"model": "intermediate", "connections": 6}, "6 connections may fill the server's queue of 10.* at most 5"),
-        ({"model": "other"}, "other  is not registered; registered models: intermediate"),
+        ({"model": "other"}, "other is not registered; registered models: intermediate"),
         ({"model": "intermediate", "version": "9"}, "intermediate 9 is not registered"),
     ],
 )
