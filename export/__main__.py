@@ -11,6 +11,7 @@ from pathlib import Path
 
 from export.archive import ArchiveError
 from export.build import Built, build_archive, read_test_products
+from export.fast import passes
 from export.verify import VerificationError
 from training.catalog import CatalogError
 from training.checkpoint import RunError, read_run
@@ -63,6 +64,7 @@ def _describe(built: Built) -> str:
     lines += [
         f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {parity.same_class:.1%}, "
         f"accuracy {parity.accuracy:.3f} (trained model {parity.eager_accuracy:.3f}) on {parity.products} products"
+        + ("" if parity.passed else "; fast" if passes(parity) else "; too far off to be used")
         for parity in built.parities.values()
     ]
     return "\n".join(lines)

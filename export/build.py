@@ -11,15 +11,17 @@ import pandas as pd
 import torch
 
 from export.archive import pack, stage
+from export.fast import fast_backends, record
 from export.golden import golden_products
 from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
 from export.verify import Engine, Parity, eager_engine, require_parity, verify
-from handlers.backends import OnnxBackend, TorchScriptBackend
+from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
+from handlers.torchscript_backend import TorchScriptBackend
 from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import RunError, load_model, read_run
 from training.models import ProductClassifier
@@ -32,7 +34,7 @@ class Built:
     Args:
         model: registry name.
         archive: in the store.
-        parities: by engine.
+        parities: by engine, exact ones and fast ones.
     """
 
     model: str
@@ -103,23 +105,27 @@ def build_archive(run: Path, model_name: str, *, version: str, store: Path, test
         export_graphs(model, folder, settings)
         eager = eager_engine(model)
         threads = torch.get_num_threads()
-        engines: dict[str, Engine] = {
+        exact: dict[str, Engine] = {
             "torchscript": TorchScriptBackend(folder / "model.pt", device="cpu", threads=threads),
             "onnxruntime": OnnxBackend(folder / "model.onnx", threads=threads),
         }
+        fast = fast_backends(folder, threads=threads)
         pairs = [test.pair(row) for row in range(len(test.products))]
         position = {label: number for number, label in enumerate(settings.labels)}
         parities = verify(
             eager,
-            engines,
+            {**exact, **fast},
             [preprocessor(*pair) for pair in pairs],
             ids=test.products["id"].tolist(),
             truth=np.array([position[label] for label in test.products["label"]]),
             max_tokens=settings.max_tokens,
         )
-        require_parity(parities)
+        require_parity({name: parities[name] for name in exact})
         golden = golden_products(pairs, eager, preprocessor=preprocessor, settings=settings)
-        manifest = _manifest(run, settings, version=version, parities=parities, golden=golden)
+        manifest = _manifest(run, settings, version=version, golden=golden) | {
+            "parity": {name: parities[name].as_dict() for name in exact},
+            "fast": {name: record(parities[name]) for name in fast},
+        }
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest)
         return Built(model_name, pack(folder, model=model_name, version=version, store=store), parities)
 
@@ -138,9 +144,7 @@ def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSetti
     share_weights(folder / "model.onnx", folder / "model.pt")
 
 
-def _manifest(
-    run: Path, settings: ProductSettings, *, version: str, parities: dict[str, Parity], golden: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:
     record = read_run(run)
     options = {name: value for name, value in record["arguments"].items() if name != "source"}
     return {
@@ -157,6 +161,5 @@ def _manifest(
             "options": options,
         },
         "metrics": record["metrics"][settings.model],
-        "parity": {name: parity.as_dict() for name, parity in parities.items()},
         "golden": golden,
     }

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
-SCORE_TOLERANCE = 1e-3
 _CHECKED = (MANIFEST, "product_handler.py", "settings.json", "tokenizer.json", "model.pt", "model.onnx")
 _SEAL = "# sha256 of the lines below: "
 _MEND = "build the archive again with `make archive`"
@@ -92,16 +91,24 @@ def golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
     return golden
 
 
-def check_golden(golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, labels: Sequence[str]) -> None:
+def verified_engines(manifest: Mapping[str, Any]) -> list[str]:
+    """Names of the fast engines that passed the accuracy gate when the archive was built."""
+    return [name for name, figures in manifest.get("fast", {}).items() if figures["passed"]]
+
+
+def check_golden(
+    golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, labels: Sequence[str], tolerance: float
+) -> None:
     """Compare a backend's answers with the expected ones.
 
     Args:
         golden: N products.
         scores: (N, C) answers.
         labels: C names.
+        tolerance: how far a score may be from the expected one.
 
     Raises:
-        ArchiveError: a label differs, or a score by more than ``SCORE_TOLERANCE``; the message says which.
+        ArchiveError: a label differs, or a score by more than that; the message says which.
     """
     for number, (product, answer) in enumerate(zip(golden, scores, strict=True), 1):
         if not len(answer) == len(product.scores) == len(labels):
@@ -110,9 +117,9 @@ def check_golden(golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *
                 f"one for each of {len(labels)} labels"
             )
         difference = float(np.abs(answer - product.scores).max())
-        if not difference <= SCORE_TOLERANCE:  # not even where it is NaN
+        if not difference <= tolerance:  # not even where it is NaN
             raise ArchiveError(
-                f"golden product {number}: scores differ by {difference:.2g}, at most {SCORE_TOLERANCE:g} is allowed"
+                f"golden product {number}: scores differ by {difference:.2g}, at most {tolerance:g} is allowed"
             )
         if labels[answer.argmax()] != product.label:
             raise ArchiveError(f"golden product {number}: {labels[answer.argmax()]!r}, expected {product.label!r}")

@@ -4,9 +4,11 @@ A worker calls ``initialize`` once and ``handle`` for every batch.
 """
 
 import functools
+import itertools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
@@ -16,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 if __package__:
-    from .backends import Backend, choose_backend
-    from .preprocessing import Product, ProductPreprocessor
+    from .backend_choice import Choice
+    from .backends import Backend
+    from .preprocessing import Product, ProductPreprocessor, collate
     from .product_answer import product_answer, serialise
-    from .product_archive import check_golden, golden_products, read_archive
+    from .product_archive import GoldenProduct, check_golden, golden_products, read_archive, verified_engines
     from .product_errors import ProductError, guarded
     from .product_explanation import ProductExplainer
     from .product_metrics import ProductMetrics
@@ -28,10 +31,11 @@ if __package__:
     from .product_scores import score_batch, score_products
     from .settings import MODALITIES, ProductSettings
 else:
-    from backends import Backend, choose_backend
-    from preprocessing import Product, ProductPreprocessor
+    from backend_choice import Choice
+    from backends import Backend
+    from preprocessing import Product, ProductPreprocessor, collate
     from product_answer import product_answer, serialise
-    from product_archive import check_golden, golden_products, read_archive
+    from product_archive import GoldenProduct, check_golden, golden_products, read_archive, verified_engines
     from product_errors import ProductError, guarded
     from product_explanation import ProductExplainer
     from product_metrics import ProductMetrics
@@ -41,6 +45,7 @@ else:
     from settings import MODALITIES, ProductSettings
 
 logger = logging.getLogger(__name__)
+TIMED_BATCH, TIMED_TRIES = 8, 5
 
 
 class ProductHandler:
@@ -58,13 +63,14 @@ class ProductHandler:
         manifest = read_archive(folder)
         self.settings = ProductSettings.from_json(folder / "settings.json")
         self.preprocessor = ProductPreprocessor(self.settings, folder / "tokenizer.json")
-        self.backend, reason = choose_backend(
+        golden = golden_products(manifest)
+        self.backend, reason = Choice(
             folder,
-            forced=self.settings.backend,
             gpu=_gpu(context.system_properties),
             threads=threads,
-            accept=lambda backend: self._check(backend, manifest),
-        )
+            accept=lambda backend: self._check(backend, golden),
+            seconds=lambda backend: self._seconds(backend, golden),
+        ).choose(self.settings.backend, verified=verified_engines(manifest))
         self.model = {
             "name": str(context.model_name),
             "version": str(context.manifest["model"]["modelVersion"]),
@@ -133,12 +139,18 @@ class ProductHandler:
         """Made when the first explanation is asked for: on ONNX Runtime it takes a second, and the weights' memory."""
         return ProductExplainer(self.backend.parts(), self.preprocessor, self.settings)
 
-    def _check(self, backend: Backend, manifest: dict[str, Any]) -> None:
+    def _check(self, backend: Backend, golden: Sequence[GoldenProduct]) -> None:
         """Let a backend answer the golden products."""
-        golden = golden_products(manifest)
         products = [self.preprocessor(product.image, product.text) for product in golden]
         scores = score_batch(backend, products, temperature=self.settings.temperature)
-        check_golden(golden, scores, labels=self.settings.labels)
+        check_golden(golden, scores, labels=self.settings.labels, tolerance=backend.tolerance)
+
+    def _seconds(self, backend: Backend, golden: Sequence[GoldenProduct]) -> float:
+        """The best of some tries at a batch of golden products."""
+        products = [self.preprocessor(product.image, product.text) for product in golden]
+        batch = collate(list(itertools.islice(itertools.cycle(products), TIMED_BATCH)))
+        backend(batch)
+        return min(_elapsed(lambda: backend(batch)) for _ in range(TIMED_TRIES))
 
     def _read(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
         """One request's products; one that cannot be read at all is a single error."""
@@ -197,6 +209,12 @@ class ProductHandler:
             return answer
         with self.metrics.timed("explain"):
             return {**answer, **self._explainer(product, item.text, int(scores.argmax()))}
+
+
+def _elapsed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def _content_type(headers: Mapping[str, Any]) -> str | None:

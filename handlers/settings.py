@@ -11,7 +11,7 @@ from typing import Any
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
-BACKENDS = ("auto", "onnx", "torchscript")
+BACKENDS = ("auto", "fp32", "openvino", "torchscript")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,8 @@ class ProductSettings:
         max_image_ratio: the longest side divided by the shortest, at most.
         min_image_side: the shortest side, in pixels, at least.
         max_text_chars: the longest title, in characters before normalisation.
-        backend: ``auto`` chooses by the machine; ``onnx`` or ``torchscript`` forces one.
+        backend: ``auto`` chooses by the machine; ``fp32`` (ONNX Runtime, the reference on a CPU), ``openvino`` or
+            ``torchscript`` forces one.
 
     Raises:
         ValueError: a value is outside its range; the message names the field.

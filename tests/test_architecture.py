@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "client": {"handlers", "training"},  # of training only CATALOGUE
     "benchmarks": {"handlers", "training", "export", "client"},
 }
-# What reads a catalogue, for training and for scoring; it stands on the handlers' leaves and on nothing else of training.
+# What reads a catalogue, for training and for scoring; it stands on the handlers' leaves, on nothing else of training.
 CATALOGUE = {f"training.catalog_{name}" for name in ("files", "table", "rows", "images")}
 # The engine without a server is the handler itself, so that it answers as a server does.
 RUNS_THE_HANDLER = {"client/scoring/local.py"}
@@ -24,12 +24,17 @@ RUNS_THE_HANDLER = {"client/scoring/local.py"}
 LEAVES = {"settings", "product_errors"}
 HANDLER_EDGES = {
     "preprocessing": {"product_picture"},
+    "onnx_backend": {"backends"},
+    "openvino_backend": {"backends", "onnx_backend"},
+    "torchscript_backend": {"backends"},
+    "backend_choice": {"backends", "onnx_backend", "openvino_backend", "torchscript_backend"},
     "product_explanation": {"backends", "preprocessing"},
     "product_scores": {"backends", "preprocessing"},
 }
 # A worker puts a caller's PYTHONPATH before the model's folder: a common name could be taken from there.
 TAKEN_NAMES = {"utils", "common", "config", "handler", "model", "helpers", "types", "errors", "test"}
-HEAVY = {"torch", "onnxruntime", "transformers", "torchvision", "pandas", "sklearn", "scipy", "matplotlib"}
+ENGINES = {"onnx_backend": {"onnxruntime"}, "openvino_backend": {"openvino"}, "torchscript_backend": {"torch"}}
+HEAVY = {"torch", "onnxruntime", "openvino", "transformers", "torchvision", "pandas", "sklearn", "scipy", "matplotlib"}
 MODELS = ("image", "text", "early", "intermediate", "late")
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 60
@@ -120,7 +125,7 @@ def test_handlers_load_no_engine_until_one_is_chosen(path: Path) -> None:
     tree = tree_of(path)
     assert not top_level_imports(tree) & HEAVY
     everywhere = {name.split(".")[0] for name, _ in imports(tree)}
-    assert everywhere & HEAVY <= ({"torch", "onnxruntime"} if path.stem == "backends" else set())
+    assert everywhere & HEAVY <= ENGINES.get(path.stem, set())
     if path.stem != "product_handler":
         assert "ts" not in everywhere
 

@@ -11,8 +11,9 @@ import torch
 
 from export.to_onnx import export_onnx
 from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
-from handlers.backends import OnnxBackend, TorchScriptBackend
+from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import Batch
+from handlers.torchscript_backend import TorchScriptBackend
 from training.encoders import build_image_encoder, build_text_encoder
 from training.models import MODELS, ProductClassifier, build_head
 

@@ -11,7 +11,7 @@ from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
-from handlers.backends import OnnxBackend
+from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import Batch
 from training.encoders import IMAGE_ENCODERS, build_image_encoder, build_text_encoder
 from training.models import ProductClassifier, build_head

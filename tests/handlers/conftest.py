@@ -17,10 +17,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 import handlers
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
-from handlers.backends import TorchScriptBackend
 from handlers.preprocessing import ProductPreprocessor
 from handlers.product_scores import score_batch
 from handlers.settings import ProductSettings
+from handlers.torchscript_backend import TorchScriptBackend
 from training.models import ProductClassifier
 
 

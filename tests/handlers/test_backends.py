@@ -11,8 +11,12 @@ import onnx
 import pytest
 import torch
 
-from handlers.backends import Backend, BackendError, OnnxBackend, TorchScriptBackend, choose_backend
+from handlers.backend_choice import Choice
+from handlers.backends import Backend, BackendError
+from handlers.onnx_backend import OnnxBackend
+from handlers.openvino_backend import OpenVinoBackend
 from handlers.preprocessing import Batch
+from handlers.torchscript_backend import TorchScriptBackend
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +35,19 @@ def accept(backend: Backend) -> None:
     """Any answer will do."""
 
 
-def choose(folder: Path, **changes: Any) -> tuple[Backend, str]:
-    options: dict[str, Any] = {"forced": "auto", "gpu": None, "threads": 1, "accept": accept, **changes}
-    return choose_backend(folder, **options)
+def choose(
+    folder: Path, *, forced: str = "auto", verified: tuple[str, ...] = (), **changes: Any
+) -> tuple[Backend, str]:
+    options: dict[str, Any] = {"gpu": None, "threads": 1, "accept": accept, "seconds": lambda backend: 1.0, **changes}
+    return Choice(folder, **options).choose(forced, verified=verified)
+
+
+@pytest.fixture
+def openvino(graphs: Path) -> OpenVinoBackend:
+    try:
+        return OpenVinoBackend(graphs / "model.onnx", threads=1)
+    except BackendError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize(("products", "tokens"), [(1, 2), (1, 16), (3, 5), (8, 9)])
@@ -61,8 +75,8 @@ def test_an_input_that_the_graph_has_not_is_not_fed(tmp_path: Path) -> None:
     ("forced", "gpu", "name", "reason"),
     [
         ("auto", None, "onnxruntime:cpu", "no GPU"),
-        ("onnx", None, "onnxruntime:cpu", "settings ask for onnx"),
-        ("onnx", 0, "onnxruntime:cpu", "settings ask for onnx"),
+        ("fp32", None, "onnxruntime:cpu", "settings ask for fp32"),
+        ("fp32", 0, "onnxruntime:cpu", "settings ask for fp32"),
         ("torchscript", None, "torchscript:cpu", "settings ask for torchscript"),
     ],
 )
@@ -108,27 +122,92 @@ def test_a_forced_backend_has_no_second(graphs: Path) -> None:
         raise ValueError("no")
 
     with pytest.raises(BackendError, match=r"^no backend gives the expected answers: onnxruntime: no$"):
-        choose(graphs, forced="onnx", accept=refuse)
+        choose(graphs, forced="fp32", accept=refuse)
     with pytest.raises(BackendError, match="onnxruntime: no; torchscript: no"):
         choose(graphs, accept=refuse)
 
 
 @pytest.mark.parametrize(
-    ("engine", "absent"), [("onnx", ("torch", "transformers", "pandas")), ("torchscript", ("onnxruntime",))]
+    ("engine", "absent"),
+    [("fp32", ("torch", "transformers", "pandas", "openvino")), ("torchscript", ("onnxruntime", "openvino"))],
 )
 def test_an_engine_does_not_load_the_other(graphs: Path, engine: str, absent: tuple[str, ...]) -> None:
     program = (
         "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
         "import handlers.product_handler\n"
-        "assert not {'torch', 'onnxruntime'} & set(sys.modules), 'imported at the top'\n"
-        "from handlers.backends import choose_backend\n"
+        "assert not {'torch', 'onnxruntime', 'openvino'} & set(sys.modules), 'imported at the top'\n"
+        "from handlers.backend_choice import Choice\n"
         "folder, engine = pathlib.Path(sys.argv[2]), sys.argv[3]\n"
-        "choose_backend(folder, forced=engine, gpu=None, threads=1, accept=lambda backend: None)\n"
+        "Choice(folder, gpu=None, threads=1, accept=lambda backend: None, seconds=None).choose(engine)\n"
         "assert not set(sys.argv[4:]) & set(sys.modules), set(sys.argv[4:]) & set(sys.modules)\n"
     )
     command = [sys.executable, "-I", "-c", program, str(ROOT), str(graphs), engine, *absent]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("products", "tokens"), [(1, 2), (3, 5), (8, 16)])
+def test_bf16_is_near_and_its_answers_do_not_depend_on_the_batch(
+    graphs: Path, openvino: OpenVinoBackend, products: int, tokens: int
+) -> None:
+    together = batch(products, tokens)
+    exact, fast = OnnxBackend(graphs / "model.onnx", threads=1)(together), openvino(together)
+    assert fast.dtype == np.float32 and fast.shape == exact.shape
+    np.testing.assert_allclose(fast, exact, atol=0.02 * np.abs(exact).max())
+    alone = [openvino(Batch(*(value[row : row + 1] for value in together))) for row in range(products)]
+    assert (np.concatenate(alone) == fast).all()
+
+
+def test_an_answer_outlives_the_next_one(openvino: OpenVinoBackend) -> None:
+    first = openvino(batch(2, 4))
+    kept = first.copy()
+    openvino(batch(3, 4))
+    assert (first == kept).all()
+
+
+@pytest.mark.parametrize(
+    ("gain", "verified", "name", "reason"),
+    [
+        (2.0, ("openvino:bf16",), "openvino:bf16", "no GPU; 2.0 times as fast here as onnxruntime:cpu"),
+        (1.05, ("openvino:bf16",), "onnxruntime:cpu", "no GPU; openvino:bf16 is 1.05 times as fast here"),
+        (2.0, (), "onnxruntime:cpu", "no GPU"),
+    ],
+)
+def test_a_fast_engine_answers_where_it_was_verified_and_pays(
+    graphs: Path, monkeypatch: pytest.MonkeyPatch, *, gain: float, verified: tuple[str, ...], name: str, reason: str
+) -> None:
+    pretend_bf16(monkeypatch)
+
+    def seconds(backend: Backend) -> float:
+        return gain if backend.name == "onnxruntime:cpu" else 1.0
+
+    backend, why = choose(graphs, verified=verified, seconds=seconds)
+    assert (backend.name, why) == (name, reason)
+
+
+def pretend_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without bf16 computes the same in fp32."""
+    import openvino  # noqa: PLC0415
+
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *given: ["BF16"])
+
+
+@pytest.mark.parametrize("fault", ["no bf16", "not installed", "wrong answers"])
+def test_a_fast_engine_that_fails_leaves_the_reference_in_charge(
+    graphs: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    import openvino  # noqa: PLC0415
+
+    def exact_only(backend: Backend) -> None:
+        if fault == "wrong answers" and backend.name != "onnxruntime:cpu":
+            raise ValueError("golden product 1: scores differ")
+
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *given: [] if fault == "no bf16" else ["BF16"])
+    if fault == "not installed":
+        monkeypatch.setitem(sys.modules, "openvino", None)
+    error = {"no bf16": "BackendError", "not installed": "ModuleNotFoundError", "wrong answers": "ValueError"}[fault]
+    backend, why = choose(graphs, verified=("openvino:bf16",), accept=exact_only)
+    assert (backend.name, why) == ("onnxruntime:cpu", f"no GPU; passed over openvino ({error})")
 
 
 def test_threads_are_laid_out(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

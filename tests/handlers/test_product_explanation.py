@@ -16,10 +16,12 @@ from serving import LABELS, TITLES, Worker, b64, document, explained, form, same
 from tiny_model import TinyCells, TinyHead, TinyTokens
 from torch import Tensor
 
-from handlers.backends import Backend, OnnxBackend, Parts, TorchScriptBackend
+from handlers.backends import Backend, Parts
+from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import ProductPreprocessor, collate
 from handlers.product_explanation import MAX_RUNS, MAX_RUNS_OF_TITLES, ProductExplainer
 from handlers.settings import ProductSettings
+from handlers.torchscript_backend import TorchScriptBackend
 
 PICTURE = encode(draw())
 TITLE = "Plain red Shoes, running"

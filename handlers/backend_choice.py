@@ -1,0 +1,123 @@
+"""Which engine answers: by the machine, by what the archive was verified with, and by a short measurement."""
+
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple
+
+if __package__:
+    from .backends import Backend, BackendError
+    from .onnx_backend import OnnxBackend
+    from .openvino_backend import OpenVinoBackend
+    from .torchscript_backend import TorchScriptBackend
+else:
+    from backends import Backend, BackendError
+    from onnx_backend import OnnxBackend
+    from openvino_backend import OpenVinoBackend
+    from torchscript_backend import TorchScriptBackend
+
+logger = logging.getLogger(__name__)
+WORTH = 1.1  # times as fast as the reference; below, its exact answers are the better bargain
+
+
+class Candidate(NamedTuple):
+    """A backend that may be chosen.
+
+    Args:
+        engine: its name before it is loaded.
+        build: loads it.
+        reason: why it may be chosen.
+    """
+
+    engine: str
+    build: Callable[[], Backend]
+    reason: str
+
+
+class Choice:
+    """The choice of a backend for one archive.
+
+    Args:
+        folder: holds ``model.pt`` and ``model.onnx``.
+        gpu: the GPU that TorchServe gave this worker.
+        threads: for a backend on the CPU.
+        accept: raises where a backend's answers are not the expected ones.
+        seconds: a backend's time for a batch.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        gpu: int | None,
+        threads: int,
+        accept: Callable[[Backend], None],
+        seconds: Callable[[Backend], float],
+    ) -> None:
+        self._folder, self._gpu, self._threads = folder, gpu, threads
+        self._accept, self._seconds = accept, seconds
+        self._passed_over: list[str] = []
+        self._details: list[str] = []
+
+    def choose(self, forced: str, *, verified: Collection[str] = ()) -> tuple[Backend, str]:
+        """The fastest backend that loads and is accepted.
+
+        Args:
+            forced: name of an engine that has no second; ``auto`` takes TorchScript on a GPU, else OpenVINO where it
+                pays, else ONNX Runtime, else TorchScript.
+            verified: fast engines that passed the export's accuracy gate.
+
+        Returns:
+            The backend, and why it was chosen; which ones were passed over, and why.
+
+        Raises:
+            BackendError: none is left; the message says what was wrong with each.
+        """
+        if forced != "auto":
+            return self._first([self._candidate(forced, f"settings ask for {forced}")])
+        why = "no GPU" if self._gpu is None else f"GPU {self._gpu} was given"
+        order = ("fp32", "torchscript") if self._gpu is None else ("torchscript", "fp32")
+        backend, reason = self._first([self._candidate(engine, why) for engine in order])
+        if self._gpu is None and OpenVinoBackend.name in verified:
+            return self._faster(self._candidate("openvino", why), backend, reason)
+        return backend, reason
+
+    def _first(self, candidates: list[Candidate]) -> tuple[Backend, str]:
+        for candidate in candidates:
+            if backend := self._load(candidate):
+                return backend, self._reason(candidate.reason)
+        raise BackendError("no backend gives the expected answers: " + "; ".join(self._details))
+
+    def _faster(self, candidate: Candidate, reference: Backend, reason: str) -> tuple[Backend, str]:
+        """The candidate, where it is worth its rounding; else the reference."""
+        backend = self._load(candidate)
+        if backend is None:
+            return reference, self._reason(candidate.reason)
+        gain = self._seconds(reference) / self._seconds(backend)
+        if gain < WORTH:
+            return reference, f"{reason}; {backend.name} is {gain:.2f} times as fast here"
+        return backend, f"{reason}; {gain:.1f} times as fast here as {reference.name}"
+
+    def _load(self, candidate: Candidate) -> Backend | None:
+        try:
+            backend = candidate.build()
+            self._accept(backend)
+        except Exception as error:  # whatever a driver, a library or a graph does, the next backend may still serve
+            self._passed_over.append(f"{candidate.engine} ({type(error).__name__})")
+            self._details.append(f"{candidate.engine}: {error}")
+            logger.warning("backend %s is passed over: %s", candidate.engine, error)
+            return None
+        return backend
+
+    def _reason(self, why: str) -> str:
+        return "; ".join([why, *(f"passed over {engine}" for engine in self._passed_over)])
+
+    def _candidate(self, engine: str, why: str) -> Candidate:
+        folder, threads = self._folder, self._threads
+        device = "cpu" if self._gpu is None else f"cuda:{self._gpu}"
+        builds: dict[str, Callable[[], Backend]] = {
+            "fp32": lambda: OnnxBackend(folder / "model.onnx", threads=threads),
+            "openvino": lambda: OpenVinoBackend(folder / "model.onnx", threads=threads),
+            "torchscript": lambda: TorchScriptBackend(folder / "model.pt", device=device, threads=threads),
+        }
+        return Candidate("onnxruntime" if engine == "fp32" else engine, builds[engine], why)

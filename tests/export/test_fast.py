@@ -1,0 +1,28 @@
+"""What a fast engine may cost before an archive does without it."""
+
+import dataclasses
+
+import pytest
+
+from export.fast import passes, record
+from export.verify import Parity
+
+GOOD = Parity(
+    engine="openvino:bf16",
+    largest_difference=0.03,
+    same_class=0.999,
+    accuracy=0.968,
+    eager_accuracy=0.969,
+    batches=10,
+    products=1000,
+    differing=("7",),
+)
+
+
+def test_rounding_that_changes_next_to_nothing_passes() -> None:
+    assert passes(GOOD) and record(GOOD)["passed"] and record(GOOD)["differing"] == ("7",)
+
+
+@pytest.mark.parametrize("changes", [{"same_class": 0.9949}, {"accuracy": 0.9659}])
+def test_too_many_other_answers_or_too_many_wrong_ones_do_not(changes: dict[str, float]) -> None:
+    assert not record(dataclasses.replace(GOOD, **changes))["passed"]  # type: ignore[arg-type]
