@@ -124,7 +124,7 @@ def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Calla
 
 
 def test_a_report_comes_by_itself(lines: Callable[[], Lines]) -> None:
-    metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=LABELS, interval=0.05)
+    metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=LABELS, interval=0.3)
     for _ in range(3):
         metrics.record([ProductError("missing_field", "")], [False])
     deadline = time.monotonic() + 5
