@@ -13,6 +13,7 @@ from export.archive import ArchiveError
 from export.build import Built, build_archive, read_test_products
 from export.fast import passes
 from export.verify import VerificationError
+from handlers.settings import BACKENDS
 from training.catalog import CatalogError
 from training.checkpoint import RunError, read_run
 from training.models import MODELS
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         test = read_test_products(options.run, limit=options.limit or None)
         for name in models:
-            built = build_archive(options.run, name, version=options.version, store=options.store, test=test)
+            built = build_archive(
+                options.run, name, version=options.version, store=options.store, test=test, backend=options.backend
+            )
             print(_describe(built), flush=True)
     except (ArchiveError, CatalogError, RunError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -48,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", default="1.0", help="version of the archives (default: %(default)s)")
     parser.add_argument(
         "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="auto", help="engine of the archive; auto lets each machine choose"
     )
     parser.add_argument(
         "--limit",

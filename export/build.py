@@ -83,7 +83,9 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0) -> TestPr
     return TestProducts(catalog, products.reset_index(drop=True))
 
 
-def build_archive(run: Path, model_name: str, *, version: str, store: Path, test: TestProducts) -> Built:
+def build_archive(
+    run: Path, model_name: str, *, version: str, store: Path, test: TestProducts, backend: str = "auto"
+) -> Built:
     """Export one model, prove that the graphs agree, and archive it.
 
     Args:
@@ -92,6 +94,7 @@ def build_archive(run: Path, model_name: str, *, version: str, store: Path, test
         version: of the archive.
         store: the model store.
         test: products to verify on.
+        backend: engine of the archive, as :class:`handlers.settings.ProductSettings` has it.
 
     Raises:
         VerificationError: a graph disagrees with the trained model; nothing is archived.
@@ -99,6 +102,7 @@ def build_archive(run: Path, model_name: str, *, version: str, store: Path, test
         RunError: the run lacks the model.
     """
     model, settings = load_model(run / model_name)
+    settings = dataclasses.replace(settings, backend=backend)
     preprocessor = ProductPreprocessor(settings, run / model_name / "tokenizer.json")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -73,7 +73,9 @@ def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
 
 def test_another_version_leaves_the_one_in_charge(built: Built, trained_run: Path, store: Path) -> None:
     test = read_test_products(trained_run, limit=4)
-    second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test)
+    second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test, backend="fp32")
+    with zipfile.ZipFile(second.archive) as content:
+        assert json.loads(content.read("settings.json"))["backend"] == "fp32"
     assert archive_version(second.archive) == "2.0"
     assert archive_version(store / "intermediate.mar") == "1.0"
     assert not list(store.glob(".*"))
