@@ -14,6 +14,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -89,8 +90,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
             catalogue = Path(folder) / "titles.csv"
             write_catalogue(catalogue, rows)
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                result = pool.apply(measure, (catalogue, Path(folder) / "out"))
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                result = pool.submit(measure, catalogue, Path(folder) / "out").result()
         results.append(result)
         print(
             f"{result['read']:>10,} {result['predicted']:>10,} {result['errors']:>8,} {result['review']:>8,} "

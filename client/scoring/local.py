@@ -39,6 +39,9 @@ class LocalEngine:
         top_k: classes listed in an answer; None takes the model's default.
         threads: for the model and for decoding; None takes every core that the process may use.
 
+    Attributes:
+        handler: the archive's.
+
     Raises:
         ClientError: the archive is broken, was changed since it was verified, or does not answer its golden products.
     """
@@ -46,14 +49,14 @@ class LocalEngine:
     def __init__(self, archive: Path, *, top_k: int | None = None, threads: int | None = None) -> None:
         self.identity = archive_identity(archive)
         self._top_k = top_k
-        self._handler = _load(archive, threads)
+        self.handler = _load(archive, threads)
         self.description = (
-            f"{self.identity['model']} {self.identity['version']} ({self._handler.backend.name} in this process)"
+            f"{self.identity['model']} {self.identity['version']} ({self.handler.backend.name} in this process)"
         )
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
         """See :class:`client.scoring.engines.Engine`."""
-        batches = workspace.batches(chunks, size=self._handler.settings.max_batch)
+        batches = workspace.batches(chunks, size=self.handler.settings.max_batch)
         return score_batches(workspace, self.answered(batches, files))
 
     def answered(self, batches: Iterator[Batch], files: CatalogFiles) -> Iterator[tuple[Batch, list[Answer]]]:
@@ -62,7 +65,7 @@ class LocalEngine:
         def prepare(batch: Batch) -> tuple[Request, _Prepared]:
             request = read_request(batch.rows, files)
             items = [guarded(self._fields, product) for product in request.products]
-            return request, (items, self._handler.preprocess(items))
+            return request, (items, self.handler.preprocess(items))
 
         with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
             for batch, (request, prepared) in ordered_map(pool, prepare, batches, ahead=READERS + 1):
@@ -70,15 +73,13 @@ class LocalEngine:
 
     def _fields(self, product: Product) -> ProductFields:
         fields = {"image": product.image, "text": product.text, "top_k": self._top_k}
-        return read_product(
-            {name: value for name, value in fields.items() if value is not None}, self._handler.settings
-        )
+        return read_product({name: value for name, value in fields.items() if value is not None}, self.handler.settings)
 
     def _infer(
         self, items: Sequence[ProductFields | ProductError], products: Sequence["preprocessing.Product | ProductError"]
     ) -> list[Prediction | ServerError]:
-        scores = self._handler.inference(products)
-        answers = self._handler.explain(items, products, scores, [False] * len(items))
+        scores = self.handler.inference(products)
+        answers = self.handler.explain(items, products, scores, [False] * len(items))
         return [
             ServerError(answer.code, answer.type, answer.message)
             if isinstance(answer, ProductError)

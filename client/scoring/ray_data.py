@@ -8,7 +8,7 @@ import contextlib
 import importlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ PACKAGES = ("client", "handlers", "training")
 # What a task returns is a number; Ray's own default is a third of the memory.
 STORE_BYTES = 100_000_000
 MAX_BLOCKS = 10_000
+# Ray reports its use to its makers, and its core writes warnings to the terminal, unless the environment forbids it.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
 
 class RayEngine:
@@ -90,9 +92,9 @@ class RayEngine:
             modules = [str(ROOT / name) for name in PACKAGES]
             options |= {"address": self._address, "runtime_env": {"py_modules": modules}}
         try:
-            with _without_reports():
+            with _environment(QUIET):
                 self._ray.init(**options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises bare ones here
             raise ClientError(f"Ray cannot be started or joined: {_last_line(error)}") from error
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         self._ray.data.DataContext.get_current().enable_progress_bars = False
@@ -139,17 +141,17 @@ def _import_ray() -> Any:
 
 
 @contextlib.contextmanager
-def _without_reports() -> Iterator[None]:
-    """Ray reports its use to its makers unless the environment forbids it when it is started."""
-    name, before = "RAY_USAGE_STATS_ENABLED", os.environ.get("RAY_USAGE_STATS_ENABLED")
-    os.environ[name] = "0"
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Some variables set, and put back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _last_line(error: Exception) -> str:
