@@ -1,4 +1,4 @@
-"""A run on Ray in a process of its own: ``python ray_driver.py CATALOGUE OUT ARCHIVE ACTORS``; its errors are printed.
+"""A run on Ray in a process of its own: ``python ray_driver.py CATALOGUE OUT ARCHIVE ACTORS``.
 
 Ray leaves processes and files to the end of its own, which tests would take for ours.
 """
@@ -8,15 +8,8 @@ from pathlib import Path
 
 from stub_engine import run
 
-from client.errors import ClientError
 from client.scoring.ray_data import RayEngine
 
 if __name__ == "__main__":
     catalogue, out, archive, actors = sys.argv[1:]
-    engine = RayEngine(Path(archive), actors=int(actors), cpus=1)
-    if archive.endswith("gone.mar"):
-        Path(archive).unlink()
-    try:
-        run(Path(catalogue), Path(out), engine)
-    except ClientError as error:
-        sys.exit(str(error))
+    run(Path(catalogue), Path(out), RayEngine(Path(archive), actors=int(actors), cpus=1))

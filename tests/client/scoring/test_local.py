@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -85,15 +84,6 @@ def test_actors_leave_the_same_files(known_archive: Path, shop: Path, tmp_path: 
     result = run_on_ray(shop, tmp_path / "ray", known_archive, actors=2)
     assert result.returncode == 0, result.stderr
     assert fingerprint(tmp_path / "ray") == fingerprint(tmp_path / "local")
-
-
-@with_ray
-@pytest.mark.slow
-def test_an_actor_that_cannot_load_the_archive_is_an_error(known_archive: Path, shop: Path, tmp_path: Path) -> None:
-    archive = shutil.copy(known_archive, tmp_path / "gone.mar")
-    result = run_on_ray(shop, tmp_path / "out", archive, actors=1)
-    assert result.returncode == 1
-    assert "gone.mar" in result.stderr and "what was answered is kept" in result.stderr
 
 
 def test_ray_that_is_not_installed_is_said(known_archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
