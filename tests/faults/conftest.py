@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from http_load import Load, encode
+from http_load import Load
 from live_server import write_config
+from raw_http import encode
 from scale import Figures, count
 
 from client import server

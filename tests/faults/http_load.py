@@ -172,13 +172,6 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-def encode(path: str, *, headers: dict[str, str], body: bytes, method: str = "POST") -> bytes:
-    """A whole request."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-
-
 def percentile(answers: Sequence[Answer], share: float) -> float:
     """Seconds within which this share of the requests was answered."""
     ordered = sorted(answer.seconds for answer in answers)

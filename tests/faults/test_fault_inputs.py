@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from hostile_http import EXPECTED, on_the_wire
-from http_load import LOST, Load, connect, encode, read_response
+from http_load import LOST, Load, connect, read_response
+from raw_http import encode
 from scale import Figures, count
 from tqdm import tqdm
 

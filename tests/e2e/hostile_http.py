@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from hostile import ACCEPTED, HOSTILE
-from http_load import encode
+from raw_http import encode
 from serving import Request
 
 from handlers.product_errors import ERROR_CODES
