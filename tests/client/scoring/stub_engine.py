@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd  # noqa: F401 - pyarrow loads it at its first use, which would be in every process that is forked
+import pyarrow.parquet as pq
 
 from client.errors import ServerError
 from client.inference import Prediction, Product, Scored
@@ -107,7 +108,7 @@ def _at_every_write(options: argparse.Namespace) -> list[Path]:
 
 
 def _run_until(moment: int, catalogue: Path, folder: Path) -> None:
-    """Run, and die before one of the calls by which files appear and go."""
+    """Run, and die before one of the calls by which files appear and go, or with a file half written."""
     calls = count()
 
     def wrapped(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,7 +119,18 @@ def _run_until(moment: int, catalogue: Path, folder: Path) -> None:
 
         return dying
 
+    def halved(call: Callable[..., Any], *, place: int) -> Callable[..., Any]:
+        def dying(*arguments: Any, **options: Any) -> None:
+            call(*arguments, **options)
+            if next(calls) == moment:
+                os.truncate(arguments[place], Path(arguments[place]).stat().st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return dying
+
     os.replace, os.unlink = wrapped(os.replace), wrapped(os.unlink)
+    pq.write_table = halved(pq.write_table, place=1)
+    Path.write_text = halved(Path.write_text, place=0)
     run(catalogue, folder, StubEngine())
 
 
