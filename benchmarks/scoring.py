@@ -10,7 +10,7 @@ model nor the reading of the table, which is a matter of seconds, counts.
 
 - ``raw``: the handler's own steps on pictures that lie in memory, decoded ahead; nothing is read or written.
 - ``local``: ``--engine local``. To compare with raw.
-- ``ray``: ``--engine ray`` with one actor that has all cores, from its first chunk on. To compare with local.
+- ``ray``: ``--engine ray`` with one actor that has all cores, from its first part to its last. To compare with local.
 - ``saturation``: the running server under requests that were encoded beforehand, more of them than it can take at once;
   their answers are thrown away.
 - ``server``: ``--engine server``. To compare with saturation.
@@ -64,22 +64,30 @@ class Bench:
         source, key = CatalogSource(path=str(data)), {"chunk_rows": CHUNK_ROWS}
         whole = make_workspace(folder / "whole", key, source=source, files=self.files, progress=False)
         self.workspace = Workspace(whole.folder, min(rows, whole.read) // CHUNK_ROWS * CHUNK_ROWS, CHUNK_ROWS)
-        if not self.workspace.read:
-            raise SystemExit(f"at least {CHUNK_ROWS} rows are needed")
+        if len(self.workspace.chunks) < 2:
+            raise SystemExit(f"at least {2 * CHUNK_ROWS} rows are needed")
         batches = self.workspace.batches(self.workspace.chunks, size=CHUNK_ROWS)
         usable = [row for batch in batches for row in batch.rows if row.fault is None]
         self.products = [(self.files.read(row.image) if row.image else None, row.text or None) for row in usable]
 
-    def engine(self, engine: Engine, *, from_first: bool = False) -> float:
-        """Rows a second of an engine; with ``from_first``, from the moment on that the first chunk is answered."""
+    def engine(self, engine: Engine) -> float:
+        """Rows a second of an engine."""
+        parts = self._score(engine)
+        return self.workspace.read / (parts[-1] - self._began)
+
+    def ray(self, engine: Engine) -> float:
+        """Rows a second of an engine that starts processes: from its first part to its last one."""
+        parts = self._score(engine)
+        return (self.workspace.read - CHUNK_ROWS) / (parts[-1] - parts[0])
+
+    def _score(self, engine: Engine) -> list[float]:
+        """When each part was written, in seconds since the epoch."""
         for part in self.workspace.folder.glob("part-*"):
             part.unlink()
-        began, done, skipped = time.perf_counter(), 0, 0
-        for count in engine.score(self.workspace, self.files, list(self.workspace.chunks)):
-            done += count
-            if from_first and not skipped:
-                began, skipped = time.perf_counter(), count
-        return (done - skipped) / (time.perf_counter() - began)
+        self._began = time.time()
+        for _ in engine.score(self.workspace, self.files, list(self.workspace.chunks)):
+            pass
+        return sorted(part.stat().st_mtime for part in self.workspace.folder.glob("part-*"))
 
     def raw(self, local: LocalEngine) -> float:
         """Products a second of the handler's own steps."""
@@ -174,7 +182,7 @@ def _measures(bench: Bench, options: argparse.Namespace, config: ServerConfig) -
     found: dict[str, Measure] = {
         "raw": lambda: bench.raw(local),
         "local": lambda: bench.engine(local),
-        "ray": lambda: bench.engine(ray, from_first=True),
+        "ray": lambda: bench.ray(ray),
     }
     if "server" in options.engines:
         server: ServerEngine = server_engine(config, config.tokens(), model=model)
