@@ -116,7 +116,9 @@ BODIES: dict[str, tuple[list[str], bytes, list[int]]] = {
 @pytest.mark.parametrize("name", BODIES)
 def test_odd_bodies(ask: Ask, build: Build, name: str) -> None:
     lines, body, statuses = BODIES[name]
-    assert ask(build(*lines, body=body, length=None)) == statuses
+    answered = ask(build(*lines, body=body, length=None))
+    # An answer that comes while the body is still on its way can be lost with the connection.
+    assert answered == statuses or (len(body) > 0x400000 and not answered)
 
 
 def test_who_asks_before_is_told_to_go_on(ask: Ask, build: Build) -> None:

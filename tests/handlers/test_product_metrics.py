@@ -49,10 +49,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], Lines]:
 
 @pytest.fixture
 def quiet_worker(archive: Path) -> Worker:
-    """A worker that reports when it is told to."""
-    worker = Worker(archive)
-    worker.handler.metrics._interval = 3600
-    return worker
+    """A worker that nothing was asked of; it reports when it is told to."""
+    return Worker(archive)
 
 
 def test_every_counter_is_declared_with_its_dimensions() -> None:
@@ -101,7 +99,6 @@ def test_a_batch_adds_up(quiet_worker: Worker, lines: Callable[[], Lines]) -> No
 def test_every_series_is_there_before_anything_is_counted(archive: Path, lines: Callable[[], Lines]) -> None:
     """An increase from nothing is none for Prometheus: the first error of a kind would not be seen."""
     worker = Worker(archive)
-    worker.handler.metrics._interval = 3600
     announced = lines()
     assert set(announced.values()) == {0} and {key[0] for key in announced} == set(COUNTERS)
     worker.ask(form(image=PICTURE, text=TITLES[0]), form(text=TITLES[1]), form(), explained(form(image=PICTURE)))
