@@ -128,7 +128,7 @@ def load(config: ServerConfig, requests: list[bytes]) -> Load:
 
 
 @pytest.fixture(scope="session")
-def capacity(config: ServerConfig, requests: list[bytes], figures: Figures) -> float:
+def capacity(config: ServerConfig, archive: Archive, requests: list[bytes], figures: Figures) -> float:
     """Answers a second that the server gives when it is never let go idle."""
     seconds = count(3, 15)
     load = Load(config.inference_url, requests)
@@ -138,5 +138,5 @@ def capacity(config: ServerConfig, requests: list[bytes], figures: Figures) -> f
         time.sleep(seconds)
         answered = len(load.answers)
     rate = answered / seconds
-    figures.require("capacity", "answers", f"{rate:.0f} requests/s with {WORKERS} workers", rate > 0)
+    figures.require(f"capacity of {archive.model}", "answers", f"{rate:.0f}/s with {WORKERS} workers", rate > 0)
     return rate

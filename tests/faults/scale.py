@@ -30,7 +30,7 @@ class Figure:
         what: the fault, with its count.
         required: what has to come out.
         measured: what came out.
-        held: whether that is so; None where a short run is too small to tell.
+        held: whether that is so; None where nothing is required, or a short run is too small to tell.
     """
 
     what: str
@@ -56,6 +56,10 @@ class Figures:
             self.require(what, required, measured, held)
         else:
             self.lines.append(Figure(what, required, measured, None))
+
+    def note(self, what: str, measured: str) -> None:
+        """Add a line that nothing is required of."""
+        self.lines.append(Figure(what, "", measured, None))
 
     def markdown(self) -> str:
         """The table, with the machine and the moment."""
