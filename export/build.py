@@ -157,6 +157,7 @@ def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: lis
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "target": settings.target,
         "classes": len(settings.labels),
+        "labels": list(settings.labels),
         "training": {
             "created": record["created"],
             "catalogue": Path(record["source"]["path"]).name,

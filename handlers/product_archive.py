@@ -96,6 +96,20 @@ def verified_engines(manifest: Mapping[str, Any]) -> list[str]:
     return [name for name, figures in manifest.get("fast", {}).items() if figures["passed"]]
 
 
+def check_labels(manifest: Mapping[str, Any], labels: Sequence[str]) -> None:
+    """Compare the classes' names with those that were verified: golden products show only the classes that they are of.
+
+    Args:
+        manifest: of the archive; one without labels is not compared.
+        labels: C names, in the order of the scores.
+
+    Raises:
+        ArchiveError: a name or the order differs.
+    """
+    if "labels" in manifest and manifest["labels"] != list(labels):
+        raise ArchiveError(f"settings.json: its labels are not those that were verified, or in another order; {_MEND}")
+
+
 def check_golden(
     golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, labels: Sequence[str], tolerance: float
 ) -> None:

@@ -22,7 +22,14 @@ if __package__:
     from .backends import Backend
     from .preprocessing import Product, ProductPreprocessor, collate
     from .product_answer import product_answer, serialise
-    from .product_archive import GoldenProduct, check_golden, golden_products, read_archive, verified_engines
+    from .product_archive import (
+        GoldenProduct,
+        check_golden,
+        check_labels,
+        golden_products,
+        read_archive,
+        verified_engines,
+    )
     from .product_errors import ProductError, guarded
     from .product_explanation import ProductExplainer
     from .product_metrics import ProductMetrics
@@ -35,7 +42,14 @@ else:
     from backends import Backend
     from preprocessing import Product, ProductPreprocessor, collate
     from product_answer import product_answer, serialise
-    from product_archive import GoldenProduct, check_golden, golden_products, read_archive, verified_engines
+    from product_archive import (
+        GoldenProduct,
+        check_golden,
+        check_labels,
+        golden_products,
+        read_archive,
+        verified_engines,
+    )
     from product_errors import ProductError, guarded
     from product_explanation import ProductExplainer
     from product_metrics import ProductMetrics
@@ -64,6 +78,7 @@ class ProductHandler:
         self.settings = ProductSettings.from_json(folder / "settings.json")
         self.preprocessor = ProductPreprocessor(self.settings, folder / "tokenizer.json")
         golden = golden_products(manifest)
+        check_labels(manifest, self.settings.labels)
         self.backend, reason = Choice(
             folder,
             gpu=_gpu(context.system_properties),

@@ -156,6 +156,16 @@ def test_golden_answers_are_compared(scores: list[float], message: str | None) -
         check_golden(GOLDEN, np.array([scores]), labels="abc", tolerance=1e-3)
 
 
+def test_labels_are_those_that_were_verified(copy_archive: Callable[..., Path]) -> None:
+    """Also those that no golden product has: here the first and the last one change places."""
+    folder = copy_archive()
+    seal(folder, labels=list(LABELS))
+    assert Worker(folder).ask(form(text="shoe"))[0].status == 200
+    seal(folder, labels=[LABELS[-1], *LABELS[1:-1], LABELS[0]])
+    with pytest.raises(ArchiveError, match=r"^settings\.json: its labels are not those that were verified"):
+        Worker(folder)
+
+
 def test_labels_in_another_order_are_noticed() -> None:
     with pytest.raises(ArchiveError, match="golden product 1: 'c', expected 'b'"):
         check_golden(GOLDEN, np.array([[0.2, 0.7, 0.1]]), labels="acb", tolerance=1e-3)
