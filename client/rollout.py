@@ -216,7 +216,10 @@ class Rollout:
             self.say(f"register: {archive.model} {archive.version} was registered already; it is loaded afresh")
             self.management.unregister(archive.model, archive.version)
         began = time.monotonic()
-        self.management.register(archive.path.name, workers=workers)
+        self.management.register(archive.path.name)
+        for number in range(2, workers + 1):  # one by one: what loads takes a core from those who answer
+            self.management.wait_ready(archive.model, archive.version)
+            self.management.scale(archive.model, archive.version, workers=number)
         ready = self.management.wait_ready(archive.model, archive.version)
         seconds = time.monotonic() - began
         self.say(f"register: {archive.path.name}, {len(ready.workers)} worker(s) READY after {seconds:.1f} s")

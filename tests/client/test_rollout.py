@@ -51,6 +51,8 @@ def test_the_new_version_gets_as_many_workers(
     management.scale("intermediate", "1.0", workers=3)
     rollout.switch("intermediate", "2.0")
     assert len(serving.models["intermediate"]["2.0"].workers) == 3
+    asked = [request.url.params for request in serving.requests if request.url.path == "/models/intermediate/2.0"]
+    assert [params["min_worker"] for params in asked if "min_worker" in params] == ["2", "3"], "one after the other"
 
 
 @pytest.mark.parametrize(
