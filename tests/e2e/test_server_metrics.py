@@ -9,7 +9,7 @@ import pytest
 
 from client.config import ServerConfig
 from client.inference import Product, ProductClient
-from handlers.product_metrics import INTERVAL
+from handlers.product_metrics import INTERVAL, dimension_value
 
 TITLE = "Marlow Men Navy Classic Running Shoes"
 SAMPLE = re.compile(r"(\w+)\{(.*)\} (\S+)")
@@ -51,7 +51,7 @@ def total(samples: Samples, name: str, **labels: str) -> float:
 
 def test_requests_are_counted(client: ProductClient, scrape: Callable[[], Samples], picture: bytes) -> None:
     before = scrape()
-    label = client.predict(picture, TITLE).label
+    answer = client.predict(picture, TITLE)
     client.predict_many([Product(picture[:200], TITLE), Product(text=TITLE), Product(picture)])
     client.explain(text=TITLE)
     ours = {"model_name": "intermediate", "model_version": "1.0"}
@@ -61,12 +61,12 @@ def test_requests_are_counted(client: ProductClient, scrape: Callable[[], Sample
         return total(now, name, **ours, **labels) - total(before, name, **ours, **labels)
 
     assert grown("product_items_total", api="explanations", code="200", modality="text") == 1
-    predicted = {"api": "predictions", "backend": "onnxruntime_cpu"}
+    predicted = {"api": "predictions", "backend": dimension_value(answer.model["backend"])}
     assert grown("product_items_total", **predicted, code="200", modality="both") == 1
     assert grown("product_items_total", **predicted, code="200", modality="text") == 1
     assert grown("product_items_total", **predicted, code="200", modality="image") == 1
     assert grown("product_items_total", **predicted, code="422", modality="none") == 1
-    assert grown("product_labels_total", label=label) >= 1 and grown("product_labels_total") == 4
+    assert grown("product_labels_total", label=answer.label) >= 1 and grown("product_labels_total") == 4
     assert grown("product_batch_size_bucket", le="+Inf") == 3 and grown("product_batch_size_bucket", le="2") == 2
     for stage in ("read", "decode", "tokenise", "infer", "respond"):
         assert grown("product_stage_milliseconds_sum", stage=stage) > 0
