@@ -101,6 +101,7 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     sample.add_argument("--per-class", type=int, help="draw that many products of each class")
     sample.add_argument("--min-class", type=int, help="leave out classes with fewer products")
     sample.add_argument("--split", choices=("stratified", "grouped"), default="stratified", help="grouped: no leaks")
+    sample.add_argument("--train-share", type=float, default=1.0, help="of the training part to use: a learning curve")
     sample.add_argument("--seed", type=int, default=0, help="of everything random")
     _add_model_options(parser.add_argument_group("models"))
     _add_tuning(parser.add_argument_group("tuning of the encoders"))

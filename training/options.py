@@ -24,6 +24,7 @@ class TrainOptions:
         min_class: classes with fewer products are left out.
         max_rejected: share of rejected rows above which the catalogue is refused.
         split: ``stratified`` or ``grouped`` (no title and no picture on both sides).
+        train_share: of the training part that is used, for learning curves; the other parts stay whole.
         seed: of the sample, the split, the weights and the batches.
         models: names in ``HEADS`` to train; the single models are always trained, the fusions build on them.
         image_encoder: name in ``IMAGE_ENCODERS``.
@@ -64,6 +65,7 @@ class TrainOptions:
     min_class: int | None = None
     max_rejected: float = 0.05
     split: str = "stratified"
+    train_share: float = 1.0
     seed: int = 0
     models: tuple[str, ...] = tuple(MODELS)
     image_encoder: str = "resnet18"
@@ -101,6 +103,8 @@ class TrainOptions:
         for name in ("thin_titles", "label_noise", "drop_image", "drop_text"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionsError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if not 0 < self.train_share <= 1:
+            raise OptionsError(f"train_share must be in (0, 1], got {self.train_share}")
         if unknown := sorted(set(self.models) - set(HEADS)):
             raise OptionsError(f"unknown models {unknown}; known are {list(HEADS)}")
 
@@ -109,3 +113,9 @@ class TrainOptions:
         values = dataclasses.asdict(self)
         del values["out"], values["processes"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def made(self, record: dict[str, Any]) -> bool:
+        """Whether a run that left this record had equal options; what it does not name was not there yet, and off."""
+        chosen = {field.name for field in dataclasses.fields(self) if field.default is dataclasses.MISSING}
+        defaults = type(self)(**{name: getattr(self, name) for name in chosen}).as_dict()
+        return {**defaults, **record} == self.as_dict()

@@ -90,7 +90,7 @@ def _is_complete(options: TrainOptions) -> bool:
         RunError: it is another run's.
     """
     record = options.out / "options.json"
-    if record.is_file() and json.loads(record.read_text(encoding="utf-8")) != options.as_dict():
+    if record.is_file() and not options.made(json.loads(record.read_text(encoding="utf-8"))):
         raise RunError(
             f"{options.out} holds a run with other options ({record}); choose another --out, or remove that folder"
         )

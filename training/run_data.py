@@ -17,7 +17,7 @@ from training.encoders import tokenizer_json
 from training.label_noise import damage_labels
 from training.options import TrainOptions
 from training.picture_cache import PictureCache, open_picture_cache
-from training.splits import product_groups, split_products
+from training.splits import keep_training, product_groups, split_products
 
 CACHE_SHARE = 0.5  # of the free disk, at most, for decoded pictures
 
@@ -149,6 +149,9 @@ def prepare(
     """
     if split is None:
         split = draw_split(options, catalog, products)
+    if options.train_share < 1:
+        split = keep_training(split, share=options.train_share, kind=options.split, seed=options.seed)
+        products = products[products["id"].isin(split["id"])].reset_index(drop=True)
     aligned = split.set_index("id").loc[products["id"]].reset_index()
     labels = tuple(sorted(set(aligned.loc[aligned["part"] == "train", "label"])))
     if len(labels) < 2:

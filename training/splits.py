@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from training.catalog_files import CatalogError
 from training.groups import product_groups
 
-__all__ = ["KINDS", "PARTS", "fold_products", "product_groups", "split_hash", "split_products"]
+__all__ = ["KINDS", "PARTS", "fold_products", "keep_training", "product_groups", "split_hash", "split_products"]
 
 PARTS = ("train", "validation", "test")
 KINDS = ("stratified", "grouped")
@@ -99,6 +99,28 @@ def fold_products(
         held_out = _trainable(codes, units, fold)
         parts = _with_validation(codes, units, held_out, kind=kind, share=validation, seed=seed)
         yield _table(products, parts, units if groups is None else groups)
+
+
+def keep_training(split: pd.DataFrame, *, share: float, kind: str, seed: int) -> pd.DataFrame:
+    """Leave out some of the training part, for a learning curve: validation, test and class list stay as they are.
+
+    Args:
+        split: N rows as from :func:`split_products`.
+        share: of the training products to keep, in the classes' proportions, (0, 1]; each class keeps one at least.
+        kind: of the split; groups of a grouped one are kept or left out as a whole.
+        seed: of the draw.
+
+    Returns:
+        The rows that are left, in their order.
+    """
+    train = split[split["part"] == "train"]
+    rows = pd.DataFrame({"label": train["label"], "unit": _units(len(train), kind, train["group"].to_numpy())})
+    units = rows.drop_duplicates("unit").sample(frac=1, random_state=seed)
+    classes = units.groupby("label")["unit"]
+    kept = units["unit"][classes.cumcount() < (classes.transform("size") * share).round().clip(lower=1)]
+    lost = set(rows["label"]) - set(rows["label"][rows["unit"].isin(kept)])  # classes met in others' groups alone
+    wanted = rows["unit"].isin({*kept, *rows["unit"][rows["label"].isin(lost)]})
+    return split.drop(index=train.index[~wanted])
 
 
 def split_hash(split: pd.DataFrame) -> str:

@@ -1,6 +1,8 @@
 """A whole run on the drawn catalogue: what it leaves, that it resumes, and that equal options give equal results."""
 
+import dataclasses
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,13 @@ def test_labels_made_wrong_are_wrong_in_training_only(options: Options) -> None:
     assert clean.labels == noisy.labels
 
 
+def test_a_learning_curve_is_measured_on_one_test_part(options: Options) -> None:
+    whole, half = (prepare(chosen, *open_products(chosen)) for chosen in (options(), options(train_share=0.5)))
+    assert len(half.rows("train")) == pytest.approx(len(whole.rows("train")) / 2, rel=0.1)
+    ids = [set(data.products["id"].iloc[data.held_out]) for data in (whole, half)]
+    assert ids[0] == ids[1] and whole.labels == half.labels
+
+
 def test_equal_options_give_equal_answers(options: Options, trained_run: Path) -> None:
     again = pipeline.train_run(options())
     for name in MODELS:
@@ -102,6 +111,21 @@ def test_a_folder_of_other_options_is_refused(options: Options, tmp_path: Path) 
     pipeline.train_run(options(models=(), out=tmp_path))
     with pytest.raises(RunError, match="other options"):
         pipeline.train_run(options(models=(), out=tmp_path, seed=1))
+
+
+def test_a_run_of_before_an_option_was_there_is_gone_on_with(
+    options: Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same = options(models=())
+    record = pipeline.train_run(same) / "options.json"
+    older = json.loads(record.read_text())
+    del older["train_share"]
+    record.write_text(json.dumps(older))
+    pipeline.train_run(same)
+    assert "is complete" in capsys.readouterr().out
+    record.write_text(json.dumps(older))
+    with pytest.raises(RunError, match="other options"):
+        pipeline.train_run(dataclasses.replace(same, train_share=0.5))
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 8, 11])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.catalog import CatalogError, CatalogSource, read_catalog
 from training.groups import normalised_title
-from training.splits import KINDS, PARTS, fold_products, product_groups, split_hash, split_products
+from training.splits import KINDS, PARTS, fold_products, keep_training, product_groups, split_hash, split_products
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 Integers = NDArray[np.int64]
@@ -182,3 +182,26 @@ def test_no_title_and_no_file_of_the_real_catalogue_straddles_a_grouped_split() 
     assert plain["part"].groupby(titles).nunique().max() > 1
     assert grouped["part"].value_counts(normalize=True)["test"] == pytest.approx(0.15, abs=0.015)
     assert np.bincount(groups).max() < 0.01 * len(groups)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_share_of_the_training_part_leaves_the_rest_alone(kind: str) -> None:
+    frame = products(200, 100, 3, 1)
+    groups = np.arange(len(frame)) // 2
+    whole = split_products(frame, kind=kind, groups=groups)
+    kept = keep_training(whole, share=0.25, kind=kind, seed=0)
+    held_out = whole["part"] != "train"
+    pd.testing.assert_frame_equal(kept[kept["part"] != "train"], whole[held_out])
+    train, before = kept[kept["part"] == "train"], whole[~held_out]
+    assert set(train["label"]) == set(before["label"])
+    assert train["label"].value_counts()["A"] == pytest.approx(before["label"].value_counts()["A"] / 4, abs=4)
+    if kind == "grouped":
+        assert set(train["group"]).isdisjoint(before["group"][~before["id"].isin(train["id"])])
+
+
+def test_a_class_that_is_met_in_the_groups_of_others_alone_is_kept() -> None:
+    rows = [(f"p{number}", label, "train", group) for number, (label, group) in enumerate([("A", 0), ("B", 0)] * 2)]
+    rows += [(f"q{number}", "A", "train", number) for number in range(1, 40)]
+    split = pd.DataFrame(rows, columns=["id", "label", "part", "group"])
+    for seed in range(5):
+        assert set(keep_training(split, share=0.1, kind="grouped", seed=seed)["label"]) == {"A", "B"}
