@@ -49,7 +49,8 @@ class LocalEngine:
     def __init__(self, archive: Path, *, top_k: int | None = None, threads: int | None = None) -> None:
         self.identity = archive_identity(archive)
         self._top_k = top_k
-        self.handler = _load(archive, threads)
+        with tempfile.TemporaryDirectory(prefix="archive-") as folder:
+            self.handler = load_handler(archive, Path(folder), threads=threads)
         self.description = (
             f"{self.identity['model']} {self.identity['version']} ({self.handler.backend.name} in this process)"
         )
@@ -103,25 +104,33 @@ def archive_identity(archive: Path) -> dict[str, str]:
     return {"model": entry.model, "version": entry.version, "archive": digest}
 
 
-def _load(archive: Path, threads: int | None) -> ProductHandler:
-    """The archive's handler, as a worker on a CPU initialises it."""
+def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> ProductHandler:
+    """The archive's handler, as a worker on a CPU initialises it.
+
+    Args:
+        archive: a ``.mar``.
+        folder: empty; the archive is unpacked there. An explanation reads it again, answers do not.
+        threads: of the model; None is one a core.
+
+    Raises:
+        ClientError: the archive is broken, or does not answer as it was verified.
+    """
     entry = read_archive(archive)
     cores = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix="archive-") as folder:
-        context: Any = SimpleNamespace(
-            system_properties={"model_dir": folder, "gpu_id": None},
-            model_yaml_config={"maxWorkers": cores // min(threads or cores, cores)},
-            manifest={"model": {"modelVersion": entry.version}},
-            model_name=entry.model,
-            metrics=None,
-        )
-        handler = ProductHandler()
-        try:
-            with zipfile.ZipFile(archive) as content:
-                content.extractall(folder)
-            handler.initialize(context)
-        except (OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise ClientError(f"{archive} cannot be unpacked ({error}); build it again with `make archive`") from error
-        except (ArchiveError, BackendError) as error:
-            raise ClientError(f"{archive.name}: {error}") from error
+    context: Any = SimpleNamespace(
+        system_properties={"model_dir": str(folder), "gpu_id": None},
+        model_yaml_config={"maxWorkers": cores // min(threads or cores, cores)},
+        manifest={"model": {"modelVersion": entry.version}},
+        model_name=entry.model,
+        metrics=None,
+    )
+    handler = ProductHandler()
+    try:
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(folder)
+        handler.initialize(context)
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ClientError(f"{archive} cannot be unpacked ({error}); build it again with `make archive`") from error
+    except (ArchiveError, BackendError) as error:
+        raise ClientError(f"{archive.name}: {error}") from error
     return handler
