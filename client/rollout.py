@@ -19,6 +19,7 @@ from client.store import Archive, ModelStore
 from client.trial import Sample, compare
 
 DRAIN_TIMEOUT = 60.0
+CATCH_UP_TIMEOUT, CAUGHT_UP = 20.0, 4  # seconds, and requests that wait at any load
 # Longer than a batch takes: TorchServe counts what waits in a queue, not what a worker has in hands.
 DRAIN_GRACE = 2.0
 _POLL = 0.2
@@ -216,13 +217,21 @@ class Rollout:
             self.say(f"register: {archive.model} {archive.version} was registered already; it is loaded afresh")
             self.management.unregister(archive.model, archive.version)
         began = time.monotonic()
+        self._let_catch_up(archive.model)
         self.management.register(archive.path.name)
         for number in range(2, workers + 1):  # one by one: what loads takes a core from those who answer
             self.management.wait_ready(archive.model, archive.version)
+            self._let_catch_up(archive.model)
             self.management.scale(archive.model, archive.version, workers=number)
         ready = self.management.wait_ready(archive.model, archive.version)
         seconds = time.monotonic() - began
         self.say(f"register: {archive.path.name}, {len(ready.workers)} worker(s) READY after {seconds:.1f} s")
+
+    def _let_catch_up(self, model: str) -> None:
+        """Let the version in charge work off what has piled up: a full queue turns requests away."""
+        deadline = time.monotonic() + CATCH_UP_TIMEOUT
+        while (found := self.management.find(model)) and found.pending > CAUGHT_UP and time.monotonic() < deadline:
+            time.sleep(_POLL)
 
     def _ask(self, golden: GoldenSet, archive: Archive, asked: str, *, version: str | None) -> None:
         if faults := check_golden(self.client, golden, model=archive.model, version=version):

@@ -125,7 +125,8 @@ def build_archive(
             max_tokens=settings.max_tokens,
         )
         require_parity({name: parities[name] for name in exact})
-        golden = golden_products(pairs, eager, preprocessor=preprocessor, settings=settings)
+        truth = test.products["label"].tolist()
+        golden = golden_products(pairs, eager, truth=truth, preprocessor=preprocessor, settings=settings)
         manifest = _manifest(run, settings, version=version, golden=golden) | {
             "parity": {name: parities[name].as_dict() for name in exact},
             "fast": {name: record(parities[name]) for name in fast},

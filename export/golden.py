@@ -2,8 +2,9 @@
 
 import base64
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import softmax
@@ -12,23 +13,31 @@ from export.verify import Engine
 from handlers.preprocessing import ProductPreprocessor, collate
 from handlers.settings import ProductSettings
 
-CANDIDATES = 6
+CANDIDATES = 8
 GOLDEN_PER_FORM = 2
 
 Pair = tuple[bytes | None, str | None]
+Entry = TypeVar("Entry")
 
 
 def golden_products(
-    pairs: Sequence[Pair], engine: Engine, *, preprocessor: ProductPreprocessor, settings: ProductSettings
+    pairs: Sequence[Pair],
+    engine: Engine,
+    *,
+    truth: Sequence[str],
+    preprocessor: ProductPreprocessor,
+    settings: ProductSettings,
 ) -> list[dict[str, Any]]:
     """Answers to a few products, alone in their batch: with both sides, and with either one where the model reads both.
 
-    Of the first ``CANDIDATES`` of each form those are kept whose two best classes lie furthest apart, so that rounding
-    on another machine cannot flip an expected label.
+    Of ``CANDIDATES`` of each form, of as many classes as there are, those are kept whose two best classes lie furthest
+    apart, so that rounding on another machine cannot flip an expected label; and no label twice while there is another
+    one, since a server that always says the same, or has its classes mixed up, must not be right by chance.
 
     Args:
-        pairs: (picture, title) of candidates.
+        pairs: (picture, title) of products.
         engine: answers them; eager PyTorch.
+        truth: class of each product.
         preprocessor: of the model.
         settings: of the model.
 
@@ -36,13 +45,24 @@ def golden_products(
         ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, ``GOLDEN_PER_FORM`` of each form.
     """
     golden = []
-    for form in _forms(pairs, settings.modalities):
+    for form in _forms(_varied(pairs, truth), settings.modalities):
         answers = [
             _answer(_shrunk(image, preprocessor), text, engine, preprocessor=preprocessor, settings=settings)
             for image, text in form[:CANDIDATES]
         ]
-        golden += sorted(answers, key=_margin, reverse=True)[:GOLDEN_PER_FORM]
+        answers.sort(key=_margin, reverse=True)
+        golden += _varied(answers, [answer["label"] for answer in answers])[:GOLDEN_PER_FORM]
     return golden
+
+
+def _varied(entries: Sequence[Entry], classes: Iterable[str]) -> list[Entry]:
+    """The first of each class, then the second of each, and so on, otherwise in their order."""
+    met = Counter[str]()
+    turns = []
+    for name in classes:
+        turns.append(met[name])
+        met[name] += 1
+    return [entry for _, entry in sorted(zip(turns, entries, strict=True), key=lambda pair: pair[0])]
 
 
 def _forms(pairs: Sequence[Pair], modalities: tuple[str, ...]) -> list[list[Pair]]:

@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_torchserve import FakeTorchServe, FakeVersion, damage, write_archive
@@ -177,6 +178,33 @@ def test_a_switch_cut_short_is_finished_by_the_next(
 
 def test_a_version_left_over_is_loaded_afresh(rollout: Rollout, serving: FakeTorchServe) -> None:
     serving.models["intermediate"]["2.0"] = FakeVersion("intermediate-2.0.mar", [])
+    rollout.switch("intermediate", "2.0")
+    assert serving.defaults == {"intermediate": "2.0"}
+
+
+def test_a_version_is_loaded_once_the_one_in_charge_has_caught_up(
+    rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What loads takes a core from those who answer, and a full queue turns requests away."""
+    waiting: list[int] = []
+    register = Management.register
+
+    def registered(*arguments: Any, **options: Any) -> None:
+        waiting.extend(serving.models["intermediate"]["1.0"].pending)
+        register(*arguments, **options)
+
+    monkeypatch.setattr(rollout_module, "_POLL", 0)
+    monkeypatch.setattr(Management, "register", registered)
+    serving.models["intermediate"]["1.0"].pending = [70] * 10 + [0] * 10
+    rollout.switch("intermediate", "2.0")
+    assert waiting and not any(waiting)
+
+
+def test_a_server_that_never_catches_up_gets_its_new_version_nevertheless(
+    rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout_module, "CATCH_UP_TIMEOUT", 0)
+    serving.models["intermediate"]["1.0"].pending = [90] * 2
     rollout.switch("intermediate", "2.0")
     assert serving.defaults == {"intermediate": "2.0"}
 
