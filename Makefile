@@ -12,6 +12,7 @@ PYTHON  ?= python3.11
 RUN     ?= runs/demo
 MODEL   ?=
 VERSION ?= 1.0
+WORKERS ?= 1
 IMAGE   ?=
 TEXT    ?=
 SAMPLE  ?=
@@ -109,8 +110,8 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  --no-emit-package sentence-transformers -o requirements.lock
 
-archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0)
-	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL))
+archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=1)
+	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) --workers $(WORKERS) $(addprefix --model ,$(MODEL))
 
 serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns when it has answered a product
 	@$(BIN)/python -m client serve

@@ -33,7 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         test = read_test_products(options.run, limit=options.limit or None)
         for name in models:
             built = build_archive(
-                options.run, name, version=options.version, store=options.store, test=test, backend=options.backend
+                options.run,
+                name,
+                version=options.version,
+                store=options.store,
+                test=test,
+                backend=options.backend,
+                workers=options.workers,
             )
             print(_describe(built), flush=True)
     except (ArchiveError, CatalogError, RunError, VerificationError) as error:
@@ -56,12 +62,22 @@ def _parser() -> argparse.ArgumentParser:
         "--backend", choices=BACKENDS, default="auto", help="engine of the archive; auto lets each machine choose"
     )
     parser.add_argument(
+        "--workers", type=_positive, default=1, help="processes that serve a model, which share the cores (default: 1)"
+    )
+    parser.add_argument(
         "--limit",
         type=int,
         default=DEFAULT_LIMIT,
         help="verify on that many test products at most; 0 takes all (default: %(default)s)",
     )
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
 
 def _describe(built: Built) -> str:

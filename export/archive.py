@@ -24,8 +24,6 @@ from training.checkpoint import write_json, write_text
 HANDLERS = Path(__file__).parent.parent / "handlers"
 LOAD_CHECK = Path(__file__).with_name("load_check.py")
 WORKER_CONFIG = {
-    "minWorkers": 1,
-    "maxWorkers": 1,
     "batchSize": 16,
     # Counted from when the worker becomes free: batches form under load without it, a lone request waits it out.
     "maxBatchDelay": 2,
@@ -44,7 +42,7 @@ def stage(
     run_model: Path,
     settings: ProductSettings,
     manifest: dict[str, Any],
-    worker_config: dict[str, Any] = WORKER_CONFIG,
+    workers: int = 1,
 ) -> None:
     """Complete a folder that holds ``model.pt`` and ``model.onnx`` to all that an archive needs.
 
@@ -53,14 +51,15 @@ def stage(
         run_model: the model's folder in the run, for the tokenizer.
         settings: of the model.
         manifest: how the model was made, and its golden products.
-        worker_config: content of ``model-config.yaml``.
+        workers: processes that TorchServe starts; they share the cores among them.
     """
     for source in sorted(HANDLERS.glob("*.py")):
         if source.name != "__init__.py":
             shutil.copy(source, folder)
     shutil.copy(run_model / "tokenizer.json", folder)
     write_text(folder / "settings.json", settings.to_json())
-    write_text(folder / "model-config.yaml", yaml.safe_dump(worker_config, sort_keys=False))
+    config = {"minWorkers": workers, "maxWorkers": workers, **WORKER_CONFIG}
+    write_text(folder / "model-config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_json(folder / MANIFEST, manifest)
 
 

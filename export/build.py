@@ -84,7 +84,14 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0) -> TestPr
 
 
 def build_archive(
-    run: Path, model_name: str, *, version: str, store: Path, test: TestProducts, backend: str = "auto"
+    run: Path,
+    model_name: str,
+    *,
+    version: str,
+    store: Path,
+    test: TestProducts,
+    backend: str = "auto",
+    workers: int = 1,
 ) -> Built:
     """Export one model, prove that the graphs agree, and archive it.
 
@@ -95,6 +102,7 @@ def build_archive(
         store: the model store.
         test: products to verify on.
         backend: engine of the archive, as :class:`handlers.settings.ProductSettings` has it.
+        workers: processes that serve it.
 
     Raises:
         VerificationError: a graph disagrees with the trained model; nothing is archived.
@@ -131,7 +139,7 @@ def build_archive(
             "parity": {name: parities[name].as_dict() for name in exact},
             "fast": {name: record(parities[name]) for name in fast},
         }
-        stage(folder, run_model=run / model_name, settings=settings, manifest=manifest)
+        stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
         return Built(model_name, pack(folder, model=model_name, version=version, store=store), parities)
 
 

@@ -3,14 +3,15 @@
 import base64
 import json
 import os
-import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from http_load import Load
-from live_server import write_config
+from live_server import repack, write_config
 from raw_http import encode
 from scale import Figures, count
 
@@ -24,7 +25,7 @@ from client.processes import server_processes
 from client.rollout import Rollout
 from client.store import Archive, ModelStore, read_archive
 
-WORKERS = 2
+WORKERS, WORKER_CONFIG = 2, "model-config.yaml"
 CALLERS = 48
 FIGURES = pytest.StashKey[Figures]()
 
@@ -63,7 +64,9 @@ def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     store = tmp_path_factory.mktemp("faults") / "model_store"
     store.mkdir()
     path = store / f"{source.model}-{source.version}.mar"
-    shutil.copy(source.path, path)
+    config = yaml.safe_load(zipfile.ZipFile(source.path).read(WORKER_CONFIG))
+    changed = yaml.safe_dump({**config, "minWorkers": WORKERS, "maxWorkers": WORKERS}).encode()
+    repack(source.path, path, version=source.version, changes={WORKER_CONFIG: changed}, sealed=True)
     path.with_name(f"{source.model}.mar").hardlink_to(path)
     return Archive(path, source.model, source.version)
 
@@ -79,7 +82,6 @@ def config(store: ModelStore, archive: Archive) -> Iterator[ServerConfig]:
     configuration = write_config(store.folder.parent, store=store.folder, load_models=f"{archive.model}.mar")
     server.start(configuration)
     with Management(configuration.management_url, tokens=configuration.tokens()) as management:
-        management.scale(archive.model, archive.version, workers=WORKERS)
         management.wait_ready(archive.model)
     yield configuration
     assert server.stop(configuration)
