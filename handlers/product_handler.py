@@ -59,7 +59,7 @@ else:
     from settings import MODALITIES, ProductSettings
 
 logger = logging.getLogger(__name__)
-TIMED_BATCH, TIMED_TRIES = 8, 3
+TIMED_BATCH, TIMED_TRIES = 4, 2
 
 
 class ProductHandler:
