@@ -109,6 +109,8 @@ def build_known_archive(store: Path, *, model: str = "known", version: str = "1.
         export_onnx(classifier, folder / "model.onnx", image_size=SIZE, max_tokens=settings.max_tokens)
         pairs = [(picture(RED, 0), "Red Shoe"), (picture(BLUE, 3), "Bag")]
         preprocessor = ProductPreprocessor(settings, run / "tokenizer.json")
-        golden = golden_products(pairs, eager_engine(classifier), preprocessor=preprocessor, settings=settings)
+        golden = golden_products(
+            pairs, eager_engine(classifier), truth=["shoe", "bag"], preprocessor=preprocessor, settings=settings
+        )
         stage(folder, run_model=run, settings=settings, manifest={"golden": golden})
         return pack(folder, model=model, version=version, store=store)
