@@ -10,6 +10,7 @@ Exit status: 0 a report was written, 1 an error; a target that is missed is no e
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from benchmarks.payloads import make_bodies, read_samples, write_bodies
-from benchmarks.plan import KINDS, PLANS
+from benchmarks.plan import PLANS
 from benchmarks.report import document, write_report
 from benchmarks.rounds import Rounds, add_simulations
 from benchmarks.subject import MODEL, SHAPES, subject_of_run, subject_of_shape
@@ -33,7 +34,6 @@ from training.sample_catalog import write_sample_catalog
 
 RESULTS = Path(__file__).parent / "results"
 DRAWN = "drawn catalogue"
-DRAWN_PER_CLASS = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,11 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, folder: Path) -> None:
     plan, began = PLANS[options.plan], time.monotonic()
-    data = options.data or write_sample_catalog(folder / "drawn", per_class=DRAWN_PER_CLASS).parent
+    machine = describe_machine(options.peers_python)
+    data = options.data or write_sample_catalog(folder / "drawn", per_class=plan.products // 6).parent
     samples = read_samples(data, plan.products)
-    bodies = {
-        kind: write_bodies(make_bodies(samples, kind, photos=plan.photos), folder / f"{kind}.bodies") for kind in KINDS
-    }
+    made = {kind: make_bodies(samples, kind, photos=plan.photos) for kind in plan.kinds}
+    bodies = {kind: write_bodies(content, folder / f"{kind}.bodies") for kind, content in made.items()}
     print("Exporting the model and packing its archive.", flush=True)
     store = folder / "store"
     store.mkdir()
@@ -63,13 +63,12 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
         subject = subject_of_run(options.run, options.model, store)
     else:
         subject = subject_of_shape(options.shape, store, samples)
-    machine = describe_machine(options.peers_python)
-    rounds = Rounds(plan, subject, python=options.peers_python, bodies=bodies, only=options.only)
-    results = rounds.run()
+    python, only, workers = options.peers_python, options.only, options.workers
+    results = Rounds(plan, subject, python=python, bodies=bodies, only=only, workers=workers).run()
     add_simulations(results, cap=subject.cap)
     report = document(
         results,
-        machine=machine | {"load_average_after": describe_machine(options.peers_python)["load_average"]},
+        machine=machine | {"load_average_after": list(os.getloadavg())},
         subject=subject,
         plan=plan,
         catalogue=options.data.name if options.data else DRAWN,
@@ -92,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", default=MODEL, help="of the run; it must read both sides (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="measure these systems alone, and in process")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="measure ours with so many workers too (default: %(default)s)"
+    )
     parser.add_argument(
         "--peers-python", type=Path, default=Path("build/bench/bin/python"), help="of the environment of the peers"
     )

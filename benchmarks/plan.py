@@ -17,6 +17,7 @@ class Plan:
         rounds: each measures every system; every second one backwards (A B B A).
         products: distinct ones in the requests.
         photos: distinct large ones.
+        kinds: of requests, ``both`` first.
         warm_seconds: under load before anything counts.
         seconds: of a saturation with both sides.
         kind_seconds: of a saturation with any other kind of request.
@@ -30,6 +31,7 @@ class Plan:
     rounds: int
     products: int
     photos: int
+    kinds: tuple[str, ...]
     warm_seconds: float
     seconds: float
     kind_seconds: float
@@ -44,6 +46,7 @@ QUICK = Plan(
     rounds=1,
     products=64,
     photos=8,
+    kinds=("both", "text"),
     warm_seconds=1,
     seconds=2,
     kind_seconds=1,
@@ -57,6 +60,7 @@ FULL = Plan(
     rounds=4,
     products=512,
     photos=64,
+    kinds=KINDS,
     warm_seconds=2,
     seconds=6,
     kind_seconds=3,

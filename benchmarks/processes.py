@@ -4,6 +4,7 @@ import os
 import signal
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +20,14 @@ class Usage(NamedTuple):
     Args:
         cpu_seconds: since it started.
         peak_bytes: the most memory that was resident (VmHWM).
-        python: whether Python runs in it; Java and Rust are front ends.
+        resident_bytes: now (VmRSS).
+        private_bytes: of them those that are no pages of files, which others may share (RssAnon).
     """
 
     cpu_seconds: float
     peak_bytes: int
-    python: bool
+    resident_bytes: int
+    private_bytes: int
 
 
 def new_mark() -> str:
@@ -51,18 +54,17 @@ def usage(processes: Collection[int]) -> dict[int, Usage]:
     found = {}
     for process in processes:
         try:
-            entry = psutil.Process(process)
-            times, command = entry.cpu_times(), entry.cmdline()
-            peak = _peak(process)
+            times = psutil.Process(process).cpu_times()
+            memory = _memory(process)
         except (psutil.Error, OSError):  # it ended in between
             continue
-        found[process] = Usage(times.user + times.system, peak, bool(command) and "python" in Path(command[0]).name)
+        found[process] = Usage(times.user + times.system, *(memory[name] for name in ("VmHWM", "VmRSS", "RssAnon")))
     return found
 
 
 def own_peak() -> int:
     """The most memory that this process has had resident, in bytes."""
-    return _peak(os.getpid())
+    return _memory(os.getpid())["VmHWM"]
 
 
 def end(mark: str, first: int, *, patience: float = 15.0) -> None:
@@ -94,9 +96,11 @@ def _is_zombie(process: int) -> bool:
         return True
 
 
-def _peak(process: int) -> int:
+def _memory(process: int) -> dict[str, int]:
+    """Bytes by field of the process's status; a zombie has none."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+    fields = (line.split() for line in lines if line.endswith(" kB"))
+    return defaultdict(int, {field[0].rstrip(":"): 1024 * int(field[1]) for field in fields})
 
 
 def _send(process: int, number: signal.Signals) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.chart import draw
 from benchmarks.figures import Summary, summarise
-from benchmarks.plan import IN_PROCESS, KINDS, OURS, Plan
+from benchmarks.plan import IN_PROCESS, KINDS, NOOP, OURS, Plan
 from benchmarks.rounds import Results
 from benchmarks.subject import Subject
 from benchmarks.targets import MISSED, best_peer, rates, verdicts
@@ -112,7 +112,7 @@ def _head(report: dict[str, Any]) -> str:
         "",
         f"- {machine['cpu']}, {machine['cores']} cores ({flags}), {machine['memory_gib']} GiB, "
         f"Linux {machine['kernel']}",
-        f"- load average {machine['load_average'][0]} before, {machine['load_average_after'][0]} at the end; "
+        f"- load average {machine['load_average'][0]} before, {machine['load_average_after'][0]:.1f} at the end; "
         f"{report['minutes']:g} minutes",
         f"- {report['model']}; requests from {report['catalogue']}",
         f"- Python {machine['python']}, {versions}",
@@ -228,7 +228,8 @@ def _costs(report: dict[str, Any]) -> str:
     for name, entries in report["systems"].items():
         rows.append([
             name,
-            _text(summarise([entry["worker_bytes"] / MIB for entry in entries]), 0),
+            *(_text(summarise([entry[f"worker{part}_bytes"] / MIB for entry in entries]), 0)
+              for part in ("", "_resident", "_private")),
             _text(summarise([entry["all_bytes"] / MIB for entry in entries]), 0),
             _text(summarise([entry["processes"] for entry in entries]), 0),
             _text(summarise([entry["start_seconds"] for entry in entries])),
@@ -236,22 +237,36 @@ def _costs(report: dict[str, Any]) -> str:
         ])  # fmt: skip
     if report["in_process"]:
         peak = summarise([entry["peak_bytes"] / MIB for entry in report["in_process"]])
-        rows.append([IN_PROCESS, _text(peak, 0), NONE, "1", NONE, NONE])
+        rows.append([IN_PROCESS, _text(peak, 0), NONE, NONE, NONE, "1", NONE, NONE])
     head = [
         "system",
-        "worker MiB",
-        "all processes MiB",
+        "worker, peak MiB",
+        "resident at the end",
+        "not of files",
+        "all processes, peak MiB",
         "processes",
         "first answer after s",
         "load generator % of all cores",
     ]
-    archive = (
+    archive = _inherited(report) + (
         f"\n\nThe archive has {report['archive_bytes'] / 1e6:.1f} MB, the fp32 weights "
         f"{report['weights_bytes'] / 1e6:.1f} MB. "
-        "Memory is the most that was resident; pages that processes share count in each. Stock and no-op handler are "
+        "Pages that processes share count in each. Stock and no-op handler are "
         "registered with a server that runs already, which their time to the first answer includes."
     )
     return table(head, rows) + archive
+
+
+def _inherited(report: dict[str, Any]) -> str:
+    """What a worker takes before it has loaded any model."""
+    empty = summarise([entry["worker_bytes"] / MIB for entry in report["systems"].get(NOOP, [])])
+    if empty is None:
+        return ""
+    return (
+        f"\n\nA worker of TorchServe imports torch whatever its handler needs (`ts/protocol/otf_message_handler.py`): "
+        f"with the no-op handler it takes {empty.median:,.0f} MiB, "
+        f"{empty.median * MIB / report['weights_bytes']:.1f} times the weights, before any model is loaded."
+    )
 
 
 def _missing(report: dict[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -21,10 +22,12 @@ from benchmarks.processes import usage
 from benchmarks.queueing import BatchTimes, simulate_queue
 from benchmarks.stages import stage_milliseconds
 from benchmarks.subject import Subject
-from benchmarks.systems import NotServing, Peer, Running, System, TorchServe, ask, peers
+from benchmarks.systems import NotServing, Running, System, TorchServe, ask, peers
 from client.errors import ClientError
 
 ROOT = Path(__file__).parent.parent
+CHECKED = 8
+_LABEL = re.compile(rb'label[\\"]*: *[\\"]*([^\\"]*)')  # BentoML answers JSON within JSON
 CORES = len(os.sched_getaffinity(0))
 CONNECTIONS_PER_SLOT = 4
 """Connections of a saturation for each request of a batch: the next batches wait while one is computed."""
@@ -58,19 +61,28 @@ class Rounds:
         python: of the peers' environment; the load comes from there too.
         bodies: kind of request -> file.
         only: names of systems; all by default.
+        workers: where there are more than one, ours is also measured with so many.
     """
 
     def __init__(
-        self, plan: Plan, subject: Subject, *, python: Path, bodies: dict[str, Path], only: list[str] | None = None
+        self,
+        plan: Plan,
+        subject: Subject,
+        *,
+        python: Path,
+        bodies: dict[str, Path],
+        only: list[str] | None = None,
+        workers: int = 1,
     ) -> None:
         self._plan, self._subject, self._python, self._bodies = plan, subject, python, bodies
-        self._only = only
+        self._only, self._workers = only, workers
         self._connections = CONNECTIONS_PER_SLOT * subject.cap
+        self._labels: list[bytes] = []
         self.results = Results()
 
     def run(self) -> Results:
         """Measure everything."""
-        if self._wanted(STOCK):
+        if self._wanted(STOCK) and len(self._plan.stock_settings) > 1:
             self._choose_stock()
         steps = [IN_PROCESS, *(system.name for system in self._systems())]
         bar = tqdm(total=self._plan.rounds * len(steps), desc="measure", unit="system", disable=None)
@@ -84,7 +96,7 @@ class Rounds:
 
     def _step(self, name: str, number: int) -> None:
         if name == IN_PROCESS:
-            kinds = {kind: path for kind, path in self._bodies.items() if kind != "form"}
+            kinds = {kind: self._bodies[kind] for kind in self._plan.kinds if kind != "form"}
             found = in_process.measure(self._subject.archive, self._plan.batch_seconds, kinds)
             self.results.in_process.append(dataclasses.asdict(found))
             return
@@ -103,17 +115,23 @@ class Rounds:
         return read_bodies(self._bodies["both"])[0]
 
     def _wanted(self, name: str) -> bool:
-        return self._only is None or name in self._only
+        return self._only is None or name in self._only or name.startswith(f"{OURS}, ")
 
     def _systems(self) -> Iterator[System]:
         stock = self._subject.stock_archive(*(self.results.stock_setting or self._plan.stock_settings[0]))
         everything: list[System] = [
             TorchServe(OURS, self._subject.archive, golden=True),
+            *self._more_workers(),
             *peers(self._python, self._subject.archive, cap=self._subject.cap),
             TorchServe(STOCK, stock),
             TorchServe(NOOP, self._subject.noop),
         ]
         return (system for system in everything if self._wanted(system.name))
+
+    def _more_workers(self) -> Iterator[System]:
+        if self._workers > 1:
+            name = f"{OURS}, {self._workers} workers"
+            yield TorchServe(name, self._subject.archive_of_workers(self._workers), golden=True)
 
     def _choose_stock(self) -> None:
         """The stock handler's own best batch size and delay."""
@@ -130,7 +148,7 @@ class Rounds:
                 self.results.stock_setting = (batch, delay)
 
     def _measure(self, system: System, running: Running, *, seed: int) -> dict[str, Any]:
-        if system.name in (OURS,) or isinstance(system, Peer):
+        if system.name not in (STOCK, NOOP):
             self._check(system.name, running)
         connections = self._connections
         if system.name == STOCK and self.results.stock_setting:
@@ -151,19 +169,25 @@ class Rounds:
             found["stages"] = {name: after[name] - counted.get(name, 0) for name in after}
             found |= self._latencies(running, load.rate, seed=seed)
         if system.name not in (STOCK, NOOP):
-            kinds = [kind for kind in self._bodies if kind != "both" and (kind != "form" or system.name == OURS)]
-            for kind in kinds:
+            kinds = [kind for kind in self._plan.kinds if kind != "form" or isinstance(system, TorchServe)]
+            for kind in kinds[1:]:
                 rate = self._saturate(running, kind, self._plan.kind_seconds, connections=connections).rate
                 found["rates"][kind] = rate
         return {**found, **self._memory(running)}
 
     def _check(self, name: str, running: Running) -> None:
-        """A system that answers, but not with the model's answers, would be measured for nothing."""
-        for body in read_bodies(self._bodies["both"])[:4]:
+        """Every system has to give the same answers: another one would do other work."""
+        found = []
+        for body in read_bodies(self._bodies["both"])[:CHECKED]:
             content = running.before.encode() + body.content + running.after.encode()
             status, answer = ask(running.url, Body(body.content_type, content), running.headers)
-            if status != 200 or b'"label"' not in answer.replace(b"\\", b""):
+            label = _LABEL.search(answer)
+            if status != 200 or label is None:
                 raise NotServing(f"{name} answers {status}: {answer[:200]!r}")
+            found.append(label[1])
+        self._labels = self._labels or found
+        if found != self._labels:
+            raise NotServing(f"{name} answers {found}, another system {self._labels}")
 
     def _latencies(self, running: Running, saturation: float, *, seed: int) -> dict[str, Any]:
         lone = self._send(running, "both", connections=1, requests=self._plan.unloaded)
@@ -232,10 +256,13 @@ class Rounds:
     def _memory(self, running: Running) -> dict[str, Any]:
         roles = running.processes()
         found = usage(roles)
-        workers = [entry.peak_bytes for process, entry in found.items() if roles[process] == "worker"]
+        workers = [entry for process, entry in found.items() if roles[process] == "worker"] or list(found.values())
+        largest = max(workers, key=lambda entry: entry.peak_bytes)
         return {
             "all_bytes": sum(entry.peak_bytes for entry in found.values()),
-            "worker_bytes": max(workers or [entry.peak_bytes for entry in found.values()], default=0),
+            "worker_bytes": largest.peak_bytes,
+            "worker_resident_bytes": largest.resident_bytes,
+            "worker_private_bytes": largest.private_bytes,
             "processes": len(found),
         }
 

@@ -17,12 +17,13 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from benchmarks.payloads import Sample
-from export.archive import WORKER_CONFIG, pack, stage
+from export.archive import WORKER_CONFIG, pack, seal, stage
 from export.build import build_archive, export_graphs, read_test_products
 from export.fast import fast_backends
 from export.golden import CANDIDATES, golden_products
 from export.verify import eager_engine
 from handlers.preprocessing import ProductPreprocessor
+from handlers.product_archive import SUMS
 from handlers.settings import ProductSettings
 from training.checkpoint import load_model
 from training.encoders import TextEncoder, build_image_encoder, build_text_encoder, tokenizer_json
@@ -30,6 +31,7 @@ from training.models import ProductClassifier, build_head
 
 MODEL = "intermediate"
 VERSION = "1.0"
+CONFIG = "model-config.yaml"
 CLASSES = 142  # as many as the catalogue's articleType has
 CERTAIN = 8.0  # of the first class's logit: rounding cannot flip the label of a golden product
 TESTED = 200
@@ -89,6 +91,19 @@ class Subject:
     weights_bytes: int
     cap: int = WORKER_CONFIG["batchSize"]
     delay_ms: int = WORKER_CONFIG["maxBatchDelay"]
+
+    def archive_of_workers(self, workers: int) -> Path:
+        """Our archive with another number of workers, which share the cores among them."""
+        path = self.archive.with_name(f"{MODEL}-{workers}-workers.mar")
+        if not path.exists():
+            config = {**WORKER_CONFIG, "minWorkers": workers, "maxWorkers": workers}
+            with zipfile.ZipFile(self.archive) as old, zipfile.ZipFile(path, "w") as new:
+                for name in old.namelist():
+                    if name != SUMS:
+                        content = yaml.safe_dump(config).encode() if name == CONFIG else old.read(name)
+                        new.writestr(name, content)
+            seal(path)
+        return path
 
     def stock_archive(self, batch: int, delay_ms: int) -> Path:
         """An archive of the stock handler with a batch size and a delay."""
