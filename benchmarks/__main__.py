@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from benchmarks.payloads import make_bodies, read_samples, write_bodies
-from benchmarks.plan import PLANS
+from benchmarks.plan import PLANS, SYSTEMS
 from benchmarks.report import document, write_report
 from benchmarks.rounds import Rounds, add_simulations
 from benchmarks.subject import MODEL, SHAPES, subject_of_run, subject_of_shape
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, folder: Path) -> None:
     plan, began = PLANS[options.plan], time.monotonic()
+    if not options.peers_python.exists():
+        raise ClientError(f"{options.peers_python} does not exist; `make bench` installs it, and the peers with it")
     machine = describe_machine(options.peers_python)
     data = options.data or write_sample_catalog(folder / "drawn", per_class=plan.products // 6).parent
     samples = read_samples(data, plan.products)
@@ -90,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "--shape", choices=SHAPES, default="minilm", help="measure an architecture without training (default: minilm)"
     )
     parser.add_argument("--model", default=MODEL, help="of the run; it must read both sides (default: %(default)s)")
-    parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="measure these systems alone, and in process")
+    parser.add_argument("--only", nargs="+", choices=SYSTEMS, help="measure these systems alone, and in process")
     parser.add_argument(
         "--workers", type=int, default=1, help="measure ours with so many workers too (default: %(default)s)"
     )

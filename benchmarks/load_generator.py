@@ -16,12 +16,11 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from benchmarks.load import Load, Task
+from benchmarks.load import LOST, Load, Task
 from benchmarks.payloads import Body, read_bodies
 from benchmarks.queueing import poisson_arrivals
 
 TIMEOUT = 120.0
-LOST = 0
 
 
 class Generator:
@@ -83,19 +82,8 @@ class Generator:
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError):
             status = LOST
-        self._count(status, due, time.perf_counter())
-
-    def _count(self, status: int, due: float, now: float) -> None:
-        """An answer of a closed loop counts when it came in the window, one of an open loop when it was due in it."""
-        moment = (now if self._task.connections else due) - self._start
-        inside = self._task.warm <= moment < self._task.warm + self._task.seconds
-        if not inside and not self._task.requests:
-            return
-        self._load.statuses[str(status)] = self._load.statuses.get(str(status), 0) + 1
-        if status == 200:
-            self._load.latencies.append(now - due)
-        elif status == 503:
-            self._load.refused.append(now - due)
+        now = time.perf_counter() - self._start
+        self._load.count(self._task, status, due=due - self._start, now=now)
 
 
 async def send(task: Task) -> Load:

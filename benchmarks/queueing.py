@@ -32,10 +32,10 @@ def poisson_arrivals(rate: float, *, seconds: float, seed: int) -> NDArray[np.fl
 
 
 class BatchTimes:
-    """How long a batch takes by its size: drawn from what was measured, linear between measured sizes.
+    """How long a batch takes by its size: drawn from what was measured, linear between the sizes.
 
     Args:
-        measured: batch size -> (S,) seconds; all sizes with equally many.
+        measured: batch size -> (S,) seconds.
         seed: of the chance.
 
     Raises:
@@ -52,7 +52,7 @@ class BatchTimes:
     def __call__(self, size: int) -> float:
         """Seconds of one batch: the same quantile of the measured sizes around it."""
         quantile = self._chance.random()
-        times = [float(np.quantile(values, quantile)) for values in self._times]
+        times = [values[int(quantile * len(values))] for values in self._times]
         return float(np.interp(size, self._sizes, times))
 
 

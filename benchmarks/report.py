@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.chart import draw
 from benchmarks.figures import Summary, summarise
 from benchmarks.plan import IN_PROCESS, KINDS, NOOP, OURS, Plan
-from benchmarks.rounds import Results
+from benchmarks.rounds import GENERATOR, Results
 from benchmarks.subject import Subject
 from benchmarks.targets import MISSED, best_peer, rates, verdicts
 
@@ -84,8 +84,8 @@ def render(report: dict[str, Any], *, chart: str) -> str:
         "## Targets",
         _targets(report),
         "## Throughput",
-        f"Products a second at saturation, by what a request holds; median (least to most) of {report['rounds']} "
-        f"rounds. Batches of at most {report['cap']}, {4 * report['cap']} connections.",
+        f"Products a second at saturation, by what a request holds; median (least to most) of "
+        f"{_rounds(report)}. Batches of at most {report['cap']}, {4 * report['cap']} connections.",
         _throughput(report),
         "## Engine",
         _engine(report),
@@ -129,7 +129,7 @@ def _targets(report: dict[str, Any]) -> str:
     for verdict in verdicts(report):
         word = f"**{verdict.verdict}**" if verdict.verdict == MISSED else verdict.verdict
         rows.append([verdict.target, verdict.required, _text(verdict.measured, 2), word, verdict.note])
-    return table(["target", "required", "measured", "", ""], rows)
+    return table(["target", "required", "measured", "verdict", "note"], rows)
 
 
 def _throughput(report: dict[str, Any]) -> str:
@@ -213,13 +213,12 @@ def _profile(report: dict[str, Any]) -> str:
         ]
         for name in stages
     ]
-    roles = sorted({role for entry in entries for role in entry["cpu"]})
-    cpu = [[role, _text(summarise([100 * entry["cpu"].get(role, 0) for entry in entries]))] for role in roles]
-    cpu.append(["load generator", _text(summarise([100 * entry["generator_share"] for entry in entries]))])
+    roles = sorted({role for entry in entries for role in entry["cpu_ms"]})
+    cpu = [[role, _text(summarise([entry["cpu_ms"].get(role, 0) for entry in entries]), 2)] for role in roles]
     return (
         "Milliseconds of a batch in our handler's stages at saturation, by its own counters; decode and tokenise add "
         "up the times of several threads:\n\n" + table(["stage", "ms a batch"], rows)
-        + "\n\nShare of all cores at saturation:\n\n" + table(["who", "%"], cpu)
+        + "\n\nProcessor time of an answer at saturation:\n\n" + table(["who", "ms"], cpu)
     )  # fmt: skip
 
 
@@ -232,12 +231,13 @@ def _costs(report: dict[str, Any]) -> str:
               for part in ("", "_resident", "_private")),
             _text(summarise([entry["all_bytes"] / MIB for entry in entries]), 0),
             _text(summarise([entry["processes"] for entry in entries]), 0),
+            _text(summarise([_server_ms(entry) for entry in entries]), 2),
             _text(summarise([entry["start_seconds"] for entry in entries])),
             _text(summarise([100 * entry["generator_share"] for entry in entries])),
         ])  # fmt: skip
     if report["in_process"]:
         peak = summarise([entry["peak_bytes"] / MIB for entry in report["in_process"]])
-        rows.append([IN_PROCESS, _text(peak, 0), NONE, NONE, NONE, "1", NONE, NONE])
+        rows.append([IN_PROCESS, _text(peak, 0), NONE, NONE, NONE, "1", NONE, NONE, NONE])
     head = [
         "system",
         "worker, peak MiB",
@@ -245,6 +245,7 @@ def _costs(report: dict[str, Any]) -> str:
         "not of files",
         "all processes, peak MiB",
         "processes",
+        "CPU ms an answer",
         "first answer after s",
         "load generator % of all cores",
     ]
@@ -277,7 +278,7 @@ def _missing(report: dict[str, Any]) -> Iterator[str]:
 
 def _method(report: dict[str, Any]) -> str:
     return (
-        f"{report['rounds']} rounds, every second one backwards (A B B A); each system starts anew in each round and "
+        f"{_rounds(report)}, every second one backwards (A B B A); each system starts anew in each round and "
         "has the machine to itself with the load generator. Ratios are taken within a round, then their median. Every "
         "system but the stock handler runs the archive's own handler on the same request bodies, one process that "
         f"computes, at most {report['cap']} requests a batch. Saturation is a closed loop over kept connections; under "
@@ -293,9 +294,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def _rounds(report: dict[str, Any]) -> str:
+    return "1 round" if report["rounds"] == 1 else f"{report['rounds']} rounds"
+
+
 def _server_latency(report: dict[str, Any], name: str) -> list[str]:
     entries = report["systems"].get(name, [])
     return [_text(summarise([entry[key] for entry in entries])) for key in ("p50_ms", "p99_ms")]
+
+
+def _server_ms(entry: dict[str, Any]) -> float:
+    return float(sum(spent for role, spent in entry["cpu_ms"].items() if role != GENERATOR))
 
 
 def _others(statuses: Sequence[dict[str, int]]) -> str:

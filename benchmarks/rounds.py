@@ -18,7 +18,7 @@ from benchmarks.figures import percentile
 from benchmarks.load import Load, Task
 from benchmarks.payloads import Body, read_bodies
 from benchmarks.plan import IN_PROCESS, LOADS, NOOP, OURS, OVERLOAD, STOCK, Plan
-from benchmarks.processes import usage
+from benchmarks.processes import Usage, usage
 from benchmarks.queueing import BatchTimes, simulate_queue
 from benchmarks.stages import stage_milliseconds
 from benchmarks.subject import Subject
@@ -27,6 +27,7 @@ from client.errors import ClientError
 
 ROOT = Path(__file__).parent.parent
 CHECKED = 8
+GENERATOR = "load generator"
 _LABEL = re.compile(rb'label[\\"]*: *[\\"]*([^\\"]*)')  # BentoML answers JSON within JSON
 CORES = len(os.sched_getaffinity(0))
 CONNECTIONS_PER_SLOT = 4
@@ -162,7 +163,7 @@ class Rounds:
             "p50_ms": 1000 * percentile(load.latencies, 0.5),
             "p99_ms": 1000 * percentile(load.latencies, 0.99),
             "generator_share": load.cpu_seconds / load.wall_seconds / CORES,
-            "cpu": self._shares(running, before, load.wall_seconds),
+            "cpu_ms": self._spent(running, before, load),
         }
         if system.name == OURS:
             after = stage_milliseconds(running.metrics_url)
@@ -245,13 +246,13 @@ class Rounds:
             raise NotServing(f"the load generator failed: {result.stderr[-500:]}")
         return Load(**json.loads(result.stdout))
 
-    def _shares(self, running: Running, before: dict[int, Any], seconds: float) -> dict[str, float]:
-        """Share of all cores by role."""
-        roles, shares = running.processes(), defaultdict[str, float](float)
+    def _spent(self, running: Running, before: dict[int, Usage], load: Load) -> dict[str, float]:
+        """Processor time of an answer by role, in milliseconds; other programs on the machine hardly change it."""
+        roles, spent = running.processes(), defaultdict[str, float](float)
         for process, now in usage(roles).items():
-            spent = now.cpu_seconds - (before[process].cpu_seconds if process in before else 0)
-            shares[roles[process] or "all"] += spent / seconds / CORES
-        return dict(shares)
+            seconds = now.cpu_seconds - (before[process].cpu_seconds if process in before else 0)
+            spent[roles[process] or "all"] += 1000 * seconds / max(1, load.answers)
+        return {**spent, GENERATOR: 1000 * load.cpu_seconds / max(1, load.answers)}
 
     def _memory(self, running: Running) -> dict[str, Any]:
         roles = running.processes()

@@ -17,6 +17,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from benchmarks.payloads import Body
+from benchmarks.plan import BENTOML, FASTAPI, LITSERVE, MOSEC, RAY
 from benchmarks.processes import MARK, end, marked, new_mark
 from client import server
 from client.config import ServerConfig, read_config
@@ -199,17 +200,17 @@ def peers(python: Path, archive: Path, *, cap: int) -> list[Peer]:
     own = ("-m", "benchmarks.peers.{module}")
     bento = ("-m", "bentoml", "serve", "benchmarks.peers.{module}:ProductService", "--host", "127.0.0.1")
     return [
-        Peer("FastAPI + uvicorn", "fastapi_app", python, archive, cap),
-        Peer("LitServe", "litserve_app", python, archive, cap),
+        Peer(FASTAPI, "fastapi_app", python, archive, cap),
+        Peer(LITSERVE, "litserve_app", python, archive, cap),
         Peer(
-            "mosec", "mosec_app", python, archive, cap,
+            MOSEC, "mosec_app", python, archive, cap,
             path="/inference", command=(*own, "--address", "127.0.0.1", "--port", "{port}"),
         ),
         Peer(
-            "BentoML", "bentoml_app", python, archive, cap,
+            BENTOML, "bentoml_app", python, archive, cap,
             command=(*bento, "--port", "{port}"), before='{"products":[', after="]}",
         ),
-        Peer("Ray Serve", "ray_app", python, archive, cap),
+        Peer(RAY, "ray_app", python, archive, cap),
     ]  # fmt: skip
 
 

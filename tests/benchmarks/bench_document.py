@@ -16,7 +16,7 @@ def system(rate: float, **more: Any) -> dict[str, Any]:
         "p50_ms": 300.0,
         "p99_ms": 400.0,
         "generator_share": 0.05,
-        "cpu": {"all": 0.9},
+        "cpu_ms": {"all": 9.0, "load generator": 0.2},
         "worker_bytes": 200 * 2**20,
         "worker_resident_bytes": 180 * 2**20,
         "worker_private_bytes": 100 * 2**20,
@@ -51,7 +51,7 @@ def ours(rate: float) -> dict[str, Any]:
     }
     return system(
         rate,
-        cpu={"front end": 0.1, "worker": 0.8},
+        cpu_ms={"front end": 0.5, "worker": 8.25, "load generator": 0.2},
         unloaded_p50_ms=14.0,
         open=loops,
         overload=overload,
