@@ -17,12 +17,15 @@ IMAGE   ?=
 TEXT    ?=
 SAMPLE  ?=
 OUT     ?= build/faults
+BENCH   ?= full
+BENCH_ARGS ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
+PEERS     := build/bench/.installed
 CATALOGUE := runs/sample-catalogue
 
-.PHONY: help setup demo test test-faults check format lock archive serve stop predict switch clean
+.PHONY: help setup demo test test-faults bench check format lock lock-bench archive serve stop predict switch clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +98,22 @@ test: $(INSTALLED) ## run the tests, a live TorchServe among them
 test-faults: $(INSTALLED) ## break a live server in every way we know, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
 
+bench: $(INSTALLED) $(PEERS) ## measure the server beside its peers, half an hour (BENCH=quick BENCH_ARGS=)
+	@env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks --plan $(BENCH) $(BENCH_ARGS)
+
+# The peers' environment sees ours: they serve the same engine, and `make setup` does not grow by theirs. What does not
+# install is named in the report.
+$(PEERS): benchmarks/requirements.lock $(INSTALLED)
+	@echo "Installing the servers to compare with into build/bench."
+	@$(PYTHON) -m venv build/bench
+	@realpath $(BIN)/../lib/python3.11/site-packages > build/bench/lib/python3.11/site-packages/main.pth
+	@build/bench/bin/pip install --quiet --no-deps --require-hashes -r $< \
+	  || sed -e ':a' -e '/\\$$/N; s/\\\n//; ta' $< | while read -r package; do \
+	    build/bench/bin/pip install --quiet --no-deps --require-hashes -r <(echo "$$package") \
+	      || echo "not installed: $${package%% *}" >&2; \
+	  done
+	@touch $@
+
 check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -109,6 +128,14 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --extra dev --extra ray --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  --no-emit-package sentence-transformers -o requirements.lock
+
+lock-bench: $(INSTALLED) ## renew benchmarks/requirements.lock: what its peers need beyond requirements.lock
+	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
+	@grep -oE '^[^ ;]+==[^ ;]+' requirements.lock > build/main.txt
+	@build/uv/bin/uv pip compile benchmarks/requirements.in --quiet --upgrade --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_28 --constraint build/main.txt --generate-hashes --no-header \
+	  --no-emit-index-url --no-annotate $$(sed 's/[[=].*//; s/^/--no-emit-package /' build/main.txt) \
+	  -o benchmarks/requirements.lock
 
 archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=1)
 	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) --workers $(WORKERS) $(addprefix --model ,$(MODEL))

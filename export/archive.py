@@ -58,9 +58,13 @@ def stage(
             shutil.copy(source, folder)
     shutil.copy(run_model / "tokenizer.json", folder)
     write_text(folder / "settings.json", settings.to_json())
-    config = {"minWorkers": workers, "maxWorkers": workers, **WORKER_CONFIG}
-    write_text(folder / "model-config.yaml", yaml.safe_dump(config, sort_keys=False))
+    write_text(folder / "model-config.yaml", yaml.safe_dump(worker_config(workers), sort_keys=False))
     write_json(folder / MANIFEST, manifest)
+
+
+def worker_config(workers: int) -> dict[str, Any]:
+    """How TorchServe runs a model in so many processes: the content of ``model-config.yaml``."""
+    return {"minWorkers": workers, "maxWorkers": workers, **WORKER_CONFIG}
 
 
 def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:

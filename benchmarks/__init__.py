@@ -1,0 +1,1 @@
+"""Measurements: `make bench` compares the server with its peers; the scoring has two of its own."""

@@ -1,0 +1,33 @@
+"""The pipeline behind other servers, each in the way that its documentation shows; one process that computes.
+
+A module serves ``PRODUCT_ARCHIVE`` on loopback at ``PRODUCT_PORT``, in batches of at most ``PRODUCT_CAP``, and runs as
+``python -m benchmarks.peers.NAME`` in the environment that ``make bench`` builds.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+HOST = "127.0.0.1"
+DELAY_MS = 2  # as the archive's model-config.yaml says
+
+
+class Settings(NamedTuple):
+    """What every peer is told.
+
+    Args:
+        archive: to serve.
+        port: to listen on.
+        cap: the most requests of a batch.
+    """
+
+    archive: Path
+    port: int
+    cap: int
+
+
+def settings() -> Settings:
+    """From the environment, because some frameworks read the command line themselves."""
+    return Settings(
+        Path(os.environ["PRODUCT_ARCHIVE"]), int(os.environ["PRODUCT_PORT"]), int(os.environ["PRODUCT_CAP"])
+    )

@@ -1,0 +1,23 @@
+"""BentoML: its adaptive batching, which joins the lists of several requests; ``bentoml serve`` starts it."""
+
+from typing import Any
+
+import bentoml
+
+from benchmarks.peers import settings
+from benchmarks.pipeline import Pipeline
+
+
+@bentoml.service(workers=1, traffic={"timeout": 120, "max_concurrency": 1024})
+class ProductService:
+    """A service of one process."""
+
+    def __init__(self) -> None:
+        self.pipeline = Pipeline(settings().archive)
+
+    @bentoml.api(  # type: ignore[untyped-decorator]
+        batchable=True, max_batch_size=settings().cap, max_latency_ms=60_000
+    )
+    def predict(self, products: list[dict[str, Any]]) -> list[str]:
+        """Answer a batch."""
+        return self.pipeline(products)

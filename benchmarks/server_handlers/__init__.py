@@ -1,0 +1,1 @@
+"""Handlers to compare with: what TorchServe's examples do, and one that does nothing."""

@@ -1,0 +1,65 @@
+"""What TorchServe's own examples do: a BaseHandler around an eager fp32 model, pictures squared one by one with
+torchvision's transforms, titles padded to the longest length, dicts that TorchServe turns into JSON.
+
+``model-config.yaml`` names under ``handler`` the pickled model, the tokenizer, the labels and this repository.
+"""
+
+import base64
+import io
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+from torchvision import transforms
+from ts.torch_handler.base_handler import BaseHandler
+
+
+class StockHandler(BaseHandler):  # type: ignore[misc]
+    """Picture and title, eager, in fp32."""
+
+    def initialize(self, context: Any) -> None:
+        """Load the model that was pickled."""
+        settings = context.model_yaml_config["handler"]
+        sys.path.insert(0, settings["repository"])
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = torch.load(settings["model"], map_location=self.device, weights_only=False).eval()
+        self.labels = settings["labels"]
+        self.tokenizer = Tokenizer.from_file(settings["tokenizer"])
+        self.tokenizer.enable_truncation(settings["max_tokens"])
+        self.tokenizer.enable_padding(length=settings["max_tokens"])
+        side = settings["image_size"]
+        self.transform = transforms.Compose([transforms.Resize((side, side)), transforms.PILToTensor()])
+        self.initialized = True
+
+    def preprocess(self, data: Sequence[dict[str, Any]]) -> tuple[torch.Tensor, ...]:
+        """Rows of TorchServe -> the graph's inputs."""
+        products = [json.loads(bytes(row["body"])) for row in data]
+        images = [Image.open(io.BytesIO(base64.b64decode(product["image"]))).convert("RGB") for product in products]
+        encodings = self.tokenizer.encode_batch([product["text"] for product in products])
+        inputs = (
+            torch.stack([self.transform(image) for image in images]),
+            torch.tensor([encoding.ids for encoding in encodings]),
+            torch.tensor([encoding.attention_mask for encoding in encodings]),
+            torch.ones(len(products), 2, dtype=torch.bool),
+        )
+        return tuple(tensor.to(self.device) for tensor in inputs)
+
+    def inference(self, data: tuple[torch.Tensor, ...], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Inputs -> probabilities (B, C)."""
+        with torch.inference_mode():
+            return torch.softmax(self.model(*data), dim=1)
+
+    def postprocess(self, data: torch.Tensor) -> list[dict[str, Any]]:
+        """Probabilities -> the five best classes of each product."""
+        scores, rows = data.topk(min(5, len(self.labels)))
+        return [
+            {
+                "label": self.labels[best[0]],
+                "top": {self.labels[row]: score for row, score in zip(best, values, strict=True)},
+            }
+            for values, best in zip(scores.tolist(), rows.tolist(), strict=True)
+        ]

@@ -1,0 +1,301 @@
+"""What is measured over HTTP: TorchServe with three handlers, and the peers; each can be started, asked and stopped."""
+
+import contextlib
+import dataclasses
+import http.client
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from benchmarks.payloads import Body
+from benchmarks.plan import BENTOML, FASTAPI, LITSERVE, MOSEC, RAY
+from benchmarks.processes import MARK, end, marked, new_mark
+from client import server
+from client.config import ServerConfig, read_config
+from client.errors import ClientError
+from client.logs import last_lines
+from client.management import Management
+from client.processes import server_processes
+from client.store import read_archive
+
+ROOT = Path(__file__).parent.parent
+START_TIMEOUT = 180.0
+_PROBE = 0.05
+
+
+class NotServing(RuntimeError):
+    """A system cannot be measured; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Running:
+    """A system that answers.
+
+    Args:
+        url: of its predictions.
+        headers: with each request.
+        before: bytes in front of a body.
+        after: bytes behind a body.
+        start_seconds: from its start to the first answer.
+        processes: process id -> what it does, as of now.
+        metrics_url: of its own counters.
+    """
+
+    url: str
+    headers: dict[str, str]
+    start_seconds: float
+    processes: Callable[[], dict[int, str]]
+    before: str = ""
+    after: str = ""
+    metrics_url: str | None = None
+
+
+class System(Protocol):
+    """Something that serves."""
+
+    @property
+    def name(self) -> str:
+        """As reported."""
+
+    def running(self, probe: Body) -> AbstractContextManager[Running]:
+        """Start it, wait until it has answered a request, stop it in the end.
+
+        Raises:
+            NotServing: it does not come up.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class TorchServe:
+    """TorchServe with our configuration and one archive.
+
+    Args:
+        name: of the system.
+        archive: in a model store.
+        golden: it is one of ours, loaded at the start of the server; others are registered once it runs.
+    """
+
+    name: str
+    archive: Path
+    golden: bool = False
+
+    @contextlib.contextmanager
+    def running(self, probe: Body) -> Iterator[Running]:
+        """See :class:`System`."""
+        model = read_archive(self.archive).model
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            config = write_config(Path(folder), self.archive, load=self.golden)
+            url = f"{config.inference_url}/predictions/{model}"
+            with _first_answer(url, probe, lambda: config.tokens().headers("inference")) as answered:
+                local = server.start(config, timeout=START_TIMEOUT, say=lambda _: None)
+                try:
+                    if not self.golden:
+                        with Management(config.management_url, tokens=config.tokens()) as management:
+                            management.register(self.archive.name)
+                    seconds = answered()
+                    yield Running(
+                        url=url,
+                        headers=config.tokens().headers("inference"),
+                        start_seconds=seconds,
+                        processes=lambda: _roles(local.temporary),
+                        metrics_url=f"http://127.0.0.1:{config.ports[2]}/metrics",
+                    )
+                finally:
+                    server.stop(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """Another server, with the pipeline behind it, in an environment of its own.
+
+    Args:
+        name: of the system.
+        module: under ``benchmarks.peers``.
+        python: of the peers' environment.
+        archive: to serve.
+        cap: the most requests of a batch.
+        path: of its predictions.
+        command: its arguments, ``{port}`` replaced.
+        before: bytes in front of a body.
+        after: bytes behind a body.
+    """
+
+    name: str
+    module: str
+    python: Path
+    archive: Path
+    cap: int
+    path: str = "/predict"
+    command: tuple[str, ...] = ("-m", "benchmarks.peers.{module}")
+    before: str = ""
+    after: str = ""
+
+    @contextlib.contextmanager
+    def running(self, probe: Body) -> Iterator[Running]:
+        """See :class:`System`."""
+        [port] = free_ports(1)
+        mark = new_mark()
+        url = f"http://127.0.0.1:{port}{self.path}"
+        enclosed = Body(probe.content_type, self.before.encode() + probe.content + self.after.encode())
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, (Path(folder) / "log").open("wb") as log:
+            arguments = [part.format(port=port, module=self.module) for part in self.command]
+            with _first_answer(url, enclosed, dict) as answered:
+                process = subprocess.Popen(
+                    [str(self.python), *arguments],
+                    cwd=ROOT,
+                    env=self._environment(port, mark, Path(folder)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                try:
+                    seconds = answered(lambda: process.poll() is None)
+                    yield Running(
+                        url=url,
+                        headers={},
+                        before=self.before,
+                        after=self.after,
+                        start_seconds=seconds,
+                        processes=lambda: dict.fromkeys(marked(mark), ""),
+                    )
+                except NotServing as error:
+                    raise NotServing(f"{error}: {last_lines(Path(folder) / 'log', 3)}") from error
+                finally:
+                    end(mark, process.pid)
+                    process.wait()
+
+    def _environment(self, port: int, mark: str, folder: Path) -> dict[str, str]:
+        return {
+            **os.environ,
+            MARK: mark,
+            "PRODUCT_ARCHIVE": str(self.archive),
+            "PRODUCT_PORT": str(port),
+            "PRODUCT_CAP": str(self.cap),
+            "PRODUCT_FOLDER": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "BENTOML_HOME": str(folder),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+
+def peers(python: Path, archive: Path, *, cap: int) -> list[Peer]:
+    """All peers.
+
+    Args:
+        python: of their environment.
+        archive: to serve.
+        cap: the most requests of a batch.
+    """
+    own = ("-m", "benchmarks.peers.{module}")
+    bento = ("-m", "bentoml", "serve", "benchmarks.peers.{module}:ProductService", "--host", "127.0.0.1")
+    return [
+        Peer(FASTAPI, "fastapi_app", python, archive, cap),
+        Peer(LITSERVE, "litserve_app", python, archive, cap),
+        Peer(
+            MOSEC, "mosec_app", python, archive, cap,
+            path="/inference", command=(*own, "--address", "127.0.0.1", "--port", "{port}"),
+        ),
+        Peer(
+            BENTOML, "bentoml_app", python, archive, cap,
+            command=(*bento, "--port", "{port}"), before='{"products":[', after="]}",
+        ),
+        Peer(RAY, "ray_app", python, archive, cap),
+    ]  # fmt: skip
+
+
+def write_config(folder: Path, archive: Path, *, load: bool) -> ServerConfig:
+    """Our ``config.properties`` in another folder: other ports, another store, one archive or none.
+
+    Args:
+        folder: where the server will work.
+        archive: its folder is the store.
+        load: load it at the start.
+    """
+    ports = free_ports(5)
+    addresses = zip(("inference", "management", "metrics"), ports, strict=False)
+    values = {f"{name}_address": f"http://127.0.0.1:{port}" for name, port in addresses}
+    values |= {"model_store": str(archive.parent), "load_models": archive.name if load else ""}
+    text = (ROOT / "config.properties").read_text(encoding="utf-8")
+    for name, value in values.items():
+        text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+    text = text.replace("=deploy/", f"={ROOT / 'deploy'}/")
+    path = folder / "config.properties"
+    path.write_text(f"{text}grpc_inference_port={ports[3]}\ngrpc_management_port={ports[4]}\n", encoding="utf-8")
+    return read_config(path)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, all different."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def ask(url: str, body: Body, headers: dict[str, str], *, timeout: float = 60.0) -> tuple[int, bytes]:
+    """One request over a connection of its own.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout)
+    try:
+        connection.request("POST", parts.path, body.content, {"Content-Type": body.content_type, **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from error
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def _first_answer(url: str, body: Body, headers: Callable[[], dict[str, str]]) -> Iterator[Callable[..., float]]:
+    """Asks again and again from now on; what it yields waits for the first answer and tells after how many seconds."""
+    began, ended, found = time.monotonic(), threading.Event(), threading.Event()
+    seconds: list[float] = []
+
+    def probe() -> None:
+        while not ended.wait(_PROBE):
+            with contextlib.suppress(OSError, ClientError):  # it does not listen yet, or is writing its key file
+                status, _ = ask(url, body, headers())
+                if status == http.HTTPStatus.OK:
+                    seconds.append(time.monotonic() - began)
+                    found.set()
+                    return
+
+    def answered(alive: Callable[[], bool] = lambda: True) -> float:
+        while not found.wait(_PROBE):
+            if not alive():
+                raise NotServing("it ended before it answered")
+            if time.monotonic() - began > START_TIMEOUT:
+                raise NotServing(f"no answer in {START_TIMEOUT:g} s")
+        return seconds[0]
+
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    try:
+        yield answered
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _roles(temporary: Path) -> dict[int, str]:
+    return {
+        process: "front end" if is_front_end else "worker"
+        for process, is_front_end in server_processes(temporary).items()
+    }
