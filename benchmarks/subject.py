@@ -17,7 +17,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from benchmarks.payloads import Sample
-from export.archive import WORKER_CONFIG, pack, seal, stage
+from export.archive import WORKER_CONFIG, pack, seal, stage, worker_config
 from export.build import build_archive, export_graphs, read_test_products
 from export.fast import fast_backends
 from export.golden import CANDIDATES, golden_products
@@ -96,7 +96,7 @@ class Subject:
         """Our archive with another number of workers, which share the cores among them."""
         path = self.archive.with_name(f"{MODEL}-{workers}-workers.mar")
         if not path.exists():
-            config = {**WORKER_CONFIG, "minWorkers": workers, "maxWorkers": workers}
+            config = worker_config(workers)
             with zipfile.ZipFile(self.archive) as old, zipfile.ZipFile(path, "w") as new:
                 for name in old.namelist():
                     if name != SUMS:
@@ -108,9 +108,7 @@ class Subject:
     def stock_archive(self, batch: int, delay_ms: int) -> Path:
         """An archive of the stock handler with a batch size and a delay."""
         config = {
-            "minWorkers": 1,
-            "maxWorkers": 1,
-            **WORKER_CONFIG,
+            **worker_config(1),
             "batchSize": batch,
             "maxBatchDelay": delay_ms,
             "handler": self.stock,
@@ -207,6 +205,6 @@ def _subject(
         "max_tokens": settings.max_tokens,
         "image_size": settings.image_size,
     }
-    noop = write_plain_archive(store / "noop.mar", "noop_handler", dict(WORKER_CONFIG))
+    noop = write_plain_archive(store / "noop.mar", "noop_handler", worker_config(1))
     weights = sum(tensor.numel() * 4 for tensor in model.state_dict().values() if tensor.is_floating_point())
     return Subject(description, archive, noop, stock, weights)
