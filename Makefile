@@ -19,16 +19,22 @@ SAMPLE  ?=
 OUT     ?= build/faults
 BENCH   ?= full
 BENCH_ARGS ?=
+PORT    ?= 7860
+TABLE   ?=
+SHEET   ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 PEERS     := build/bench/.installed
+PAGE      := .venv/.page
+BROWSER   := .venv/.browser
 CATALOGUE := runs/sample-catalogue
 
-.PHONY: help setup demo test test-faults bench check format lock lock-bench archive serve stop predict switch clean
+.PHONY: help setup demo test test-faults bench check format lock lock-bench lock-page archive serve stop predict switch ui \
+  setup-browser docs-images clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## install everything into .venv (about 6 GB), only what changed
 
@@ -59,6 +65,16 @@ $(INSTALLED): requirements.lock
 	@sed -i '/# torchserve$$/d' $(BIN)/activate
 	@sed -i "/^deactivate () {/a\\$$LEAVE" $(BIN)/activate
 	@printf '%s\n' "$$ENTER" >> $(BIN)/activate
+	@touch $@
+
+# What the page adds; what the main lock has already is left alone, at the same versions.
+$(PAGE): client/page/requirements.lock $(INSTALLED)
+	@echo "Installing what the page needs: about 100 MB."
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
+$(BROWSER): client/page/browser.lock $(PAGE)
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
 # One shell for all of it: whatever fails, the server it started is stopped.
@@ -128,6 +144,15 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --extra dev --extra ray --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  --no-emit-package sentence-transformers -o requirements.lock
+	@$(MAKE) --no-print-directory lock-page
+
+# The page's locks alone, on top of the main one as it is.
+lock-page: $(INSTALLED)
+	@test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv; }
+	@for group in page:requirements browser:browser; do build/uv/bin/uv pip compile --quiet --group $${group%:*} \
+	  --constraint requirements.lock --override client/page/overrides.txt --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  -o client/page/$${group#*:}.lock; done
 
 lock-bench: $(INSTALLED) ## renew benchmarks/requirements.lock: what its peers need beyond requirements.lock
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
@@ -151,6 +176,14 @@ predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Runni
 
 switch: $(INSTALLED) ## put a version in charge, if it proves itself: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
 	@$(BIN)/python -m client switch $(or $(MODEL),intermediate) $(VERSION) $(if $(SAMPLE),--sample "$(SAMPLE)")
+
+ui: $(PAGE) ## look at products in the browser, by the running server (PORT=7860)
+	@$(BIN)/python -m client page --port $(PORT)
+
+setup-browser: $(BROWSER) ## install what the page's tests need; Chromium comes from the system: apt install chromium
+
+docs-images: $(BROWSER) ## draw docs/images anew, in front of the running server (TABLE=products.zip SHEET=audit.html)
+	@$(BIN)/python -m client.page.screenshots $(if $(TABLE),--table "$(TABLE)") $(if $(SHEET),--sheet "$(SHEET)") --out docs/images
 
 clean: ## remove what the demo, archives and tests left; .venv and other runs stay
 	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache

@@ -14,11 +14,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from client import render, server
+from client.audit import command as audit_command
 from client.config import CONFIG, ServerConfig, read_config
 from client.errors import ClientError, ServerDown, ServerTimeout
 from client.inference import DEFAULT_MODEL, ProductClient
 from client.logs import LoadFailures
 from client.management import Management
+from client.page import command as page_command
 from client.readiness import check_ready
 from client.rollout import Rollout
 from client.scoring import command as scoring
@@ -136,6 +138,16 @@ def score(session: Session) -> None:
     scoring.score(session.options, session.config)
 
 
+def audit(session: Session) -> None:
+    """Look for labels that may be wrong."""
+    audit_command.audit(session.options, session.config)
+
+
+def page(session: Session) -> None:
+    """Show the page."""
+    page_command.show(session.options, session.config)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m client", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -153,6 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("score", help="score a whole catalogue: predictions, a review queue, errors")
     scoring.add_options(command)
     command.set_defaults(command=score)
+    command = commands.add_parser("audit", help="find the labels of a catalogue that may be wrong")
+    audit_command.add_options(command)
+    command.set_defaults(command=audit)
+    command = commands.add_parser("page", help="a page to look at products with, in the browser")
+    page_command.add_options(command)
+    command.set_defaults(command=page)
     _add_version_commands(commands)
     return parser
 

@@ -24,6 +24,7 @@ from handlers.settings import ProductSettings
 from handlers.torchscript_backend import TorchScriptBackend
 from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import RunError, load_model, read_run
+from training.corrections import correct_again
 from training.models import ProductClassifier
 
 
@@ -75,7 +76,7 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0) -> TestPr
     catalog = read_catalog(source, check_images=False, max_rejected=1.0)
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     test = split.loc[split["part"] == "test", "id"]
-    products = catalog.products[catalog.products["id"].isin(test)]
+    products = correct_again(run, catalog.products[catalog.products["id"].isin(test)])
     if len(products) < len(test):
         raise RunError(f"{source.path} holds {len(products)} of the {len(test)} test products of {run}: it has changed")
     if limit is not None and limit < len(products):

@@ -49,6 +49,7 @@ from tqdm import tqdm
 from handlers.settings import MODALITIES
 from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
 from training.checkpoint import read_run
+from training.corrections import correct_again
 from training.device import choose_device
 from training.evaluation_baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation_features import GroupFeatures, Measured
@@ -91,6 +92,8 @@ def evaluate_run(
     source = dataclasses.replace(source, label_column=source.label_column or record["target"])
     # The products of a part were checked when the run was trained.
     catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
+    if part is not None:
+        catalog = dataclasses.replace(catalog, products=correct_again(run, catalog.products))
     products = catalog.products if part is None else _with_neighbours(catalog, split, part)
     chosen = np.ones(len(products), dtype=bool) if part is None else products["id"].isin(_ids(split, part)).to_numpy()
     unknown = ~products["label"].isin(record["labels"]).to_numpy()

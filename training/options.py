@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from training.catalog import CatalogSource
+from training.corrections import corrections_hash
 from training.models import HEADS, MODELS
 
 
@@ -53,6 +54,7 @@ class TrainOptions:
         drop_text: likewise for its title.
         precision: ``auto``, ``fp32`` or ``bf16``.
         processes: extra processes that decode pictures.
+        corrections: a file of corrected labels; see :mod:`training.corrections`.
 
     Raises:
         OptionsError: a value is out of its range; the message names it.
@@ -92,6 +94,7 @@ class TrainOptions:
     drop_text: float = 0.25
     precision: str = "auto"
     processes: int = 0
+    corrections: Path | None = None
 
     def __post_init__(self) -> None:
         if self.image_sizes and len(self.image_sizes) != self.image_epochs:
@@ -109,9 +112,17 @@ class TrainOptions:
             raise OptionsError(f"unknown models {unknown}; known are {list(HEADS)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able; what equals this gives the same results, so where the results lie is left out."""
+        """JSON-able; what equals this gives the same results, so where the results lie is left out.
+
+        Of corrections their content counts, not where they lie; a run without any does not mention them.
+
+        Raises:
+            CatalogError: the corrections cannot be read.
+        """
         values = dataclasses.asdict(self)
-        del values["out"], values["processes"]
+        del values["out"], values["processes"], values["corrections"]
+        if self.corrections is not None:
+            values["corrections"] = corrections_hash(self.corrections)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def made(self, record: dict[str, Any]) -> bool:

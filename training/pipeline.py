@@ -26,6 +26,7 @@ from torch import nn
 from training.baseline import fit_predict
 from training.catalog import Catalog
 from training.checkpoint import RunError, locked, write_arrays, write_json
+from training.corrections import read_corrections
 from training.cross_fitting import fusion_features, training_parts
 from training.device import choose_device
 from training.engine import from_main, is_main_process, main_first
@@ -90,7 +91,8 @@ def _is_complete(options: TrainOptions) -> bool:
         RunError: it is another run's.
     """
     record = options.out / "options.json"
-    if record.is_file() and not options.made(json.loads(record.read_text(encoding="utf-8"))):
+    begun = record.is_file() and (options.out / "split.csv").is_file()  # before that, nothing depends on the options
+    if begun and not options.made(json.loads(record.read_text(encoding="utf-8"))):
         raise RunError(
             f"{options.out} holds a run with other options ({record}); choose another --out, or remove that folder"
         )
@@ -215,6 +217,7 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
             "used": len(data.catalog.products),
             "rejected": len(data.catalog.rejected),
             "sampled": len(data.products),
+            **({} if options.corrections is None else {"corrected": len(read_corrections(options.corrections))}),
         },
         "split": {
             "kind": options.split,

@@ -12,6 +12,9 @@ from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
 from training.catalog import Catalog, CatalogError, read_catalog, sample_products
 from training.checkpoint import write_text
+from training.corrections import FILE as CORRECTIONS
+from training.corrections import correct, read_corrections
+from training.corrections import summary as correction_summary
 from training.dataset import ProductDataset, title_lengths
 from training.encoders import tokenizer_json
 from training.label_noise import damage_labels
@@ -103,6 +106,8 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
     """
     catalog = read_catalog(options.source, max_rejected=options.max_rejected)
     print(f"catalogue: {catalog.summary()}")
+    if options.corrections is not None:
+        catalog = _corrected(catalog, options.corrections)
     products = sample_products(
         catalog.products,
         classes=options.classes or None,
@@ -117,6 +122,15 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
             f"note: only trained on, never tested, for want of a second product: {names}; --min-class 2 leaves out such"
         )
     return catalog, products.reset_index(drop=True)
+
+
+def _corrected(catalog: Catalog, path: Path) -> Catalog:
+    """The catalogue with the labels that a person has corrected."""
+    corrections = read_corrections(path)
+    column = catalog.source.label_column or ""
+    products = correct(catalog.products, corrections, column=column, name=path.name)
+    print(f"corrections: {correction_summary(corrections, catalog.products['label'])} ({path})")
+    return dataclasses.replace(catalog, products=products)
 
 
 def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> NDArray[np.int64] | None:
@@ -203,6 +217,8 @@ def write_tables(folder: Path, data: RunData) -> None:
         _check_same(pd.read_csv(table, dtype=str, keep_default_na=False), data.split.astype(str), table)
     write_text(table, data.split.to_csv(index=False))
     write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
+    if data.options.corrections is not None:
+        write_text(folder / CORRECTIONS, data.options.corrections.read_text(encoding="utf-8-sig"))
 
 
 def _check_same(before: pd.DataFrame, now: pd.DataFrame, table: Path) -> None:

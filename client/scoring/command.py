@@ -64,12 +64,17 @@ def score(options: argparse.Namespace, config: ServerConfig) -> None:
         id_column=options.id_column,
     )
     try:
-        score_catalog(source, options.out, _engine(options, config), top_k=options.top_k, say=_say)
+        score_catalog(source, options.out, engine_of(options, config), top_k=options.top_k, say=_say)
     except CatalogError as error:
         raise ClientError(str(error)) from error
 
 
-def _engine(options: argparse.Namespace, config: ServerConfig) -> "Engine":
+def engine_of(options: argparse.Namespace, config: ServerConfig) -> "Engine":
+    """The engine that the options ask for.
+
+    Raises:
+        ClientError: there is no such model, or it does not answer.
+    """
     if options.engine == "server":
         from client.scoring.remote import server_engine  # noqa: PLC0415
 

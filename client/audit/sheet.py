@@ -1,0 +1,148 @@
+"""What an audit leaves: one HTML sheet to decide on, and a CSV of all findings.
+
+The sheet needs nothing else: pictures are embedded, its script is its own, and its policy forbids every other one. What
+is ticked on it is downloaded as a CSV that ``python -m training train --corrections FILE`` takes.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+from tqdm import tqdm
+
+from client.audit.findings import Finding
+from client.audit.kinds import MEANING, SIDES_DIFFER, UNANIMOUS
+from client.audit.sides import PICTURE, TITLE, TOGETHER
+from client.scoring.storage import atomic_path
+from training.catalog_files import CatalogFiles, RowError, open_files
+from training.catalog_images import decode_picture
+from training.catalog_rows import CatalogSource
+
+SHEET, FINDINGS = "audit.html", "findings.csv"
+TEMPLATES = Path(__file__).parent / "templates"
+THUMBNAIL, QUALITY = 200, 80
+COLUMNS = (
+    "id", "line", "column", "given", "suggested", "kind", "clear", "quality", "title",
+    *(f"{side}_{value}" for side in (PICTURE, TITLE, TOGETHER) for value in ("label", "score")),
+)  # fmt: skip
+_NAMES = {PICTURE: "Picture", TITLE: "Title", TOGETHER: "Both"}
+
+
+def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None:
+    """A line a product, in the order of the findings.
+
+    Args:
+        path: CSV to write.
+        found: as from :func:`client.audit.findings.find`.
+        column: of the labels.
+    """
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for each in found:
+            said = {answer.side: (answer.label, f"{answer.score:.4f}") for answer in each.said}
+            cells = [cell for side in (PICTURE, TITLE, TOGETHER) for cell in said.get(side, ("", ""))]
+            own = (each.id, each.line, column, each.given, each.suggested, each.kind)
+            judged = (json.dumps(each.clear), f"{each.quality:.4f}", each.text)
+            writer.writerow([*own, *judged, *cells])
+
+
+def write_sheet(
+    path: Path, found: Sequence[Finding], *, source: CatalogSource, labels: Sequence[str], checked: int
+) -> None:
+    """The sheet.
+
+    Args:
+        path: HTML to write.
+        found: what is shown, in order.
+        source: the catalogue.
+        labels: what a person may correct a label to.
+        checked: products that were looked at.
+    """
+    files = open_files(source.path)
+    shown = tqdm(found, desc="pictures", unit="product", leave=False, disable=None)
+    cards = [_card(each, number, files) for number, each in enumerate(shown)]
+    script = (TEMPLATES / "sheet.js").read_text(encoding="utf-8")
+    document = (
+        _environment()
+        .get_template("sheet.html")
+        .render(
+            catalogue=Path(source.path).name,
+            column=source.label_column,
+            cards=cards,
+            labels=sorted(labels),
+            checked=checked,
+            kinds=[(kind, text, count) for kind, text in MEANING.items() if (count := _count(found, kind))],
+            key=hashlib.sha256(json.dumps([[each.id, each.given] for each in found]).encode()).hexdigest()[:16],
+            style=Markup((TEMPLATES / "sheet.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+    with atomic_path(path) as partial:
+        partial.write_text(document, encoding="utf-8")
+
+
+def reason(found: Finding) -> str:
+    """Who says what, as a sentence."""
+    if found.kind == SIDES_DIFFER:
+        best = {each.side: each.label for each in found.said}
+        return f"The picture looks like {best[PICTURE]}, the title reads like {best[TITLE]}."
+    if found.kind == UNANIMOUS and len(found.said) > 1:
+        return f"Everything says {found.suggested}."
+    against = _say([each.side for each in found.said if each.label == found.suggested])
+    backing = _say([each.side for each in found.said if each.label == found.given], verb="back")
+    text = f"{against} {found.suggested}" if against else f"No side is sure, but {found.suggested} is more probable"
+    return f"{text[:1].upper()}{text[1:]}{f', {backing} the label' if backing else ''}."
+
+
+def _say(sides: Sequence[str], *, verb: str = "say") -> str:
+    """ "the picture and the title say"; "" for none."""
+    names = [{TOGETHER: "both together"}.get(side, f"the {side}") for side in sides]
+    plural = len(sides) > 1 or sides == [TOGETHER]
+    return f"{' and '.join(names)} {verb if plural else verb + 's'}" if names else ""
+
+
+def _count(found: Sequence[Finding], kind: str) -> int:
+    return Counter(each.kind for each in found)[kind]
+
+
+def _card(found: Finding, number: int, files: CatalogFiles) -> dict[str, Any]:
+    return {
+        "number": number,
+        "found": found,
+        "reason": reason(found),
+        "kind": MEANING[found.kind],
+        "picture": _picture(found.image, files),
+        "said": [(_NAMES[each.side], each, each.label == found.given) for each in found.said],
+    }
+
+
+def _picture(name: str, files: CatalogFiles) -> str | None:
+    """A thumbnail as a data URI; None where there is no picture that can be read."""
+    if not name:
+        return None
+    try:
+        picture = decode_picture(files.read(name), name=name)
+    except RowError:
+        return None
+    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip

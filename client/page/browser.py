@@ -1,0 +1,66 @@
+"""A real browser in front of the page, for its tests and for the pictures of the documentation.
+
+Chromium comes from the system (``apt install chromium``), the driver from the group ``browser`` of ``pyproject.toml``.
+"""
+
+import importlib.util
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from client.config import ServerConfig
+from client.page.serving import HOST, listening, page_app
+from client.tokens import Tokens
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 60.0
+_NEEDED = {"gradio": "make ui", "playwright": "make setup-browser"}
+
+
+def missing() -> str:
+    """What a browser test lacks here, as a sentence; "" where nothing is missing."""
+    for package, command in _NEEDED.items():
+        if importlib.util.find_spec(package) is None:
+            return f"needs the package {package}: {command}"
+    return "" if _chromium() else "needs Chromium: apt install chromium"
+
+
+@contextmanager
+def running_page(config: ServerConfig, tokens: Tokens, *, examples: Path | None = None) -> Iterator[str]:
+    """The page on a free port of the loopback, in a thread of this process; its address."""
+    import uvicorn  # noqa: PLC0415 - comes with Gradio
+
+    with listening(0) as listener, page_app(config, tokens, examples=examples) as app:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + PATIENCE
+        while not server.started and thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        try:
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+
+@contextmanager
+def open_browser() -> Iterator[Any]:
+    """A headless Chromium, as Playwright's ``Browser``."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        # The sandbox needs a user other than root; only our own page is opened.
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def _chromium() -> str | None:
+    return next((path for name in CHROMIUM if (path := shutil.which(name))), None)

@@ -1,0 +1,98 @@
+"""The pictures of the documentation, drawn anew: ``make docs-images``, in front of a running server.
+
+    make serve
+    make docs-images TABLE=products.zip SHEET=audit/audit.html
+
+The page shows the golden products of the loaded archive, with a second model beside the first where there is one; TABLE
+is scored on it, SHEET is the one of an audit. A picture whose file is not named stays as it is.
+"""
+
+import argparse
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from client.config import CONFIG, read_config
+from client.errors import ClientError
+from client.page.browser import PATIENCE, missing, open_browser, running_page
+
+SIZE = {"width": 1280, "height": 800}
+COLOURS = 256
+
+
+def main() -> int:
+    """Draw the pictures; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=CONFIG, help="the server's configuration (default: %(default)s)")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="a catalogue to be scored: CSV, Parquet or zip")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="the sheet of an audit")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the pictures")
+    options = parser.parse_args()
+    if reason := missing():
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    try:
+        draw(options)
+    except ClientError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Draw all pictures that the options have material for."""
+    config = read_config(options.config)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with open_browser() as browser, running_page(config, config.tokens()) as url:
+        view = browser.new_page(viewport=SIZE, device_scale_factor=1)
+        view.set_default_timeout(1000 * PATIENCE)
+        view.goto(url)
+        view.locator("#state .state").wait_for()
+        view.locator("#examples button").first.click()
+        view.locator(".look").wait_for()
+        _shoot(view, options.out / "page.png")
+        if _choose_second(view):
+            view.locator(".looks.two").wait_for()
+            _shoot(view, options.out / "page-two.png")
+        if options.table is not None:
+            view.get_by_role("tab", name="A whole catalogue").click()
+            view.locator("#table input[type=file]").set_input_files(options.table)
+            view.locator("#score").click()
+            view.locator("#summary .tiles").wait_for()
+            _shoot(view, options.out / "page-catalogue.png")
+        if options.sheet is not None:
+            view.goto(options.sheet.resolve().as_uri())
+            for number in (0, 2):
+                view.locator(".tick input").nth(number).check()
+            _shoot(view, options.out / "audit.png", whole=False)
+
+
+def _choose_second(view: Any) -> bool:
+    """Put another model beside the first; whether there is one."""
+    view.locator("#second input").click()
+    others = [each for each in view.get_by_role("option").all() if each.inner_text().strip() != _first(view)]
+    if len(others) < 2:  # the one that says "none" is always there
+        view.keyboard.press("Escape")
+        return False
+    others[-1].click()
+    return True
+
+
+def _first(view: Any) -> str:
+    return str(view.locator("#first input").input_value())
+
+
+def _shoot(view: Any, path: Path, *, whole: bool = True) -> None:
+    """A picture of the page, in few colours: a tenth of the bytes, and the eye sees none of it."""
+    view.mouse.move(0, 0)
+    view.wait_for_timeout(600)  # for what fades in
+    picture = Image.open(io.BytesIO(view.screenshot(full_page=whole))).convert("RGB")
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}  {path.stat().st_size / 1000:,.0f} KB", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

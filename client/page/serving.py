@@ -1,0 +1,157 @@
+"""The page on the loopback, on its own: no fetch from outside, no report to anyone, no file left behind."""
+
+import os
+import socket
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from client.config import ServerConfig
+from client.errors import ClientError
+from client.inference import ProductClient
+from client.management import Management
+from client.page.asking import TIMEOUT, Server
+from client.page.examples import golden_examples, sample_examples
+from client.tokens import Tokens
+
+HOST = "127.0.0.1"
+MAX_UPLOAD = "2gb"
+# Whatever a part of the page asks for, the browser fetches from this address alone.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+HEADERS = {
+    b"content-security-policy": POLICY.encode(),
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
+_SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
+
+
+def serve_page(
+    config: ServerConfig,
+    tokens: Tokens,
+    *,
+    port: int,
+    examples: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Show the page until it is interrupted.
+
+    Args:
+        config: of the server in front of which it stands.
+        tokens: of that server.
+        port: of the loopback.
+        examples: a folder of pictures, or a CSV; None takes the golden products of the loaded archives.
+        say: is told where it is.
+
+    Raises:
+        ClientError: Gradio is not installed, the port is taken, or there are no such examples.
+    """
+    import uvicorn  # noqa: PLC0415 - comes with Gradio, whose absence is an error of its own
+
+    with listening(port) as listener, page_app(config, tokens, examples=examples) as app:
+        say(f"The page is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C ends it)")
+        settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
+        uvicorn.Server(settings).run(sockets=[listener])
+
+
+@contextmanager
+def listening(port: int) -> Iterator[socket.socket]:
+    """A socket of the loopback that waits for browsers.
+
+    Raises:
+        ClientError: the port is taken.
+    """
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise ClientError(
+                f"port {port} cannot be used ({error.strerror}); another page may be there: --port N"
+            ) from error
+        listener.listen()
+        yield listener
+
+
+@contextmanager
+def page_app(config: ServerConfig, tokens: Tokens, *, examples: Path | None = None) -> Iterator[Any]:
+    """The page as an ASGI application; its uploads and results are gone at the end.
+
+    Raises:
+        ClientError: Gradio is not installed, or there are no such examples.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="page-")))
+        stack.enter_context(_environment(folder / "uploads"))
+        gr, fastapi = _gradio()
+        from client.page.app import STYLE, build_page  # noqa: PLC0415 - loads Gradio
+
+        client = stack.enter_context(ProductClient(config.inference_url, tokens=tokens, timeout=TIMEOUT))
+        management = stack.enter_context(Management(config.management_url, tokens=tokens))
+        found = golden_examples(config, folder) if examples is None else sample_examples(examples)
+        page = build_page(Server(config, tokens, client, management), found, folder=folder)
+        app = fastapi.FastAPI(openapi_url=None)
+        gr.mount_gradio_app(
+            app, page, path="/", css_paths=[STYLE], theme=_theme(gr), footer_links=[], run_history=False,
+            max_file_size=MAX_UPLOAD, show_error=False, ssr_mode=False, allowed_paths=[str(folder)],
+            enable_monitoring=False, pwa=False, mcp_server=False,
+        )  # fmt: skip
+        yield _with_headers(app)
+
+
+@contextmanager
+def _environment(uploads: Path) -> Iterator[None]:
+    """What Gradio reads of the environment, at its import and with every upload; put back at the end."""
+    wanted = {"GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _gradio() -> tuple[Any, Any]:
+    """Gradio and FastAPI, if they are there."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # its dependencies' own
+            import fastapi  # noqa: PLC0415
+            import gradio  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ClientError(f"the page needs the package {error.name}; `make ui` installs what it needs") from error
+    return gradio, fastapi
+
+
+def _theme(gr: Any) -> Any:
+    """Gradio's, with the fonts of the machine: its own would be fetched from elsewhere."""
+    return gr.themes.Base(
+        primary_hue="blue", secondary_hue="blue", neutral_hue="slate", radius_size="lg", font=_SYSTEM_FONTS,
+        font_mono=("ui-monospace", "DejaVu Sans Mono", "monospace"),
+    )  # fmt: skip
+
+
+def _with_headers(app: Any) -> Any:
+    """The application with our headers on every answer."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                own = [(name, value) for name, value in message["headers"] if name.lower() not in HEADERS]
+                message = {**message, "headers": [*own, *HEADERS.items()]}
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return asgi

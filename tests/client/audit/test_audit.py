@@ -1,0 +1,140 @@
+"""An audit by the command line, of products whose wrong labels are known; and how answers become findings."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from known_model import BLUE, LABELS, RED, picture
+
+from client.__main__ import main
+from client.audit.findings import Answers, find, mean_probabilities
+from client.audit.kinds import MAJORITY, SIDES_DIFFER, UNANIMOUS
+from client.audit.sheet import FINDINGS, SHEET, reason
+from client.inference import Scored
+
+BAG, SHOE = LABELS
+CLASSES = ("Bags", "Hats", "Shoes")
+
+
+def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> Answers:
+    """A label each, with what every side says."""
+    rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(len(products))]
+    tops = {
+        side: [
+            sorted((Scored(*each) for each in said[side].items()), key=lambda each: -each.score)
+            if side in said
+            else None
+            for _, said in products
+        ]
+        for side in ("picture", "title", "together")
+    }
+    return Answers(rows, np.array([given for given, _ in products]), tops)
+
+
+def sure(label: str, score: float = 0.9) -> dict[str, float]:
+    rest = (1 - score) / (len(CLASSES) - 1)
+    return {each: score if each == label else rest for each in CLASSES}
+
+
+def all_sides(label: str) -> dict[str, dict[str, float]]:
+    return dict.fromkeys(("picture", "title", "together"), sure(label))
+
+
+RIGHT = [(label, all_sides(label)) for label in CLASSES for _ in range(10)]
+
+
+def test_a_label_that_all_sides_contradict_comes_first() -> None:
+    doubtful = {"picture": sure("Hats", 0.5), "title": sure("Bags", 0.4), "together": sure("Hats", 0.6)}
+    found = find(answers(*RIGHT, ("Bags", doubtful), ("Bags", all_sides("Shoes"))), CLASSES)
+    assert [(each.id, each.kind, each.suggested) for each in found] == [
+        ("p31", UNANIMOUS, "Shoes"),
+        ("p30", MAJORITY, "Hats"),
+    ]
+    assert found[0].clear and found[0].quality == pytest.approx(0.05)
+    assert reason(found[0]) == "Everything says Shoes."
+    assert reason(found[1]) == "The picture and both together say Hats, the title backs the label."
+
+
+def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> None:
+    torn = {"picture": sure("Hats"), "title": sure("Bags"), "together": sure("Bags")}
+    unsure = {"picture": sure("Hats", 0.7), "title": sure("Bags"), "together": sure("Bags")}
+    found = find(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_sides("Bags"))), CLASSES)
+    assert [(each.id, each.kind, each.suggested) for each in found] == [
+        ("p32", UNANIMOUS, "Bags"),
+        ("p30", SIDES_DIFFER, "Hats"),
+    ]
+    assert reason(found[1]) == "The picture looks like Hats, the title reads like Bags."
+
+
+def test_one_side_is_enough_and_an_unknown_label_is_left_out() -> None:
+    one = {"together": sure("Shoes"), "title": sure("Shoes")}
+    found = find(answers(*RIGHT, ("Bags", one), ("Scarves", all_sides("Hats"))), CLASSES)
+    assert [each.id for each in found] == ["p30"]
+    assert find(answers(("Scarves", all_sides("Hats"))), CLASSES) == []
+
+
+def test_what_an_answer_does_not_list_shares_what_is_left() -> None:
+    said = {"together": {"Bags": 0.7}, "title": {"Bags": 0.5, "Hats": 0.5}}
+    [row] = mean_probabilities(answers(("Bags", said)), [0], {label: place for place, label in enumerate(CLASSES)})
+    np.testing.assert_allclose(row, [0.6, 0.325, 0.075], atol=1e-6)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Red shoes and blue bags, three of them labelled wrong, one with the other one's picture; and rows at fault."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "red.png").write_bytes(picture(RED))
+    (folder / "blue.png").write_bytes(picture(BLUE))
+    rows = [[str(row), "red.png" if row % 2 else "blue.png", "Shoe" if row % 2 else "Bag"] for row in range(20)]
+    labels = [SHOE if row % 2 else BAG for row in range(20)]
+    for row in (3, 5, 8):
+        labels[row] = BAG if labels[row] == SHOE else SHOE
+    rows[10][1] = "red.png"
+    rows[11][2] = "<script>alert(1)</script> Shoe"
+    rows[3][2] = "=Shoe, 'quoted' & <b>bold</b>"
+    rows[5][1] = ""
+    rows += [["20", "none.png", "Bag"], ["21", "red.png", "Shoe"], ["22", "red.png", "Shoe"]]
+    with (folder / "products.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "image", "text", "kind"])
+        writer.writerows([*row, label] for row, label in zip(rows, [*labels, BAG, "", "Scarves"], strict=True))
+    return folder / "products.csv"
+
+
+def test_an_audit_by_the_command_line(
+    shop: Path, known_archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "audit"
+    arguments = ["audit", str(shop), "--labels", "kind", "--out", str(out), "--model", "known"]
+    engine = ["--engine", "local", "--archive", str(known_archive)]
+    assert main([*arguments, *engine]) == 0
+    said = capsys.readouterr().out
+    assert "21 labelled products were answered" in said
+    assert "1 could not be judged, since the model does not know their label (1 labels: 'Scarves' 1)" in said
+    with (out / FINDINGS).open(encoding="utf-8", newline="") as file:
+        found = {row["id"]: row for row in csv.DictReader(file)}
+    assert {row for row, each in found.items() if each["kind"] == UNANIMOUS} == {"3", "5", "8"}
+    assert found["10"]["kind"] in (SIDES_DIFFER, MAJORITY)
+    assert (found["3"]["given"], found["3"]["suggested"], found["3"]["column"]) == (BAG, SHOE, "kind")
+    assert found["5"]["picture_label"] == "" and found["5"]["title_label"] == SHOE
+    sheet = (out / SHEET).read_text(encoding="utf-8")
+    assert sheet.count("<article") == len(found) and sheet.count("data:image/jpeg;base64,") == len(found) - 1
+    assert "<b>bold" not in sheet and "&lt;b&gt;bold" in sheet and "default-src &#39;none&#39;" not in sheet
+    assert "http://" not in sheet and "https://" not in sheet
+    assert main([*arguments, *engine]) == 0
+    assert capsys.readouterr().out.count("That was done before") == 3
+    assert (out / SHEET).read_text(encoding="utf-8") == sheet
+
+
+def test_a_catalogue_that_cannot_be_audited_is_a_sentence(
+    shop: Path, known_archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--out", str(tmp_path / "out"), "--engine", "local", "--archive", str(known_archive)]
+    assert main(["audit", str(shop), "--labels", "colour", *arguments]) == 1
+    assert main(["audit", str(tmp_path / "none.csv"), "--labels", "kind", *arguments]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert "no column 'colour'; its columns are 'id', 'image', 'text', 'kind'" in errors[0]
+    assert "none.csv does not exist" in errors[1]
+    assert not (tmp_path / "out").exists()
