@@ -3,7 +3,7 @@
 A tuned text encoder is all but certain of the titles it was tuned on. A head that learns from such features learns to
 trust the title and to leave the picture aside; on new products the title is less sure. So the training rows are
 divided, and each part is read by encoders that were tuned on the others (cross-fitting; Wolpert 1992, "Stacked
-generalization").
+generalization"), and what those say is mapped to what the served encoders would (:mod:`training.alignment`).
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.features import Features, join_features
+from training.alignment import align_features
+from training.features import Features, join_features, select_features
 from training.models import ProductClassifier
 from training.run import Run
 from training.titles import thin_title
 
 THIN_FORMS = 2
+Towers = tuple[ProductClassifier, ProductClassifier]
 
 
 def training_parts(split: pd.DataFrame, *, parts: int, seed: int) -> list[NDArray[np.int64]]:
@@ -51,14 +53,27 @@ def fusion_features(
         text: the tower that is served.
         folds: rows with the towers that read them; none has the served towers read the training rows too.
     """
-    readers = [*folds] or [(run.data.rows("train"), image, text)]
-    pieces = [*readers, (run.data.held_out, image, text)]
-    return join_features(
-        [
-            (rows, run.features(one.image_encoder, other.text_encoder, rows=rows, more_titles=thin_forms(run, rows)))
-            for rows, one, other in pieces
-        ],
-        count=len(run.data.products),
+    held_out = _read(run, run.data.held_out, image, text)
+    if folds:
+        pieces = [(rows, _aligned(run, rows, (one, other), held_out)) for rows, one, other in folds]
+    else:
+        pieces = [(rows := run.data.rows("train"), _read(run, rows, image, text))]
+    return join_features([*pieces, (run.data.held_out, held_out)], count=len(run.data.products))
+
+
+def _read(run: Run, rows: NDArray[np.int64], image: ProductClassifier, text: ProductClassifier) -> Features:
+    return run.features(image.image_encoder, text.text_encoder, rows=rows, more_titles=thin_forms(run, rows))
+
+
+def _aligned(run: Run, rows: NDArray[np.int64], towers: Towers, held_out: Features) -> Features:
+    """What a fold's towers say of its rows, as the served ones would; the validation part shows how they differ."""
+    validation = run.data.rows("validation")
+    image, text = towers
+    return align_features(
+        _read(run, rows, image, text),
+        source=run.features(image.image_encoder, text.text_encoder, rows=validation),
+        target=select_features(held_out, np.searchsorted(run.data.held_out, validation)),
+        folder=run.data.options.out / "features",
     )
 
 

@@ -71,6 +71,11 @@ class JoinedRows:
         self._which = which
         self._at = at
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As that of an array."""
+        return (len(self._which), *self._arrays[0].shape[1:])
+
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """(B,) -> (B, ...)."""
         joined = np.empty((len(rows), *self._arrays[0].shape[1:]), dtype=np.float16)
@@ -78,6 +83,18 @@ class JoinedRows:
             chosen = self._which[rows] == number
             joined[chosen] = array[self._at[rows[chosen]]]
         return joined
+
+
+def select_features(features: Features, rows: NDArray[np.int64]) -> Features:
+    """Features of some of the products, in the order of ``rows``."""
+    return Features(
+        image=JoinedRows([np.asarray(features.image)], np.zeros(len(rows), dtype=np.int64), rows),
+        tokens=features.tokens,
+        starts=features.starts[:, rows],
+        lengths=features.lengths[:, rows],
+        present=features.present[rows],
+        targets=features.targets[rows],
+    )
 
 
 def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count: int) -> Features:
