@@ -79,8 +79,9 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
 def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> float:
     """The picture's weight in a weighted average of two models' probabilities, in steps of .02.
 
-    Chosen by the likelihood and not by the accuracy, which on a small validation part is the same for many weights. Few
-    products that one model answers without an error would throw the other one out; so the weight has a prior,
+    The weight that is right most often; of weights that are equally often right, as many are on a small validation
+    part, the likeliest. The likelihood alone follows the few products on which the better model is sure and wrong.
+    Few products that one model answers without an error would throw the other one out; so the weight has a prior,
     Beta(2, 2), which keeps it off 0 and 1 and is not felt among a thousand products.
 
     Args:
@@ -91,9 +92,13 @@ def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> 
     Returns:
         Between .02 and .98.
     """
-    rows = np.arange(len(truth))
-    by_image, by_text = (each[rows, truth].astype(np.float64) for each in (image, text))
+    rows, tiny = np.arange(len(truth)), np.finfo(np.float64).tiny
     weights = np.arange(WEIGHT_STEP, 1 - WEIGHT_STEP / 2, WEIGHT_STEP).round(2)
-    averages = np.outer(weights, by_image) + np.outer(1 - weights, by_text)  # (W, N)
-    likelihood = np.log(np.maximum(averages, np.finfo(np.float64).tiny)).sum(1)
-    return float(weights[np.argmax(likelihood + np.log(weights * (1 - weights)))])
+    averages = (weight * image.astype(np.float64) + (1 - weight) * text for weight in weights)
+    judged = [
+        (int(np.sum(average.argmax(1) == truth)), float(np.log(np.maximum(average[rows, truth], tiny)).sum()))
+        for average in averages
+    ]
+    right, likelihood = np.array(judged).T
+    likelihood += np.log(weights * (1 - weights))
+    return float(weights[np.lexsort((likelihood, right))[-1]])

@@ -121,3 +121,11 @@ def test_models_that_know_different_things_share_the_weight() -> None:
     unsure = np.full((400, 2), 0.5)
     weight = fusion_weight(np.where(first_half, right, unsure), np.where(first_half, unsure, right), truth)
     assert weight == pytest.approx(0.5)
+
+
+def test_the_weight_is_the_one_that_is_right_most_often() -> None:
+    """The text alone is the likeliest; but it is wrong once, where the picture is right."""
+    truth = np.zeros(91, dtype=np.int64)
+    text, image = scores(*[0.999] * 90, 0.4), scores(*[0.6] * 90, 0.8)
+    weight = fusion_weight(image, text, truth)
+    assert weight * 0.8 + (1 - weight) * 0.4 > 0.5
