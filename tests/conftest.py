@@ -69,6 +69,7 @@ def options(
             "image_epochs": 0,
             "text_epochs": 1,
             "head_epochs": 3,
+            "fusion_epochs": 3,
             "text_rate": 1e-3,
             "batch_size": 16,
             "precision": "fp32",

@@ -9,7 +9,8 @@ from training.features import Features
 from training.loop import Epoch
 from training.models import ProductClassifier, build_head
 from training.models.late import LateFusion
-from training.results import Calibrated
+from training.models.residual import ResidualFusion
+from training.results import Calibrated, as_trained
 from training.run import Run
 from training.towers import Tower, tune
 
@@ -26,10 +27,14 @@ def train_fusion(
             name, image_width=image_encoder.width, text_width=text_encoder.width, classes=len(run.data.labels)
         )
     )
+    assert isinstance(head, ResidualFusion)
+    for own, tower in ((head.image_head, image), (head.text_head, text)):
+        own.load_state_dict(as_trained(run, tower.classifier.head).state_dict())
     history = run.fit_head(
         head,
         features,
         stage=name,
+        epochs=options.fusion_epochs,
         drop_image=options.drop_image,
         drop_text=options.drop_text,
         thin_titles=options.thin_titles,

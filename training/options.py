@@ -37,7 +37,8 @@ class TrainOptions:
         image_epochs: epochs of tuning the image encoder; 0 leaves it as pretrained.
         image_sizes: side of the picture in each of those epochs, in pixels; empty is ``image_size`` in all of them.
         text_epochs: likewise for the text encoder.
-        head_epochs: epochs of each head on cached features, at most.
+        head_epochs: epochs of each single model's head on the pretrained features, at most.
+        fusion_epochs: epochs of each fusion's head on cached features, at most.
         cross_fit: parts of the training rows whose features come from encoders that were tuned on the other parts; 0
             has the fusion heads see the features of the very rows that the encoders were tuned on.
         thin_titles: share of the training titles that are shown without some of their words.
@@ -80,6 +81,7 @@ class TrainOptions:
     image_sizes: tuple[int, ...] = ()
     text_epochs: int = 2
     head_epochs: int = 30
+    fusion_epochs: int = 30
     cross_fit: int = 0
     thin_titles: float = 0.0
     label_noise: float = 0.0

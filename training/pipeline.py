@@ -183,8 +183,9 @@ def _write_attention(run: Run, head: nn.Module, features: Features) -> None:
     places = places[features.present[places].all(1)][:ATTENTION_PRODUCTS]
     rows = run.data.held_out[places]
     (image, text, mask, present), _ = features.batch(places)
-    assert isinstance(head, IntermediateFusion)
-    weights = head.cpu().eval().attention_weights(image, text, mask, present)
+    fusion = head.cpu().eval().get_submodule("fusion")
+    assert isinstance(fusion, IntermediateFusion)
+    weights = fusion.attention_weights(image, text, mask, present)
     tokenizer = Tokenizer.from_file(str(run.data.options.out / "tokenizer.json"))
     tokens = np.full(weights.shape[::2], "", dtype="U64")  # (K, 1 + T)
     tokens[:, 0] = "[none]"

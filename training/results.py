@@ -1,5 +1,6 @@
 """From a trained model to its folder in the run: calibrated answers, metrics, weights, settings."""
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -40,7 +41,6 @@ class Calibrated:
     test_truth: NDArray[np.int64]
 
 
-@torch.no_grad()
 def restore_frequencies(run: Run, head: nn.Module) -> None:
     """Let a head that was trained on balanced batches answer with the classes' true frequencies.
 
@@ -48,8 +48,20 @@ def restore_frequencies(run: Run, head: nn.Module) -> None:
         run: under way.
         head: its last linear layer gives the logits.
     """
+    _shift_logits(run, head, sign=1)
+
+
+def as_trained(run: Run, head: nn.Module) -> nn.Module:
+    """A copy of a head as it was before :func:`restore_frequencies`."""
+    copied = copy.deepcopy(head)
+    _shift_logits(run, copied, sign=-1)
+    return copied
+
+
+@torch.no_grad()
+def _shift_logits(run: Run, head: nn.Module, *, sign: int) -> None:
     targets = run.data.targets[run.data.rows("train")]
-    shift = frequency_shift(targets, balanced_weights(targets), classes=len(run.data.labels))
+    shift = sign * frequency_shift(targets, balanced_weights(targets), classes=len(run.data.labels))
     last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
     last.bias.add_(torch.as_tensor(shift, dtype=last.bias.dtype, device=last.bias.device))
 

@@ -74,11 +74,12 @@ class Run:
         features: Features,
         *,
         stage: str,
+        epochs: int | None = None,
         drop_image: float = 0.0,
         drop_text: float = 0.0,
         thin_titles: float = 0.0,
     ) -> list[Epoch]:
-        """Train a head on cached features; the validation part chooses the best epoch."""
+        """Train a head on cached features, ``head_epochs`` unless told; the validation part chooses the best epoch."""
         sampler = self.sampler(self.data.rows("train"), batch_size=HEAD_BATCH_SIZE)
 
         def train(epoch: int) -> FeatureBatches:
@@ -97,7 +98,7 @@ class Run:
             head,
             stage=stage,
             optimizer=adamw([(head, options.head_rate)]),
-            epochs=options.head_epochs,
+            epochs=options.head_epochs if epochs is None else epochs,
             train=train,
             validation=FeatureBatches(features, self.data.rows("validation")),
             device=self.device,

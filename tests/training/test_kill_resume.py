@@ -69,7 +69,14 @@ def train_until(options: TrainOptions, kind: str, number: int, counts: Path) -> 
 @pytest.fixture
 def small(options: Callable[..., TrainOptions], tmp_path: Path) -> Callable[[str], TrainOptions]:
     """Options of a run in a folder of that name: both towers tuned, fusion heads with all their dropout."""
-    changes = {"image_epochs": 1, "image_size": 32, "text_epochs": 2, "head_epochs": 2, "image_rate": 1e-3}
+    changes = {
+        "image_epochs": 1,
+        "image_size": 32,
+        "text_epochs": 2,
+        "head_epochs": 2,
+        "fusion_epochs": 2,
+        "image_rate": 1e-3,
+    }
     return lambda name: options(out=tmp_path / name, **changes)
 
 

@@ -6,8 +6,11 @@ from torch import Tensor, nn
 
 from training.encoders import ImageEncoder
 from training.models import HEADS, ProductClassifier, build_head
+from training.models.early import EarlyFusion
+from training.models.gated import GatedFusion
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
+from training.models.residual import ResidualFusion
 from training.models.single_key import SingleKeyFusion
 
 WIDTHS = {"image_width": 6, "text_width": 4, "classes": 3}
@@ -61,12 +64,31 @@ def test_text_head_reads_the_first_token_only() -> None:
 
 
 def test_early_fusion_concatenates_normalised_towers() -> None:
-    head = build_head("early", **WIDTHS).eval()
+    head = EarlyFusion(**WIDTHS).eval()
     image, text, mask, present = features()
     joined = torch.cat(
         [nn.functional.layer_norm(image.mean(1), (6,)), nn.functional.layer_norm(text[:, 0], (4,))], dim=1
     )
     torch.testing.assert_close(head(image, text, mask, present), head.classifier(joined))
+
+
+def test_an_untrained_fusion_adds_the_single_models_and_leaves_the_survivor_alone() -> None:
+    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS))
+    image, text, mask, _ = features(batch=3)
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    assert head(image, text, mask, present).tolist() == [[1.5, 3.0, 2.0], [1.0, 0.0, 2.0], [0.5, 3.0, 0.0]]
+
+
+def test_training_a_fusion_leaves_the_single_models_heads_as_they_are() -> None:
+    head = build_head("early", **WIDTHS).train()
+    image, text, mask, present = features()
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    optimizer = torch.optim.SGD([value for value in head.parameters() if value.requires_grad], lr=1.0)
+    head(image, text, mask, present).pow(2).sum().backward()
+    optimizer.step()
+    changed = {name.split(".")[0] for name, value in head.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"fusion"}
+    assert not head.image_head.training and head.fusion.training
 
 
 def test_late_fusion_averages_probabilities() -> None:
@@ -186,7 +208,7 @@ def test_the_single_key_control_gets_the_same_from_the_title_whatever_the_pictur
 
 
 def test_a_gate_weighs_picture_against_title() -> None:
-    head = build_head("gated", **WIDTHS).eval()
+    head = GatedFusion(**WIDTHS).eval()
     image, text, mask, present = features()
     with torch.no_grad():
         head.gate.weight.zero_()

@@ -12,6 +12,7 @@ from training.models.gated import GatedFusion
 from training.models.image import ImageHead
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
+from training.models.residual import ResidualFusion
 from training.models.single_key import SingleKeyFusion
 from training.models.text import TextHead
 
@@ -29,6 +30,8 @@ ABLATIONS: dict[str, type[nn.Module]] = {
 }
 
 HEADS = MODELS | ABLATIONS
+
+SINGLE = ("image", "text")
 
 MODEL_MODALITIES: dict[str, tuple[str, ...]] = {
     "image": ("image",),
@@ -78,10 +81,10 @@ def build_head(name: str, *, image_width: int, text_width: int, classes: int) ->
     """
     if name not in HEADS:
         raise ValueError(f"unknown model {name!r}; known are {list(HEADS)}")
+    sizes = {"image_width": image_width, "text_width": text_width, "classes": classes}
+    if name in SINGLE:
+        return HEADS[name](**sizes)
+    image_head, text_head = (HEADS[single](**sizes) for single in SINGLE)
     if name == "late":
-        singles = (
-            build_head(single, image_width=image_width, text_width=text_width, classes=classes)
-            for single in ("image", "text")
-        )
-        return LateFusion(*singles)
-    return HEADS[name](image_width=image_width, text_width=text_width, classes=classes)
+        return LateFusion(image_head, text_head)
+    return ResidualFusion(image_head, text_head, HEADS[name](**sizes))

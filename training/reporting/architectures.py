@@ -81,14 +81,14 @@ def early_fusion(widths: Widths) -> Diagram:
     both, hidden = widths.image + widths.text, _default(EarlyFusion, "hidden")
     return Diagram(
         "Early fusion: concatenate the features",
-        "a missing picture or title is replaced by a learned vector",
+        "corrects the sum of the single models' logits; a missing picture or title is replaced by a learned vector",
         {
             **_towers(widths, f"mean of cells\n{widths.image}", f"[CLS]\n{widths.text}"),
             "image norm": Box(3, 1, "LayerNorm", IMAGE, ["image"]),
             "text norm": Box(3, -1, "LayerNorm", TEXT, ["text"]),
             "join": Box(4, 0, f"concatenate\n{both}", BOTH, ["image norm", "text norm"]),
             "hidden": Box(5, 0, f"linear, GELU\n{hidden}", BOTH, ["join"]),
-            "classes": Box(6, 0, f"linear, softmax\n{widths.classes} classes", BOTH, ["hidden"]),
+            "classes": Box(6, 0, f"linear, + singles,\n{widths.classes} classes", BOTH, ["hidden"]),
         },
     )
 
@@ -98,7 +98,7 @@ def intermediate_fusion(widths: Widths) -> Diagram:
     width, heads = _default(IntermediateFusion, "width"), _default(IntermediateFusion, "heads")
     return Diagram(
         "Intermediate fusion: the picture asks the title",
-        "a missing picture is replaced by a learned vector; without a title, the null key stands alone",
+        "corrects the sum of the single models' logits; without a title, the null key stands alone",
         {
             **_towers(widths, f"cells\n{widths.side} × {widths.side} × {widths.image}", f"tokens\nT × {widths.text}"),
             "cells": Box(3, 1, f"project: queries\n{widths.side**2} × {width}", IMAGE, ["image"]),
@@ -106,7 +106,7 @@ def intermediate_fusion(widths: Widths) -> Diagram:
             "null": Box(3, 0, f"learned null key\n1 × {width}", PLAIN),
             "attention": Box(4, 0, f"cross-attention\n{heads} heads", BOTH, ["cells", "null", "tokens"]),
             "join": Box(5, 0, f"concatenate means,\n[CLS]: 3 × {width}", BOTH, ["cells", "attention", "tokens"]),
-            "classes": Box(6, 0, f"MLP, softmax\n{widths.classes} classes", BOTH, ["join"]),
+            "classes": Box(6, 0, f"MLP, + singles,\n{widths.classes} classes", BOTH, ["join"]),
         },
     )
 
