@@ -30,15 +30,7 @@ def train_fusion(
     assert isinstance(head, ResidualFusion)
     for own, tower in ((head.image_head, image), (head.text_head, text)):
         own.load_state_dict(as_trained(run, tower.classifier.head).state_dict())
-    history = run.fit_head(
-        head,
-        features,
-        stage=name,
-        epochs=options.fusion_epochs,
-        drop_image=options.drop_image,
-        drop_text=options.drop_text,
-        thin_titles=options.thin_titles,
-    )
+    history = run.fit_fusion(head, features, stage=name)
     classifier = ProductClassifier(image_encoder, text_encoder, head)
     if options.joint_epochs:
         classifier = copy.deepcopy(classifier)  # the other models keep the towers as they are

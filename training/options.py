@@ -49,7 +49,8 @@ class TrainOptions:
         freeze_stem: leave the image encoder's layers up to a stride of 4 as pretrained; a step takes .6 of the time.
         image_rate: peak learning rate of the image encoder.
         text_rate: peak learning rate of the text encoder.
-        head_rate: peak learning rate of the heads.
+        head_rate: peak learning rate of the single models' heads.
+        fusion_rate: peak learning rate of the fusions' heads.
         batch_size: products in a step of tuning.
         drop_image: chance that training hides a product's picture from a fusion head.
         drop_text: likewise for its title.
@@ -91,6 +92,7 @@ class TrainOptions:
     image_rate: float = 1e-4
     text_rate: float = 3e-5
     head_rate: float = 1e-3
+    fusion_rate: float = 1e-3
     batch_size: int = 32
     drop_image: float = 0.15
     drop_text: float = 0.25

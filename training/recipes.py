@@ -25,6 +25,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "cross_fit": 2,
         "fusion_epochs": 6,
+        "fusion_rate": 5e-4,
         "thin_titles": 0.3,
         "report": True,
         "models": ("image", "text", "early", "intermediate", "late", "gated", "single_key"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from training.dataset import EpochSampler, balanced_weights
 from training.device import Device
 from training.encoders import ImageEncoder, TextEncoder
 from training.extraction import extract_features
-from training.features import FeatureBatches, Features
+from training.features import FeatureBatches, Features, with_and_without
 from training.loop import Epoch
 from training.models import ProductClassifier
 from training.run_data import RunData
@@ -68,41 +69,60 @@ class Run:
             seed=self.data.options.seed,
         )
 
-    def fit_head(
+    def fit_head(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
+        """Train a single model's head on cached features; the validation part chooses the best epoch."""
+        validation = FeatureBatches(features, self.data.rows("validation"))
+        options = self.data.options
+        return self._fit_on(head, features, validation, stage=stage, epochs=options.head_epochs, rate=options.head_rate)
+
+    def fit_fusion(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
+        """Train a fusion's head on cached features, of products that may lack a side or words of the title.
+
+        The validation part chooses the best epoch by each product three times: whole, its picture and its title alone.
+        """
+        options = self.data.options
+        return self._fit_on(
+            head,
+            features,
+            with_and_without(features, self.data.rows("validation")),
+            stage=stage,
+            epochs=options.fusion_epochs,
+            rate=options.fusion_rate,
+            batches=partial(
+                FeatureBatches,
+                drop_image=options.drop_image,
+                drop_text=options.drop_text,
+                thin_titles=options.thin_titles,
+            ),
+        )
+
+    def _fit_on(
         self,
         head: nn.Module,
         features: Features,
+        validation: FeatureBatches,
         *,
         stage: str,
-        epochs: int | None = None,
-        drop_image: float = 0.0,
-        drop_text: float = 0.0,
-        thin_titles: float = 0.0,
+        epochs: int,
+        rate: float,
+        batches: Callable[..., FeatureBatches] = FeatureBatches,
     ) -> list[Epoch]:
-        """Train a head on cached features, ``head_epochs`` unless told; the validation part chooses the best epoch."""
-        sampler = self.sampler(self.data.rows("train"), batch_size=HEAD_BATCH_SIZE)
+        rows = self.data.rows("train")
+        sampler = self.sampler(rows, batch_size=HEAD_BATCH_SIZE)
 
         def train(epoch: int) -> FeatureBatches:
             sampler.epoch = epoch
-            return FeatureBatches(
-                features,
-                self.data.rows("train"),
-                sampler=sampler,
-                drop_image=drop_image,
-                drop_text=drop_text,
-                thin_titles=thin_titles,
-            )
+            return batches(features, rows, sampler=sampler)
 
-        options = self.data.options
         return self.stages.fit(
             head,
             stage=stage,
-            optimizer=adamw([(head, options.head_rate)]),
-            epochs=options.head_epochs if epochs is None else epochs,
+            optimizer=adamw([(head, rate)]),
+            epochs=epochs,
             train=train,
-            validation=FeatureBatches(features, self.data.rows("validation")),
+            validation=validation,
             device=self.device,
-            seed=options.seed,
+            seed=self.data.options.seed,
         )
 
     def seeded(self, build: Callable[[], nn.Module]) -> nn.Module:
