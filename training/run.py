@@ -74,18 +74,20 @@ class Run:
         features: Features,
         *,
         stage: str,
+        rows: NDArray[np.int64] | None = None,
         drop_image: float = 0.0,
         drop_text: float = 0.0,
         thin_titles: float = 0.0,
     ) -> list[Epoch]:
-        """Train a head on cached features; the validation part chooses the best epoch."""
-        sampler = self.sampler(self.data.rows("train"), batch_size=HEAD_BATCH_SIZE)
+        """Train a head on cached features of all training rows, or of some; the validation part chooses the epoch."""
+        trained = self.data.rows("train") if rows is None else rows
+        sampler = self.sampler(trained, batch_size=HEAD_BATCH_SIZE)
 
         def train(epoch: int) -> FeatureBatches:
             sampler.epoch = epoch
             return FeatureBatches(
                 features,
-                self.data.rows("train"),
+                trained,
                 sampler=sampler,
                 drop_image=drop_image,
                 drop_text=drop_text,
