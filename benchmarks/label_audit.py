@@ -30,7 +30,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.damaged_catalogue import LABEL, Drawn, draw_products, write_damaged
+from benchmarks.drawn_catalogue import LABEL, Drawn, draw_products, write_damaged
 from client.audit.findings import Answers, Finding, find, read_answers
 from client.audit.kinds import SIDES_DIFFER
 from client.audit.labels import read_labels

@@ -123,7 +123,8 @@ def spread(top: Sequence[Scored], places: Mapping[str, int]) -> NDArray[np.float
     scores[[places[each.label] for each in listed]] = [each.score for each in listed]
     missing = np.isnan(scores)
     scores[missing] = max(0.0, 1 - float(np.nansum(scores))) / max(1, int(missing.sum()))
-    return scores / scores.sum()
+    shared: NDArray[np.float32] = scores / scores.sum()
+    return shared
 
 
 def find(answers: Answers) -> list[Finding]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_server import write_config
 
+from benchmarks.server_config import write_config
 from client.audit.findings import Finding, Said
 from client.audit.sheet import write_sheet
 from client.config import ServerConfig

@@ -20,16 +20,12 @@ CLASSES = ("Bags", "Hats", "Shoes")
 def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> Answers:
     """A label each, with what every side says."""
     rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(len(products))]
-    tops = {
-        side: [
-            sorted((Scored(*each) for each in said[side].items()), key=lambda each: -each.score)
-            if side in said
-            else None
-            for _, said in products
-        ]
+    nothing = dict.fromkeys(CLASSES, np.nan)
+    said = {
+        side: np.array([list(by_side.get(side, nothing).values()) for _, by_side in products], dtype=np.float32)
         for side in ("picture", "title", "together")
     }
-    return Answers(rows, np.array([given for given, _ in products]), tops)
+    return Answers(rows, np.array([given for given, _ in products]), CLASSES, said)
 
 
 def sure(label: str, score: float = 0.9) -> dict[str, float]:

@@ -143,7 +143,7 @@ def test_damaged_labels_are_found_and_can_be_corrected(
         lines = [[*row[:column], label, *row[column + 1 :]] for row, label in zip(rows, damaged, strict=True)]
         csv.writer(file).writerows([header, *lines])
     source = _replaced(options().source, table)
-    run = train_run(options(source=source, cross_fit=2, head_epochs=20, models=("early", "late")))
+    run = train_run(options(source=source, cross_fit=2, head_epochs=20, head_rate=1e-2, text_epochs=3, models=("early", "late")))
     assert main(["audit", "--run", str(run), "--out", str(tmp_path / "out")]) == 0
     found = list(findings(tmp_path / "out").values())
     hits = [row for row in found if int(row["line"]) - 2 in wrong and row["kind"] != "sides"]

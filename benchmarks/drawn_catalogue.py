@@ -1,4 +1,4 @@
-"""A catalogue again with some of its labels wrong on purpose, as a user would have it: a CSV beside its pictures."""
+"""Products of a catalogue as a CSV beside its pictures, as a user would have it, some labels wrong on purpose."""
 
 import csv
 from collections import Counter
@@ -28,18 +28,20 @@ class Drawn(NamedTuple):
     rows: Sequence[CatalogRow]
 
 
-def draw_products(source: CatalogSource, folder: Path, *, count: int | None, min_class: int, seed: int = 0) -> Drawn:
+def draw_products(
+    source: CatalogSource, folder: Path, *, count: int | None, min_class: int = 0, seed: int = 0
+) -> Drawn:
     """Take products out of a catalogue, with their pictures as they are.
 
     Args:
-        source: with labels.
+        source: with labels, where classes count.
         folder: gets ``images/``.
         count: how many to draw; None takes all.
         min_class: products of a class, below which it is left out.
         seed: of the draw.
     """
     files = open_files(source.path)
-    with open_rows(source, files) as (_, read):
+    with open_rows(source, files, labelled=source.label_column is not None) as (_, read):
         rows = [row for row in read if row.fault is None]
     sizes = Counter(row.label for row in rows)
     rows = [row for row in rows if sizes[row.label] >= min_class]
@@ -58,6 +60,16 @@ def draw_products(source: CatalogSource, folder: Path, *, count: int | None, min
     return Drawn(folder, drawn)
 
 
+def write_table(drawn: Drawn, path: Path, *, labels: Sequence[str] | None = None) -> Path:
+    """The products as a CSV; labels of their own unless others are given."""
+    labels = [row.label for row in drawn.rows] if labels is None else labels
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "image", "text", LABEL])
+        writer.writerows([row.id, row.image, row.text, label] for row, label in zip(drawn.rows, labels, strict=True))
+    return path
+
+
 def write_damaged(drawn: Drawn, *, share: float, seed: int) -> tuple[Path, frozenset[str]]:
     """A table of the products, some of them with another label, drawn evenly from all the others there are.
 
@@ -69,11 +81,7 @@ def write_damaged(drawn: Drawn, *, share: float, seed: int) -> tuple[Path, froze
     Returns:
         The CSV, and the ids of the products whose label is wrong.
     """
-    labels = damage_labels([row.label for row in drawn.rows], share=share, seed=seed)
-    path = drawn.folder / f"damaged-{round(100 * share):02d}-{seed}.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "image", "text", LABEL])
-        writer.writerows([row.id, row.image, row.text, label] for row, label in zip(drawn.rows, labels, strict=True))
+    labels = damage_labels([row.label for row in drawn.rows], share=share, seed=seed).tolist()
+    path = write_table(drawn, drawn.folder / f"damaged-{round(100 * share):02d}-{seed}.csv", labels=labels)
     pairs = zip(drawn.rows, labels, strict=True)
     return path, frozenset(row.id for row, label in pairs if row.label != label)
