@@ -49,8 +49,8 @@ def draw_products(
         rows = [rows[place] for place in np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])]
     (folder / "images").mkdir(parents=True, exist_ok=True)
     drawn = []
-    for number, row in enumerate(tqdm(rows, desc="pictures", unit="product", disable=None)):
-        name = f"images/{number}{Path(row.image).suffix}" if row.image else ""
+    for row in tqdm(rows, desc="pictures", unit="product", disable=None):
+        name = f"images/{row.line}{Path(row.image).suffix}" if row.image else ""
         try:
             if name and not (folder / name).exists():
                 (folder / name).write_bytes(files.read(row.image))
