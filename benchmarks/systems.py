@@ -4,14 +4,12 @@ import contextlib
 import dataclasses
 import http.client
 import os
-import re
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -19,15 +17,14 @@ from urllib.parse import urlsplit
 from benchmarks.payloads import Body
 from benchmarks.plan import BENTOML, FASTAPI, LITSERVE, MOSEC, RAY
 from benchmarks.processes import MARK, end, marked, new_mark
+from benchmarks.server_config import ROOT, free_ports, write_config
 from client import server
-from client.config import ServerConfig, read_config
 from client.errors import ClientError
 from client.logs import last_lines
 from client.management import Management
 from client.processes import server_processes
 from client.store import read_archive
 
-ROOT = Path(__file__).parent.parent
 START_TIMEOUT = 180.0
 _PROBE = 0.05
 
@@ -93,7 +90,9 @@ class TorchServe:
         """See :class:`System`."""
         model = read_archive(self.archive).model
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            config = write_config(Path(folder), self.archive, load=self.golden)
+            config = write_config(
+                Path(folder), store=self.archive.parent, load_models=self.archive.name if self.golden else ""
+            )
             url = f"{config.inference_url}/predictions/{model}"
             with _first_answer(url, probe, lambda: config.tokens().headers("inference")) as answered:
                 local = server.start(config, timeout=START_TIMEOUT, say=lambda _: None)
@@ -212,36 +211,6 @@ def peers(python: Path, archive: Path, *, cap: int) -> list[Peer]:
         ),
         Peer(RAY, "ray_app", python, archive, cap),
     ]  # fmt: skip
-
-
-def write_config(folder: Path, archive: Path, *, load: bool) -> ServerConfig:
-    """Our ``config.properties`` in another folder: other ports, another store, one archive or none.
-
-    Args:
-        folder: where the server will work.
-        archive: its folder is the store.
-        load: load it at the start.
-    """
-    ports = free_ports(5)
-    addresses = zip(("inference", "management", "metrics"), ports, strict=False)
-    values = {f"{name}_address": f"http://127.0.0.1:{port}" for name, port in addresses}
-    values |= {"model_store": str(archive.parent), "load_models": archive.name if load else ""}
-    text = (ROOT / "config.properties").read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
-    text = text.replace("=deploy/", f"={ROOT / 'deploy'}/")
-    path = folder / "config.properties"
-    path.write_text(f"{text}grpc_inference_port={ports[3]}\ngrpc_management_port={ports[4]}\n", encoding="utf-8")
-    return read_config(path)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, all different."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def ask(url: str, body: Body, headers: dict[str, str], *, timeout: float = 60.0) -> tuple[int, bytes]:

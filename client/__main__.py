@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from client import render, server
+from client.arguments import count, say
 from client.audit import command as audit_command
 from client.config import CONFIG, ServerConfig, read_config
 from client.errors import ClientError, ServerDown, ServerTimeout
@@ -41,7 +42,7 @@ class Session:
         self.management = stack.enter_context(Management(self.config.management_url, tokens=tokens))
         self.store = ModelStore(self.config.model_store)
         self.rollout = Rollout(
-            self.client, self.management, self.store, LoadFailures.from_now_on(self.config.folder), say=_say
+            self.client, self.management, self.store, LoadFailures.from_now_on(self.config.folder), say=say
         )
 
 
@@ -66,18 +67,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(session: Session) -> None:
     """Start the server, or say that it runs."""
     if server.find_server(session.config) is not None:
-        _say("The server runs already:")
+        say("The server runs already:")
         ready(session)
     else:
-        server.start(session.config, timeout=session.options.timeout, say=_say)
+        server.start(session.config, timeout=session.options.timeout, say=say)
 
 
 def stop(session: Session) -> None:
     """Stop the server that ``serve`` started."""
     if server.stop(session.config):
-        _say("The server is stopped.")
+        say("The server is stopped.")
     else:
-        _say("No server that `serve` started is running here. One started by hand: torchserve --stop")
+        say("No server that `serve` started is running here. One started by hand: torchserve --stop")
 
 
 def ready(session: Session) -> None:
@@ -86,7 +87,7 @@ def ready(session: Session) -> None:
     if not models:
         raise ClientError("no model is registered; `python -m client register intermediate.mar` registers one")
     for model in models:
-        _say(check_ready(session.client, session.management, session.store, model=model))
+        say(check_ready(session.client, session.management, session.store, model=model))
 
 
 def predict(session: Session) -> None:
@@ -97,7 +98,7 @@ def predict(session: Session) -> None:
     answer = session.client.predict(
         options.image or None, options.text or None, top_k=options.top_k, model=options.model, version=options.version
     )
-    _say(json.dumps(answer.as_dict(), indent=2, ensure_ascii=False) if options.json else render.prediction(answer))
+    say(json.dumps(answer.as_dict(), indent=2, ensure_ascii=False) if options.json else render.prediction(answer))
 
 
 def versions(session: Session) -> None:
@@ -105,9 +106,9 @@ def versions(session: Session) -> None:
     models = [session.options.model] if session.options.model else session.management.models()
     found = [version for model in models for version in session.management.versions(model)]
     if session.options.json:
-        _say(json.dumps([dataclasses.asdict(version) for version in found], indent=2))
+        say(json.dumps([dataclasses.asdict(version) for version in found], indent=2))
     else:
-        _say(render.versions(found))
+        say(render.versions(found))
 
 
 def register(session: Session) -> None:
@@ -232,7 +233,7 @@ def _add_switch_options(command: argparse.ArgumentParser) -> None:
         help="real products that both versions answer first: a folder of pictures, or a CSV with columns image, text",
     )
     command.add_argument(
-        "--sample-size", type=_count, default=MAX_PRODUCTS, metavar="N", help="of them, at most (default: %(default)s)"
+        "--sample-size", type=count, default=MAX_PRODUCTS, metavar="N", help="of them, at most (default: %(default)s)"
     )
     command.add_argument(
         "--min-agreement",
@@ -243,12 +244,6 @@ def _add_switch_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of products, 1 or more")
-    return int(text)
-
-
 def _share(text: str) -> float:
     try:
         share = float(text)
@@ -257,10 +252,6 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share of 0 to 1, such as 0.95")
     return share
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 def _failed(error: object, status: int) -> int:

@@ -78,15 +78,13 @@ class Connection:
 
     def _authorised(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         """Another token is tried only where the one at hand was refused."""
-        response = self._client.request(method, path, headers=self._headers(options), **_without_headers(options))
-        for _ in range(_ATTEMPTS - 1):
-            if not _token_refused(response) or not self._tokens.refresh(self._role):
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            token = self._tokens.headers(self._role)
+            headers = {**options.get("headers", {}), **token}
+            response = self._client.request(method, path, **{**options, "headers": headers})
+            if not (attempts_left and _token_refused(response) and self._tokens.refresh(self._role, token)):
                 break
-            response = self._client.request(method, path, headers=self._headers(options), **_without_headers(options))
         return response
-
-    def _headers(self, options: dict[str, Any]) -> dict[str, str]:
-        return {**options.get("headers", {}), **self._tokens.headers(self._role)}
 
 
 class ApiClient:
@@ -116,10 +114,6 @@ class ApiClient:
 
 _START = "start it with `make serve`"
 _WAITING = "a request waits without end while no worker is READY: `python -m client ready` tells"
-
-
-def _without_headers(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name != "headers"}
 
 
 def _is_local(url: str) -> bool:

@@ -1,6 +1,8 @@
 """TorchServe's tokens: read from the key file that it writes where it was started, renewed when they have expired."""
 
 import json
+import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +17,7 @@ Role = Literal["inference", "management"]
 
 
 class Tokens:
-    """The tokens of one server.
+    """The tokens of one server; threads may share them.
 
     Args:
         path: the key file. Where there is none, requests go out without a token: the server may do without.
@@ -34,6 +36,7 @@ class Tokens:
         self._management_url = management_url
         self._transport = transport
         self._keys: dict[str, dict[str, str]] | None = None
+        self._refreshing = threading.Lock()
 
     def headers(self, role: Role | Literal["API"]) -> dict[str, str]:
         """The header that authorises a request; empty without a key file.
@@ -45,22 +48,29 @@ class Tokens:
             self._keys = self._read()
         return {"Authorization": f"Bearer {self._keys[role]['key']}"} if self._keys else {}
 
-    def refresh(self, role: Role) -> bool:
-        """Look for a better token than the one that was refused: in the file, else from the server if it has expired.
+    def refresh(self, role: Role, refused: Mapping[str, str]) -> bool:
+        """Look for a better token than one that was refused: in the file, else from the server if it has expired.
+
+        One thread at a time, since a renewal ends the token of the one before.
+
+        Args:
+            role: of the token.
+            refused: the header that it was refused in, as from :meth:`headers`.
 
         Returns:
-            Whether there is one now.
+            Whether there is one now; another thread may have found it.
 
         Raises:
             ClientError: the file is no key file.
             httpx.HTTPError: the server cannot be asked for a new one.
         """
-        refused = self.headers(role)
-        self._keys = self._read()
-        if self.headers(role) == refused and self._expired(role):
-            self._renew(role)
-            self._keys = self._read()
-        return self.headers(role) != refused
+        with self._refreshing:
+            if self.headers(role) == refused:
+                self._keys = self._read()
+            if self.headers(role) == refused and self._expired(role):
+                self._renew(role)
+                self._keys = self._read()
+            return self.headers(role) != refused
 
     def _renew(self, role: Role) -> None:
         with httpx.Client(transport=self._transport, trust_env=False) as client:

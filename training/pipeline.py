@@ -36,6 +36,7 @@ from training.metrics import summarize_labels
 from training.models import HEADS, ProductClassifier
 from training.models.intermediate import IntermediateFusion
 from training.options import TrainOptions
+from training.out_of_fold import write_out_of_fold
 from training.results import Calibrated, calibrate, restore_frequencies, write_result
 from training.run import Run
 from training.run_data import RunData, draw_split, groups_for, open_products, prepare, write_tables
@@ -161,7 +162,11 @@ def _fusion_features(run: Run, image: Tower, text: Tower, seconds: dict[str, flo
             by_text = cross_fitted_tower(run, "text", parts)
         folds = list(zip(parts, by_image, by_text, strict=True))
     with _timed(seconds, "features"):
-        return fusion_features(run, image.classifier, text.classifier, folds)
+        features = fusion_features(run, image.classifier, text.classifier, folds)
+    if folds:
+        with _timed(seconds, "out of fold"):
+            write_out_of_fold(run, folds)
+    return features
 
 
 def _baseline(data: RunData) -> dict[str, Any]:

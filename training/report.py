@@ -3,8 +3,9 @@
 Run as ``python -m training report runs/<name> [more runs]``.
 """
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from training.reporting.numbers import Comparison, compare
 from training.reporting.robustness import robustness_record
 from training.reporting.runs import RunResults, read_results
 from training.reporting.sections import SECTIONS
+from training.storage import warn
 
 
 def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
@@ -50,7 +52,9 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
     print("\n".join(f"- {note}" for note in known) + "\n", flush=True)
     sections = _sections(groups, material, comparison, known)
     title = f"{target}: the models compared"
-    write_json(out / "report.json", _record(material, comparison, known, sections))
+    record = _record(material, comparison, known, sections)
+    _remove_figures(out, keep=record["figures"])
+    write_json(out / "report.json", record)
     write_text(out / "report.md", markdown(title, headline(material.runs), sections))
     write_text(out / "report.html", html(title, headline(material.runs), sections, figures=material.figures))
     return out / "report.html"
@@ -73,6 +77,20 @@ def default_folder(folders: Sequence[Path]) -> Path:
     if common == Path(common.anchor):
         raise RunError(f"{folders[0]} and {folders[1]} have no folder in common: choose one with --out")
     return common / "report"
+
+
+def _remove_figures(out: Path, *, keep: Collection[str]) -> None:
+    """Take away what an earlier report in this folder has drawn and this one has not; other files are not ours."""
+    path = out / "report.json"
+    if not path.is_file():
+        return
+    try:
+        earlier = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["figures"]]
+    except (ValueError, KeyError, TypeError) as error:
+        warn(f"{path} names no figures ({type(error).__name__}): those of the earlier report stay")
+        return
+    for name in set(earlier) - set(keep):
+        (out / "figures" / Path(name).name).unlink(missing_ok=True)
 
 
 def _sections(

@@ -69,8 +69,17 @@ class Run:
             seed=self.data.options.seed,
         )
 
-    def fit_head(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
-        """Train a single model's head on cached features; the validation part chooses the best epoch."""
+    def fit_head(
+        self, head: nn.Module, features: Features, *, stage: str, rows: NDArray[np.int64] | None = None
+    ) -> list[Epoch]:
+        """Train a single model's head on cached features; the validation part chooses the best epoch.
+
+        Args:
+            head: starts from its weights.
+            features: of all products.
+            stage: names the fit.
+            rows: training rows; None is all of them.
+        """
         validation = FeatureBatches(features, self.data.rows("validation"))
         options = self.data.options
         return self._fit_on(head, features, validation, stage=stage, epochs=options.head_epochs, rate=options.head_rate)
@@ -105,14 +114,15 @@ class Run:
         stage: str,
         epochs: int,
         rate: float,
+        rows: NDArray[np.int64] | None = None,
         batches: Callable[..., FeatureBatches] = FeatureBatches,
     ) -> list[Epoch]:
-        rows = self.data.rows("train")
-        sampler = self.sampler(rows, batch_size=HEAD_BATCH_SIZE)
+        trained = self.data.rows("train") if rows is None else rows
+        sampler = self.sampler(trained, batch_size=HEAD_BATCH_SIZE)
 
         def train(epoch: int) -> FeatureBatches:
             sampler.epoch = epoch
-            return batches(features, rows, sampler=sampler)
+            return batches(features, trained, sampler=sampler)
 
         return self.stages.fit(
             head,

@@ -26,6 +26,8 @@ class StorageError(RuntimeError):
 def atomic_path(path: Path, *, needs: int = 0) -> Iterator[Path]:
     """A temporary name beside ``path``; on success it is synced to disk and takes the name, on an error it goes.
 
+    Who may read the file is what the user's mask says, also where a library writes it for the owner's eyes alone.
+
     Of several processes that train together only the main one writes; what the others write goes nowhere.
 
     Args:
@@ -44,7 +46,11 @@ def atomic_path(path: Path, *, needs: int = 0) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             require_room(path, needs)
+            partial.unlink(missing_ok=True)
+            partial.touch()
+            mode = partial.stat().st_mode
             yield partial
+            partial.chmod(mode)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(path)

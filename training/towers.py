@@ -35,16 +35,15 @@ def train_tower(run: Run, side: str) -> Tower:
         run: under way.
         side: ``image`` or ``text``.
     """
-    classifier, history = _with_head(run, side)
-    return Tower(
-        classifier, history + _tune_side(run, classifier, side, stage=f"{side}-tuned", rows=run.data.rows("train"))
-    )
+    rows = run.data.rows("train")
+    classifier, history = _with_head(run, side, stage=f"{side}-head", rows=rows)
+    return Tower(classifier, history + _tune_side(run, classifier, side, stage=f"{side}-tuned", rows=rows))
 
 
 def cross_fitted_tower(run: Run, side: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
-    """The single model of one side, tuned once for each part of the training rows on all the other parts.
+    """The single model of one side, fitted once for each part of the training rows on all the other parts.
 
-    Each starts from the same encoder and the same head, so that what they answer stays comparable.
+    Each starts from the same encoder; its head as well has seen the labels of the other parts alone.
 
     Args:
         run: under way.
@@ -52,13 +51,14 @@ def cross_fitted_tower(run: Run, side: str, parts: Sequence[NDArray[np.int64]]) 
         parts: row numbers, each training row in one.
 
     Returns:
-        As many as parts; the k-th has not been tuned on the k-th part.
+        As many as parts; the k-th has seen no label of the k-th part.
     """
     fitted = []
     for number in range(len(parts)):
-        classifier, _ = _with_head(run, side)
         rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
-        _tune_side(run, classifier, side, stage=f"{side}-fold-{number + 1}", rows=rows)
+        stage = f"{side}-fold-{number + 1}"
+        classifier, _ = _with_head(run, side, stage=f"{stage}-head", rows=rows)
+        _tune_side(run, classifier, side, stage=stage, rows=rows)
         fitted.append(classifier)
     return fitted
 
@@ -118,14 +118,14 @@ def tune(
     )
 
 
-def _with_head(run: Run, side: str) -> tuple[ProductClassifier, list[Epoch]]:
-    """The pretrained encoder with a head that was fitted to its features, the same at every call."""
+def _with_head(run: Run, side: str, *, stage: str, rows: NDArray[np.int64]) -> tuple[ProductClassifier, list[Epoch]]:
+    """The pretrained encoder with a head that was fitted to its features of some rows."""
     options = run.data.options
     classifier = _untrained(run, side)
     if side == "image" and options.image_weights == "none" and options.image_epochs:
         return classifier, []  # a head on random features has nothing to learn
     features = run.features(classifier.image_encoder, classifier.text_encoder)
-    return classifier, run.fit_head(classifier.head, features, stage=f"{side}-head")
+    return classifier, run.fit_head(classifier.head, features, stage=stage, rows=rows)
 
 
 def _tune_side(

@@ -31,13 +31,11 @@ class Said(NamedTuple):
         side: ``together``, ``picture`` or ``title``.
         label: the best class.
         score: its calibrated probability.
-        given: the probability of the class that the catalogue gives; 0 where it is not among the best.
     """
 
     side: str
     label: str
     score: float
-    given: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,80 +74,97 @@ class Answers:
     Args:
         rows: P rows with ``id``, ``line``, ``image``, ``text``.
         given: (P,) labels of the catalogue.
-        tops: by side P lists of the best classes; None where the product lacks that side.
+        labels: C classes that the model knows.
+        said: by side (P, C) probabilities, rows sum to 1; NaN where the product lacks that side.
     """
 
     rows: Sequence[Mapping[str, Any]]
     given: NDArray[np.str_]
-    tops: Mapping[str, Sequence[Sequence[Scored] | None]]
+    labels: Sequence[str]
+    said: Mapping[str, NDArray[np.float32]]
+
+    def chosen(self, rows: Sequence[int]) -> "Answers":
+        """Of some products."""
+        said = {side: each[rows] for side, each in self.said.items()}
+        return Answers([self.rows[row] for row in rows], self.given[rows], self.labels, said)
 
 
-def read_answers(out: Path, labels: Mapping[int, str]) -> Answers:
+def read_answers(out: Path, given: Mapping[int, str], labels: Sequence[str] | None = None) -> Answers:
     """The answers that :func:`client.audit.sides.score_sides` left.
 
     Args:
         out: folder of the audit.
-        labels: by line of the catalogue; answers to other lines are left out.
+        given: labels by line of the catalogue; answers to other lines are left out.
+        labels: classes that the model knows; None takes those that it named.
     """
-    by_side = {side: {row["line"]: row for row in _predictions(out / "scores" / side)} for side in SIDES}
-    lines = [line for line in by_side[TOGETHER] if line in labels]
-    tops = {
-        side: [_top(by_side[side].get(line), expected=side) for line in lines]
-        for side in SIDES
-    }  # fmt: skip
-    return Answers([by_side[TOGETHER][line] for line in lines], np.array([labels[line] for line in lines]), tops)
+    predictions = {side: _predictions(out, side) for side in SIDES}
+    tops = {side: {row["line"]: _top(row, expected=side) for row in rows} for side, rows in predictions.items()}
+    labels = labels or sorted({entry.label for side in tops.values() for top in side.values() for entry in top})
+    places = {label: place for place, label in enumerate(labels)}
+    rows = [row for row in predictions[TOGETHER] if row["line"] in given]
+    said = {side: np.zeros((len(rows), len(labels)), dtype=np.float32) for side in SIDES}
+    for number, row in enumerate(rows):
+        for side, found in tops.items():
+            said[side][number] = spread(found.get(row["line"], ()), places)
+    return Answers(rows, np.array([given[row["line"]] for row in rows]), labels, said)
 
 
-def find(answers: Answers, labels: Sequence[str]) -> list[Finding]:
+def spread(top: Sequence[Scored], places: Mapping[str, int]) -> NDArray[np.float32]:
+    """(C,) probabilities of the best classes of an answer; the others share what is left, and no answer is NaN.
+
+    Args:
+        top: the best classes.
+        places: of all C classes.
+    """
+    scores = np.full(len(places), np.nan, dtype=np.float32)
+    listed = [each for each in top if each.label in places]
+    if not listed:
+        return scores
+    scores[[places[each.label] for each in listed]] = [each.score for each in listed]
+    missing = np.isnan(scores)
+    scores[missing] = max(0.0, 1 - float(np.nansum(scores))) / max(1, int(missing.sum()))
+    shared: NDArray[np.float32] = scores / scores.sum()
+    return shared
+
+
+def find(answers: Answers) -> list[Finding]:
     """Products whose label may be wrong, the most suspect first; behind them those whose sides contradict each other.
 
     Args:
-        answers: of products whose labels did not train the model.
-        labels: C classes that the model knows; products with another label cannot be judged and are left out.
+        answers: of products whose labels did not train the model; those with a label that it does not know cannot be
+            judged and are left out.
     """
-    places = {label: place for place, label in enumerate(labels)}
-    known = [row for row, given in enumerate(answers.given) if given in places]
-    if not known:
+    places = {label: place for place, label in enumerate(answers.labels)}
+    answers = answers.chosen([row for row, given in enumerate(answers.given) if given in places])
+    if not answers.rows:
         return []
-    given = np.array([places[answers.given[row]] for row in known])
-    means = mean_probabilities(answers, known, places)
-    quality = means[np.arange(len(known)), given]
+    given = np.array([places[label] for label in answers.given])
+    means = mean_probabilities(answers)
     clear = flagged(given, means)
     found = []
-    for place, row in enumerate(known):
-        said = _said(answers, row)
-        kind, suggested = _judged(said, given=str(answers.given[row]), best=labels[int(means[place].argmax())])
+    for row, said in enumerate(_said(answers)):
+        label = str(answers.given[row])
+        kind, suggested = _judged(said, given=label, best=answers.labels[int(means[row].argmax())])
         if kind:
             found.append(
                 Finding(
                     **{name: answers.rows[row][name] for name in ("id", "line", "image", "text")},
-                    given=str(answers.given[row]),
+                    given=label,
                     suggested=suggested,
                     kind=kind,
-                    clear=bool(clear[place]),
-                    quality=float(quality[place]),
+                    clear=bool(clear[row]),
+                    quality=float(means[row, given[row]]),
                     said=said,
                 )
             )
     return sorted(found, key=lambda each: (each.kind == SIDES_DIFFER, each.quality, each.line))
 
 
-def mean_probabilities(answers: Answers, rows: Sequence[int], places: Mapping[str, int]) -> NDArray[np.float32]:
-    """(P, C) probabilities, the mean over the sides that a product has; rows sum to 1.
-
-    What an answer does not list shares the probability that is left.
-    """
-    means = np.zeros((len(rows), len(places)), dtype=np.float32)
-    for place, row in enumerate(rows):
-        tops = [top for side in SIDES if (top := answers.tops[side][row]) is not None]
-        for top in tops:
-            listed = [(places[each.label], each.score) for each in top if each.label in places]
-            scores = np.full(len(places), np.nan, dtype=np.float32)
-            scores[[column for column, _ in listed]] = [score for _, score in listed]
-            missing = np.isnan(scores)
-            scores[missing] = max(0.0, 1 - float(np.nansum(scores))) / max(1, int(missing.sum()))
-            means[place] += scores / scores.sum() / len(tops)
-    return means
+def mean_probabilities(answers: Answers) -> NDArray[np.float32]:
+    """(P, C) probabilities, the mean over the sides that a product has; rows sum to 1."""
+    sides = np.stack(list(answers.said.values()))  # (S, P, C)
+    mean: NDArray[np.float32] = np.nanmean(sides, axis=0)
+    return mean
 
 
 def flagged(given: NDArray[np.int64], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -180,25 +195,24 @@ def _judged(said: Sequence[Said], *, given: str, best: str) -> tuple[str, str]:
     return "", ""
 
 
-def _said(answers: Answers, row: int) -> tuple[Said, ...]:
-    given = answers.given[row]
-    said = []
-    for side in SIDES:
-        top = answers.tops[side][row]
-        if top is not None:
-            scores = {each.label: each.score for each in top}
-            said.append(Said(side, top[0].label, top[0].score, scores.get(given, 0.0)))
-    return tuple(said)
+def _said(answers: Answers) -> Iterator[tuple[Said, ...]]:
+    """By product what each side says that it has."""
+    best = {side: (each.argmax(1), each.max(1)) for side, each in answers.said.items()}  # NaN stays NaN
+    for row in range(len(answers.rows)):
+        yield tuple(
+            Said(side, answers.labels[int(label[row])], float(score[row]))
+            for side, (label, score) in best.items()
+            if not np.isnan(score[row])
+        )
 
 
-def _predictions(folder: Path) -> Iterator[dict[str, Any]]:
-    return iter(pq.read_table(folder / "predictions.parquet").to_pylist())
+def _predictions(out: Path, side: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(out / "scores" / side / "predictions.parquet").to_pylist()
+    return rows
 
 
-def _top(row: Mapping[str, Any] | None, *, expected: str) -> list[Scored] | None:
-    """The best classes of an answer; None where there is none, or where it read both sides or the other one alone."""
-    if row is None:
-        return None
+def _top(row: Mapping[str, Any], *, expected: str) -> list[Scored]:
+    """The best classes of an answer; none where it read both sides or the other one alone."""
     if expected == TOGETHER or row["modalities"] == {PICTURE: "image", TITLE: "text"}[expected]:
         return [Scored(each["label"], each["score"]) for each in row["top"]]
-    return None
+    return []

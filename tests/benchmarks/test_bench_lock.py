@@ -2,7 +2,7 @@
 
 import re
 
-from benchmarks.systems import ROOT
+from benchmarks.server_config import ROOT
 
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==", re.MULTILINE)
 

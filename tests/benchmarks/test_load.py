@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.load import GOOD, LOST, REFUSED, Load, Task
 from benchmarks.payloads import Body, write_bodies
-from benchmarks.systems import ROOT
+from benchmarks.server_config import ROOT
 
 PEERS_PYTHON = ROOT / "build" / "bench" / "bin" / "python"
 BODIES = [Body("application/json", b'{"text": "one"}'), Body("application/json", b'{"text": "two"}')]

@@ -11,9 +11,10 @@ import pytest
 from benchmarks.pipeline import Pipeline
 from benchmarks.processes import MARK, end, marked, new_mark, own_peak, usage
 from benchmarks.rounds import Results, add_simulations
+from benchmarks.server_config import ROOT, write_config
 from benchmarks.stages import parse_stages
 from benchmarks.subject import write_plain_archive
-from benchmarks.systems import ROOT, peers, write_config
+from benchmarks.systems import peers
 from client.store import read_archive
 
 METRICS = """# TYPE product_stage_milliseconds_sum counter
@@ -27,7 +28,7 @@ product_labels_total{label="stage"} 3.0
 
 def test_the_server_is_measured_with_our_own_configuration(tmp_path: Path) -> None:
     """All but addresses, store and archive is as in production."""
-    config = write_config(tmp_path, tmp_path / "store" / "model.mar", load=True)
+    config = write_config(tmp_path, store=tmp_path / "store", load_models="model.mar")
     ours = (ROOT / "config.properties").read_text(encoding="utf-8").splitlines()
     differing = {line.split("=")[0] for line in set(config.path.read_text(encoding="utf-8").splitlines()) - set(ours)}
     assert differing <= {
@@ -35,7 +36,7 @@ def test_the_server_is_measured_with_our_own_configuration(tmp_path: Path) -> No
         "model_store", "load_models", "vmargs", "metrics_config",
     }  # fmt: skip
     assert config.load_models == ("model.mar",) and len({*config.ports}) == 5
-    assert write_config(tmp_path, tmp_path / "store" / "model.mar", load=False).load_models == ()
+    assert write_config(tmp_path, store=tmp_path / "store", load_models="").load_models == ()
 
 
 def test_a_plain_archive_names_its_model(tmp_path: Path) -> None:

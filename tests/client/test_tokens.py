@@ -1,6 +1,8 @@
 """Tokens: found, read again, renewed when they have expired, and missed with a clear word."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -29,6 +31,29 @@ def test_a_restarted_server_is_followed(client: ProductClient, serving: FakeTorc
     serving.write_keys("second", expires=LATER)
     assert client.predict(text="Shoes").label == "Shoes"
     assert serving.renewals == 0
+
+
+def test_threads_that_are_refused_together_renew_once(serving: FakeTorchServe) -> None:
+    """The fake, as the server, takes the newest token alone."""
+    serving.write_keys("old", expires=BEFORE)
+    tokens, together = Tokens(serving.key_file, transport=serving.transport), threading.Barrier(4, timeout=30)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        expired = request.headers["Authorization"].startswith("Bearer old")
+        if expired:
+            together.wait()
+        return error(400, "InvalidKeyException", TOKEN_MESSAGE) if expired else serving.answer(request)
+
+    with ProductClient(tokens=tokens, transport=httpx.MockTransport(handle)) as client, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda text: client.predict(text=text).label, ["Shoes"] * 4))
+    assert answers == ["Shoes"] * 4 and serving.renewals == 1
+
+
+def test_a_token_that_another_thread_has_found_is_taken(tokens: Tokens, server: FakeTorchServe) -> None:
+    refused = tokens.headers("inference")
+    server.write_keys("second", expires=LATER)
+    assert tokens.refresh("inference", refused) and tokens.refresh("inference", refused)
+    assert not tokens.refresh("inference", tokens.headers("inference")) and server.renewals == 0
 
 
 @pytest.mark.parametrize("api", ["inference", "management"])

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_server import repack, write_config
+from live_server import repack
 from PIL import Image
 
+from benchmarks.server_config import write_config
 from client import server
 from client.config import ServerConfig
 from client.inference import ProductClient

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from live_server import ROOT, free_ports
 
+from benchmarks.server_config import ROOT, free_ports
 from client.config import ServerConfig
 from client.errors import ClientError
 from client.inference import Product, ProductClient

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_server import write_config
 
+from benchmarks.server_config import write_config
 from client.audit.findings import Finding, Said
 from client.audit.sheet import write_sheet
 from client.config import ServerConfig
@@ -150,7 +150,7 @@ def test_a_server_that_is_down_is_a_sentence(view: Any, store: ModelStore, tmp_p
 
 
 def test_the_sheet_of_an_audit_yields_corrections(view: Any, tmp_path: Path, drawn_catalogue: Path) -> None:
-    said = (Said("together", "Shoes", 0.9, 0.1),)
+    said = (Said("together", "Shoes", 0.9),)
     found = [
         Finding(f'p{row}, "{row}"', row, "", "Red Shoe", "Bags", "Shoes", "unanimous", True, 0.1, said)
         for row in range(3)

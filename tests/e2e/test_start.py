@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_server import ROOT, repack, write_config
+from live_server import repack
 
+from benchmarks.server_config import ROOT, write_config
 from client import server
 from client.config import ServerConfig
 from client.inference import ProductClient

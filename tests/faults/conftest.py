@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from http_load import Load
-from live_server import repack, write_config
+from live_server import repack
 from raw_http import encode
 from scale import Figures, count
 
+from benchmarks.server_config import write_config
 from client import server
 from client.config import ServerConfig
 from client.golden import read_golden

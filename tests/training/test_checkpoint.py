@@ -1,9 +1,11 @@
 """Files appear whole or not at all, and a model read back is the model that was written."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from handlers.settings import ProductSettings
 from training.checkpoint import RunError, atomic_path, load_model, read_run, save_model, write_text
@@ -19,6 +21,19 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
         raise OSError("disk full")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_every_file_is_as_open_to_others_as_the_user_has_it(tmp_path: Path, mask: int) -> None:
+    """Libraries that write for the owner alone make no exception."""
+    before = os.umask(mask)
+    try:
+        with atomic_path(tmp_path / "model.safetensors") as partial:
+            save_file({"weight": torch.zeros(1)}, partial)
+        write_text(tmp_path / "settings.json", "{}")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~mask}
 
 
 @pytest.mark.parametrize("name", list(MODELS))

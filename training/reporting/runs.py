@@ -121,6 +121,8 @@ def pool_results(runs: Sequence[RunResults]) -> RunResults:
 def held_out_answers(runs: Sequence[RunResults], model: str) -> list[LabelledAnswers]:
     """What a model says of the products it was not fitted to: validation (where kept) and test part of every run.
 
+    Of a cross-fitted run also the training part, as the models of the other parts answered it.
+
     Returns:
         Answers over the classes of all runs, in the order of :func:`pool_results`.
 
@@ -130,7 +132,7 @@ def held_out_answers(runs: Sequence[RunResults], model: str) -> list[LabelledAns
     labels, places = _all_labels(runs)
     parts = []
     for run, place in zip(runs, places, strict=True):
-        for part in ("validation", "test"):
+        for part in ("out_of_fold", "validation", "test"):
             path = run.folder / model / f"{part}.npz"
             if path.is_file():
                 saved = _read_arrays(path)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from training.checkpoint import atomic_path
 from training.label_errors import Suspect, average_answers, find_suspects
+from training.out_of_fold import FILE as OUT_OF_FOLD
 from training.reporting.blocks import Figure, Group, Paragraph, Products, Section
 from training.reporting.material import Material
 from training.reporting.names import SINGLES, display
@@ -25,19 +26,23 @@ FORMULA = re.compile(r"[=+\-@\t\r]")
 
 def suspects(material: Material) -> Iterator[Section]:
     """Find, list in a file beside the report, and show the most suspect ones."""
-    answers = held_out_answers(material.runs, material.run.shown)
+    model = _judge(material)
+    answers = held_out_answers(material.runs, model)
     labels, found = material.pooled.labels, find_suspects(answers)
     path = material.figures.parent / FILE
     write_suspects(path, found, labels=labels, shelf=material.shelf)
     checked = len(average_answers(answers)[0].ids)
-    title, name = "Labels that may be wrong", display(material.run.shown)
+    title, name = "Labels that may be wrong", display(model)
+    parts = (
+        "training (out of fold), validation and test" if _is_cross_fitted(material, model) else "validation and test"
+    )
     if not found:
-        text = f"None of {checked:,} validation and test products has a label that {name} contradicts clearly."
+        text = f"None of {checked:,} {parts} products has a label that {name} contradicts clearly."
         yield Section("labels", title, [Paragraph(text)])
         return
     text = (
-        f"{len(found):,} of {checked:,} validation and test products have a label that {name} contradicts more clearly "
-        "than its usual errors explain (confident learning, cleanlab). Look at them before you trust either side: some "
+        f"{len(found):,} of {checked:,} {parts} products have a label that {name} contradicts more clearly than "
+        "its usual errors explain (confident learning, cleanlab). Look at them before you trust either side: some "
         "labels are wrong, and some products are merely hard, above all those of rare classes. The percentage is the "
         f"calibrated probability of each label. All of them are in {FILE}, the most suspect first."
     )
@@ -73,6 +78,15 @@ def harmless(text: str) -> str:
     if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
         return f"'{text}"
     return text
+
+
+def _judge(material: Material) -> str:
+    """Late fusion where it has answered all products without having seen them, else the model that is shown."""
+    return "late" if _is_cross_fitted(material, "late") else material.run.shown
+
+
+def _is_cross_fitted(material: Material, model: str) -> bool:
+    return all((run.folder / model / OUT_OF_FOLD).is_file() for run in material.runs)
 
 
 def _cards(material: Material, found: Sequence[Suspect]) -> list[Card]:

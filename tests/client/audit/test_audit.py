@@ -8,7 +8,7 @@ import pytest
 from known_model import BLUE, LABELS, RED, picture
 
 from client.__main__ import main
-from client.audit.findings import Answers, find, mean_probabilities
+from client.audit.findings import Answers, find, mean_probabilities, spread
 from client.audit.kinds import MAJORITY, SIDES_DIFFER, UNANIMOUS
 from client.audit.sheet import FINDINGS, SHEET, reason
 from client.inference import Scored
@@ -20,16 +20,12 @@ CLASSES = ("Bags", "Hats", "Shoes")
 def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> Answers:
     """A label each, with what every side says."""
     rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(len(products))]
-    tops = {
-        side: [
-            sorted((Scored(*each) for each in said[side].items()), key=lambda each: -each.score)
-            if side in said
-            else None
-            for _, said in products
-        ]
+    nothing = dict.fromkeys(CLASSES, np.nan)
+    said = {
+        side: np.array([list(by_side.get(side, nothing).values()) for _, by_side in products], dtype=np.float32)
         for side in ("picture", "title", "together")
     }
-    return Answers(rows, np.array([given for given, _ in products]), tops)
+    return Answers(rows, np.array([given for given, _ in products]), CLASSES, said)
 
 
 def sure(label: str, score: float = 0.9) -> dict[str, float]:
@@ -46,7 +42,7 @@ RIGHT = [(label, all_sides(label)) for label in CLASSES for _ in range(10)]
 
 def test_a_label_that_all_sides_contradict_comes_first() -> None:
     doubtful = {"picture": sure("Hats", 0.5), "title": sure("Bags", 0.4), "together": sure("Hats", 0.6)}
-    found = find(answers(*RIGHT, ("Bags", doubtful), ("Bags", all_sides("Shoes"))), CLASSES)
+    found = find(answers(*RIGHT, ("Bags", doubtful), ("Bags", all_sides("Shoes"))))
     assert [(each.id, each.kind, each.suggested) for each in found] == [
         ("p31", UNANIMOUS, "Shoes"),
         ("p30", MAJORITY, "Hats"),
@@ -59,7 +55,7 @@ def test_a_label_that_all_sides_contradict_comes_first() -> None:
 def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> None:
     torn = {"picture": sure("Hats"), "title": sure("Bags"), "together": sure("Bags")}
     unsure = {"picture": sure("Hats", 0.7), "title": sure("Bags"), "together": sure("Bags")}
-    found = find(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_sides("Bags"))), CLASSES)
+    found = find(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_sides("Bags"))))
     assert [(each.id, each.kind, each.suggested) for each in found] == [
         ("p32", UNANIMOUS, "Bags"),
         ("p30", SIDES_DIFFER, "Hats"),
@@ -69,15 +65,22 @@ def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> Non
 
 def test_one_side_is_enough_and_an_unknown_label_is_left_out() -> None:
     one = {"together": sure("Shoes"), "title": sure("Shoes")}
-    found = find(answers(*RIGHT, ("Bags", one), ("Scarves", all_sides("Hats"))), CLASSES)
+    found = find(answers(*RIGHT, ("Bags", one), ("Scarves", all_sides("Hats"))))
     assert [each.id for each in found] == ["p30"]
-    assert find(answers(("Scarves", all_sides("Hats"))), CLASSES) == []
+    assert find(answers(("Scarves", all_sides("Hats")))) == []
 
 
 def test_what_an_answer_does_not_list_shares_what_is_left() -> None:
-    said = {"together": {"Bags": 0.7}, "title": {"Bags": 0.5, "Hats": 0.5}}
-    [row] = mean_probabilities(answers(("Bags", said)), [0], {label: place for place, label in enumerate(CLASSES)})
-    np.testing.assert_allclose(row, [0.6, 0.325, 0.075], atol=1e-6)
+    places = {label: place for place, label in enumerate(CLASSES)}
+    np.testing.assert_allclose(spread([Scored("Bags", 0.7)], places), [0.7, 0.15, 0.15], atol=1e-6)
+    np.testing.assert_allclose(spread([Scored("Hats", 0.4), Scored("Gone", 0.4)], places), [0.3, 0.4, 0.3], atol=1e-6)
+    assert np.isnan(spread([], places)).all()
+
+
+def test_a_mean_is_over_the_sides_that_a_product_has() -> None:
+    said = {"together": sure("Bags", 0.7), "title": sure("Hats", 0.5)}
+    [row] = mean_probabilities(answers(("Bags", said)))
+    np.testing.assert_allclose(row, [0.475, 0.325, 0.2], atol=1e-6)
 
 
 @pytest.fixture

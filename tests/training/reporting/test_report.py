@@ -237,3 +237,14 @@ def test_a_real_run_is_reported_whole(trained_run: Path, tmp_path: Path) -> None
     report = write_report([trained_run], out=tmp_path)
     assert {"predictions", "attention", "confusion", "architectures"} <= set(figures_of(report))
     assert json.loads((tmp_path / "report.json").read_text())["models"]["late"]["ece"]["mean"] < 1
+
+
+def test_figures_of_an_earlier_report_go_and_those_of_others_stay(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "figures").mkdir(parents=True)
+    for name in ("earlier.png", "own.png"):
+        (out / "figures" / name).write_bytes(b"")
+    (out / "report.json").write_text(json.dumps({"figures": {"earlier.png": "", "comparison.png": ""}}))
+    write_report([run], out=out)
+    left = {path.name for path in (out / "figures").iterdir()}
+    assert "earlier.png" not in left and {"own.png", "comparison.png"} <= left

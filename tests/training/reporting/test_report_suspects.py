@@ -54,6 +54,18 @@ def test_the_validation_part_is_checked_as_well_where_it_was_kept(material: Mate
     assert section.blocks[0].text.startswith("2 of 24 validation and test products")
 
 
+def test_all_products_are_checked_where_the_run_was_cross_fitted(material: Material) -> None:
+    for name in ("late", "image", "text"):
+        folder = material.run.folder / name
+        with np.load(folder / "test.npz") as saved:
+            other = {**saved, "ids": np.array([f"t{number}" for number in range(12)])}
+        np.savez(folder / "out_of_fold.npz", **other)
+    [section] = suspects(material)
+    assert isinstance(section.blocks[0], Paragraph)
+    text = section.blocks[0].text
+    assert text.startswith("None of 24 training (out of fold), validation and test products") and "late" in text
+
+
 def test_no_suspect_is_a_sentence_and_an_empty_list(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", write_catalogue(tmp_path / "shop", products=30))
     [section] = suspects(Material([read_results(run)], tmp_path / "figures"))

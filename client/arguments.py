@@ -1,0 +1,129 @@
+"""What several commands take and say alike: a catalogue with its columns, a model with the engine that answers, counts.
+
+Nothing is imported here that a command would wait for which does not need it.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from client.config import ServerConfig
+from client.inference import DEFAULT_MODEL
+from client.store import ModelStore
+
+if TYPE_CHECKING:
+    from client.scoring.engines import Engine
+    from training.catalog_rows import CatalogSource
+
+ENGINES = {
+    "server": "the running server",
+    "local": "the archive's model in this process",
+    "ray": "Ray",
+}
+
+
+def add_catalogue(command: argparse.ArgumentParser, *, out: str, optional: bool = False) -> None:
+    """The catalogue, and where what comes of it goes.
+
+    Args:
+        command: gets the arguments.
+        out: what the folder will hold.
+        optional: the command can do without the name of a catalogue.
+    """
+    layout = "CSV or Parquet, a folder with one, or a zip with a CSV"
+    command.add_argument("catalog", metavar="CATALOG", nargs="?" if optional else None, help=layout)
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=out)
+
+
+def add_model(command: argparse.ArgumentParser, engines: Sequence[str]) -> None:
+    """Who answers.
+
+    Args:
+        command: gets the options.
+        engines: of :data:`ENGINES`; the first is the default.
+    """
+    *first, last = (ENGINES[name] for name in engines)
+    who = f"who answers: {', '.join(first)} or {last} (default: %(default)s)"
+    command.add_argument("--engine", choices=engines, default=engines[0], help=who)
+    command.add_argument("--model", default=DEFAULT_MODEL, help="name (default: %(default)s)")
+    command.add_argument("--version", help="of the model; the one in charge otherwise")
+
+
+def add_columns(command: argparse.ArgumentParser) -> None:
+    """What the columns of the catalogue are called."""
+    columns = command.add_argument_group("columns")
+    columns.add_argument("--image-column", default="image", metavar="NAME", help="path of the picture")
+    columns.add_argument("--text-column", default="text", metavar="NAME", help="the title")
+    columns.add_argument("--id-column", metavar="NAME", help="default: id where there is one, else the line")
+
+
+def source_of(options: argparse.Namespace, *, labels: str | None = None) -> "CatalogSource":
+    """The catalogue that the options name.
+
+    Args:
+        options: of :func:`add_catalogue` and :func:`add_columns`.
+        labels: the column of its labels, where they are read.
+    """
+    from training.catalog_rows import CatalogSource  # noqa: PLC0415 - what it stands on takes half a second
+
+    return CatalogSource(
+        path=str(options.catalog),
+        image_column=options.image_column,
+        text_column=options.text_column,
+        label_column=labels,
+        id_column=options.id_column,
+    )
+
+
+def engine_of(options: argparse.Namespace, config: ServerConfig) -> "Engine":
+    """The engine that the options ask for.
+
+    Raises:
+        ClientError: there is no such model, or it does not answer.
+    """
+    if options.engine == "server":
+        from client.scoring.remote import server_engine  # noqa: PLC0415
+
+        return server_engine(
+            config,
+            config.tokens(options.key_file),
+            model=options.model,
+            version=options.version,
+            top_k=options.top_k,
+            connections=options.connections,
+        )
+    archive = options.archive or _archive(options, config)
+    if options.engine == "local":
+        from client.scoring.local import LocalEngine  # noqa: PLC0415
+
+        return LocalEngine(archive, top_k=options.top_k)
+    from client.scoring.ray_data import RayEngine  # noqa: PLC0415
+
+    return RayEngine(
+        archive, top_k=options.top_k, actors=options.actors, cpus=options.actor_cpus, address=options.ray_address
+    )
+
+
+def _archive(options: argparse.Namespace, config: ServerConfig) -> Path:
+    """The archive of the model store that is in charge, or that of the version."""
+    store = ModelStore(config.model_store)
+    if options.version is not None:
+        return store.version(options.model, options.version).path
+    return store.archive(f"{options.model}.mar").path
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
+    return int(text)
+
+
+def say(text: str) -> None:
+    """A line for the person who waits, at once."""
+    print(text, flush=True)

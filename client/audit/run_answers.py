@@ -1,0 +1,161 @@
+"""What the models of training runs say of products that they have not seen, read from the run folders.
+
+A run keeps ``test.npz`` and ``validation.npz`` of each model, and where it was cross-fitted ``out_of_fold.npz``: its
+training products as models answer them that were trained on others. Of several runs (seeds, folds of a
+cross-validation) the answers to a product are averaged. Legend: N answers, P products, C classes.
+"""
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.audit.findings import Answers
+from client.audit.sides import PICTURE, SIDES, TITLE, TOGETHER
+from client.errors import ClientError
+from training.catalog_files import open_files
+from training.catalog_rows import CatalogRow, CatalogSource, open_rows
+
+MODELS = {PICTURE: "image", TITLE: "text", TOGETHER: "late"}
+PARTS = {"out_of_fold": "training", "validation": "validation", "test": "test"}
+_CLASSES_DIFFER = "train them on one catalogue with the same options, or audit them one by one"
+
+
+class RunRecord(NamedTuple):
+    """What ``run.json`` says of a run.
+
+    Args:
+        folder: of the run.
+        source: its catalogue.
+        labels: C classes.
+        unseen: training products that no model answered without having seen them.
+    """
+
+    folder: Path
+    source: CatalogSource
+    labels: tuple[str, ...]
+    unseen: int
+
+
+class RunAnswers(NamedTuple):
+    """Answers, and where they are from.
+
+    Args:
+        answers: of products with the labels that the runs were trained on.
+        counts: by part of a run, how many answers there are.
+        changed: products that were left out, since the catalogue gives them another label than the runs have.
+    """
+
+    answers: Answers
+    counts: Counter[str]
+    changed: int
+
+
+def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
+    """Read ``run.json``.
+
+    Args:
+        folder: of a complete run.
+        path: where its catalogue lies now; None is where it was.
+
+    Raises:
+        ClientError: the folder holds no complete run.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        source = {**record["source"], "label_column": record["target"], **({} if path is None else {"path": path})}
+        unseen = 0 if (folder / "image" / "out_of_fold.npz").is_file() else int(record["split"]["train"])
+        return RunRecord(folder, CatalogSource(**source), tuple(record["labels"]), unseen)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ClientError(
+            f"{folder} holds no complete run ({type(error).__name__}: {error}); "
+            f"`python -m training train --out {folder}` finishes it"
+        ) from error
+
+
+def read_run_answers(records: Sequence[RunRecord]) -> RunAnswers:
+    """Answers of one run, or of several over the same catalogue and classes.
+
+    Raises:
+        ClientError: a file cannot be read, or the runs do not go together.
+        CatalogError: the catalogue cannot be used.
+    """
+    first = records[0]
+    for other in records[1:]:
+        if (other.labels, other.source) != (first.labels, first.source):
+            raise ClientError(f"{first.folder} and {other.folder} differ in catalogue or classes: {_CLASSES_DIFFER}")
+    counts: Counter[str] = Counter()
+    sides = {side: _Sums(len(first.labels)) for side in SIDES}
+    for record in records:
+        for side, part in ((side, part) for side in SIDES for part in PARTS):
+            saved = _read_arrays(record.folder / MODELS[side] / f"{part}.npz")
+            if saved is not None:
+                sides[side].add(saved)
+                counts[PARTS[part]] += len(saved["ids"]) if side == PICTURE else 0
+    return _joined(first, sides, counts)
+
+
+class _Sums:
+    """Sums of probabilities by product."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.given: dict[str, int] = {}
+        self._sums: dict[str, NDArray[np.float32]] = {}
+
+    def add(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Answers of one file."""
+        for id, given, row in zip(saved["ids"].tolist(), saved["truth"].tolist(), saved["probabilities"], strict=True):
+            self.given[id] = given
+            self._sums[id] = self._sums[id] + row if id in self._sums else row
+
+    def mean(self, id: str) -> NDArray[np.float32]:
+        """(C,), sums to 1; NaN where there is no answer."""
+        if id not in self._sums:
+            return np.full(self.classes, np.nan, dtype=np.float32)
+        mean: NDArray[np.float32] = self._sums[id] / self._sums[id].sum()
+        return mean
+
+
+def _joined(record: RunRecord, sides: Mapping[str, _Sums], counts: Counter[str]) -> RunAnswers:
+    """Answers beside the rows of the catalogue that they are of."""
+    trained = {id: record.labels[place] for id, place in sides[PICTURE].given.items()}
+    found = {row.id: row for row in _rows(record.source) if row.id in trained}
+    if missing := [id for id in trained if id not in found]:
+        raise ClientError(
+            f"{record.source.path} lacks {len(missing):,} products of {record.folder}, {missing[0]!r} among them: "
+            "name the catalogue that it was trained on, as it was"
+        )
+    rows = [row for row in found.values() if row.label == trained[row.id]]
+    said = {side: np.zeros((len(rows), len(record.labels)), dtype=np.float32) for side in SIDES}
+    for number, row in enumerate(rows):
+        for side, lacks in ((PICTURE, not row.image), (TITLE, not row.text), (TOGETHER, False)):
+            said[side][number] = np.nan if lacks else sides[side].mean(row.id)
+    answers = Answers(
+        [{"id": row.id, "line": row.line, "image": row.image, "text": row.text} for row in rows],
+        np.array([row.label for row in rows]),
+        record.labels,
+        said,
+    )
+    return RunAnswers(answers, counts, changed=len(found) - len(rows))
+
+
+def _rows(source: CatalogSource) -> list[CatalogRow]:
+    with open_rows(source, open_files(source.path)) as (_, rows):
+        return [row for row in rows if row.fault is None]
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The arrays of a file; None where there is none."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            return dict(saved)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ClientError(f"{path} cannot be read ({error}): train the run anew") from error
