@@ -1,4 +1,4 @@
-"""Exported graphs in half precision: near the trained model on a CPU, and fit to be captured on a GPU that is pretended.
+"""Exported graphs in half precision: near the trained model on a CPU, fit to be captured on a GPU that is pretended.
 
 PyTorch's fake tensors have a device and a type but no numbers: they go through the graph as a GPU's would.
 """
