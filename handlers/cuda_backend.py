@@ -122,7 +122,7 @@ class CudaDevice:
         """
         torch, stream = self._torch, self._streams["compute"]
         captured = torch.cuda.CUDAGraph()
-        with torch.inference_mode(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        with torch.inference_mode(), torch.jit.optimized_execution(False):
             with torch.cuda.stream(stream):
                 for _ in range(WARM_RUNS):
                     self._graph(*inputs)

@@ -66,7 +66,8 @@ def test_the_head_keeps_its_weights_and_convolutions_are_channels_last(exported:
 
 def test_convolutions_do_not_round_to_tf32(exported: Path) -> None:
     """The last input of ``aten::_convolution`` allows it, and a trace keeps it."""
-    convolutions = load_graph(exported).inlined_graph.findAllNodes("aten::_convolution")
+    graph = load_graph(exported).inlined_graph  # its nodes live as long as it does
+    convolutions = graph.findAllNodes("aten::_convolution")
     assert not any(list(node.inputs())[-1].toIValue() for node in convolutions)
 
 
@@ -88,15 +89,14 @@ class Told(TorchDispatchMode):
 def told(exported: Path) -> Iterator[list[tuple[str, set[tuple[str, torch.dtype]]]]]:
     """The operations of the graph on a GPU that is pretended."""
     graph = load_half_graph(exported, device="cpu", precision="bf16")
+    real = [torch.from_numpy(array) for array in products(5, 12)]
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         for module in graph.modules():
             own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
             for name, tensor in own:
                 fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cuda")
                 module._c.setattr(name, fake)
-        inputs = [
-            torch.empty(array.shape, dtype=torch.from_numpy(array).dtype, device="cuda") for array in products(5, 12)
-        ]
+        inputs = [torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda") for tensor in real]
         with torch.jit.optimized_execution(False), Told() as mode:
             logits = graph(*inputs)
     assert (logits.device.type, logits.dtype, logits.shape) == ("cuda", torch.float32, (5, 4))
