@@ -1,17 +1,11 @@
 """What a GPU's step is counted as, and what is said where there is none."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from known_model import LABELS
 
-from benchmarks.gpu_step import Turn, _lines, operations, products
+from benchmarks.gpu_step import Turn, _lines, main, operations, products
 from handlers.graph_replay import Size
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_operations_are_two_a_multiplication_and_addition() -> None:
@@ -28,8 +22,8 @@ def test_the_table_shows_medians_and_the_share() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
-def test_without_a_gpu_it_says_so() -> None:
-    command = [sys.executable, "-m", "benchmarks.gpu_step", "model_store/intermediate.mar"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: no GPU here")
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["gpu_step", "model_store/intermediate.mar"])
+    assert main() == 1
+    said = capsys.readouterr()
+    assert not said.out and said.err.startswith("error: no GPU here")
