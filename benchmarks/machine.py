@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import torch
+
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "onnxruntime", "openvino", "torchserve", "numpy", "pillow", "tokenizers")
 PEERS = ("fastapi", "uvicorn", "litserve", "mosec", "bentoml", "ray", "aiohttp", "uvloop")
@@ -28,6 +30,7 @@ def describe_machine(peers_python: Path) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in FLAGS if flag in flags],
         "memory_gib": round(memory, 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "kernel": platform.release(),
         "load_average": [round(value, 2) for value in load],
         "python": platform.python_version(),

@@ -1,6 +1,6 @@
 """The targets, and whether a run met them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.figures import Summary, ratios, summarise
@@ -62,13 +62,18 @@ def verdicts(measured: Measured) -> list[Verdict]:
     """On every target, those of a GPU included.
 
     Args:
-        measured: ``in_process``, ``systems``, ``archive_ratio``, ``weights_bytes`` and ``delay_ms`` of a run.
+        measured: ``in_process``, ``systems``, ``archive_ratio``, ``weights_bytes``, ``delay_ms`` and ``machine`` of a
+            run.
     """
-    gpu = [
-        Verdict(name, required, None, NOT_MEASURED, "a GPU is needed; this run is about the CPU")
-        for name, required in GPU_TARGETS
-    ]
-    return [*(judge(target, measured) for target in TARGETS), *gpu]
+    return [judge(target, measured) for target in TARGETS] + list(_gpu_verdicts(measured))
+
+
+def _gpu_verdicts(measured: Measured) -> Iterator[Verdict]:
+    gpu = measured.get("machine", {}).get("gpu")
+    for target in GPU_TARGETS:
+        verdict = judge(target, measured if gpu else {"systems": {}})
+        yield verdict if gpu else verdict._replace(note="a GPU is needed; this run is about the CPU")
+    yield Verdict(STEP, ">= 35 %", None, NOT_MEASURED, "`python -m benchmarks.gpu_step ARCHIVE` measures it, on a GPU")
 
 
 def best_peer(measured: Measured) -> str | None:
@@ -152,7 +157,7 @@ TARGETS = (
     Target("archive / fp32 weights", 1.1, False, lambda measured: [measured["archive_ratio"]]),
 )  # fmt: skip
 GPU_TARGETS = (
-    ("GPU: HTTP / no-op handler", ">= 0.75"),
-    ("GPU: HTTP / stock eager handler on the same GPU", ">= 6"),
-    ("GPU: model step at batch 64, share of the measured bf16 peak", ">= 35 %"),
+    Target("GPU: HTTP / no-op handler", 0.75, True, _beside(NOOP)),
+    Target("GPU: HTTP / stock eager handler on the same GPU", 6, True, _beside(STOCK)),
 )
+STEP = "GPU: model step at batch 64, share of the measured bf16 peak"

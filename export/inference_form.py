@@ -1,5 +1,8 @@
 """A trained model in the form in which it is exported: batch norms folded into convolutions, matrices laid out as ONNX
 multiplies by them. TorchScript and ONNX then hold the same bytes, and the archive can hold them once.
+
+The picture's backbone takes its input in the type of its own weights. In fp32 that changes nothing; whoever loads the
+traced graph and casts its weights to half precision gets a graph that computes in half precision.
 """
 
 import copy
@@ -33,7 +36,26 @@ def inference_form(model: ProductClassifier, example: tuple[Tensor, Tensor, Tens
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.weight.data = module.weight.data.t().contiguous().t()
+    if model.image_encoder is not None:
+        model.image_encoder.backbone = InTypeOfWeights(model.image_encoder.backbone)
     return model
+
+
+class InTypeOfWeights(nn.Module):
+    """A module whose input is cast to the type that its weights have when it is called, in a trace of it too.
+
+    Args:
+        module: has weights, and one input.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """As ``module``."""
+        answer: Tensor = self.module(pixels.type_as(next(self.module.parameters())))
+        return answer
 
 
 def _pairs(model: ProductClassifier, example: tuple[Tensor, Tensor, Tensor, Tensor]) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """A trained model as TorchScript: traced once, at batch 2, for any batch and title length.
 
 Beside ``forward`` the file has the model's parts as methods of their own, on the same weights: ``cells`` and
-``tokens``, the towers, and ``classify``, the head. Explanations are made with them.
+``tokens``, the towers, and ``classify``, the head. Explanations are made with them. The head reads fp32 whatever the
+towers compute in: :mod:`handlers.half_graph` casts their weights.
 """
 
 import warnings
@@ -34,8 +35,8 @@ class _InParts(nn.Module):
         self.classifier = classifier
 
     def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(image, input_ids, attention_mask, present)
-        return logits
+        cells, tokens = self.classifier.encode(image, input_ids, attention_mask)
+        return self.classify(cells.float(), tokens.float(), attention_mask, present)
 
     def cells(self, image: Tensor) -> Tensor:
         assert self.classifier.image_encoder is not None
@@ -60,7 +61,9 @@ def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int)
         path: file to write.
         image_size: H = W of the graph's input.
     """
-    with torch.no_grad(), warnings.catch_warnings():
+    # A trace keeps the flags of its convolutions: PyTorch's own would let a GPU round them to TF32's 10 bits for good.
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with torch.no_grad(), exact, warnings.catch_warnings():
         # torch 2.14 deprecates TorchScript, and tracing BERT warns of constants that do not depend on the input.
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=FutureWarning)

@@ -7,13 +7,19 @@ from typing import NamedTuple
 
 if __package__:
     from .backends import Backend, BackendError
+    from .cuda_backend import CudaBackend
+    from .half_graph import HalfBackend
     from .onnx_backend import OnnxBackend
     from .openvino_backend import OpenVinoBackend
+    from .settings import ProductSettings
     from .torchscript_backend import TorchScriptBackend
 else:
     from backends import Backend, BackendError
+    from cuda_backend import CudaBackend
+    from half_graph import HalfBackend
     from onnx_backend import OnnxBackend
     from openvino_backend import OpenVinoBackend
+    from settings import ProductSettings
     from torchscript_backend import TorchScriptBackend
 
 logger = logging.getLogger(__name__)
@@ -63,8 +69,8 @@ class Choice:
         """The fastest backend that loads and is accepted.
 
         Args:
-            forced: name of an engine that has no second; ``auto`` takes TorchScript on a GPU, else OpenVINO where it
-                pays, else ONNX Runtime, else TorchScript.
+            forced: name of an engine that has no second; ``auto`` takes captured graphs in half precision on a GPU,
+                else TorchScript there, else OpenVINO where it pays, else ONNX Runtime, else TorchScript.
             verified: fast engines that passed the export's accuracy gate.
 
         Returns:
@@ -76,7 +82,9 @@ class Choice:
         if forced != "auto":
             return self._first([self._candidate(forced, f"settings ask for {forced}")])
         why = "no GPU" if self._gpu is None else f"GPU {self._gpu} was given"
-        order = ("fp32", "torchscript") if self._gpu is None else ("torchscript", "fp32")
+        order = ["fp32", "torchscript"] if self._gpu is None else ["torchscript", "fp32"]
+        if self._gpu is not None and HalfBackend.name in verified:
+            order.insert(0, "cuda")
         backend, reason = self._first([self._candidate(engine, why) for engine in order])
         if self._gpu is None and OpenVinoBackend.name in verified:
             return self._faster(self._candidate("openvino", why), backend, reason)
@@ -116,6 +124,9 @@ class Choice:
         folder, threads = self._folder, self._threads
         device = "cpu" if self._gpu is None else f"cuda:{self._gpu}"
         builds: dict[str, Callable[[], Backend]] = {
+            "cuda": lambda: CudaBackend(
+                folder / "model.pt", gpu=self._gpu, settings=ProductSettings.from_json(folder / "settings.json")
+            ),
             "fp32": lambda: OnnxBackend(folder / "model.onnx", threads=threads),
             "openvino": lambda: OpenVinoBackend(folder / "model.onnx", threads=threads),
             "torchscript": lambda: TorchScriptBackend(folder / "model.pt", device=device, threads=threads),

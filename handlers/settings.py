@@ -11,7 +11,7 @@ from typing import Any
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
-BACKENDS = ("auto", "fp32", "openvino", "torchscript")
+BACKENDS = ("auto", "fp32", "openvino", "torchscript", "cuda")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,8 @@
-"""``model.pt`` on a GPU or the CPU.
+"""``model.pt`` on a GPU or the CPU, in fp32.
 
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
 
-import contextlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,20 @@ if __package__:
     from .backends import EXACT, NOTHING, Arrays, Parts
 else:
     from backends import EXACT, NOTHING, Arrays, Parts
+
+
+def load_graph(path: Path) -> Any:
+    """``model.pt`` on the CPU, to be moved where it runs with ``to``.
+
+    A graph that is read onto a GPU has its constants there, too: sizes are computed with those, and each of them would
+    be fetched back from the GPU, which takes time and which a captured graph may not do.
+    """
+    import torch  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch 2.14 announces the end of TorchScript on every load
+        graph: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return graph.eval()
 
 
 class TorchScriptBackend:
@@ -37,10 +50,7 @@ class TorchScriptBackend:
         self.name = f"torchscript:{self._device.type}"
         if self._device.type == "cpu":
             torch.set_num_threads(threads)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch 2.14 announces the end of TorchScript on every load
-            self._graph = torch.jit.load(str(path), map_location=self._device)  # type: ignore[no-untyped-call]
-        self._graph.eval()
+        self._graph = load_graph(path).to(self._device)
 
     def __call__(self, batch: Arrays) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
@@ -51,17 +61,10 @@ class TorchScriptBackend:
         return _TorchScriptParts(self._graph, self._run)
 
     def _run(self, method: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float32]:
-        with self._torch.inference_mode(), self._full_precision():
+        with self._torch.inference_mode():
             tensors = [self._torch.from_numpy(array).to(self._device) for array in arrays]
             answer: NDArray[np.float32] = method(*tensors).float().cpu().numpy()
         return answer
-
-    def _full_precision(self) -> contextlib.AbstractContextManager[None]:
-        """No TF32 in convolutions, torch's default on a GPU: its 10-bit mantissa would fail the golden products."""
-        if self._device.type == "cpu":
-            return contextlib.nullcontext()
-        full: contextlib.AbstractContextManager[None] = self._torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        return full
 
 
 class _TorchScriptParts:

@@ -27,13 +27,29 @@ HANDLER_EDGES = {
     "onnx_backend": {"backends"},
     "openvino_backend": {"backends", "onnx_backend"},
     "torchscript_backend": {"backends"},
-    "backend_choice": {"backends", "onnx_backend", "openvino_backend", "torchscript_backend"},
+    "half_graph": {"backends", "torchscript_backend"},
+    "graph_replay": {"backends"},
+    "cuda_backend": {"backends", "graph_replay", "half_graph", "torchscript_backend"},
+    "backend_choice": {
+        "backends",
+        "cuda_backend",
+        "half_graph",
+        "onnx_backend",
+        "openvino_backend",
+        "torchscript_backend",
+    },
     "product_explanation": {"backends", "preprocessing"},
     "product_scores": {"backends", "preprocessing"},
 }
 # A worker puts a caller's PYTHONPATH before the model's folder: a common name could be taken from there.
 TAKEN_NAMES = {"utils", "common", "config", "handler", "model", "helpers", "types", "errors", "test"}
-ENGINES = {"onnx_backend": {"onnxruntime"}, "openvino_backend": {"openvino"}, "torchscript_backend": {"torch"}}
+ENGINES = {
+    "onnx_backend": {"onnxruntime"},
+    "openvino_backend": {"openvino"},
+    "torchscript_backend": {"torch"},
+    "half_graph": {"torch"},
+    "cuda_backend": {"torch"},
+}
 HEAVY = {"torch", "onnxruntime", "openvino", "transformers", "torchvision", "pandas", "sklearn", "scipy", "matplotlib"}
 MODELS = ("image", "text", "early", "intermediate", "late")
 LONGEST_FILE = 350

@@ -21,7 +21,7 @@ def measured() -> dict[str, Any]:
 
 def test_every_target_of_the_cpu_is_judged_and_none_of_the_gpu(measured: dict[str, Any]) -> None:
     found = verdicts(measured)
-    assert [verdict.verdict for verdict in found] == [MET] * len(TARGETS) + [NOT_MEASURED] * len(GPU_TARGETS)
+    assert [verdict.verdict for verdict in found] == [MET] * len(TARGETS) + [NOT_MEASURED] * (len(GPU_TARGETS) + 1)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,15 @@ def test_what_was_left_out_is_not_judged(measured: dict[str, Any]) -> None:
 def test_rates_are_by_kind(measured: dict[str, Any]) -> None:
     assert rates(measured, OURS, "text") == [380.0, 376.0]
     assert rates(measured, OURS, "photo") == []
+
+
+def test_with_a_gpu_the_server_is_judged_beside_its_own_limits(measured: dict[str, Any]) -> None:
+    """The two ratios of a run; the model's step has a measurement of its own, and says which."""
+    ours = [entry["rates"]["both"] for entry in measured["systems"][OURS]]
+    rivals = {name: [entry["rates"]["both"] for entry in measured["systems"][name]] for name in (STOCK, NOOP)}
+    assert verdict_on("GPU: HTTP / no-op", measured) == (NOT_MEASURED, None)
+    measured["machine"]["gpu"] = "A GPU"
+    for part, name in [("GPU: HTTP / no-op", NOOP), ("GPU: HTTP / stock eager", STOCK)]:
+        expected = sum(a / b for a, b in zip(ours, rivals[name], strict=True)) / len(ours)
+        assert verdict_on(part, measured)[1] == pytest.approx(expected)
+    assert verdict_on("GPU: model step", measured) == (NOT_MEASURED, None)

@@ -1,0 +1,138 @@
+"""Exported graphs in half precision: near the trained model on a CPU, fit to be captured on a GPU that is pretended.
+
+PyTorch's fake tensors have a device and a type but no numbers: they go through the graph as a GPU's would.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from export.fast import fast_backends
+from export.inference_form import inference_form
+from export.torchscript import example_inputs, export_torchscript
+from handlers.backends import BackendError
+from handlers.half_graph import HEAD, HalfBackend, load_half_graph
+from handlers.preprocessing import Batch
+from handlers.torchscript_backend import TorchScriptBackend, load_graph
+from training.encoders import build_image_encoder, build_text_encoder
+from training.models import ProductClassifier, build_head
+
+SIZE = 64
+MULTIPLIES = ("convolution", "addmm", "aten.mm", "linear")
+
+
+@pytest.fixture(scope="module", params=["intermediate", "late", "image", "text"])
+def exported(request: pytest.FixtureRequest, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    image = None if request.param == "text" else build_image_encoder("resnet18", "none")
+    text = None if request.param == "image" else build_text_encoder(str(tiny_bert))
+    head = build_head(request.param, image_width=512, text_width=32, classes=4)
+    model = ProductClassifier(image, text, head).eval()
+    path = tmp_path_factory.mktemp(request.param) / "model.pt"
+    export_torchscript(inference_form(model, example_inputs(SIZE)), path, image_size=SIZE)
+    return path
+
+
+def products(count: int, tokens: int) -> Batch:
+    inputs = [torch.cat([tensor] * 4)[:count].clone() for tensor in example_inputs(SIZE, tokens)]
+    inputs[2][0, tokens // 2 + 1 :] = 0
+    inputs[3][0, 0] = False
+    return Batch(*(tensor.numpy() for tensor in inputs))
+
+
+def test_on_a_cpu_it_is_near_the_fp32_graph_and_does_not_answer_the_same(exported: Path) -> None:
+    exact, half = TorchScriptBackend(exported, device="cpu", threads=1), HalfBackend(exported)
+    for count, tokens in [(1, 2), (8, 20)]:
+        asked = products(count, tokens)
+        one, other = exact(asked), half(asked)
+        assert other.dtype == np.float32 and one.shape == other.shape
+        assert 0 < np.abs(one - other).max() < 0.05 * max(1.0, np.abs(one).max())
+
+
+def test_the_head_keeps_its_weights_and_convolutions_are_channels_last(exported: Path) -> None:
+    graph = load_half_graph(exported, device="cpu", precision="bf16")
+    for name, weight in graph.named_parameters():
+        assert weight.dtype == (torch.float32 if name.startswith(HEAD) else torch.bfloat16), name
+        assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last), name
+    assert {buffer.dtype for buffer in graph.buffers()} <= {torch.float32, torch.int64}
+
+
+def test_convolutions_do_not_round_to_tf32(exported: Path) -> None:
+    """The last input of ``aten::_convolution`` allows it, and a trace keeps it."""
+    graph = load_graph(exported).inlined_graph  # its nodes live as long as it does
+    convolutions = graph.findAllNodes("aten::_convolution")
+    assert not any(list(node.inputs())[-1].toIValue() for node in convolutions)
+
+
+class Told(TorchDispatchMode):
+    """Writes down each operation with the devices and types of its tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[tuple[str, set[tuple[str, torch.dtype]]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        answer = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, answer)) if isinstance(leaf, torch.Tensor)]
+        self.operations.append((str(func), {(tensor.device.type, tensor.dtype) for tensor in tensors}))
+        return answer
+
+
+@pytest.fixture
+def told(exported: Path) -> Iterator[list[tuple[str, set[tuple[str, torch.dtype]]]]]:
+    """The operations of the graph on a GPU that is pretended."""
+    graph = load_half_graph(exported, device="cpu", precision="bf16")
+    real = [torch.from_numpy(array) for array in products(5, 12)]
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        for module in graph.modules():
+            own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+            for name, tensor in own:
+                fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cuda")
+                module._c.setattr(name, fake)
+        inputs = [torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda") for tensor in real]
+        with torch.jit.optimized_execution(False), Told() as mode:
+            logits = graph(*inputs)
+    assert (logits.device.type, logits.dtype, logits.shape) == ("cuda", torch.float32, (5, 4))
+    yield mode.operations
+
+
+def test_no_value_is_fetched_from_the_gpu(told: list[tuple[str, set[tuple[str, torch.dtype]]]]) -> None:
+    """A captured graph may not: sizes have to be computed where they are, on the CPU."""
+    assert told
+    for name, tensors in told:
+        if "_local_scalar_dense" in name or "nonzero" in name:
+            assert {device for device, _ in tensors} == {"cpu"}, name
+        if "_to_copy" in name:
+            assert len({device for device, _ in tensors}) == 1, "from one device to another"
+
+
+def test_towers_multiply_in_half_precision(
+    told: list[tuple[str, set[tuple[str, torch.dtype]]]],
+) -> None:
+    kinds = [
+        {dtype for device, dtype in tensors if device == "cuda"}
+        for name, tensors in told
+        if any(part in name for part in MULTIPLIES)
+    ]
+    assert all(len(dtypes) == 1 for dtypes in kinds), "no product of two types"
+    assert kinds.count({torch.bfloat16}) >= 6 and kinds[-1] == {torch.float32}, "towers in half, the head in fp32"
+
+
+def test_an_unknown_precision_lists_the_known_ones(exported: Path) -> None:
+    with pytest.raises(BackendError, match=r"must be one of \['bf16', 'fp16'\], got 'fp8'"):
+        load_half_graph(exported, device="cpu", precision="fp8")
+
+
+def test_the_gate_measures_it_on_every_machine(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_here(*arguments: Any, **keywords: Any) -> None:
+        raise BackendError("this CPU has no bf16")
+
+    monkeypatch.setattr("export.fast.OpenVinoBackend", none_here)
+    assert list(fast_backends(exported.parent, threads=1)) == ["half:bf16"]
