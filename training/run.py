@@ -82,7 +82,15 @@ class Run:
         """
         validation = FeatureBatches(features, self.data.rows("validation"))
         options = self.data.options
-        return self._fit_on(head, features, validation, stage=stage, epochs=options.head_epochs, rate=options.head_rate)
+        return self._fit_on(
+            head,
+            features,
+            validation,
+            stage=stage,
+            rows=rows,
+            epochs=options.head_epochs,
+            rate=options.head_rate,
+        )
 
     def fit_fusion(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
         """Train a fusion's head on cached features, of products that may lack a side or words of the title.
