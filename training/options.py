@@ -38,7 +38,7 @@ class TrainOptions:
         image_sizes: side of the picture in each of those epochs, in pixels; empty is ``image_size`` in all of them.
         text_epochs: likewise for the text encoder.
         head_epochs: epochs of each single model's head on the pretrained features, at most.
-        fusion_epochs: epochs of each fusion's head on cached features, at most.
+        fusion_epochs: epochs of each fusion's head on cached features.
         cross_fit: parts of the training rows whose features come from encoders that were tuned on the other parts; 0
             has the fusion heads see the features of the very rows that the encoders were tuned on.
         thin_titles: share of the training titles that are shown without some of their words.
@@ -82,7 +82,7 @@ class TrainOptions:
     image_sizes: tuple[int, ...] = ()
     text_epochs: int = 2
     head_epochs: int = 30
-    fusion_epochs: int = 30
+    fusion_epochs: int = 10
     cross_fit: int = 0
     thin_titles: float = 0.0
     label_noise: float = 0.0

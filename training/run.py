@@ -96,6 +96,8 @@ class Run:
         """Train a fusion's head on cached features, of products that may lack a side or words of the title.
 
         The validation part chooses the best epoch by each product three times: whole, its picture and its title alone.
+        All epochs are run: a fusion starts from what the single models know, so the first one, at the highest rate,
+        can look like a peak.
         """
         options = self.data.options
         return self._fit_on(
@@ -105,6 +107,7 @@ class Run:
             stage=stage,
             epochs=options.fusion_epochs,
             rate=options.fusion_rate,
+            patience=options.fusion_epochs,
             batches=partial(
                 FeatureBatches,
                 drop_image=options.drop_image,
@@ -122,6 +125,7 @@ class Run:
         stage: str,
         epochs: int,
         rate: float,
+        patience: int = 3,
         rows: NDArray[np.int64] | None = None,
         batches: Callable[..., FeatureBatches] = FeatureBatches,
     ) -> list[Epoch]:
@@ -137,6 +141,7 @@ class Run:
             stage=stage,
             optimizer=adamw([(head, rate)]),
             epochs=epochs,
+            patience=patience,
             train=train,
             validation=validation,
             device=self.device,
