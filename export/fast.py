@@ -4,12 +4,16 @@ Measured on the machine that exports, with the run's test products; the figures 
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from export.int8 import export_int8
 from export.verify import Parity
 from handlers.backends import Backend, BackendError
+from handlers.int8_backend import INT8_GRAPH, Int8Backend, require_vnni
 from handlers.openvino_backend import OpenVinoBackend
+from handlers.preprocessing import Product
 
 MIN_SAME_CLASS = 0.995
 MAX_LOSS = 0.003  # of accuracy
@@ -19,14 +23,32 @@ def fast_backends(folder: Path, *, threads: int) -> dict[str, Backend]:
     """The fast engines that this machine can run, by name.
 
     Args:
-        folder: holds ``model.onnx``.
+        folder: holds ``model.onnx``, and ``model.int8.onnx`` if int8 is one of them.
         threads: for one batch.
     """
+    backends: dict[str, Backend] = {}
     try:
-        backend = OpenVinoBackend(folder / "model.onnx", threads=threads)
-    except BackendError:  # no bf16 here, so nothing can be said of it
-        return {}
-    return {backend.name: backend}
+        backends[OpenVinoBackend.name] = OpenVinoBackend(folder / "model.onnx", threads=threads)
+    except BackendError as error:
+        print(f"openvino cannot be verified here, so the archive does without it: {error}", flush=True)
+    if (folder / INT8_GRAPH).exists():
+        backends[Int8Backend.name] = Int8Backend(folder, threads=threads)
+    return backends
+
+
+def add_int8(folder: Path, products: Sequence[Product]) -> None:
+    """Write ``model.int8.onnx`` where this machine can verify it.
+
+    Args:
+        folder: holds ``model.onnx`` and ``model.pt``.
+        products: of the training part.
+    """
+    try:
+        require_vnni()
+    except BackendError as error:
+        print(f"int8 cannot be verified here, so the archive does without it: {error}", flush=True)
+        return
+    export_int8(folder, products)
 
 
 def passes(parity: Parity) -> bool:

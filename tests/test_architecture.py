@@ -25,9 +25,11 @@ LEAVES = {"settings", "product_errors"}
 HANDLER_EDGES = {
     "preprocessing": {"product_picture"},
     "onnx_backend": {"backends"},
+    "int8_backend": {"backends", "onnx_backend"},
+    "cached_backend": {"backends", "preprocessing"},
     "openvino_backend": {"backends", "onnx_backend"},
     "torchscript_backend": {"backends"},
-    "backend_choice": {"backends", "onnx_backend", "openvino_backend", "torchscript_backend"},
+    "backend_choice": {"backends", "int8_backend", "onnx_backend", "openvino_backend", "torchscript_backend"},
     "product_explanation": {"backends", "preprocessing"},
     "product_scores": {"backends", "preprocessing"},
 }
