@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from export.archive import pack, stage
 from export.fast import add_int8, fast_backends, passes, record
@@ -60,6 +62,11 @@ class TestProducts:
         """Picture and title of a row, None for what it has not."""
         product = self.products.iloc[row]
         return self.catalog.image_bytes(product["image"]) if product["image"] else None, product["text"] or None
+
+    def classes(self, labels: Sequence[str]) -> NDArray[np.int64]:
+        """(N,) positions of the products' labels among those given."""
+        position = {label: number for number, label in enumerate(labels)}
+        return np.array([position[label] for label in self.products["label"]])
 
 
 def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> TestProducts:
@@ -114,8 +121,7 @@ def build_archive(
         cache_mib: memory of each for answers it gave before, in MiB.
 
     Raises:
-        VerificationError: a graph disagrees with the trained model, or int8 was asked for and is too far off; nothing
-            is archived.
+        VerificationError: a graph disagrees with the trained model, or int8 was forced and fails; nothing is archived.
         ArchiveError: the archive does not load on its own.
         RunError: the run lacks the model.
     """
@@ -131,19 +137,18 @@ def build_archive(
         exact = _exact_engines(folder)
         fast = fast_backends(folder, threads=torch.get_num_threads())
         pairs = [test.pair(row) for row in range(len(test.products))]
-        position = {label: number for number, label in enumerate(settings.labels)}
         parities = verify(
             eager,
             {**exact, **fast},
             [preprocessor(*pair) for pair in pairs],
             ids=test.products["id"].tolist(),
-            truth=np.array([position[label] for label in test.products["label"]]),
+            truth=test.classes(settings.labels),
             max_tokens=settings.max_tokens,
         )
         require_parity({name: parities[name] for name in exact})
         _settle_int8(folder, parities.get(Int8Backend.name), forced=backend == "int8")
-        truth = test.products["label"].tolist()
-        golden = golden_products(pairs, eager, truth=truth, preprocessor=preprocessor, settings=settings)
+        labels = test.products["label"].tolist()
+        golden = golden_products(pairs, eager, truth=labels, preprocessor=preprocessor, settings=settings)
         manifest = _manifest(run, settings, version=version, golden=golden) | {
             "parity": {name: parities[name].as_dict() for name in exact},
             "fast": {name: record(parities[name]) for name in fast},

@@ -84,7 +84,7 @@ def _key(batch: Batch, row: int) -> bytes:
     digest = hashlib.blake2b(batch.present[row].tobytes(), digest_size=16)
     digest.update(batch.input_ids[row, batch.attention_mask[row] > 0].tobytes())
     if batch.present[row, 0]:
-        digest.update(np.ascontiguousarray(batch.image[row]))
+        digest.update(np.ascontiguousarray(batch.image[row]).data)
     return digest.digest()
 
 

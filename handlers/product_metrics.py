@@ -37,7 +37,7 @@ COUNTERS: dict[str, tuple[str, ...]] = {
 }
 APIS = ("predictions", "explanations")
 READ = ("image", "text", "both")
-OUTCOMES = ("hit", "miss")
+CACHED = ("hit", "miss")
 STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
 INTERVAL = 1.0
 _PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
@@ -114,7 +114,7 @@ class ProductMetrics:
         """Count products whose answer was there, and those that had to be computed; :meth:`record` reports them."""
         if self._counters:
             with self._lock:
-                for outcome, count in zip(OUTCOMES, (hits, misses), strict=True):
+                for outcome, count in zip(CACHED, (hits, misses), strict=True):
                     self._counts["product_cache_total", outcome] += count
 
     def report(self) -> None:
@@ -131,8 +131,8 @@ class ProductMetrics:
         for label in self._labels.values():
             yield "product_labels_total", label
         yield ("product_reviews_total",)
-        for outcome in OUTCOMES:
-            yield "product_cache_total", outcome
+        for kept in CACHED:
+            yield "product_cache_total", kept
         for bound in _PRODUCTS:
             yield "product_batch_size_bucket", _bound(bound)
         for stage in STAGES:
