@@ -161,14 +161,12 @@ def _constant(model: onnx.ModelProto, name: str, value: Any) -> str:
 
 
 def _drop_unread(model: onnx.ModelProto) -> None:
-    """Leave out constants that nothing reads, or that nodes now make (biases), and shapes of values that are gone."""
+    """Leave out constants that nothing reads, or that nodes now make (biases), and the shapes of values."""
     read = {name for node in model.graph.node for name in node.input}
     made = {name for node in model.graph.node for name in node.output}
     constants = [tensor for tensor in model.graph.initializer if tensor.name in read - made]
-    shapes = [value for value in model.graph.value_info if value.name in made]
     del model.graph.initializer[:], model.graph.value_info[:]
     model.graph.initializer.extend(constants)
-    model.graph.value_info.extend(shapes)
 
 
 def _set_nodes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
