@@ -32,7 +32,7 @@ def main() -> None:
     """Print a line for each archive: medians of the two ratios, their 95th percentiles, and the median times."""
     options = _parser().parse_args()
     print(f"{'':28} answers   p95  passes   p95   pass ms  answer ms  explained ms")
-    products = list(itertools.islice(_products(options.data), options.rows + WARM_UP))
+    products = list(itertools.islice(catalogue_products(options.data), options.rows + WARM_UP))
     for archive in options.archive:
         with tempfile.TemporaryDirectory(prefix="archive-") as folder:
             handler = load_handler(archive, Path(folder))
@@ -40,7 +40,7 @@ def main() -> None:
         print(_line(f"{archive.stem} {handler.backend.name}", times[WARM_UP:]), flush=True)
 
 
-def _products(data: Path) -> Iterator[tuple[bytes, str]]:
+def catalogue_products(data: Path) -> Iterator[tuple[bytes, str]]:
     """Picture and title of the products that have both."""
     files = open_files(data)
     with open_rows(CatalogSource(path=str(data)), files, labelled=False) as (_, rows):

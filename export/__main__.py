@@ -19,6 +19,7 @@ from training.checkpoint import RunError, read_run
 from training.models import MODELS
 
 DEFAULT_LIMIT = 1000
+CALIBRATED = 200  # training products that int8 finds its scales with
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
         test = read_test_products(options.run, limit=options.limit or None)
+        calibrates = options.backend in ("auto", "int8")
+        train = read_test_products(options.run, limit=CALIBRATED, part="train") if calibrates else None
         for name in models:
             built = build_archive(
                 options.run,
@@ -38,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 version=options.version,
                 store=options.store,
                 test=test,
+                train=train,
                 backend=options.backend,
                 workers=options.workers,
+                cache_mib=options.cache_mib,
             )
             print(_describe(built), flush=True)
     except (ArchiveError, CatalogError, RunError, VerificationError) as error:
@@ -63,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workers", type=_positive, default=1, help="processes that serve a model, which share the cores (default: 1)"
+    )
+    parser.add_argument(
+        "--cache-mib",
+        type=float,
+        default=0,
+        help="MiB in which each process keeps answers to products that may come again (default: none)",
     )
     parser.add_argument(
         "--limit",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from export.archive import pack, stage
-from export.fast import fast_backends, record
+from export.fast import add_int8, fast_backends, passes, record
 from export.golden import golden_products
 from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
-from export.verify import Engine, Parity, eager_engine, require_parity, verify
+from export.verify import Engine, Parity, VerificationError, eager_engine, require_parity, verify
+from handlers.int8_backend import INT8_GRAPH, Int8Backend
 from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
@@ -45,7 +48,7 @@ class Built:
 
 @dataclasses.dataclass(frozen=True)
 class TestProducts:
-    """Products of a run's test part with their catalogue.
+    """Products of a part of a run, the test part unless said otherwise, with their catalogue.
 
     Args:
         catalog: where the pictures lie.
@@ -60,25 +63,33 @@ class TestProducts:
         product = self.products.iloc[row]
         return self.catalog.image_bytes(product["image"]) if product["image"] else None, product["text"] or None
 
+    def classes(self, labels: Sequence[str]) -> NDArray[np.int64]:
+        """(N,) positions of the products' labels among those given."""
+        position = {label: number for number, label in enumerate(labels)}
+        return np.array([position[label] for label in self.products["label"]])
 
-def read_test_products(run: Path, *, limit: int | None, seed: int = 0) -> TestProducts:
+
+def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> TestProducts:
     """The test part of a run, or a random sample of it.
 
     Args:
         run: the run folder.
+        part: another one: ``train`` to calibrate on.
         limit: at most so many; None takes all.
         seed: of the sample.
 
     Raises:
-        RunError: the catalogue no longer holds the run's test products.
+        RunError: the catalogue no longer holds the run's products.
     """
     source = CatalogSource(**read_run(run)["source"])
     catalog = read_catalog(source, check_images=False, max_rejected=1.0)
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
-    test = split.loc[split["part"] == "test", "id"]
-    products = correct_again(run, catalog.products[catalog.products["id"].isin(test)])
-    if len(products) < len(test):
-        raise RunError(f"{source.path} holds {len(products)} of the {len(test)} test products of {run}: it has changed")
+    ids = split.loc[split["part"] == part, "id"]
+    products = correct_again(run, catalog.products[catalog.products["id"].isin(ids)])
+    if len(products) < len(ids):
+        raise RunError(
+            f"{source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"
+        )
     if limit is not None and limit < len(products):
         products = products.sample(limit, random_state=seed)
     return TestProducts(catalog, products.reset_index(drop=True))
@@ -91,8 +102,10 @@ def build_archive(
     version: str,
     store: Path,
     test: TestProducts,
+    train: TestProducts | None = None,
     backend: str = "auto",
     workers: int = 1,
+    cache_mib: float = 0,
 ) -> Built:
     """Export one model, prove that the graphs agree, and archive it.
 
@@ -102,40 +115,40 @@ def build_archive(
         version: of the archive.
         store: the model store.
         test: products to verify on.
+        train: products to calibrate int8 on; without any the archive has no int8.
         backend: engine of the archive, as :class:`handlers.settings.ProductSettings` has it.
         workers: processes that serve it.
+        cache_mib: memory of each for answers it gave before, in MiB.
 
     Raises:
-        VerificationError: a graph disagrees with the trained model; nothing is archived.
+        VerificationError: a graph disagrees with the trained model, or int8 was forced and fails; nothing is archived.
         ArchiveError: the archive does not load on its own.
         RunError: the run lacks the model.
     """
     model, settings = load_model(run / model_name)
-    settings = dataclasses.replace(settings, backend=backend)
+    settings = dataclasses.replace(settings, backend=backend, cache_mib=cache_mib)
     preprocessor = ProductPreprocessor(settings, run / model_name / "tokenizer.json")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         export_graphs(model, folder, settings)
+        if train is not None and backend in ("auto", "int8"):
+            add_int8(folder, [preprocessor(*train.pair(row)) for row in range(len(train.products))])
         eager = eager_engine(model)
-        threads = torch.get_num_threads()
-        exact: dict[str, Engine] = {
-            "torchscript": TorchScriptBackend(folder / "model.pt", device="cpu", threads=threads),
-            "onnxruntime": OnnxBackend(folder / "model.onnx", threads=threads),
-        }
-        fast = fast_backends(folder, threads=threads)
+        exact = _exact_engines(folder)
+        fast = fast_backends(folder, threads=torch.get_num_threads())
         pairs = [test.pair(row) for row in range(len(test.products))]
-        position = {label: number for number, label in enumerate(settings.labels)}
         parities = verify(
             eager,
             {**exact, **fast},
             [preprocessor(*pair) for pair in pairs],
             ids=test.products["id"].tolist(),
-            truth=np.array([position[label] for label in test.products["label"]]),
+            truth=test.classes(settings.labels),
             max_tokens=settings.max_tokens,
         )
         require_parity({name: parities[name] for name in exact})
-        truth = test.products["label"].tolist()
-        golden = golden_products(pairs, eager, truth=truth, preprocessor=preprocessor, settings=settings)
+        _settle_int8(folder, parities.get(Int8Backend.name), forced=backend == "int8")
+        labels = test.products["label"].tolist()
+        golden = golden_products(pairs, eager, truth=labels, preprocessor=preprocessor, settings=settings)
         manifest = _manifest(run, settings, version=version, golden=golden) | {
             "parity": {name: parities[name].as_dict() for name in exact},
             "fast": {name: record(parities[name]) for name in fast},
@@ -156,6 +169,28 @@ def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSetti
     export_torchscript(deployed, folder / "model.pt", image_size=settings.image_size)
     export_onnx(deployed, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
     share_weights(folder / "model.onnx", folder / "model.pt")
+
+
+def _exact_engines(folder: Path) -> dict[str, Engine]:
+    threads = torch.get_num_threads()
+    return {
+        "torchscript": TorchScriptBackend(folder / "model.pt", device="cpu", threads=threads),
+        "onnxruntime": OnnxBackend(folder / "model.onnx", threads=threads),
+    }
+
+
+def _settle_int8(folder: Path, parity: Parity | None, *, forced: bool) -> None:
+    """Leave the int8 graph out of an archive that must not use it; its figures stay in the manifest.
+
+    Raises:
+        VerificationError: the archive was to use nothing else.
+    """
+    if parity is not None and passes(parity):
+        return
+    if forced:
+        reason = "cannot be verified here" if parity is None else f"answers {parity.same_class:.1%} alike, too few"
+        raise VerificationError(f"int8 {reason}; nothing was archived: leave the choice to --backend auto")
+    (folder / INT8_GRAPH).unlink(missing_ok=True)
 
 
 def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:

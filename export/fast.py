@@ -5,15 +5,18 @@ not have a GPU: half precision is measured on its CPU, in bf16, on the very grap
 GPU adds up in another order; whether that is near enough the golden products say when a worker starts.
 """
 
-import contextlib
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from export.int8 import export_int8
 from export.verify import Parity
 from handlers.backends import Backend, BackendError
 from handlers.half_graph import HalfBackend
+from handlers.int8_backend import INT8_GRAPH, Int8Backend, require_vnni
 from handlers.openvino_backend import OpenVinoBackend
+from handlers.preprocessing import Product
 
 MIN_SAME_CLASS = 0.995
 MAX_LOSS = 0.003  # of accuracy
@@ -23,13 +26,32 @@ def fast_backends(folder: Path, *, threads: int) -> dict[str, Backend]:
     """The fast engines that this machine can run or stand in for, by name.
 
     Args:
-        folder: holds ``model.onnx`` and ``model.pt``.
+        folder: holds ``model.onnx``, ``model.pt``, and ``model.int8.onnx`` if int8 is one of them.
         threads: for one batch.
     """
     backends: list[Backend] = [HalfBackend(folder / "model.pt")]
-    with contextlib.suppress(BackendError):  # no bf16 in this CPU, so nothing can be said of it
+    try:
         backends.append(OpenVinoBackend(folder / "model.onnx", threads=threads))
+    except BackendError as error:
+        print(f"openvino cannot be verified here, so the archive does without it: {error}", flush=True)
+    if (folder / INT8_GRAPH).exists():
+        backends.append(Int8Backend(folder, threads=threads))
     return {backend.name: backend for backend in backends}
+
+
+def add_int8(folder: Path, products: Sequence[Product]) -> None:
+    """Write ``model.int8.onnx`` where this machine can verify it.
+
+    Args:
+        folder: holds ``model.onnx`` and ``model.pt``.
+        products: of the training part.
+    """
+    try:
+        require_vnni()
+    except BackendError as error:
+        print(f"int8 cannot be verified here, so the archive does without it: {error}", flush=True)
+        return
+    export_int8(folder, products)
 
 
 def passes(parity: Parity) -> bool:

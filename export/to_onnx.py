@@ -64,6 +64,8 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
     graph = program.model_proto
     graph.graph.value_info.extend(graph.graph.output[1:])  # they stay as what they are: values inside the graph
     del graph.graph.output[1:]
+    for node in graph.graph.node:
+        del node.metadata_props[:]  # where in Python it comes from: most of the file, and paths of this machine
     onnx.save(graph, str(path))
     onnx.checker.check_model(str(path), full_check=True)
 

@@ -9,6 +9,7 @@ if __package__:
     from .backends import Backend, BackendError
     from .cuda_backend import CudaBackend
     from .half_graph import HalfBackend
+    from .int8_backend import Int8Backend
     from .onnx_backend import OnnxBackend
     from .openvino_backend import OpenVinoBackend
     from .settings import ProductSettings
@@ -17,12 +18,14 @@ else:
     from backends import Backend, BackendError
     from cuda_backend import CudaBackend
     from half_graph import HalfBackend
+    from int8_backend import Int8Backend
     from onnx_backend import OnnxBackend
     from openvino_backend import OpenVinoBackend
     from settings import ProductSettings
     from torchscript_backend import TorchScriptBackend
 
 logger = logging.getLogger(__name__)
+FAST = {"openvino": OpenVinoBackend.name, "int8": Int8Backend.name}  # on a CPU, in the order in which they are tried
 WORTH = 1.1  # times as fast as the reference; below, its exact answers are the better bargain
 
 
@@ -44,7 +47,7 @@ class Choice:
     """The choice of a backend for one archive.
 
     Args:
-        folder: holds ``model.pt`` and ``model.onnx``.
+        folder: holds ``model.pt`` and ``model.onnx``, and ``model.int8.onnx`` if that was verified.
         gpu: the GPU that TorchServe gave this worker.
         threads: for a backend on the CPU.
         accept: raises where a backend's answers are not the expected ones.
@@ -70,7 +73,8 @@ class Choice:
 
         Args:
             forced: name of an engine that has no second; ``auto`` takes captured graphs in half precision on a GPU,
-                else TorchScript there, else OpenVINO where it pays, else ONNX Runtime, else TorchScript.
+                else TorchScript there, else OpenVINO in bf16 where it pays, else int8 where it pays, else ONNX Runtime,
+                else TorchScript.
             verified: fast engines that passed the export's accuracy gate.
 
         Returns:
@@ -86,8 +90,10 @@ class Choice:
         if self._gpu is not None and HalfBackend.name in verified:
             order.insert(0, "cuda")
         backend, reason = self._first([self._candidate(engine, why) for engine in order])
-        if self._gpu is None and OpenVinoBackend.name in verified:
-            return self._faster(self._candidate("openvino", why), backend, reason)
+        for engine in [engine for engine, name in FAST.items() if self._gpu is None and name in verified]:
+            chosen, reason = self._faster(self._candidate(engine, why), backend, reason)
+            if chosen is not backend:
+                return chosen, reason
         return backend, reason
 
     def _first(self, candidates: list[Candidate]) -> tuple[Backend, str]:
@@ -100,7 +106,7 @@ class Choice:
         """The candidate, where it is worth its rounding; else the reference."""
         backend = self._load(candidate)
         if backend is None:
-            return reference, self._reason(candidate.reason)
+            return reference, f"{reason}; passed over {self._passed_over[-1]}"
         gain = self._seconds(reference) / self._seconds(backend)
         if gain < WORTH:
             return reference, f"{reason}; {backend.name} is {gain:.2f} times as fast here"
@@ -128,6 +134,7 @@ class Choice:
                 folder / "model.pt", gpu=self._gpu, settings=ProductSettings.from_json(folder / "settings.json")
             ),
             "fp32": lambda: OnnxBackend(folder / "model.onnx", threads=threads),
+            "int8": lambda: Int8Backend(folder, threads=threads),
             "openvino": lambda: OpenVinoBackend(folder / "model.onnx", threads=threads),
             "torchscript": lambda: TorchScriptBackend(folder / "model.pt", device=device, threads=threads),
         }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 if __package__:
     from .backend_choice import Choice
     from .backends import Backend
+    from .cached_backend import CachedBackend
     from .preprocessing import Product, ProductPreprocessor, collate
     from .product_answer import product_answer, serialise
     from .product_archive import (
@@ -40,6 +41,7 @@ if __package__:
 else:
     from backend_choice import Choice
     from backends import Backend
+    from cached_backend import CachedBackend
     from preprocessing import Product, ProductPreprocessor, collate
     from product_answer import product_answer, serialise
     from product_archive import (
@@ -94,6 +96,8 @@ class ProductHandler:
         }
         self.metrics = ProductMetrics(context.metrics, model=self.model, labels=self.settings.labels)
         self.metrics.announce()
+        if self.settings.cache_mib:
+            self.backend = CachedBackend(self.backend, mib=self.settings.cache_mib, count=self.metrics.count_cached)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
         logger.info("%s %s answers with %s (%s)", *self.model.values())
 

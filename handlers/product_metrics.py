@@ -30,12 +30,14 @@ COUNTERS: dict[str, tuple[str, ...]] = {
     "product_items_total": ("backend", "api", "code", "modality"),
     "product_labels_total": ("label",),
     "product_reviews_total": (),
+    "product_cache_total": ("outcome",),
     "product_batch_size_bucket": ("le",),
     "product_stage_milliseconds_bucket": ("stage", "le"),
     "product_stage_milliseconds_sum": ("stage",),
 }
 APIS = ("predictions", "explanations")
 READ = ("image", "text", "both")
+CACHED = ("hit", "miss")
 STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
 INTERVAL = 1.0
 _PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
@@ -108,6 +110,13 @@ class ProductMetrics:
                 self._timer.daemon = True
                 self._timer.start()
 
+    def count_cached(self, hits: int, misses: int) -> None:
+        """Count products whose answer was there, and those that had to be computed; :meth:`record` reports them."""
+        if self._counters:
+            with self._lock:
+                for outcome, count in zip(CACHED, (hits, misses), strict=True):
+                    self._counts["product_cache_total", outcome] += count
+
     def report(self) -> None:
         """Write a line for each count that has grown since the last report."""
         with self._lock:
@@ -122,6 +131,8 @@ class ProductMetrics:
         for label in self._labels.values():
             yield "product_labels_total", label
         yield ("product_reviews_total",)
+        for kept in CACHED:
+            yield "product_cache_total", kept
         for bound in _PRODUCTS:
             yield "product_batch_size_bucket", _bound(bound)
         for stage in STAGES:

@@ -11,7 +11,8 @@ from typing import Any
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
-BACKENDS = ("auto", "fp32", "openvino", "torchscript", "cuda")
+BACKENDS = ("auto", "fp32", "int8", "openvino", "torchscript", "cuda")
+ZERO_ALLOWED = ("review_threshold", "cache_mib")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,9 @@ class ProductSettings:
         max_image_ratio: the longest side divided by the shortest, at most.
         min_image_side: the shortest side, in pixels, at least.
         max_text_chars: the longest title, in characters before normalisation.
-        backend: ``auto`` chooses by the machine; ``fp32`` (ONNX Runtime, the reference on a CPU), ``openvino`` or
-            ``torchscript`` forces one.
+        backend: ``auto`` chooses by the machine; ``fp32`` (ONNX Runtime, the reference on a CPU), ``int8`` (the same,
+            rounded), ``openvino`` or ``torchscript`` forces one.
+        cache_mib: memory for the logits of products that were answered before, in MiB; 0 keeps none.
 
     Raises:
         ValueError: a value is outside its range; the message names the field.
@@ -69,6 +71,7 @@ class ProductSettings:
     min_image_side: int = 2
     max_text_chars: int = 10_000
     backend: str = "auto"
+    cache_mib: float = 0
 
     def __post_init__(self) -> None:
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -81,10 +84,12 @@ class ProductSettings:
             raise ValueError(f"backend must be one of {BACKENDS}, got {self.backend!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type in (int, float) and field.name != "review_threshold" and not value > 0:
+            if field.type in (int, float) and field.name not in ZERO_ALLOWED and not value > 0:
                 raise ValueError(f"{field.name} must be > 0, got {value}")
         if self.max_image_ratio > self.image_size:  # padded to the model's square, a side would have no pixel left
             raise ValueError(f"max_image_ratio must be <= image_size, got {self.max_image_ratio}")
+        if not 0 <= self.cache_mib < float("inf"):
+            raise ValueError(f"cache_mib must be >= 0, got {self.cache_mib}")
         if not 0 <= self.review_threshold <= 1:
             raise ValueError(f"review_threshold must be in [0, 1], got {self.review_threshold}")
 

@@ -29,7 +29,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(trained_run: Path, store: Path) -> Built:
     test = read_test_products(trained_run, limit=None)
-    return build_archive(trained_run, "intermediate", version="1.0", store=store, test=test)
+    train = read_test_products(trained_run, limit=8, part="train")
+    return build_archive(trained_run, "intermediate", version="1.0", store=store, test=test, train=train)
 
 
 @pytest.fixture
@@ -51,6 +52,8 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
     assert names - {line.split("  ")[1] for line in sums.splitlines()[1:]} == {"SHA256SUMS"}
     assert not any(name.endswith((".pkl", ".bin")) for name in names)
     assert manifest["parity"]["onnxruntime"]["passed"] and manifest["parity"]["torchscript"]["passed"]
+    int8 = manifest["fast"].get("onnxruntime:int8", {"passed": False})  # nothing is said of it without VNNI
+    assert ("model.int8.onnx" in names) == int8["passed"]
     golden = manifest["golden"]
     assert any(entry["image"] is None for entry in golden) and any(entry["text"] is None for entry in golden)
 

@@ -1,5 +1,6 @@
 """Both engines agree at every shape, are loaded only when asked for, and the choice between them says why."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import onnx
 import pytest
 import torch
 
+from handlers import int8_backend
 from handlers.backend_choice import Choice
 from handlers.backends import Backend, BackendError
+from handlers.int8_backend import INT8_GRAPH, Int8Backend
 from handlers.onnx_backend import OnnxBackend
 from handlers.openvino_backend import OpenVinoBackend
 from handlers.preprocessing import Batch
@@ -208,6 +211,67 @@ def test_a_fast_engine_that_fails_leaves_the_reference_in_charge(
     error = {"no bf16": "BackendError", "not installed": "ModuleNotFoundError", "wrong answers": "ValueError"}[fault]
     backend, why = choose(graphs, verified=("openvino:bf16",), accept=exact_only)
     assert (backend.name, why) == ("onnxruntime:cpu", f"no GPU; passed over openvino ({error})")
+
+
+@pytest.fixture
+def rounded(graphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an int8 graph, which is the fp32 one, and a CPU that is said to have VNNI."""
+    for name in ("model.onnx", "model.pt"):
+        shutil.copy(graphs / name, tmp_path)
+    shutil.copy(graphs / "model.onnx", tmp_path / INT8_GRAPH)
+    (tmp_path / "cpuinfo").write_text("flags\t: fpu avx2 avx_vnni\n")
+    monkeypatch.setattr(int8_backend, "CPU_INFO", tmp_path / "cpuinfo")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verified", "name", "reason"),
+    [
+        ((3, 1, 1), ("openvino:bf16", "onnxruntime:int8"), "openvino:bf16", "no GPU; 3.0 times as fast"),
+        ((3, 1, 1), ("onnxruntime:int8",), "onnxruntime:int8", "no GPU; 3.0 times as fast"),
+        (
+            (3, 3, 1),
+            ("onnxruntime:int8", "openvino:bf16"),
+            "onnxruntime:int8",
+            "no GPU; openvino:bf16 is 1.00 times as fast here; 3.0 times as fast here as onnxruntime:cpu",
+        ),
+        ((3, 3, 3), ("onnxruntime:int8",), "onnxruntime:cpu", "no GPU; onnxruntime:int8 is 1.00 times as fast here"),
+        ((3, 1, 1), (), "onnxruntime:cpu", "no GPU"),
+    ],
+)
+def test_bf16_comes_before_int8_and_int8_before_fp32(
+    rounded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    seconds: tuple[int, int, int],
+    verified: tuple[str, ...],
+    name: str,
+    reason: str,
+) -> None:
+    pretend_bf16(monkeypatch)
+    times = dict(zip(("onnxruntime:cpu", "openvino:bf16", "onnxruntime:int8"), seconds, strict=True))
+    backend, why = choose(rounded, verified=verified, seconds=lambda backend: times[backend.name])
+    assert backend.name == name and why.startswith(reason)
+
+
+def test_a_cpu_without_bf16_takes_int8(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import openvino  # noqa: PLC0415
+
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *given: [])
+    verified = ("openvino:bf16", "onnxruntime:int8")
+    backend, why = choose(rounded, verified=verified, seconds=lambda backend: 1.0 + (backend.name == "onnxruntime:cpu"))
+    assert backend.name == "onnxruntime:int8"
+    assert why == "no GPU; passed over openvino (BackendError); 2.0 times as fast here as onnxruntime:cpu"
+    assert choose(rounded, forced="int8")[1] == "settings ask for int8"
+
+
+def test_without_vnni_there_is_no_int8(rounded: Path) -> None:
+    """Sums of products would saturate, and be other ones than those that were verified."""
+    (rounded / "cpuinfo").write_text("flags\t: fpu avx2 avx512f\n")
+    with pytest.raises(BackendError, match="no VNNI"):
+        Int8Backend(rounded, threads=1)
+    backend, why = choose(rounded, verified=("onnxruntime:int8",))
+    assert (backend.name, why) == ("onnxruntime:cpu", "no GPU; passed over int8 (BackendError)")
 
 
 def test_threads_are_laid_out(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,17 @@ def test_every_series_is_there_before_anything_is_counted(archive: Path, lines: 
     assert set(lines()) <= set(announced)
 
 
+def test_answers_that_were_kept_are_counted(copy_archive: Callable[..., Path], lines: Callable[[], Lines]) -> None:
+    worker = Worker(copy_archive(cache_mib=1, backend="fp32"))
+    lines()
+    request = form(image=PICTURE, text=TITLES[0])
+    first = worker.ask(request, form(text=TITLES[1]))
+    assert worker.ask(request, form(text=TITLES[2]))[0] == first[0]
+    worker.handler.metrics.report()
+    found = lines()
+    assert (found["product_cache_total", "hit"], found["product_cache_total", "miss"]) == (1, 3)
+
+
 def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Callable[[], Lines]) -> None:
     metrics = quiet_worker.handler.metrics
     for _ in range(20):

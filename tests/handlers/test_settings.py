@@ -41,6 +41,8 @@ def test_a_file_that_holds_no_settings(tmp_path: Path, text: str, message: str) 
         {"max_tokens": -1},
         {"max_image_ratio": 1000.0},
         {"review_threshold": 1.1},
+        {"cache_mib": -1},
+        {"cache_mib": float("nan")},
     ],
 )
 def test_a_value_out_of_range_is_named(change: dict[str, Any]) -> None:

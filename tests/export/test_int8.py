@@ -1,0 +1,135 @@
+"""The int8 graph: near the fp32 one, the same answer in any company, and no second copy of the weights."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from export.build import _settle_int8
+from export.inference_form import inference_form
+from export.int8 import EXACT_CONVOLUTIONS, export_int8
+from export.to_onnx import export_onnx
+from export.torchscript import example_inputs, export_torchscript
+from export.verify import Parity, VerificationError
+from handlers.backends import BackendError
+from handlers.int8_backend import INT8_GRAPH, Int8Backend
+from handlers.onnx_backend import OnnxBackend
+from handlers.preprocessing import Batch, Product, collate
+from training.encoders import build_text_encoder
+from training.models import ProductClassifier, build_head
+
+SIZE, CHANNELS, CONVOLUTIONS = 32, 16, 5
+
+
+class Picture(nn.Module):
+    """A tower of convolutions, (B, 3, H, W) uint8 -> (B, 16, 16) cells."""
+
+    width = CHANNELS
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for number in range(CONVOLUTIONS):
+            stride = 2 if number < 3 else 1
+            layers += [nn.Conv2d(CHANNELS if number else 3, CHANNELS, 3, stride=stride, padding=1), nn.ReLU6()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> Tensor:
+        cells: Tensor = self.layers(image / 255.0 - 0.5)
+        return cells.flatten(2).transpose(1, 2)
+
+
+@pytest.fixture(scope="module")
+def products() -> list[Product]:
+    random = np.random.default_rng(0)
+    titles = [random.integers(5, 60, length) for length in (3, 9, 4, 12, 7, 3, 5, 6)]
+    return [
+        Product(
+            random.integers(0, 256, (3, SIZE, SIZE), dtype=np.uint8),
+            ids,
+            np.ones_like(ids),
+            np.array([row != 1, row != 2]),
+        )
+        for row, ids in enumerate(titles)
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    head = build_head("intermediate", image_width=CHANNELS, text_width=32, classes=4)
+    model = ProductClassifier(Picture(), build_text_encoder(str(tiny_bert)), head).eval()  # type: ignore[arg-type]
+    model = inference_form(model, example_inputs(SIZE))
+    folder = tmp_path_factory.mktemp("int8")
+    export_torchscript(model, folder / "model.pt", image_size=SIZE)
+    export_onnx(model, folder / "model.onnx", image_size=SIZE, max_tokens=16)
+    export_int8(folder, products)
+    return folder
+
+
+@pytest.fixture
+def int8(folder: Path) -> Int8Backend:
+    try:
+        return Int8Backend(folder, threads=1)
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+def test_it_is_near(folder: Path, int8: Int8Backend, products: list[Product]) -> None:
+    exact, rounded = OnnxBackend(folder / "model.onnx", threads=1)(collate(products)), int8(collate(products))
+    assert rounded.shape == exact.shape and rounded.dtype == np.float32
+    assert 0 < np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_an_answer_does_not_depend_on_its_neighbours_nor_on_padding(int8: Int8Backend, products: list[Product]) -> None:
+    together = int8(collate(products))
+    alone = np.concatenate([int8(collate([product])) for product in products])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    batch = collate(products[:2])
+    ids, mask = (np.pad(array, ((0, 0), (0, 5))) for array in (batch.input_ids, batch.attention_mask))
+    np.testing.assert_allclose(int8(Batch(batch.image, ids, mask, batch.present)), together[:2], atol=1e-5)
+
+
+def test_what_is_rounded_and_what_is_not(folder: Path) -> None:
+    graph = onnx.load(str(folder / INT8_GRAPH), load_external_data=False).graph
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    rounded = [made_by.get(node.input[1]) == "DequantizeLinear" for node in convolutions]
+    assert rounded == [False] * EXACT_CONVOLUTIONS + [True] * (CONVOLUTIONS - EXACT_CONVOLUTIONS)
+    # Query, key, value, output and two of the feed-forward part; query, key and value read the same rounded rows.
+    kinds = [node.op_type for node in graph.node]
+    assert (kinds.count("MatMulInteger"), kinds.count("ReduceMax")) == (6, 4)
+
+
+def test_the_weights_are_not_there_again(folder: Path) -> None:
+    graph = onnx.load(str(folder / INT8_GRAPH), load_external_data=False).graph
+    shared = [tensor for tensor in graph.initializer if tensor.external_data]
+    own = [tensor for tensor in graph.initializer if not tensor.external_data and len(tensor.raw_data) >= 2048]
+    assert shared and not [tensor.name for tensor in own if tensor.data_type == onnx.TensorProto.INT8]
+
+
+def test_explanations_read_the_exact_graph(folder: Path, int8: Int8Backend, products: list[Product]) -> None:
+    batch = collate(products)
+    parts = int8.parts()
+    tokens = parts.tokens(batch.input_ids, batch.attention_mask)
+    logits = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present)
+    np.testing.assert_allclose(logits, OnnxBackend(folder / "model.onnx", threads=1)(batch), atol=1e-5)
+
+
+def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) -> None:
+    graph = tmp_path / INT8_GRAPH
+    good = Parity("onnxruntime:int8", 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
+    bad = dataclasses.replace(good, same_class=0.98)
+    graph.touch()
+    _settle_int8(tmp_path, good, forced=True)
+    assert graph.exists()
+    with pytest.raises(VerificationError, match=r"98\.0% alike"):
+        _settle_int8(tmp_path, bad, forced=True)
+    _settle_int8(tmp_path, bad, forced=False)
+    assert not graph.exists()
+    with pytest.raises(VerificationError, match="cannot be verified here"):
+        _settle_int8(tmp_path, None, forced=True)
