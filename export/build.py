@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from export.archive import pack, stage
 from export.fast import fast_backends, record
@@ -22,6 +23,7 @@ from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
 from handlers.torchscript_backend import TorchScriptBackend
+from training.attributes import attribute_targets
 from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import RunError, load_model, read_run
 from training.corrections import correct_again
@@ -124,14 +126,14 @@ def build_archive(
         }
         fast = fast_backends(folder, threads=threads)
         pairs = [test.pair(row) for row in range(len(test.products))]
-        position = {label: number for number, label in enumerate(settings.labels)}
         parities = verify(
             eager,
             {**exact, **fast},
             [preprocessor(*pair) for pair in pairs],
             ids=test.products["id"].tolist(),
-            truth=np.array([position[label] for label in test.products["label"]]),
+            truth=_truth(test.products, settings),
             max_tokens=settings.max_tokens,
+            settings=settings,
         )
         require_parity({name: parities[name] for name in exact})
         truth = test.products["label"].tolist()
@@ -158,6 +160,15 @@ def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSetti
     share_weights(folder / "model.onnx", folder / "model.pt")
 
 
+def _truth(products: pd.DataFrame, settings: ProductSettings) -> NDArray[np.int64]:
+    """(N,) classes, or (N, A) of several attributes."""
+    position = {label: number for number, label in enumerate(settings.labels)}
+    of_target = np.array([position[label] for label in products["label"]])
+    if not settings.attributes:
+        return of_target
+    return np.column_stack([of_target, attribute_targets(products, settings.attributes)])
+
+
 def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:
     record = read_run(run)
     options = {name: value for name, value in record["arguments"].items() if name != "source"}
@@ -168,6 +179,11 @@ def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: lis
         "target": settings.target,
         "classes": len(settings.labels),
         "labels": list(settings.labels),
+        **(
+            {"attributes": {each.name: list(each.labels) for each in settings.attributes}}
+            if settings.attributes
+            else {}
+        ),
         "training": {
             "created": record["created"],
             "catalogue": Path(record["source"]["path"]).name,

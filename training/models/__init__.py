@@ -1,7 +1,10 @@
 """The five classifiers: one graph signature, two encoders handed in, one head that makes the difference.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
+Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes, those of several attributes one
+behind the other.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -70,18 +73,22 @@ class ProductClassifier(nn.Module):
         return cells, tokens
 
 
-def build_head(name: str, *, image_width: int, text_width: int, classes: int) -> nn.Module:
+def build_head(name: str, *, image_width: int, text_width: int, classes: int, further: Sequence[int] = ()) -> nn.Module:
     """A head by its registry name, untrained.
+
+    Args:
+        name: in ``HEADS``.
+        image_width: D of the image encoder.
+        text_width: D of the text encoder.
+        classes: of the target.
+        further: of each further attribute; its logits follow those of the target on the last axis.
 
     Raises:
         ValueError: the name is unknown.
     """
     if name not in HEADS:
         raise ValueError(f"unknown model {name!r}; known are {list(HEADS)}")
-    if name == "late":
-        singles = (
-            build_head(single, image_width=image_width, text_width=text_width, classes=classes)
-            for single in ("image", "text")
-        )
-        return LateFusion(*singles)
-    return HEADS[name](image_width=image_width, text_width=text_width, classes=classes)
+    widths = {"image_width": image_width, "text_width": text_width, "classes": classes + sum(further)}
+    if name != "late":
+        return HEADS[name](**widths)
+    return LateFusion(ImageHead(**widths), TextHead(**widths), sizes=(classes, *further) if further else ())
