@@ -147,7 +147,8 @@ def require_parity(parities: dict[str, Parity]) -> None:
 
 def _best(logits: NDArray[np.float32]) -> NDArray[np.int64]:
     """(B, C) -> (B, 1)."""
-    return logits.argmax(1)[:, None]
+    best: NDArray[np.int64] = logits.argmax(1)
+    return best[:, None]
 
 
 def _answered(logits: NDArray[np.float32], *, settings: ProductSettings) -> NDArray[np.int64]:

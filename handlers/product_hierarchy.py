@@ -59,7 +59,7 @@ def joint_logits(logs: Floats, hierarchy: Hierarchy, settings: ProductSettings) 
     return total
 
 
-def chosen_labels(scores: Floats, settings: ProductSettings) -> NDArray[np.int64]:
+def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSettings) -> NDArray[np.int64]:
     """The labels that are answered, as positions.
 
     Each attribute's most probable label, but in a hierarchy: there the most probable combination; where ``target`` is

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.product_hierarchy import chosen_labels
 from handlers.settings import Attribute, ProductSettings
@@ -17,7 +16,7 @@ from training.objective import MISSING
 OF_ALL_CLASSES = "brier"  # which the score of the answer alone does not give
 
 
-def answered(scores: Probabilities, settings: ProductSettings) -> list[NDArray[np.float64]]:
+def answered(scores: Probabilities, settings: ProductSettings) -> list[Probabilities]:
     """What is answered of each attribute: (N, C of it), the score of the answered label, and 0 for all others.
 
     Args:
@@ -25,7 +24,7 @@ def answered(scores: Probabilities, settings: ProductSettings) -> list[NDArray[n
         settings: of the model.
     """
     labels = chosen_labels(scores, settings)
-    found = []
+    found: list[Probabilities] = []
     for part, chosen in zip(settings.slices.values(), labels.T, strict=True):
         only = np.zeros_like(scores[:, part])
         np.put_along_axis(only, chosen[:, None], np.take_along_axis(scores[:, part], chosen[:, None], axis=1), axis=1)

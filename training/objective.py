@@ -40,7 +40,7 @@ class Objective:
         if not self.sizes:
             return nn.functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         total = torch.zeros((), device=logits.device)
-        parts = zip(logits.split(list(self.sizes), dim=1), targets.unbind(1), self.weights, strict=True)
+        parts = zip(torch.split(logits, list(self.sizes), dim=1), targets.unbind(1), self.weights, strict=True)
         for part, truth, weight in parts:
             losses = nn.functional.cross_entropy(
                 part, truth, label_smoothing=self.label_smoothing, ignore_index=MISSING, reduction="sum"

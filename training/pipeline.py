@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from training.attribute_metrics import summarize_predicted
-from training.baseline import fit_predict
+from training.baseline import attribute_predictions, fit_predict
 from training.catalog import Catalog
 from training.checkpoint import RunError, locked, write_arrays, write_json
 from training.corrections import read_corrections
@@ -36,7 +36,6 @@ from training.fusions import combine_late, train_fusion
 from training.metrics import summarize_labels
 from training.models import HEADS, ProductClassifier
 from training.models.intermediate import IntermediateFusion
-from training.objective import MISSING
 from training.options import TrainOptions
 from training.results import Calibrated, calibrate, restore_frequencies, write_result
 from training.run import Run
@@ -185,11 +184,7 @@ def _attribute_baseline(data: RunData) -> dict[str, Any]:
         return {}
     texts, targets = data.products["text"].to_numpy(dtype=str), data.all_targets[:, 1:]
     test, train = data.rows("test"), data.rows("train")
-    predicted = np.zeros((len(test), len(data.sizes)), dtype=np.int64)
-    for column, classes in enumerate(targets.T):
-        known = train[classes[train] != MISSING]
-        names = fit_predict(texts[known].tolist(), classes[known].astype(str).tolist(), texts[test].tolist())
-        predicted[:, column] = np.array(names, dtype=np.int64)
+    predicted = attribute_predictions(texts[train].tolist(), targets[train], texts[test].tolist())
     return {"attributes": summarize_predicted(predicted, targets[test], data.heads[1:])}
 
 

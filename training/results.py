@@ -119,8 +119,8 @@ def write_result(
         ("validation", validation, answers.validation_truth, answers.validation),
         ("test", test, answers.test_truth, answers.test),
     ):
-        of_target = {"truth": truth.reshape(len(truth), -1)[:, 0], "probabilities": scores[:, : len(run.data.labels)]}
-        write_arrays(folder / f"{part}.npz", ids=ids[rows], **of_target)
+        of_target, classes = truth.reshape(len(truth), -1)[:, 0], len(run.data.labels)
+        write_arrays(folder / f"{part}.npz", ids=ids[rows], truth=of_target, probabilities=scores[:, :classes])
         if answers.settings.attributes:
             write_arrays(folder / f"{part}-attributes.npz", ids=ids[rows], truth=truth, probabilities=scores)
     write_history(folder / "history.csv", history)

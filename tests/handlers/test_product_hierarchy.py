@@ -1,4 +1,4 @@
-"""Scores and labels of several attributes: never a combination that training has not seen, and the best of the others."""
+"""Scores and labels of several attributes: never a combination that training has not seen, the best of the others."""
 
 import dataclasses
 import itertools

@@ -78,4 +78,4 @@ class LateFusion(nn.Module):
     def _log_softmax(self, logits: Tensor) -> Tensor:
         if not self.sizes:
             return logits.log_softmax(1)
-        return torch.cat([part.log_softmax(1) for part in logits.split(self.sizes, dim=1)], dim=1)
+        return torch.cat([part.log_softmax(1) for part in torch.split(logits, self.sizes, dim=1)], dim=1)
