@@ -2,9 +2,9 @@
 
     python -m benchmarks.attributes --rounds 40
 
-Two graphs with the towers of the full recipe and heads of the Kaggle catalogue's sizes, untrained, since a time does not
-depend on what the weights are, answer the same drawn products through the handler's own functions, batch by batch in
-turns, so that a drift of the machine meets both alike. The ratio is taken within a turn; below ``TARGET`` is as wished.
+Two graphs with the towers of the full recipe and heads of the Kaggle catalogue's sizes, untrained, since a time does
+not depend on what the weights are, answer the same drawn products through the handler's own functions, batch by batch
+in turns, so that a drift of the machine meets both alike. The ratio is taken within a turn, and ``TARGET`` at most.
 """
 
 import argparse

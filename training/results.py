@@ -129,5 +129,5 @@ def write_result(
     save_model(folder, classifier, settings=settings, image_encoder=run.data.options.image_encoder, tokenizer=tokenizer)
     if not settings.attributes:
         return summarize(answers.test, answers.test_truth, run.data.labels)
-    of_target = summarize(answers.test[:, : len(settings.labels)], answers.test_truth[:, 0], settings.labels)
-    return {**of_target, "attributes": summarize_attributes(answers.test, answers.test_truth, settings)}
+    numbers = summarize(answers.test[:, : len(settings.labels)], answers.test_truth[:, 0], settings.labels)
+    return {**numbers, "attributes": summarize_attributes(answers.test, answers.test_truth, settings)}
