@@ -24,7 +24,7 @@ class GoldenSet:
 
     Args:
         archive: file name, for messages.
-        labels: class names in the order of the scores.
+        labels: class names in the order of the scores; further attributes' scores follow theirs.
         products: with their expected answers.
     """
 
@@ -98,6 +98,10 @@ def check_golden(client: ProductClient, golden: GoldenSet, *, model: str, versio
 def _fault(product: GoldenProduct, answer: Prediction, labels: tuple[str, ...]) -> str | None:
     if answer.label != product.label:
         return f"answered {answer.label!r}, expected {product.label!r}"
-    expected = dict(zip(labels, product.scores, strict=True))
+    for name, label in product.attributes.items():
+        said = answer.attributes.get(name)
+        if said is None or said.label != label:
+            return f"answered {name} {said and said.label!r}, expected {label!r}"
+    expected = dict(zip(labels, product.scores, strict=False))
     difference = max(abs(entry.score - expected.get(entry.label, -1.0)) for entry in answer.top)
     return f"scores differ by {difference:.2g}, at most {TOLERANCE:g} is allowed" if difference > TOLERANCE else None

@@ -36,6 +36,14 @@ class Scored(NamedTuple):
     score: float
 
 
+class AttributeAnswer(NamedTuple):
+    """What a model says of a further attribute; the fields are as those of :class:`Prediction`."""
+
+    label: str
+    score: float
+    needs_review: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """The answer to one product.
@@ -47,6 +55,7 @@ class Prediction:
         modalities: what the model read of the product.
         needs_review: the score is too low to go without a person's look.
         model: name, version and backend that answered.
+        attributes: by name, what the model tells besides ``label``; none of a model of a single target.
     """
 
     label: str
@@ -55,6 +64,7 @@ class Prediction:
     modalities: tuple[str, ...]
     needs_review: bool
     model: dict[str, str]
+    attributes: dict[str, AttributeAnswer] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json(cls, document: Any) -> "Prediction":
@@ -71,14 +81,21 @@ class Prediction:
                 modalities=tuple(document["modalities"]),
                 needs_review=bool(document["needs_review"]),
                 model=dict(document["model"]),
+                attributes={
+                    str(name): AttributeAnswer(str(said["label"]), float(said["score"]), bool(said["needs_review"]))
+                    for name, said in document.get("attributes", {}).items()
+                },
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ClientError(f"the answer is not one of this project's handler ({type(error).__name__})") from error
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as the server's JSON object."""
         top = [entry._asdict() for entry in self.top]
-        return {**dataclasses.asdict(self), "top": top, "modalities": list(self.modalities)}
+        values = {**dataclasses.asdict(self), "top": top, "modalities": list(self.modalities)}
+        del values["attributes"]
+        said = {name: each._asdict() for name, each in self.attributes.items()}
+        return {**values, "attributes": said} if said else values
 
 
 class Weight(NamedTuple):

@@ -15,12 +15,27 @@ def prediction(answer: Prediction) -> str:
     width = max(len(entry.label) for entry in answer.top)
     lines = [f"{answer.label}  {answer.score:.1%}" + ("  needs review" if answer.needs_review else "")]
     lines += [f"  {entry.label:<{width}}  {entry.score:>6.1%}  {_bar(entry.score)}" for entry in answer.top]
+    lines += _attributes(answer)
     model = answer.model
     lines.append(
         f"  read {' and '.join(answer.modalities)}; answered by {model.get('name')} {model.get('version')} "
         f"on {model.get('backend')}"
     )
     return "\n".join(lines)
+
+
+def _attributes(answer: Prediction) -> list[str]:
+    """A line for each further attribute."""
+    names, labels = ([len(each) for each in column] for column in (answer.attributes, _labels(answer)))
+    return [
+        f"  {name:<{max(names)}}  {said.label:<{max(labels)}}  {said.score:>6.1%}"
+        + ("  needs review" if said.needs_review else "")
+        for name, said in answer.attributes.items()
+    ]
+
+
+def _labels(answer: Prediction) -> list[str]:
+    return [said.label for said in answer.attributes.values()]
 
 
 def versions(entries: Sequence[ModelVersion]) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
 from handlers.torchscript_backend import TorchScriptBackend
+from training.attributes import attribute_targets
 from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import RunError, load_model, read_run
 from training.corrections import correct_again
@@ -62,11 +62,6 @@ class TestProducts:
         """Picture and title of a row, None for what it has not."""
         product = self.products.iloc[row]
         return self.catalog.image_bytes(product["image"]) if product["image"] else None, product["text"] or None
-
-    def classes(self, labels: Sequence[str]) -> NDArray[np.int64]:
-        """(N,) positions of the products' labels among those given."""
-        position = {label: number for number, label in enumerate(labels)}
-        return np.array([position[label] for label in self.products["label"]])
 
 
 def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> TestProducts:
@@ -142,8 +137,9 @@ def build_archive(
             {**exact, **fast},
             [preprocessor(*pair) for pair in pairs],
             ids=test.products["id"].tolist(),
-            truth=test.classes(settings.labels),
+            truth=_truth(test.products, settings),
             max_tokens=settings.max_tokens,
+            settings=settings,
         )
         require_parity({name: parities[name] for name in exact})
         _settle_int8(folder, parities.get(Int8Backend.name), forced=backend == "int8")
@@ -193,6 +189,15 @@ def _settle_int8(folder: Path, parity: Parity | None, *, forced: bool) -> None:
     (folder / INT8_GRAPH).unlink(missing_ok=True)
 
 
+def _truth(products: pd.DataFrame, settings: ProductSettings) -> NDArray[np.int64]:
+    """(N,) classes, or (N, A) of several attributes."""
+    position = {label: number for number, label in enumerate(settings.labels)}
+    of_target = np.array([position[label] for label in products["label"]])
+    if not settings.attributes:
+        return of_target
+    return np.column_stack([of_target, attribute_targets(products, settings.attributes)])
+
+
 def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:
     record = read_run(run)
     options = {name: value for name, value in record["arguments"].items() if name != "source"}
@@ -203,6 +208,11 @@ def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: lis
         "target": settings.target,
         "classes": len(settings.labels),
         "labels": list(settings.labels),
+        **(
+            {"attributes": {each.name: list(each.labels) for each in settings.attributes}}
+            if settings.attributes
+            else {}
+        ),
         "training": {
             "created": record["created"],
             "catalogue": Path(record["source"]["path"]).name,

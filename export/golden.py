@@ -7,14 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 
 from export.verify import Engine
 from handlers.preprocessing import ProductPreprocessor, collate
+from handlers.product_hierarchy import attribute_scores, chosen_labels
 from handlers.settings import ProductSettings
 
 CANDIDATES = 8
 GOLDEN_PER_FORM = 2
+SURE = 0.2  # between the two best scores: far more than what an engine rounds
 
 Pair = tuple[bytes | None, str | None]
 Entry = TypeVar("Entry")
@@ -42,7 +45,8 @@ def golden_products(
         settings: of the model.
 
     Returns:
-        ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, ``GOLDEN_PER_FORM`` of each form.
+        ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, ``GOLDEN_PER_FORM`` of each form; of a
+        model of several attributes also ``"attributes"``, the labels of those whose scores lie ``SURE`` apart.
     """
     golden = []
     for form in _forms(_varied(pairs, truth), settings.modalities):
@@ -50,7 +54,7 @@ def golden_products(
             _answer(_shrunk(image, preprocessor), text, engine, preprocessor=preprocessor, settings=settings)
             for image, text in form[:CANDIDATES]
         ]
-        answers.sort(key=_margin, reverse=True)
+        answers.sort(key=lambda answer: _margin(answer["scores"][: len(settings.labels)]), reverse=True)
         golden += _varied(answers, [answer["label"] for answer in answers])[:GOLDEN_PER_FORM]
     return golden
 
@@ -95,16 +99,31 @@ def _answer(
     settings: ProductSettings,
 ) -> dict[str, Any]:
     logits = engine(collate([preprocessor(image, text)]))[0]
-    scores = softmax(logits.astype(np.float64) / settings.temperature)
-    return {
+    logits = logits.astype(np.float64)
+    scores = (
+        attribute_scores(logits[None], settings)[0] if settings.attributes else softmax(logits / settings.temperature)
+    )
+    of_target = scores[: len(settings.labels)]
+    answer = {
         "image": None if image is None else base64.b64encode(image).decode("ascii"),
         "text": text,
-        "label": settings.labels[int(scores.argmax())],
-        "score": float(scores.max()),
+        "label": settings.labels[int(of_target.argmax())],
+        "score": float(of_target.max()),
         "scores": [float(score) for score in scores],
+    }
+    return {**answer, "attributes": _sure_labels(scores, settings)} if settings.attributes else answer
+
+
+def _sure_labels(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, str]:
+    """Labels of further attributes that no rounding can flip."""
+    labels = zip(settings.heads, chosen_labels(scores[None], settings)[0], strict=True)
+    return {
+        head.name: head.labels[label]
+        for head, label in labels
+        if head.name != settings.target and _margin(scores[settings.slices[head.name]]) >= SURE
     }
 
 
-def _margin(entry: dict[str, Any]) -> float:
-    best, second = sorted(entry["scores"], reverse=True)[:2]
+def _margin(scores: Sequence[float] | NDArray[np.float64]) -> float:
+    best, second = sorted(scores, reverse=True)[:2]
     return float(best - second)

@@ -1,11 +1,12 @@
 """Proof that eager PyTorch, TorchScript and ONNX Runtime give the same answers on real products.
 
-Legend: B batch, C classes.
+Legend: B batch, N products, A attributes, C classes, those of all attributes one behind the other.
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlers.preprocessing import Batch, Product, collate
+from handlers.product_hierarchy import attribute_scores, chosen_labels
+from handlers.settings import ProductSettings
 from training.metrics import accuracy
 from training.models import ProductClassifier
+from training.objective import MISSING
 
 BATCH_SIZES = (1, 3, 8)
 TOLERANCE = 1e-3
@@ -34,12 +38,13 @@ class Parity:
     Args:
         engine: ``torchscript`` or ``onnxruntime``.
         largest_difference: of any logit.
-        same_class: share of answers with the same top class.
+        same_class: share of answers with the same class; of several attributes, that of the one where it is lowest.
         accuracy: on the products verified.
         eager_accuracy: of eager PyTorch on them.
         batches: compared.
         products: distinct products verified.
-        differing: ids of products whose top class differs.
+        differing: ids of products whose class, in any attribute, differs.
+        attributes: of each further attribute ``accuracy`` and ``eager_accuracy`` on the products that have a value.
     """
 
     engine: str
@@ -50,6 +55,7 @@ class Parity:
     batches: int
     products: int
     differing: tuple[str, ...]
+    attributes: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -58,7 +64,14 @@ class Parity:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, for the manifest."""
-        return {**dataclasses.asdict(self), "tolerance": TOLERANCE, "passed": self.passed}
+        return {**self.figures(), "tolerance": TOLERANCE, "passed": self.passed}
+
+    def figures(self) -> dict[str, Any]:
+        """All but a verdict; a single target is just that."""
+        values = dataclasses.asdict(self)
+        if not self.attributes:
+            del values["attributes"]
+        return values
 
 
 def eager_engine(model: ProductClassifier) -> Engine:
@@ -80,6 +93,7 @@ def verify(
     ids: Sequence[str],
     truth: NDArray[np.int64],
     max_tokens: int,
+    settings: ProductSettings | None = None,
 ) -> dict[str, Parity]:
     """Compare engines with eager PyTorch.
 
@@ -91,8 +105,9 @@ def verify(
         engines: by name.
         products: N preprocessed products.
         ids: N ids, for the message.
-        truth: (N,) classes.
+        truth: (N,) classes; (N, A) of several attributes, ``MISSING`` for no value.
         max_tokens: the other title length.
+        settings: of a model of several attributes: their labels are compared as they would be answered.
 
     Returns:
         Parity by engine.
@@ -102,13 +117,17 @@ def verify(
     """
     if not products:
         raise ValueError("there are no products to verify on; the run's test part must hold at least one")
-    comparisons = {name: _Comparison(len(products)) for name in engines}
+    several = settings is not None and settings.attributes
+    decide = functools.partial(_answered, settings=settings) if settings and several else _best
+    comparisons = {name: _Comparison(len(products), decide) for name in engines}
     batches = list(_batches(products, max_tokens))
     for rows, batch in tqdm(batches, desc="verify", unit="batch", leave=False):
         reference = eager(batch)
         for name, engine in engines.items():
             comparisons[name].add(rows, reference, engine(batch))
-    return {name: comparison.result(name, ids, truth) for name, comparison in comparisons.items()}
+    heads = [head.name for head in settings.heads] if settings and several else [""]
+    classes = truth.reshape(len(products), -1)
+    return {name: comparison.result(name, ids, classes, heads) for name, comparison in comparisons.items()}
 
 
 def require_parity(parities: dict[str, Parity]) -> None:
@@ -126,38 +145,62 @@ def require_parity(parities: dict[str, Parity]) -> None:
             )
 
 
+def _best(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(B, C) -> (B, 1)."""
+    best: NDArray[np.int64] = logits.argmax(1)
+    return best[:, None]
+
+
+def _answered(logits: NDArray[np.float32], *, settings: ProductSettings) -> NDArray[np.int64]:
+    """(B, C) -> (B, A), by the hierarchies."""
+    return chosen_labels(attribute_scores(logits.astype(np.float64), settings), settings)
+
+
 class _Comparison:
-    def __init__(self, products: int) -> None:
+    def __init__(self, products: int, decide: Callable[[NDArray[np.float32]], NDArray[np.int64]]) -> None:
+        self.decide = decide
         self.largest = 0.0
         self.answers = 0
         self.batches = 0
         self.differing: set[int] = set()
-        self.different_answers = 0
-        self.predicted = np.full(products, -1)
-        self.eager_predicted = np.full(products, -1)
+        self.different_answers: NDArray[np.int64] | int = 0
+        self.predicted: dict[int, NDArray[np.int64]] = {}
+        self.eager_predicted: dict[int, NDArray[np.int64]] = {}
 
     def add(self, rows: Sequence[int], reference: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
         difference = np.abs(logits - reference)
         # A NaN compares false with everything; it has to count as the largest difference there is.
         self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
-        wrong = logits.argmax(1) != reference.argmax(1)
-        self.differing |= {row for row, differs in zip(rows, wrong, strict=True) if differs}
-        self.different_answers += int(wrong.sum())
+        said, expected = self.decide(logits), self.decide(reference)
+        wrong = said != expected  # (B, A)
+        self.differing |= {row for row, differs in zip(rows, wrong.any(1), strict=True) if differs}
+        self.different_answers = self.different_answers + wrong.sum(0)
         self.answers, self.batches = self.answers + len(rows), self.batches + 1
-        first = [position for position, row in enumerate(rows) if self.predicted[row] < 0]
-        self.predicted[[rows[position] for position in first]] = logits.argmax(1)[first]
-        self.eager_predicted[[rows[position] for position in first]] = reference.argmax(1)[first]
+        for row, one, other in zip(rows, said, expected, strict=True):
+            self.predicted.setdefault(row, one)
+            self.eager_predicted.setdefault(row, other)
 
-    def result(self, name: str, ids: Sequence[str], truth: NDArray[np.int64]) -> Parity:
+    def result(self, name: str, ids: Sequence[str], truth: NDArray[np.int64], heads: Sequence[str]) -> Parity:
+        rows = range(len(truth))
+        answers = [np.stack([said[row] for row in rows]) for said in (self.predicted, self.eager_predicted)]
+        right = [
+            [accuracy(classes[known], said[known, column]) if known.any() else 1.0 for said in answers]
+            for column, classes in enumerate(truth.T)
+            for known in [classes != MISSING]
+        ]
+        names = ("accuracy", "eager_accuracy")
         return Parity(
             engine=name,
             largest_difference=self.largest,
-            same_class=1 - self.different_answers / self.answers,
-            accuracy=accuracy(truth, self.predicted),
-            eager_accuracy=accuracy(truth, self.eager_predicted),
+            same_class=float(1 - np.max(self.different_answers) / self.answers),
+            accuracy=right[0][0],
+            eager_accuracy=right[0][1],
             batches=self.batches,
             products=len(truth),
             differing=tuple(ids[row] for row in sorted(self.differing)),
+            attributes={
+                head: dict(zip(names, values, strict=True)) for head, values in zip(heads[1:], right[1:], strict=True)
+            },
         )
 
 

@@ -1,6 +1,6 @@
 """From scores to the JSON that is answered, serialised here: ASCII, finite numbers, no surprises for the front end.
 
-Legend: C classes.
+Legend: C classes, of all attributes where the model tells several.
 """
 
 import json
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 if __package__:
     from .product_errors import ProductError
+    from .product_hierarchy import chosen_labels
     from .settings import ProductSettings
 else:
     from product_errors import ProductError
+    from product_hierarchy import chosen_labels
     from settings import ProductSettings
 
 SCORE_DIGITS = 6
@@ -31,21 +33,37 @@ def product_answer(
     """The answer to one product.
 
     Args:
-        scores: (C,) probabilities.
+        scores: (C,) probabilities, as from :func:`product_scores.score_products`.
         top_k: how many classes to list; no more than there are.
         modalities: what the model read of this product.
         model: name, version, backend.
         settings: labels and the review threshold.
     """
-    best = np.argsort(-scores, kind="stable")[:top_k]
-    top = [{"label": settings.labels[row], "score": round(float(scores[row]), SCORE_DIGITS)} for row in best]
+    of_target = scores[: len(settings.labels)]
+    best = np.argsort(-of_target, kind="stable")[:top_k]
+    top = [{"label": settings.labels[row], "score": round(float(of_target[row]), SCORE_DIGITS)} for row in best]
     return {
         **top[0],
         "top": top,
+        **({"attributes": _attributes(scores, settings)} if settings.attributes else {}),
         "modalities": list(modalities),
-        "needs_review": bool(scores[best[0]] < settings.review_threshold),
+        "needs_review": bool(of_target[best[0]] < settings.review_threshold),
         "model": model,
     }
+
+
+def _attributes(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, dict[str, Any]]:
+    """Label, score and review flag of all but ``target``."""
+    answers = {}
+    for head, label in zip(settings.heads, chosen_labels(scores[None], settings)[0], strict=True):
+        score = float(scores[settings.slices[head.name]][label])
+        answers[head.name] = {
+            "label": head.labels[label],
+            "score": round(score, SCORE_DIGITS),
+            "needs_review": score < head.review_threshold,
+        }
+    del answers[settings.target]
+    return answers
 
 
 def serialise(answers: Sequence[dict[str, Any] | ProductError], *, many: bool) -> tuple[int, str]:

@@ -16,6 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+if __package__:
+    from .product_hierarchy import chosen_labels
+    from .settings import ProductSettings
+else:
+    from product_hierarchy import chosen_labels
+    from settings import ProductSettings
+
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 _CHECKED = (MANIFEST, "product_handler.py", "settings.json", "tokenizer.json", "model.pt", "model.onnx")
@@ -34,13 +41,15 @@ class GoldenProduct(NamedTuple):
         image: encoded picture, or None.
         text: title, or None.
         label: of the best class.
-        scores: (C,) float64 calibrated probabilities.
+        scores: (C,) float64 calibrated probabilities, those of further attributes behind the label's.
+        attributes: labels of further attributes by name, of those on which no rounding can change the answer.
     """
 
     image: bytes | None
     text: str | None
     label: str
     scores: NDArray[np.float64]
+    attributes: Mapping[str, str] = {}
 
 
 def read_archive(folder: Path) -> dict[str, Any]:
@@ -96,47 +105,55 @@ def verified_engines(manifest: Mapping[str, Any]) -> list[str]:
     return [name for name, figures in manifest.get("fast", {}).items() if figures["passed"]]
 
 
-def check_labels(manifest: Mapping[str, Any], labels: Sequence[str]) -> None:
+def check_labels(manifest: Mapping[str, Any], settings: ProductSettings) -> None:
     """Compare the classes' names with those that were verified: golden products show only the classes that they are of.
 
     Args:
         manifest: of the archive; one without labels is not compared.
-        labels: C names, in the order of the scores.
+        settings: of the model.
 
     Raises:
         ArchiveError: a name or the order differs.
     """
-    if "labels" in manifest and manifest["labels"] != list(labels):
+    further = {head.name: list(head.labels) for head in settings.attributes}
+    if "labels" in manifest and (manifest["labels"], manifest.get("attributes", {})) != (
+        list(settings.labels),
+        further,
+    ):
         raise ArchiveError(f"settings.json: its labels are not those that were verified, or in another order; {_MEND}")
 
 
 def check_golden(
-    golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, labels: Sequence[str], tolerance: float
+    golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, settings: ProductSettings, tolerance: float
 ) -> None:
     """Compare a backend's answers with the expected ones.
 
     Args:
         golden: N products.
         scores: (N, C) answers.
-        labels: C names.
+        settings: of the model.
         tolerance: how far a score may be from the expected one.
 
     Raises:
         ArchiveError: a label differs, or a score by more than that; the message says which.
     """
+    labels = sum(len(head.labels) for head in settings.heads)
     for number, (product, answer) in enumerate(zip(golden, scores, strict=True), 1):
-        if not len(answer) == len(product.scores) == len(labels):
+        if not len(answer) == len(product.scores) == labels:
             raise ArchiveError(
                 f"golden product {number}: {len(answer)} scores, expected {len(product.scores)}, "
-                f"one for each of {len(labels)} labels"
+                f"one for each of {labels} labels"
             )
         difference = float(np.abs(answer - product.scores).max())
         if not difference <= tolerance:  # not even where it is NaN
             raise ArchiveError(
                 f"golden product {number}: scores differ by {difference:.2g}, at most {tolerance:g} is allowed"
             )
-        if labels[answer.argmax()] != product.label:
-            raise ArchiveError(f"golden product {number}: {labels[answer.argmax()]!r}, expected {product.label!r}")
+        chosen = zip(settings.heads, chosen_labels(answer[None], settings)[0], strict=True)
+        said = {head.name: head.labels[label] for head, label in chosen}
+        for name, expected in {settings.target: product.label, **product.attributes}.items():
+            if said.get(name) != expected:
+                raise ArchiveError(f"golden product {number}: {said.get(name)!r}, expected {expected!r}")
 
 
 def _golden_product(entry: dict[str, Any]) -> GoldenProduct:
@@ -145,6 +162,7 @@ def _golden_product(entry: dict[str, Any]) -> GoldenProduct:
         entry["text"],
         entry["label"],
         np.array(entry["scores"], dtype=np.float64),
+        entry.get("attributes", {}),
     )
 
 

@@ -14,6 +14,8 @@ negative speaks against the class. Unlike a probability it does not saturate whe
 - Picture and title: the Shapley value of either, exact for two players (Shapley 1953; Lundberg and Lee 2017,
   arXiv:1705.07874); where nothing is known, all classes are equally likely.
 
+Of a model that tells several attributes the label is that of its ``target``, by the logits of ``target`` alone.
+
 Cost, in forward passes of one product: one of the towers, at most ``MAX_RUNS`` of the title's tower, and some 60 of the
 head, which together take no more than two. Captum has the same measures, but on torch alone, which the ONNX path must
 not load; the tests hold these numbers to Captum's.
@@ -97,8 +99,8 @@ class _Case:
 
     def __init__(self, parts: Parts, settings: ProductSettings, product: Product, label: int) -> None:
         self._parts, self._label = parts, label
-        self._temperature = settings.temperature
-        self.nothing = _log_odds(np.zeros((1, len(settings.labels))), label)[0]
+        self._temperature, self._classes = settings.temperature, len(settings.labels)
+        self.nothing = _log_odds(np.zeros((1, self._classes)), label)[0]
         self.product = product
         self._batch = collate([product])
         self._cells = parts.cells(self._batch.image)
@@ -141,7 +143,7 @@ class _Case:
         )
         if not np.isfinite(logits).all():
             raise ProductError("model_output_invalid", "the model gave no finite scores for a part of this product")
-        return _log_odds(logits / self._temperature, self._label)
+        return _log_odds(logits[:, : self._classes] / self._temperature, self._label)
 
 
 def _word_weights(case: _Case, words: Sequence[Word], runs: int) -> list[float]:

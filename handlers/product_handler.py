@@ -80,7 +80,7 @@ class ProductHandler:
         self.settings = ProductSettings.from_json(folder / "settings.json")
         self.preprocessor = ProductPreprocessor(self.settings, folder / "tokenizer.json")
         golden = golden_products(manifest)
-        check_labels(manifest, self.settings.labels)
+        check_labels(manifest, self.settings)
         self.backend, reason = Choice(
             folder,
             gpu=_gpu(context.system_properties),
@@ -161,8 +161,8 @@ class ProductHandler:
     def _check(self, backend: Backend, golden: Sequence[GoldenProduct]) -> None:
         """Let a backend answer the golden products."""
         products = [self.preprocessor(product.image, product.text) for product in golden]
-        scores = score_batch(backend, products, temperature=self.settings.temperature)
-        check_golden(golden, scores, labels=self.settings.labels, tolerance=backend.tolerance)
+        scores = score_batch(backend, products, settings=self.settings)
+        check_golden(golden, scores, settings=self.settings, tolerance=backend.tolerance)
 
     def _seconds(self, backend: Backend, golden: Sequence[GoldenProduct]) -> float:
         """The best of some tries at a batch of golden products."""
@@ -227,7 +227,7 @@ class ProductHandler:
         if not explain:
             return answer
         with self.metrics.timed("explain"):
-            return {**answer, **self._explainer(product, item.text, int(scores.argmax()))}
+            return {**answer, **self._explainer(product, item.text, int(scores[: len(self.settings.labels)].argmax()))}
 
 
 def _elapsed(call: Callable[[], object]) -> float:

@@ -1,6 +1,6 @@
 """From products to calibrated scores: batches of bounded size, and a product that breaks one fails alone.
 
-Legend: N products, C classes.
+Legend: N products, C classes, of all attributes where the model tells several.
 """
 
 import logging
@@ -13,18 +13,20 @@ if __package__:
     from .backends import Backend
     from .preprocessing import Product, collate
     from .product_errors import ProductError, is_out_of_memory
+    from .product_hierarchy import attribute_scores
     from .settings import ProductSettings
 else:
     from backends import Backend
     from preprocessing import Product, collate
     from product_errors import ProductError, is_out_of_memory
+    from product_hierarchy import attribute_scores
     from settings import ProductSettings
 
 logger = logging.getLogger(__name__)
 
 
-def score_batch(backend: Backend, products: Sequence[Product], *, temperature: float) -> NDArray[np.float64]:
-    """Softmax of the logits over the temperature (Guo et al. 2017, arXiv:1706.04599).
+def score_batch(backend: Backend, products: Sequence[Product], *, settings: ProductSettings) -> NDArray[np.float64]:
+    """Softmax of the logits over the temperature (Guo et al. 2017, arXiv:1706.04599), attribute by attribute.
 
     Returns:
         (N, C); NaN for a product that has a logit which is not finite.
@@ -36,7 +38,9 @@ def score_batch(backend: Backend, products: Sequence[Product], *, temperature: f
     if len(logits) != len(products):
         raise ValueError(f"{backend.name} gave {len(logits)} answers to {len(products)} products")
     logits[~np.isfinite(logits).all(axis=1)] = np.nan
-    exponentials = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    if settings.attributes:
+        return attribute_scores(logits, settings)
+    exponentials = np.exp((logits - logits.max(axis=1, keepdims=True)) / settings.temperature)
     scores: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return scores
 
@@ -53,18 +57,18 @@ def score_products(
     """
     size = settings.max_batch
     batches = [products[start : start + size] for start in range(0, len(products), size)]
-    return [answer for batch in batches for answer in _score_or_retry(backend, batch, settings.temperature)]
+    return [answer for batch in batches for answer in _score_or_retry(backend, batch, settings)]
 
 
 def _score_or_retry(
-    backend: Backend, products: Sequence[Product], temperature: float
+    backend: Backend, products: Sequence[Product], settings: ProductSettings
 ) -> list[NDArray[np.float64] | ProductError]:
     """Scores of one batch; where the batch fails, each product is tried alone."""
     try:
-        scores = score_batch(backend, products, temperature=temperature)
+        scores = score_batch(backend, products, settings=settings)
     except Exception as error:  # engines' errors share no base class
         if len(products) > 1:
-            return [answer for product in products for answer in _score_or_retry(backend, [product], temperature)]
+            return [answer for product in products for answer in _score_or_retry(backend, [product], settings)]
         logger.error("the model failed on a product with %s", type(error).__name__)
         return [_model_error(error)]
     invalid = ProductError("model_output_invalid", "the model gave no finite scores for this product")

@@ -5,14 +5,67 @@ calibration and limits have no second definition.
 """
 
 import dataclasses
+import functools
+import itertools
 import json
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
 BACKENDS = ("auto", "fp32", "int8", "openvino", "torchscript", "cuda")
 ZERO_ALLOWED = ("review_threshold", "cache_mib")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """Something that a model tells of a product: a slice of its logits, with a softmax of its own.
+
+    Args:
+        name: of the catalogue column the labels come from.
+        labels: class names in the order of the slice.
+        temperature: divides the slice before its softmax.
+        review_threshold: a score below it asks for a person's look.
+
+    Raises:
+        ValueError: a value is outside its range; the message names the attribute.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    temperature: float = 1.0
+    review_threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels of {self.name!r} must be distinct and at least one, got {len(self.labels)}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature of {self.name!r} must be > 0, got {self.temperature}")
+        if not 0 <= self.review_threshold <= 1:
+            raise ValueError(f"review_threshold of {self.name!r} must be in [0, 1], got {self.review_threshold}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hierarchy:
+    """Attributes of which the first one tells all others: a shoe is footwear.
+
+    Args:
+        attributes: names; the finest first.
+        combinations: for each label of the first attribute the labels of all of them, as positions.
+        temperature: of the joint probability, see :mod:`product_hierarchy`.
+    """
+
+    attributes: tuple[str, ...]
+    combinations: tuple[tuple[int, ...], ...]
+    temperature: float = 1.0
+
+    @functools.cached_property
+    def places(self) -> NDArray[np.int64]:
+        """(combinations, attributes), the combinations as an array."""
+        return np.array(self.combinations, dtype=np.int64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,8 +94,11 @@ class ProductSettings:
         max_image_ratio: the longest side divided by the shortest, at most.
         min_image_side: the shortest side, in pixels, at least.
         max_text_chars: the longest title, in characters before normalisation.
+        attributes: what the model tells besides ``target``, in the order in which their logits follow those of
+            ``labels``; none in a model of a single target.
+        hierarchies: which attributes follow from which; each attribute is in one at most.
         backend: ``auto`` chooses by the machine; ``fp32`` (ONNX Runtime, the reference on a CPU), ``int8`` (the same,
-            rounded), ``openvino`` or ``torchscript`` forces one.
+            rounded), ``openvino``, ``torchscript`` or ``cuda`` forces one.
         cache_mib: memory for the logits of products that were answered before, in MiB; 0 keeps none.
 
     Raises:
@@ -72,6 +128,8 @@ class ProductSettings:
     max_text_chars: int = 10_000
     backend: str = "auto"
     cache_mib: float = 0
+    attributes: tuple[Attribute, ...] = ()
+    hierarchies: tuple[Hierarchy, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -92,6 +150,26 @@ class ProductSettings:
             raise ValueError(f"cache_mib must be >= 0, got {self.cache_mib}")
         if not 0 <= self.review_threshold <= 1:
             raise ValueError(f"review_threshold must be in [0, 1], got {self.review_threshold}")
+        _check_hierarchies(self.hierarchies, {attribute.name: len(attribute.labels) for attribute in self.heads})
+        if len({attribute.name for attribute in self.heads}) < len(self.heads):
+            raise ValueError(f"attributes must be distinct, got {[attribute.name for attribute in self.heads]}")
+
+    @functools.cached_property
+    def heads(self) -> tuple[Attribute, ...]:
+        """All that the model tells, ``target`` first, in the order of the logits."""
+        primary = Attribute(
+            name=self.target,
+            labels=self.labels,
+            temperature=self.temperature,
+            review_threshold=self.review_threshold,
+        )
+        return (primary, *self.attributes)
+
+    @functools.cached_property
+    def slices(self) -> dict[str, slice]:
+        """By name of each of :attr:`heads` where its logits and scores lie on the last axis."""
+        ends = itertools.accumulate((len(head.labels) for head in self.heads), initial=0)
+        return {head.name: slice(*span) for head, span in zip(self.heads, itertools.pairwise(ends), strict=True)}
 
     @classmethod
     def from_json(cls, path: Path | str) -> "ProductSettings":
@@ -110,8 +188,37 @@ class ProductSettings:
         for name in ("labels", "modalities"):
             if name in values:
                 values[name] = tuple(values[name])
+        for name, kind in (("attributes", Attribute), ("hierarchies", Hierarchy)):
+            if name in values:
+                values[name] = tuple(kind(**_tuples(entry)) for entry in values[name])
         return cls(**values)
 
     def to_json(self) -> str:
         """The settings as JSON text that :meth:`from_json` reads back to an equal value."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+        values = dataclasses.asdict(self)
+        for name in ("attributes", "hierarchies"):
+            if not values[name]:
+                del values[name]
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _check_hierarchies(hierarchies: tuple[Hierarchy, ...], classes: dict[str, int]) -> None:
+    met: set[str] = set()
+    for each in hierarchies:
+        if unknown := [name for name in each.attributes if name not in classes or name in met]:
+            raise ValueError(f"hierarchies must name each attribute once at most, and known ones, got {unknown}")
+        met |= set(each.attributes)
+        sizes = [classes[name] for name in each.attributes]
+        right = all(
+            len(labels) == len(sizes) and all(0 <= label < size for label, size in zip(labels, sizes, strict=True))
+            for labels in each.combinations
+        )
+        if not right or [labels[0] for labels in each.combinations] != list(range(sizes[0])):
+            raise ValueError(f"hierarchies: the combinations of {each.attributes} must name a label of each, in order")
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, however deep; its objects stay."""
+    if isinstance(value, dict):
+        return {name: _tuples(entry) for name, entry in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

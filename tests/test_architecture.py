@@ -43,7 +43,9 @@ HANDLER_EDGES = {
         "torchscript_backend",
     },
     "product_explanation": {"backends", "preprocessing"},
-    "product_scores": {"backends", "preprocessing"},
+    "product_scores": {"backends", "preprocessing", "product_hierarchy"},
+    "product_answer": {"product_hierarchy"},
+    "product_archive": {"product_hierarchy"},
 }
 # A worker puts a caller's PYTHONPATH before the model's folder: a common name could be taken from there.
 TAKEN_NAMES = {"utils", "common", "config", "handler", "model", "helpers", "types", "errors", "test"}

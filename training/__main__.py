@@ -15,7 +15,7 @@ from training.engine import is_main_process, one_voice
 from training.evaluation import evaluate_run
 from training.faults import exit_status
 from training.models import HEADS, MODELS
-from training.options import TrainOptions
+from training.options import ATTRIBUTE_WEIGHT, TrainOptions
 from training.pipeline import cross_validate, train_run
 from training.recipes import RECIPES
 from training.report import write_report
@@ -69,7 +69,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--image-column", default="image", help="column of the picture's path, relative to the CSV")
     source.add_argument("--text-column", default="text", help="column of the title")
     source.add_argument(
-        "--target", "--label-column", dest="label_column", help="column of the label (label; Kaggle: articleType)"
+        "--target",
+        "--label-column",
+        dest="label_column",
+        help="column of the label (label; Kaggle: articleType); several, "
+        "with commas between them, are told at once, the first one above all",
     )
     source.add_argument("--id-column", help="column of the product's id")
     source.add_argument("--max-rejected", type=float, default=0.05, help="share of bad rows above which to stop")
@@ -145,6 +149,14 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--joint-epochs", type=int, default=0, help="early and intermediate fusion end to end")
     group.add_argument("--drop-image", type=float, default=0.15, help="chance of hiding the picture in training")
     group.add_argument("--drop-text", type=float, default=0.25, help="chance of hiding the title in training")
+    group.add_argument(
+        "--attribute-weights",
+        type=_attribute_weight,
+        nargs="+",
+        default=(),
+        metavar="NAME=WEIGHT",
+        help=f"of further attributes in the loss, where the target has 1; {ATTRIBUTE_WEIGHT} if not named",
+    )
     group.add_argument("--label-noise", type=float, default=0.0, help="share of training labels made wrong on purpose")
 
 
@@ -180,8 +192,11 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    out = options.out or Path("runs") / f"{Path(options.data).stem}-{options.label_column or 'label'}-{options.recipe}"
+    out = (
+        options.out or Path("runs") / f"{Path(options.data).stem}-{_target_name(options.label_column)}-{options.recipe}"
+    )
     own = {name: value for name, value in vars(options).items() if name in TrainOptions.__dataclass_fields__}
+    own["attribute_weights"] = dict(options.attribute_weights)
     own |= {name: tuple(own[name]) for name in ("classes", "models", "image_sizes")}
     train_options = TrainOptions(source=_source(options), **{**own, "out": out})
     print(f"Training on {options.data}; progress below, results in {out}.", flush=True)
@@ -195,6 +210,19 @@ def _train(options: argparse.Namespace) -> None:
         print(f"report: {write_report(runs, out=out)}")
     else:
         print(f"next: python -m training report {out}")
+
+
+def _target_name(columns: str | None) -> str:
+    first, *further = (columns or "label").split(",")
+    return f"{first}-and-{len(further)}-more" if further else first
+
+
+def _attribute_weight(text: str) -> tuple[str, float]:
+    name, _, weight = text.rpartition("=")
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be NAME=WEIGHT, got {text!r}") from None
 
 
 def _measure_robustness(run: Path, source: CatalogSource, *, max_rejected: float) -> None:

@@ -3,9 +3,13 @@
 import re
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
+
+from training.objective import MISSING
 
 
 def fit_predict(train_titles: Sequence[str], train_labels: Sequence[str], test_titles: Sequence[str]) -> list[str]:
@@ -24,3 +28,25 @@ def fit_predict(train_titles: Sequence[str], train_labels: Sequence[str], test_t
     titles = [title if re.search(r"\w", title) else "untitled" for title in train_titles]
     model = make_pipeline(vectorizer, LinearSVC(random_state=0)).fit(titles, list(train_labels))
     return [str(label) for label in model.predict(list(test_titles))]
+
+
+def attribute_predictions(
+    train_titles: Sequence[str], targets: NDArray[np.int64], test_titles: Sequence[str]
+) -> NDArray[np.int64]:
+    """The same for several attributes, each fitted on the titles whose product has a value.
+
+    Args:
+        train_titles: N titles.
+        targets: (N, A) classes, ``MISSING`` for no value.
+        test_titles: M titles.
+
+    Returns:
+        (M, A) classes.
+    """
+    titles = np.array(train_titles, dtype=object)
+    columns = [
+        fit_predict(titles[known].tolist(), classes[known].astype(str).tolist(), test_titles)
+        for classes in targets.T
+        for known in [classes != MISSING]
+    ]
+    return np.array(columns, dtype=np.int64).reshape(targets.shape[1], len(test_titles)).T

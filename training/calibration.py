@@ -1,15 +1,22 @@
 """What is set after training: class frequencies, temperature, review threshold, late fusion's weight; all but the first
-are fitted on the validation part.
+are fitted on the validation part. Of several attributes each has its own.
 
 Legend: N products, C classes.
 """
+
+import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from handlers.product_hierarchy import attribute_scores, head_log_scores, joint_logits
+from handlers.settings import Attribute, ProductSettings
+from training.attribute_metrics import answered
 from training.metrics import PRECISION_TARGET, ROUNDING, Classes, Probabilities, precision_by_confidence
+from training.objective import MISSING
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0
 PRIOR_DEVIATION = 0.5
@@ -35,7 +42,7 @@ def frequency_shift(targets: Classes, weights: NDArray[np.float64], *, classes: 
     return np.asarray(shift - shift.mean(), dtype=np.float64)
 
 
-def fit_temperature(logits: NDArray[np.float32], truth: Classes) -> float:
+def fit_temperature(logits: NDArray[np.float32] | NDArray[np.float64], truth: Classes) -> float:
     """The temperature that minimises the negative log-likelihood (Guo et al. 2017, arXiv:1706.04599), held near 1.
 
     Products that the model answers without an error would be fitted best by a temperature of 0. So log T has a normal
@@ -74,6 +81,54 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
     _, precisions, last = precision_by_confidence(probabilities, truth)
     enough = np.flatnonzero((precisions >= precision - ROUNDING) & last)
     return float(confidence[enough[-1]]) if len(enough) else 1.0
+
+
+def calibrate_attributes(logits: NDArray[np.float32], truth: Classes, settings: ProductSettings) -> ProductSettings:
+    """Settings with a temperature and a review threshold of each attribute, and a temperature of each hierarchy.
+
+    Args:
+        logits: (N, C), those of all attributes.
+        truth: (N, A), ``MISSING`` for no value; an attribute that no product has keeps what it has.
+        settings: of the model.
+    """
+    values = logits.astype(np.float64)
+    there = truth != MISSING
+    heads = [
+        dataclasses.replace(head, temperature=fit_temperature(values[rows][:, part], classes[rows]))
+        if (rows := np.flatnonzero(classes != MISSING)).size
+        else head
+        for head, part, classes in zip(settings.heads, settings.slices.values(), truth.T, strict=True)
+    ]
+    settings = _with_heads(settings, heads)
+    logs, names = head_log_scores(values, settings), list(settings.slices)
+    hierarchies = []
+    for each in settings.hierarchies:
+        finest = names.index(each.attributes[0])
+        rows = np.flatnonzero(there[:, finest])
+        joint = joint_logits(logs[rows], each, settings)
+        temperature = fit_temperature(joint, truth[rows, finest]) if rows.size else each.temperature
+        hierarchies.append(dataclasses.replace(each, temperature=temperature))
+    settings = dataclasses.replace(settings, hierarchies=tuple(hierarchies))
+    said = answered(attribute_scores(values, settings), settings)
+    return _with_heads(
+        settings,
+        [
+            dataclasses.replace(head, review_threshold=review_threshold(only[known], classes[known]))
+            if known.any()
+            else head
+            for head, only, classes, known in zip(settings.heads, said, truth.T, there.T, strict=True)
+        ],
+    )
+
+
+def _with_heads(settings: ProductSettings, heads: Iterable[Attribute]) -> ProductSettings:
+    target, *further = heads
+    return dataclasses.replace(
+        settings,
+        temperature=target.temperature,
+        review_threshold=target.review_threshold,
+        attributes=tuple(further),
+    )
 
 
 def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> float:

@@ -5,11 +5,11 @@ Two layouts are read, each as a folder, as the CSV or Parquet in it, or straight
 - *Fashion Product Images* of Kaggle: ``styles.csv`` and ``images/<id>.jpg``;
 - any table with named columns, ``image,text,label`` unless told otherwise; picture paths are relative to the CSV.
 
-A row needs a label and at least one of picture and title: an empty cell means that this side is missing, and a picture
-that is named but missing or broken rejects the row. Reasons: ``row_malformed``, ``id_empty``, ``id_duplicate`` (the
-first one counts), ``label_empty``, ``product_empty``, ``image_outside``, ``image_missing``, and the server's own names
-for what it would refuse as well: ``text_too_long``, ``image_corrupt``, ``image_empty``, ``image_bad_shape``,
-``image_too_large``, ``unsupported_image``.
+A row needs a label (of several that are predicted, the first) and at least one of picture and title: an empty cell
+means that this side is missing, and a picture that is named but missing or broken rejects the row. Reasons:
+``row_malformed``, ``id_empty``, ``id_duplicate`` (the first one counts), ``label_empty``, ``product_empty``,
+``image_outside``, ``image_missing``, and the server's own names for what it would refuse as well: ``text_too_long``,
+``image_corrupt``, ``image_empty``, ``image_bad_shape``, ``image_too_large``, ``unsupported_image``.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from training.catalog_rows import CatalogRow, CatalogSource, open_rows
 from training.catalog_sampling import sample_products
 from training.threads import map_threads
 
-__all__ = ["Catalog", "CatalogError", "CatalogSource", "read_catalog", "sample_products"]
+__all__ = ["Catalog", "CatalogError", "CatalogSource", "attribute_column", "read_catalog", "sample_products"]
 
 PRODUCT_COLUMNS = ("id", "image", "text", "label")
 REJECTED_COLUMNS = ("line", "id", "reason", "detail")
@@ -38,7 +38,8 @@ class Catalog:
     Args:
         source: with the columns that were found; reading it again gives the same catalogue.
         products: index 0..n-1; columns ``id``, ``image`` (path relative to the CSV, "" for none), ``text`` ("" for
-            none) and ``label``, all str; in the order of the file.
+            none), ``label`` and :func:`attribute_column` of each further attribute ("" for none), all str; in the order
+            of the file.
         rejected: columns ``line`` (int, from 1), ``id``, ``reason``, ``detail``; in the order of the file.
         read: rows read, those of ``products`` and ``rejected`` together.
         files: where the pictures are read from.
@@ -64,6 +65,11 @@ class Catalog:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
         rejected = f"{len(self.rejected):,} rejected" + (f" ({reasons})" if reasons else "")
         return f"{self.read:,} rows read = {len(self.products):,} used + {rejected}"
+
+
+def attribute_column(name: str) -> str:
+    """The column of ``products`` that holds a further attribute, whatever that is called."""
+    return f"attribute {name}"
 
 
 def read_catalog(
@@ -110,11 +116,13 @@ def _with_images_checked(candidates: Sequence[CatalogRow], files: CatalogFiles, 
 
 
 def _collected(source: CatalogSource, candidates: Sequence[CatalogRow], files: CatalogFiles) -> Catalog:
-    used = [(each.id, each.image, each.text, each.label) for each in candidates if each.fault is None]
+    used = [(each.id, each.image, each.text, each.label, *each.attributes) for each in candidates if each.fault is None]
     rejected = [(each.line, each.id, each.fault.reason, each.fault.detail) for each in candidates if each.fault]
     return Catalog(
         source=source,
-        products=pd.DataFrame(used, columns=list(PRODUCT_COLUMNS), dtype="str"),
+        products=pd.DataFrame(
+            used, columns=[*PRODUCT_COLUMNS, *map(attribute_column, source.attribute_columns)], dtype="str"
+        ),
         rejected=pd.DataFrame(rejected, columns=list(REJECTED_COLUMNS)).astype(
             {"line": "int64", "id": "str", "reason": "str", "detail": "str"}
         ),

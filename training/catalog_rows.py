@@ -7,7 +7,7 @@ and reads catalogues that no memory holds. Nothing here loads a model's library 
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from training.catalog_files import CatalogError, CatalogFiles, RowError, inside
 from training.catalog_images import LIMITS
@@ -17,6 +17,8 @@ TEXT_COLUMN = "text"
 LABEL_COLUMN = "label"
 ID_COLUMN = KAGGLE_ID
 KAGGLE_LABEL = "articleType"
+# How catalogues write that a product has no such attribute; compared without case.
+NO_VALUE = frozenset({"", "na", "n/a", "nan", "null"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,10 @@ class CatalogSource:
         path: a CSV or Parquet, a folder that holds one, or a zip that holds a CSV.
         image_column: column of the picture's path, relative to the table; the Kaggle layout has none.
         text_column: column of the title; ``productDisplayName`` in the Kaggle layout.
-        label_column: column to be predicted; None takes ``label``, or ``articleType`` in the Kaggle layout.
+        label_column: column to be predicted; None takes ``label``, or ``articleType`` in the Kaggle layout. Several,
+            with commas between them, are one and, behind it, ``attribute_columns``.
         id_column: column of the product's id; None takes ``id`` where there is one, else the row's line in the file.
+        attribute_columns: further columns to be predicted; a row needs no value there.
     """
 
     path: str
@@ -36,6 +40,13 @@ class CatalogSource:
     text_column: str = TEXT_COLUMN
     label_column: str | None = None
     id_column: str | None = None
+    attribute_columns: Sequence[str] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; a single column to be predicted is just that."""
+        values = dataclasses.asdict(self)
+        further = list(values.pop("attribute_columns"))
+        return {**values, "attribute_columns": further} if further else values
 
 
 class CatalogRow(NamedTuple):
@@ -48,6 +59,7 @@ class CatalogRow(NamedTuple):
         text: the title; "" for none.
         label: "" where none is read.
         fault: what is wrong with the row.
+        attributes: a value for each of :attr:`CatalogSource.attribute_columns`; "" for none.
     """
 
     line: int
@@ -56,6 +68,7 @@ class CatalogRow(NamedTuple):
     text: str
     label: str
     fault: RowError | None = None
+    attributes: Sequence[str] = ()
 
 
 class SeenIds(Protocol):
@@ -97,10 +110,13 @@ def _resolved(source: CatalogSource, table: Table, name: str, *, labelled: bool)
         label_column=source.label_column or (KAGGLE_LABEL if table.is_kaggle else LABEL_COLUMN) if labelled else None,
         id_column=source.id_column or (ID_COLUMN if ID_COLUMN in table.header else None),
     )
-    if not labelled and not table.is_kaggle:
-        found = _without_missing_side(found, table.header)
+    if not labelled:
+        found = dataclasses.replace(found, attribute_columns=())
+        if not table.is_kaggle:
+            found = _without_missing_side(found, table.header)
+    found = _with_several_labels(found, table.header, name)
     image = KAGGLE_ID if table.is_kaggle else found.image_column
-    for column in (image, found.text_column, found.label_column, found.id_column):
+    for column in (image, found.text_column, found.label_column, found.id_column, *found.attribute_columns):
         if column:
             _check_column(column, table.header, name)
     return found
@@ -112,6 +128,17 @@ def _without_missing_side(source: CatalogSource, header: Sequence[str]) -> Catal
         return dataclasses.replace(source, image_column="")
     if source.text_column == TEXT_COLUMN not in header and source.image_column in header:
         return dataclasses.replace(source, text_column="")
+    return source
+
+
+def _with_several_labels(source: CatalogSource, header: Sequence[str], name: str) -> CatalogSource:
+    """``source`` with the columns that its label column lists; one that has a comma in its own name is one."""
+    if source.label_column is not None and source.label_column not in header and not source.attribute_columns:
+        first, *further = [column.strip() for column in source.label_column.split(",")]
+        source = dataclasses.replace(source, label_column=first, attribute_columns=further)
+    targets = [source.label_column, *source.attribute_columns]
+    if "" in targets or len(set(targets)) < len(targets):
+        raise CatalogError(f"{name}: the columns to be predicted must be named once each, got {targets}")
     return source
 
 
@@ -128,6 +155,7 @@ def _rows(source: CatalogSource, table: Table, seen: SeenIds, *, labelled: bool)
     place = {column: position for position, column in enumerate(table.header)}
     roles = (source.id_column, KAGGLE_ID if table.is_kaggle else source.image_column, source.text_column)
     wanted = [place[column] if column else None for column in (*roles, source.label_column)]
+    further = [place[column] for column in source.attribute_columns]
     for row in table.rows:
         if row.fault is not None:
             yield CatalogRow(row.line, "", "", "", "", row.fault)
@@ -135,12 +163,18 @@ def _rows(source: CatalogSource, table: Table, seen: SeenIds, *, labelled: bool)
         id, image, text, label = ("" if position is None else row.cells[position].strip() for position in wanted)
         image = f"images/{image}.jpg" if table.is_kaggle else image
         product = CatalogRow(row.line, id if source.id_column else str(row.line), image, text, label)
+        product = product._replace(attributes=[_value(row.cells[position]) for position in further])
         try:
             first_line = seen.setdefault(id, row.line) if source.id_column else row.line
             _check_cells(product, first_line, labelled=labelled)
         except RowError as error:
             product = product._replace(fault=error)
         yield product
+
+
+def _value(cell: str) -> str:
+    value = cell.strip()
+    return "" if value.casefold() in NO_VALUE else value
 
 
 def _check_cells(product: CatalogRow, first_line: int, *, labelled: bool) -> None:

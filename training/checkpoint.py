@@ -181,6 +181,7 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
         image_width=architecture["image_width"],
         text_width=text_encoder.width if text_encoder else 0,
         classes=len(settings.labels),
+        further=[len(attribute.labels) for attribute in settings.attributes],
     )
     model = ProductClassifier(image_encoder, text_encoder, head)
     model.load_state_dict(load_file(folder / "model.safetensors"))

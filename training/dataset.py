@@ -24,6 +24,7 @@ from training.titles import thin_title
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
 LabelledProducts = tuple[GraphInputs, Tensor]
+Classes = np.int64 | NDArray[np.int64]
 
 
 def augmentation(size: int) -> v2.Transform:
@@ -37,7 +38,7 @@ def augmentation(size: int) -> v2.Transform:
     )
 
 
-class ProductDataset(Dataset[tuple[Product, int]]):
+class ProductDataset(Dataset[tuple[Product, Classes]]):
     """Products of a catalogue, preprocessed one at a time.
 
     Augmentation draws from a seed made of (seed, epoch, row), so that a resumed epoch and another number of loader
@@ -46,7 +47,7 @@ class ProductDataset(Dataset[tuple[Product, int]]):
     Args:
         catalog: where the pictures lie.
         products: rows with ``image`` and ``text``; "" stands for none.
-        targets: (N,) int64, the class of each row.
+        targets: (N,) int64, the class of each row; (N, A) those of several attributes.
         preprocessor: as served.
         modalities: what to read; the other one is handed over as missing, unread.
         pictures: decoded before; None reads and decodes them from the catalogue.
@@ -82,12 +83,12 @@ class ProductDataset(Dataset[tuple[Product, int]]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, row: int) -> tuple[Product, int]:
+    def __getitem__(self, row: int) -> tuple[Product, Classes]:
         product = self.preprocessor(None, self._title(row))
         if self.images[row]:
             pixels = np.ascontiguousarray(np.asarray(self._square(row)).transpose(2, 0, 1))
             product = product._replace(image=pixels, present=np.array([True, product.present[1]]))
-        return product, int(self.targets[row])
+        return product, self.targets[row]
 
     def picture(self, row: int) -> Image.Image:
         """The RGB picture of a row that has one, not yet square."""
@@ -181,8 +182,8 @@ def product_loader(
     return DataLoader[Any](dataset, batch_size=batch_size, **how)
 
 
-def to_tensors(rows: Sequence[tuple[Product, int]]) -> LabelledProducts:
-    """Products and targets -> ((B,3,H,W) uint8, (B,T) int64, (B,T) int64, (B,2) bool), (B,) int64."""
+def to_tensors(rows: Sequence[tuple[Product, Classes]]) -> LabelledProducts:
+    """Products and targets -> ((B,3,H,W) uint8, (B,T) int64, (B,T) int64, (B,2) bool), (B,) or (B, A) int64."""
     batch = collate([product for product, _ in rows])
     image, input_ids, attention_mask, present = (torch.from_numpy(array) for array in batch)
-    return (image, input_ids, attention_mask, present), torch.tensor([target for _, target in rows])
+    return (image, input_ids, attention_mask, present), torch.from_numpy(np.stack([target for _, target in rows]))

@@ -17,7 +17,8 @@ What comes out is JSON-able::
           "needs_review": 0.17,             share of the answers below the model's review threshold
           "accuracy_unreviewed": 0.96,      of the others; null where all need a review
           "reliability": [{"share", "confidence", "accuracy"}, ...],        15 bins of equal width
-          "risk_coverage": {"coverage": [...], "risk": [...]}               about 100 points
+          "risk_coverage": {"coverage": [...], "risk": [...]},              about 100 points
+          "attributes": {"gender": {...}}   only of a run of several: of each that the catalogue has, without "brier"
         },
         "early": {
           ...,                              and of a model that reads both sides:
@@ -51,6 +52,7 @@ from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
 from training.checkpoint import read_run
 from training.corrections import correct_again
 from training.device import choose_device
+from training.evaluation_attributes import attribute_baseline, measured_attributes, with_targets
 from training.evaluation_baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation_features import GroupFeatures, Measured
 from training.evaluation_models import load_groups
@@ -75,7 +77,8 @@ def evaluate_run(
 
     Args:
         run: the run folder, complete.
-        source: the catalogue; without a label column, that of the run's target.
+        source: the catalogue; without a label column, that of the run's target, and of its further attributes those
+            that the catalogue has.
         max_rejected: share of bad rows above which the catalogue is refused.
         part: measure only the products of this part of the run's split; None takes all.
         robustness: measure on damaged products, too.
@@ -89,7 +92,7 @@ def evaluate_run(
         RunError: the run is not complete.
     """
     record, split = read_run(run), read_split(run)
-    source = dataclasses.replace(source, label_column=source.label_column or record["target"])
+    source = with_targets(source, record)
     # The products of a part were checked when the run was trained.
     catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
     if part is not None:
@@ -97,7 +100,10 @@ def evaluate_run(
     products = catalog.products if part is None else _with_neighbours(catalog, split, part)
     chosen = np.ones(len(products), dtype=bool) if part is None else products["id"].isin(_ids(split, part)).to_numpy()
     unknown = ~products["label"].isin(record["labels"]).to_numpy()
-    measured = _measured(catalog, products[~unknown], chosen[~unknown], labels=record["labels"])
+    measured = dataclasses.replace(
+        _measured(catalog, products[~unknown], chosen[~unknown], labels=record["labels"]),
+        attributes=[name for name in record.get("attributes", {}) if name in catalog.source.attribute_columns],
+    )
     trained_on = _trained_on(record, split, measured)
     return {
         "run": run.name,
@@ -184,6 +190,7 @@ def _measures(run: Path, record: dict[str, Any], measured: Measured, *, robustne
         models = {name: by_model[name] for name in record["models"]}
         if baseline:
             models["baseline"] = summarize_labels(baseline[0], measured.truth, record["labels"])
+            models["baseline"] |= attribute_baseline(run, record, measured)
         result: dict[str, Any] = {"models": models, **missing}
         if robustness:
             conditions = measure_conditions(
@@ -208,11 +215,14 @@ def _model_measures(features: GroupFeatures) -> dict[str, dict[str, Any]]:
     group, truth = features.group, features.measured.truth
     clean = features.put_together()
     result: dict[str, dict[str, Any]] = {}
-    for name, probabilities in group.answers(clean, device=features.device).items():
+    for name, scores in group.scores(clean, device=features.device).items():
+        settings = group.settings[name]
+        probabilities = np.ascontiguousarray(scores[:, : len(settings.labels)])
         result[name] = {
-            **measure(probabilities, truth, group.settings[name]),
+            **measure(probabilities, truth, settings),
             "reliability": _reliability(probabilities, truth),
             "risk_coverage": _risk_coverage(probabilities, truth),
+            **measured_attributes(scores, features.measured, settings),
         }
     fusions = [name for name, settings in group.settings.items() if len(settings.modalities) == len(MODALITIES)]
     if fusions:

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.baseline import fit_predict
+from handlers.settings import Attribute
+from training.attributes import attribute_targets
+from training.baseline import attribute_predictions, fit_predict
 from training.catalog import CatalogError, CatalogSource, read_catalog
 from training.checkpoint import RunError
 from training.label_noise import damage_labels
@@ -48,7 +50,8 @@ def baseline_answers(
     Raises:
         BaselineMissing: the run's catalogue is gone or has changed.
     """
-    train_titles, train_labels = _training_rows(run, record)
+    products = _training_rows(run, record)
+    train_titles, train_labels = products["text"].tolist(), products["label"].tolist()
     distinct = sorted({title for form in titles for title in form})
     position = {label: number for number, label in enumerate(labels)}
     answers = {
@@ -58,7 +61,16 @@ def baseline_answers(
     return [np.array([answers[title] for title in form], dtype=np.int64) for form in titles]
 
 
-def _training_rows(run: Path, record: dict[str, Any]) -> tuple[list[str], list[str]]:
+def attribute_baseline_answers(
+    run: Path, record: dict[str, Any], titles: Sequence[str], *, attributes: Sequence[Attribute]
+) -> NDArray[np.int64]:
+    """(N, attributes): of each further attribute the answers to N titles; raises as :func:`baseline_answers`."""
+    products = _training_rows(run, record)
+    return attribute_predictions(products["text"].tolist(), attribute_targets(products, attributes), titles)
+
+
+def _training_rows(run: Path, record: dict[str, Any]) -> pd.DataFrame:
+    """The training products, with the labels that they were trained on."""
     source = CatalogSource(**record["source"])
     try:
         products = read_catalog(source, check_images=False, max_rejected=1.0, progress=False).products
@@ -73,4 +85,4 @@ def _training_rows(run: Path, record: dict[str, Any]) -> tuple[list[str], list[s
     arguments, labels = record["arguments"], train["label"].tolist()
     if noise := arguments.get("label_noise", 0.0):
         labels = damage_labels(labels, share=noise, seed=arguments["seed"]).tolist()
-    return products.set_index("id")["text"].loc[train["id"]].tolist(), labels
+    return products.set_index("id").loc[train["id"]].assign(label=labels)

@@ -35,12 +35,14 @@ class Measured:
             digits on its neighbours in a batch, so a run's own figures come back only among the neighbours of its own.
         targets: (R,) class of each.
         rows: (N,) which of them are measured.
+        attributes: further ones that are measured, by name.
     """
 
     catalog: Catalog
     read: pd.DataFrame
     targets: NDArray[np.int64]
     rows: NDArray[np.int64]
+    attributes: Sequence[str] = ()
 
     @property
     def products(self) -> pd.DataFrame:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 from torch import Tensor, nn
 
 from handlers.preprocessing import ProductPreprocessor
@@ -22,6 +21,7 @@ from training.extraction import weights_sha256
 from training.features import FeatureBatches, Features
 from training.loop import predict
 from training.models import ProductClassifier
+from training.results import calibrated_scores
 
 
 class HeadsTogether(nn.Module):
@@ -59,11 +59,18 @@ class ModelGroup:
     preprocessor: ProductPreprocessor
 
     def answers(self, features: Features, *, device: Device) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probabilities (N, C) of each model."""
+        """Calibrated probabilities (N, C) of each model, those of its target where it tells several attributes."""
+        return {
+            name: np.ascontiguousarray(scores[:, : len(self.settings[name].labels)])
+            for name, scores in self.scores(features, device=device).items()
+        }
+
+    def scores(self, features: Features, *, device: Device) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probabilities (N, C) of each model, those of all its attributes one behind the other."""
         rows = np.arange(len(features.targets))
         logits, _ = predict(self.heads, FeatureBatches(features, rows), device=device)  # (N, M, C)
         return {
-            name: softmax(np.ascontiguousarray(logits[:, number]) / settings.temperature, axis=1)
+            name: calibrated_scores(np.ascontiguousarray(logits[:, number]), settings)
             for number, (name, settings) in enumerate(self.settings.items())
         }
 

@@ -27,7 +27,7 @@ class Features:
         starts: (V, N) int64, where a product's title begins in ``tokens``: as it is, then thinned.
         lengths: (V, N) int64, how many tokens it has.
         present: (N, 2) bool.
-        targets: (N,) int64.
+        targets: (N,) int64, or (N, A) of several attributes.
     """
 
     image: "NDArray[np.float16] | JoinedRows"

@@ -21,8 +21,8 @@ class Epoch:
         stage: what was trained.
         epoch: from 1.
         loss: mean training loss.
-        accuracy: on validation.
-        macro_f1: on validation.
+        accuracy: on validation; of several attributes their mean.
+        macro_f1: likewise.
         seconds: of training and validation together.
         products_per_second: of training, by all processes together.
         gpu_busy: share of the training time in which the main process's GPU had a step's work, 0..1; see

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.calibration import fusion_weight
 from training.features import Features
@@ -10,6 +11,7 @@ from training.loop import Epoch
 from training.models import ProductClassifier, build_head
 from training.models.late import LateFusion
 from training.models.residual import ResidualFusion
+from training.objective import MISSING
 from training.results import Calibrated, as_trained
 from training.run import Run
 from training.towers import Tower, tune
@@ -24,7 +26,11 @@ def train_fusion(
     assert image_encoder is not None and text_encoder is not None
     head = run.seeded(
         lambda: build_head(
-            name, image_width=image_encoder.width, text_width=text_encoder.width, classes=len(run.data.labels)
+            name,
+            image_width=image_encoder.width,
+            text_width=text_encoder.width,
+            classes=len(run.data.labels),
+            further=run.data.sizes,
         )
     )
     assert isinstance(head, ResidualFusion)
@@ -48,7 +54,7 @@ def train_fusion(
 
 
 def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calibrated) -> ProductClassifier:
-    """Late fusion of two calibrated single models, its weight chosen on the validation part.
+    """Late fusion of two calibrated single models, its weight, of each attribute, chosen on the validation part.
 
     Args:
         image: the image tower.
@@ -56,12 +62,25 @@ def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calib
         by_image: its calibrated answers.
         by_text: likewise.
     """
-    weight = fusion_weight(by_image.validation, by_text.validation, by_image.validation_truth)
+    truth = by_image.validation_truth
+    weights = [
+        _weight(by_image.validation_alone[:, part], by_text.validation_alone[:, part], classes)
+        for part, classes in zip(by_image.settings.slices.values(), truth.reshape(len(truth), -1).T, strict=True)
+    ]
+    several = len(weights) > 1
+    temperatures = [[each.temperature for each in answers.settings.heads] for answers in (by_image, by_text)]
     head = LateFusion(
         image.classifier.head,
         text.classifier.head,
-        image_weight=float(np.clip(weight, 0, 1)),
-        image_temperature=by_image.temperature,
-        text_temperature=by_text.temperature,
+        image_weight=weights if several else weights[0],
+        image_temperature=temperatures[0] if several else temperatures[0][0],
+        text_temperature=temperatures[1] if several else temperatures[1][0],
+        sizes=[len(each.labels) for each in by_image.settings.heads] if several else (),
     )
     return ProductClassifier(image.classifier.image_encoder, text.classifier.text_encoder, head)
+
+
+def _weight(image: NDArray[np.float32], text: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """The picture's weight by the products that have a value."""
+    known = truth != MISSING
+    return float(np.clip(fusion_weight(image[known], text[known], truth[known]), 0, 1)) if known.any() else 0.5

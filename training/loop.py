@@ -1,6 +1,7 @@
 """One epoch of training, one pass of evaluation, and the loop over epochs: no arguments parsed, no paths.
 
-A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B,) int64 classes. Processes that
+A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B,) int64 classes, or (B, A) of
+several attributes. Processes that
 train together (:mod:`training.engine`) each take their share of every batch; the steps are those of one process.
 """
 
@@ -23,7 +24,7 @@ from training.device import BusyClock, Device
 from training.engine import Batch, Batches, Share
 from training.fit_state import Epoch, FitState, Keeper, Progress, best_epoch
 from training.interrupts import held_back
-from training.metrics import accuracy, macro_f1
+from training.objective import Objective
 
 SEEDS_APART = 10**9  # of the dropout of processes that train together
 
@@ -40,7 +41,7 @@ def fit(
     validation: Batches,
     device: Device,
     seed: int = 0,
-    label_smoothing: float = 0.05,
+    objective: Objective | None = None,
     patience: int = 3,
     state: FitState | None = None,
     after_epoch: Callable[[FitState], None] = lambda state: None,
@@ -58,7 +59,7 @@ def fit(
         validation: batches that choose the best epoch, by macro-F1 plus accuracy.
         device: where, and in which precision.
         seed: of dropout, together with the epoch.
-        label_smoothing: of the cross-entropy.
+        objective: what is minimised, and by what epochs are judged; None is that of a single target.
         patience: epochs without a better one after which training stops.
         state: where an interrupted call stopped, between two epochs or within one.
         after_epoch: is handed the state: after each epoch, within one every ``save_every`` seconds, and on the way out
@@ -76,7 +77,7 @@ def fit(
     history, done = keeper.state.history, len(keeper.state.history) * steps + keeper.state.progress.steps
     bar = tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False)
     with bar, engine.joined(model) if together else nullcontext(model) as network:
-        trainer = _Trainer(network, optimizer, scheduler, device, label_smoothing, keeper, bar, together)
+        trainer = _Trainer(network, optimizer, scheduler, device, objective or Objective(), keeper, bar, together)
         for epoch in range(len(history), epochs):
             if best_epoch(history) + patience < epoch:
                 break
@@ -97,7 +98,7 @@ class _Trainer(NamedTuple):
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     device: Device
-    label_smoothing: float
+    objective: Objective
     keeper: Keeper
     bar: "tqdm[Any]"
     together: bool
@@ -113,7 +114,7 @@ class _Trainer(NamedTuple):
                 self.optimizer,
                 self.scheduler,
                 device=self.device,
-                label_smoothing=self.label_smoothing,
+                objective=self.objective,
                 progress=progress,
                 shares=shares and shares[progress.steps :],
                 clock=clock,
@@ -125,8 +126,7 @@ class _Trainer(NamedTuple):
             stage,
             number,
             loss,
-            accuracy(targets, logits.argmax(1)),
-            macro_f1(targets, logits.argmax(1), classes=logits.shape[1]),
+            *self.objective.judged(logits, targets),
             progress.seconds + time.monotonic() - started,
             products_per_second=progress.products / progress.seconds,
             gpu_busy=busy,
@@ -149,7 +149,7 @@ def train_epoch(
     scheduler: torch.optim.lr_scheduler.LRScheduler,
     *,
     device: Device,
-    label_smoothing: float = 0.0,
+    objective: Objective | None = None,
     clip: float = 1.0,
     progress: Progress | None = None,
     shares: Iterable[Share] | None = None,
@@ -164,7 +164,7 @@ def train_epoch(
         optimizer: steps once a batch.
         scheduler: likewise.
         device: where.
-        label_smoothing: of the cross-entropy.
+        objective: what is minimised; None is the cross-entropy.
         clip: longest gradient.
         progress: of the batches done before; counts on.
         shares: of each batch, where several processes train together; None is the whole batch.
@@ -175,6 +175,7 @@ def train_epoch(
         The mean loss over the whole epoch.
     """
     model.train()
+    objective = objective or Objective(label_smoothing=0)
     progress, clock = progress or Progress(), clock or BusyClock(device)
     progress.loss = progress.loss.to(device.name)
     last = time.monotonic()
@@ -184,7 +185,7 @@ def train_epoch(
             with device.autocast():
                 logits = model(*(tensor.to(device.name, non_blocking=True) for tensor in inputs))
             truth = targets.to(device.name, non_blocking=True)
-            loss = nn.functional.cross_entropy(logits.float(), truth, label_smoothing=label_smoothing)
+            loss = objective.loss(logits.float(), truth)
             loss = loss if share is None else loss * share.weight
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -203,7 +204,7 @@ def train_epoch(
 
 @torch.no_grad()
 def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits (N, C) and targets (N,) of all batches, in order."""
+    """Logits (N, C) and targets (N,) or (N, A) of all batches, in order."""
     device.take(model).eval()
     logits, targets = [], []
     for inputs, batch_targets in batches:

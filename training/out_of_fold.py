@@ -66,6 +66,7 @@ def _answers(
         image_weight=fusion_weight(calibrated["image"], calibrated["text"], run.data.targets[validation]),
         image_temperature=temperatures["image"],
         text_temperature=temperatures["text"],
+        sizes=(len(run.data.labels), *run.data.sizes) if run.data.sizes else (),
     )
     return {
         **{name: softmax(logits[name][0] / temperatures[name], axis=1) for name in heads},
@@ -74,5 +75,6 @@ def _answers(
 
 
 def _logits(run: Run, head: nn.Module, features: Features) -> NDArray[np.float32]:
+    """(N, C) of the target; what the head says of further attributes is not audited."""
     logits, _ = predict(head, FeatureBatches(features, np.arange(len(features.targets))), device=run.device)
-    return logits
+    return logits[:, : len(run.data.labels)]

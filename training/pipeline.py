@@ -23,7 +23,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from training.baseline import fit_predict
+from training.attribute_metrics import summarize_predicted
+from training.baseline import attribute_predictions, fit_predict
 from training.catalog import Catalog
 from training.checkpoint import RunError, locked, write_arrays, write_json
 from training.corrections import read_corrections
@@ -130,7 +131,7 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
         if name != "late":  # its parts answer with them already
             restore_frequencies(run, classifier.head)
         features = run.held_out_features(classifier)
-        answers[name] = calibrate(run, classifier, features)
+        answers[name] = calibrate(run, name, classifier, features)
         metrics[name] = write_result(run, name, classifier, answers[name], history)
         if name == "intermediate":
             _write_attention(run, classifier.head, features)
@@ -178,7 +179,18 @@ def _baseline(data: RunData) -> dict[str, Any]:
     predictions = np.array([position[label] for label in predicted], dtype=np.int64)
     ids = data.products["id"].to_numpy(dtype=str)[test]
     write_arrays(data.options.out / "baseline" / "test.npz", ids=ids, truth=data.targets[test], predicted=predictions)
-    return summarize_labels(predictions, data.targets[test], data.labels)
+    numbers = summarize_labels(predictions, data.targets[test], data.labels)
+    return {**numbers, **_attribute_baseline(data)}
+
+
+def _attribute_baseline(data: RunData) -> dict[str, Any]:
+    """The baseline of each further attribute, of the products that have a value."""
+    if not data.sizes:
+        return {}
+    texts, targets = data.products["text"].to_numpy(dtype=str), data.all_targets[:, 1:]
+    test, train = data.rows("test"), data.rows("train")
+    predicted = attribute_predictions(texts[train].tolist(), targets[train], texts[test].tolist())
+    return {"attributes": summarize_predicted(predicted, targets[test], data.heads[1:])}
 
 
 @torch.no_grad()
@@ -209,9 +221,10 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
     """The content of ``run.json``."""
     data, options = run.data, run.data.options
     return {
-        "source": dataclasses.asdict(data.catalog.source),
+        "source": data.catalog.source.as_dict(),
         "target": data.catalog.source.label_column,
         "labels": list(data.labels),
+        **_attributes(data),
         "labels_sha256": hashlib.sha256("\n".join(data.labels).encode()).hexdigest(),
         "seed": options.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -237,11 +250,24 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
     }
 
 
+def _attributes(data: RunData) -> dict[str, Any]:
+    """What a record says of further attributes, where there are some."""
+    if not data.sizes:
+        return {}
+    return {
+        "attributes": {attribute.name: list(attribute.labels) for attribute in data.heads[1:]},
+        "hierarchies": [list(hierarchy.attributes) for hierarchy in data.hierarchies],
+    }
+
+
 def _opening(run: Run) -> str:
     parts = ", ".join(f"{len(run.data.rows(part))} {part}" for part in PARTS)
+    heads = ", ".join(f"{len(head.labels)} of {head.name}" for head in run.data.heads[1:])
+    follow = [f"{' and '.join(each.attributes[1:])} from {each.attributes[0]}" for each in run.data.hierarchies]
     return (
-        f"products: {parts}; {len(run.data.labels)} classes\n"
-        f"device: {run.device.name}, {'bf16' if run.device.bf16 else 'fp32'} ({run.device.reason})\n"
+        f"products: {parts}; {len(run.data.labels)} classes{f', {heads}' if heads else ''}\n"
+        + (f"follows by the training rows: {'; '.join(follow)}\n" if follow else "")
+        + f"device: {run.device.name}, {'bf16' if run.device.bf16 else 'fp32'} ({run.device.reason})\n"
         f"results: {run.data.options.out}"
     )
 

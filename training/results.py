@@ -10,32 +10,37 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import nn
 
-from training.calibration import fit_temperature, frequency_shift, review_threshold
+from handlers.product_hierarchy import attribute_scores, head_log_scores
+from handlers.settings import ProductSettings
+from training.attribute_metrics import summarize_attributes
+from training.calibration import calibrate_attributes, fit_temperature, frequency_shift, review_threshold
 from training.checkpoint import save_model, write_arrays, write_history
 from training.dataset import balanced_weights
 from training.features import FeatureBatches, Features
 from training.loop import Epoch, predict
 from training.metrics import summarize
 from training.models import MODEL_MODALITIES, ProductClassifier
+from training.objective import MISSING
 from training.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrated:
-    """A model's calibrated answers.
+    """A model's calibrated answers; the classes of several attributes follow each other in C.
 
     Args:
-        temperature: fitted on validation.
-        review_threshold: confidence at which validation precision reaches the target.
+        settings: with what was fitted on validation: temperatures, and confidences at which the precision reaches the
+            target.
         validation: (N, C) probabilities.
-        validation_truth: (N,) classes.
+        validation_alone: (N, C), each attribute's by its own logits; where no attribute follows from another, the same.
+        validation_truth: (N,) classes, or (N, A) of several attributes.
         test: (M, C) probabilities.
-        test_truth: (M,) classes.
+        test_truth: (M,) classes, or (M, A).
     """
 
-    temperature: float
-    review_threshold: float
+    settings: ProductSettings
     validation: NDArray[np.float32]
+    validation_alone: NDArray[np.float32]
     validation_truth: NDArray[np.int64]
     test: NDArray[np.float32]
     test_truth: NDArray[np.int64]
@@ -60,30 +65,59 @@ def as_trained(run: Run, head: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _shift_logits(run: Run, head: nn.Module, *, sign: int) -> None:
-    targets = run.data.targets[run.data.rows("train")]
-    shift = sign * frequency_shift(targets, balanced_weights(targets), classes=len(run.data.labels))
+    targets = run.data.all_targets[run.data.rows("train")]
+    columns = targets.reshape(len(targets), -1).T
+    weights = balanced_weights(columns[0])
+    shift = sign * np.concatenate(
+        [
+            frequency_shift(classes[there], weights[there], classes=len(attribute.labels))
+            for attribute, classes in zip(run.data.heads, columns, strict=True)
+            for there in [classes != MISSING]
+        ]
+    )
     last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
     last.bias.add_(torch.as_tensor(shift, dtype=last.bias.dtype, device=last.bias.device))
 
 
-def calibrate(run: Run, classifier: ProductClassifier, features: Features) -> Calibrated:
-    """Answer validation and test; fit the temperature and the review threshold on validation.
+def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Features) -> Calibrated:
+    """Answer validation and test; fit temperatures and review thresholds on validation.
 
     Args:
         run: under way.
         classifier: its head answers.
+        name: of the model.
         features: as from :meth:`training.run.Run.held_out_features`.
     """
+    settings = dataclasses.replace(
+        run.data.preprocessor.settings,
+        model=name,
+        modalities=MODEL_MODALITIES[name],
+        hierarchies=run.data.hierarchies,
+    )
 
     def answers(part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         places = np.searchsorted(run.data.held_out, run.data.rows(part))
         return predict(classifier.head, FeatureBatches(features, places), device=run.device)
 
     (logits, truth), (test_logits, test_truth) = answers("validation"), answers("test")
-    temperature = fit_temperature(logits, truth)
-    validation = softmax(logits / temperature, axis=1)
-    threshold = review_threshold(validation, truth)
-    return Calibrated(temperature, threshold, validation, truth, softmax(test_logits / temperature, axis=1), test_truth)
+    if settings.attributes:
+        settings = calibrate_attributes(logits, truth, settings)
+        alone = np.exp(head_log_scores(logits.astype(np.float64), settings)).astype(np.float32)
+    else:
+        temperature = fit_temperature(logits, truth)
+        alone = softmax(logits / temperature, axis=1)
+        threshold = review_threshold(alone, truth)
+        settings = dataclasses.replace(settings, temperature=temperature, review_threshold=threshold)
+    validation, test = (calibrated_scores(each, settings) for each in (logits, test_logits))
+    return Calibrated(settings, validation, alone, truth, test, test_truth)
+
+
+def calibrated_scores(logits: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:
+    """(N, C) -> (N, C): probabilities as served."""
+    if settings.attributes:
+        return attribute_scores(logits.astype(np.float64), settings).astype(np.float32)
+    scores: NDArray[np.float32] = softmax(logits / settings.temperature, axis=1)
+    return scores
 
 
 def write_result(
@@ -93,21 +127,19 @@ def write_result(
     folder = run.data.options.out / name
     ids = run.data.products["id"].to_numpy(dtype=str)
     validation, test = run.data.rows("validation"), run.data.rows("test")
-    write_arrays(
-        folder / "validation.npz",
-        ids=ids[validation],
-        truth=answers.validation_truth,
-        probabilities=answers.validation,
-    )
-    write_arrays(folder / "test.npz", ids=ids[test], truth=answers.test_truth, probabilities=answers.test)
+    for part, rows, truth, scores in (
+        ("validation", validation, answers.validation_truth, answers.validation),
+        ("test", test, answers.test_truth, answers.test),
+    ):
+        of_target, classes = truth.reshape(len(truth), -1)[:, 0], len(run.data.labels)
+        write_arrays(folder / f"{part}.npz", ids=ids[rows], truth=of_target, probabilities=scores[:, :classes])
+        if answers.settings.attributes:
+            write_arrays(folder / f"{part}-attributes.npz", ids=ids[rows], truth=truth, probabilities=scores)
     write_history(folder / "history.csv", history)
-    settings = dataclasses.replace(
-        run.data.preprocessor.settings,
-        model=name,
-        modalities=MODEL_MODALITIES[name],
-        temperature=answers.temperature,
-        review_threshold=answers.review_threshold,
-    )
+    settings = answers.settings
     tokenizer = (run.data.options.out / "tokenizer.json").read_text(encoding="utf-8")
     save_model(folder, classifier, settings=settings, image_encoder=run.data.options.image_encoder, tokenizer=tokenizer)
-    return summarize(answers.test, answers.test_truth, run.data.labels)
+    if not settings.attributes:
+        return summarize(answers.test, answers.test_truth, run.data.labels)
+    numbers = summarize(answers.test[:, : len(settings.labels)], answers.test_truth[:, 0], settings.labels)
+    return {**numbers, "attributes": summarize_attributes(answers.test, answers.test_truth, settings)}

@@ -16,6 +16,8 @@ from training.extraction import extract_features
 from training.features import FeatureBatches, Features, with_and_without
 from training.loop import Epoch
 from training.models import ProductClassifier
+from training.objective import Objective
+from training.options import ATTRIBUTE_WEIGHT
 from training.run_data import RunData
 from training.stages import Stages
 
@@ -35,6 +37,15 @@ class Run:
     data: RunData
     device: Device
     stages: Stages
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised: the target weighs 1, a further attribute as the options say."""
+        if not self.data.sizes:
+            return Objective()
+        chosen = self.data.options.attribute_weights
+        weights = [chosen.get(attribute.name, ATTRIBUTE_WEIGHT) for attribute in self.data.heads[1:]]
+        return Objective(sizes=[len(self.data.labels), *self.data.sizes], weights=[1.0, *weights])
 
     def features(
         self,
@@ -138,6 +149,7 @@ class Run:
 
         return self.stages.fit(
             head,
+            objective=self.objective,
             stage=stage,
             optimizer=adamw([(head, rate)]),
             epochs=epochs,

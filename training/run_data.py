@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from handlers.preprocessing import ProductPreprocessor
-from handlers.settings import ProductSettings
+from handlers.settings import Attribute, Hierarchy, ProductSettings
+from training.attributes import attribute_classes, attribute_targets, find_hierarchies
 from training.catalog import Catalog, CatalogError, read_catalog, sample_products
 from training.checkpoint import write_text
 from training.corrections import FILE as CORRECTIONS
@@ -34,10 +36,11 @@ class RunData:
         catalog: where the pictures lie.
         products: N sampled rows of the catalogue.
         split: N rows with ``id, label, part, group``, aligned with ``products``.
-        labels: class names, fixed by the training part.
+        labels: class names of the target, fixed by the training part.
         preprocessor: as served.
         lengths: (N,) title tokens.
         pictures: decoded before; None decodes them when they are read.
+        hierarchies: which attributes follow from which.
     """
 
     options: TrainOptions
@@ -48,10 +51,28 @@ class RunData:
     preprocessor: ProductPreprocessor
     lengths: NDArray[np.int64]
     pictures: PictureCache | None = None
+    hierarchies: tuple[Hierarchy, ...] = ()
+
+    @property
+    def heads(self) -> tuple[Attribute, ...]:
+        """The A attributes that are told, the target first."""
+        return self.preprocessor.settings.heads
+
+    @property
+    def sizes(self) -> list[int]:
+        """Classes of each further attribute."""
+        return [len(attribute.labels) for attribute in self.heads[1:]]
+
+    @property
+    def all_targets(self) -> NDArray[np.int64]:
+        """(N,) class of each product, or (N, A) classes where there are several attributes."""
+        if len(self.heads) == 1:
+            return self.targets
+        return np.column_stack([self.targets, attribute_targets(self.products, self.heads[1:])])
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """(N,) class of each product."""
+        """(N,) class of each product in the target."""
         position = {label: number for number, label in enumerate(self.labels)}
         return np.array([position[label] for label in self.products["label"]], dtype=np.int64)
 
@@ -84,7 +105,7 @@ class RunData:
         return ProductDataset(
             self.catalog,
             self.products.iloc[chosen],
-            targets=self.targets[chosen],
+            targets=self.all_targets[chosen],
             preprocessor=self.preprocessor if image_size is None else self._resized(image_size),
             modalities=modalities,
             pictures=self.pictures,
@@ -175,11 +196,22 @@ def prepare(
         noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
         products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
     write_text(options.out / "tokenizer.json", tokenizer_json(options.text_encoder))
-    settings = _base_settings(options, target=catalog.source.label_column or "", labels=labels)
+    attributes = attribute_classes(products[train], catalog.source.attribute_columns)
+    _check_weights(options, attributes)
+    settings = _base_settings(options, target=catalog.source.label_column or "", labels=labels, attributes=attributes)
     preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())
     pictures = _decoded(options, catalog, products, preprocessor)
-    return RunData(options, catalog, products, aligned, labels, preprocessor, lengths, pictures)
+    data = RunData(options, catalog, products, aligned, labels, preprocessor, lengths, pictures)
+    if not attributes:
+        return data
+    return dataclasses.replace(data, hierarchies=find_hierarchies(data.all_targets[data.rows("train")], data.heads))
+
+
+def _check_weights(options: TrainOptions, attributes: Sequence[Attribute]) -> None:
+    known = [attribute.name for attribute in attributes]
+    if unknown := sorted(set(options.attribute_weights) - set(known)):
+        raise CatalogError(f"--attribute-weights names {unknown}; the further attributes of --target are {known}")
 
 
 def _decoded(
@@ -194,7 +226,9 @@ def _decoded(
     return open_picture_cache(options.out / "features", catalog, names, preprocessor)
 
 
-def _base_settings(options: TrainOptions, *, target: str, labels: tuple[str, ...]) -> ProductSettings:
+def _base_settings(
+    options: TrainOptions, *, target: str, labels: tuple[str, ...], attributes: tuple[Attribute, ...]
+) -> ProductSettings:
     """The settings that all models of a run share."""
     return ProductSettings(
         model="early",
@@ -203,6 +237,7 @@ def _base_settings(options: TrainOptions, *, target: str, labels: tuple[str, ...
         image_size=options.image_size,
         image_fit=options.image_fit,
         max_tokens=options.max_tokens,
+        attributes=attributes,
     )
 
 

@@ -108,6 +108,7 @@ def tune(
     return run.stages.fit(
         classifier,
         stage=stage,
+        objective=run.objective,
         optimizer=adamw([*rates, (classifier.head, options.head_rate)]),
         epochs=epochs,
         train=train,
@@ -159,6 +160,7 @@ def _untrained(run: Run, side: str) -> ProductClassifier:
             image_width=image_encoder.width if image_encoder else 0,
             text_width=text_encoder.width if text_encoder else 0,
             classes=len(run.data.labels),
+            further=run.data.sizes,
         )
     )
     return ProductClassifier(image_encoder, text_encoder, head)

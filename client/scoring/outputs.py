@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from client.scoring.ids import open_scratch
 from client.scoring.storage import atomic_path, write_json
-from client.scoring.workspace import ERRORS, PREDICTIONS, Workspace
+from client.scoring.workspace import ATTRIBUTES, ERRORS, PREDICTIONS, Workspace, attribute_cells, predictions_schema
 
 SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")
@@ -98,16 +98,17 @@ class _Outputs:
         self._predicted = self._queued = 0
         self._queue = stack.enter_context(closing(open_scratch(workspace.folder / "review.sqlite")))
         self._queue.execute("CREATE TABLE review (score REAL, line INTEGER, cells TEXT)")
-        self._parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), PREDICTIONS)
+        self._schema = predictions_schema(workspace.attributes())
+        self._parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), self._schema)
         stack.enter_context(closing(self._parquet))
-        self._csv, self._review = (_csv(folder / name, PREDICTIONS, stack) for name in (CSV, REVIEW))
+        self._csv, self._review = (_csv(folder / name, self._schema, stack) for name in (CSV, REVIEW))
         self._failed = _csv(folder / FAILED, ERRORS, stack)
         self._group: list[pa.Table] = []
 
     def add(self, part: pa.Table) -> None:
         """Write the rows of a part; the parts come in order."""
         is_answered = pc.is_null(part["reason"])
-        self._add_predictions(part.filter(is_answered).select(PREDICTIONS.names))
+        self._add_predictions(self._with_attributes(part.filter(is_answered)))
         for record in part.filter(pc.invert(is_answered)).select(ERRORS.names).to_pylist():
             self._failed.write(list(record.values()))
             self._reasons[record["reason"]] += 1
@@ -140,12 +141,25 @@ class _Outputs:
         for record in table.to_pylist():
             score, line, needs_review = record["score"], record["line"], record["needs_review"]
             # As JSON writes them; a list of classes has no other form in a CSV.
-            record |= {"needs_review": json.dumps(needs_review), "top": json.dumps(record["top"], ensure_ascii=False)}
-            cells = list(record.values())
+            record["top"] = json.dumps(record["top"], ensure_ascii=False)
+            cells = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in record.values()]
             self._csv.write(cells)
             if needs_review:
                 self._queue.execute("INSERT INTO review VALUES (?, ?, ?)", (score, line, json.dumps(cells)))
                 self._queued += 1
+
+    def _with_attributes(self, table: pa.Table) -> pa.Table:
+        """Answered rows as they are put out: each further attribute in columns of its own."""
+        plain = table.select(PREDICTIONS.names)
+        if len(self._schema) == len(PREDICTIONS):
+            return plain
+        cells = pa.Table.from_pylist(
+            [attribute_cells(said) for said in table[ATTRIBUTES].to_pylist()],
+            schema=pa.schema(list(self._schema)[len(PREDICTIONS) :]),
+        )
+        for field in cells.schema:
+            plain = plain.append_column(field, cells[field.name])
+        return plain
 
     def _write_group(self) -> None:
         if self._group:

@@ -7,7 +7,7 @@ there, so that a run which was killed at any moment goes on with the chunks that
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,34 @@ _ANSWER = (
     ("modalities", pa.string()),
     ("top", TOP),
 )
+# As they are answered: which ones there are shows when a model has answered.
+ATTRIBUTES = "attributes"
+_ATTRIBUTE = (("label", pa.string()), ("score", pa.float64()), ("needs_review", pa.bool_()))
+_ATTRIBUTES = (ATTRIBUTES, pa.list_(pa.struct([("name", pa.string()), *_ATTRIBUTE])))
 ROWS = pa.schema([*_ROW, *_FAULT])
 PREDICTIONS = pa.schema([*_ROW, *_ANSWER])
 ERRORS = pa.schema([*_ROW, *_FAULT])
-PART = pa.schema([*_ROW, *_ANSWER, *_FAULT])
+PART = pa.schema([*_ROW, *_ANSWER, *_FAULT, _ATTRIBUTES])
+
+
+def predictions_schema(attributes: Sequence[str]) -> pa.Schema:
+    """The columns of answered rows: of each further attribute ``name``, ``name_score`` and ``name_needs_review``.
+
+    Args:
+        attributes: names; one that is a column already gets ``attribute_`` before it.
+    """
+    columns = [(_column(name, part), kind) for name in attributes for part, kind in _ATTRIBUTE]
+    return pa.schema([*PREDICTIONS, *columns])
+
+
+def attribute_cells(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a part says of a row's further attributes, by the columns of :func:`predictions_schema`."""
+    return {_column(each["name"], part): each[part] for each in said for part, _ in _ATTRIBUTE}
+
+
+def _column(name: str, part: str) -> str:
+    name = f"attribute_{name}" if {name, f"{name}_{part}"} & {*PREDICTIONS.names} else name
+    return name if part == "label" else f"{name}_{part}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +107,14 @@ class Workspace:
     def parts(self) -> Iterator[pa.Table]:
         """The answered chunks, in order."""
         return (pq.read_table(self._part(chunk), schema=PART) for chunk in self.chunks)
+
+    def attributes(self) -> list[str]:
+        """Names of the further attributes that the model answers, from the first answer there is."""
+        for chunk in self.chunks:
+            for said in pq.read_table(self._part(chunk), schema=PART, columns=[ATTRIBUTES])[ATTRIBUTES].to_pylist():
+                if said is not None:
+                    return [each["name"] for each in said]
+        return []
 
     def _part(self, chunk: int) -> Path:
         return self.folder / f"part-{chunk:05d}.parquet"
@@ -184,4 +216,5 @@ def _record(row: CatalogRow, answer: Answer) -> dict[str, Any]:
         "needs_review": answer.needs_review,
         "modalities": "+".join(answer.modalities),
         "top": [entry._asdict() for entry in answer.top],
+        ATTRIBUTES: [{"name": name, **said._asdict()} for name, said in answer.attributes.items()],
     }

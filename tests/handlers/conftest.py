@@ -82,7 +82,7 @@ def archive(
     golden = []
     for image, text in [(encode(draw()), TITLES[0]), (None, TITLES[1]), (turned(6), None)]:
         product = preprocessor(image, text)
-        scores = score_batch(reference, [product], temperature=settings.temperature)[0]
+        scores = score_batch(reference, [product], settings=settings)[0]
         entry = {"image": None if image is None else b64(image), "text": text, "scores": scores.tolist()}
         golden.append({**entry, "label": LABELS[int(np.argmax(scores))], "score": float(scores.max())})
     seal(folder, model="tiny", version="1.0", golden=golden)

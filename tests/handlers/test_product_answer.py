@@ -1,5 +1,6 @@
 """Answers: ordered, clipped, ASCII, and never a number that JSON has not."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from handlers.product_answer import product_answer, serialise
 from handlers.product_errors import ProductError
-from handlers.settings import ProductSettings
+from handlers.settings import Attribute, ProductSettings
 
 SETTINGS = ProductSettings(model="late", target="label", labels=("été", "b", 'c"\n', "d\ud800"), review_threshold=0.5)
 MODEL = {"name": "late", "version": "1.0", "backend": "onnxruntime:cpu"}
@@ -47,3 +48,17 @@ def test_an_error_sets_the_status_of_a_lone_product_only() -> None:
 def test_a_number_that_is_none_is_never_sent() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         serialise([answer(float("nan"), 0, 0, 0)], many=False)
+
+
+def test_further_attributes_are_answered_with_a_threshold_each() -> None:
+    gender = Attribute(name="gender", labels=("Men", "Women"), review_threshold=0.8)
+    usage = Attribute(name="usage", labels=("Casual", "Sports"), review_threshold=0.2)
+    several = dataclasses.replace(SETTINGS, attributes=(gender, usage))
+    scores = np.array([0.1, 0.6, 0.2, 0.1, 0.3, 0.7, 0.75, 0.25])
+    said = product_answer(scores, top_k=20, modalities=["text"], model=MODEL, settings=several)
+    assert said["attributes"] == {
+        "gender": {"label": "Women", "score": 0.7, "needs_review": True},
+        "usage": {"label": "Casual", "score": 0.75, "needs_review": False},
+    }
+    assert (said["label"], len(said["top"]), said["needs_review"]) == ("b", 4, False)
+    assert "attributes" not in answer(0.1, 0.6, 0.2, 0.1)

@@ -16,6 +16,7 @@ from serving import LABELS, Worker, form, seal
 import handlers
 from handlers.backends import BackendError
 from handlers.product_archive import SUMS, ArchiveError, GoldenProduct, check_golden, golden_products, read_archive
+from handlers.settings import ProductSettings
 
 NEEDED = ("manifest.json", "settings.json", "model.pt", "model.onnx", "tokenizer.json", "product_handler.py")
 OURS = sorted(path.name for path in Path(handlers.__path__[0]).glob("*.py") if path.name != "__init__.py")
@@ -110,6 +111,10 @@ def test_a_file_without_a_checksum_is_not_trusted(copy_archive: Callable[..., Pa
         read_archive(folder)
 
 
+def settings_of(labels: str) -> ProductSettings:
+    return ProductSettings(model="tiny", target="label", labels=tuple(labels))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\udcff"])
 def test_a_manifest_that_cannot_be_read(copy_archive: Callable[..., Path], text: str) -> None:
     folder = copy_archive()
@@ -150,10 +155,10 @@ def test_what_torchserve_adds_is_left_alone(copy_archive: Callable[..., Path]) -
 )
 def test_golden_answers_are_compared(scores: list[float], message: str | None) -> None:
     if message is None:
-        check_golden(GOLDEN, np.array([scores]), labels="abc", tolerance=1e-3)
+        check_golden(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
         return
     with pytest.raises(ArchiveError, match=message):
-        check_golden(GOLDEN, np.array([scores]), labels="abc", tolerance=1e-3)
+        check_golden(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
 
 
 def test_labels_are_those_that_were_verified(copy_archive: Callable[..., Path]) -> None:
@@ -168,4 +173,4 @@ def test_labels_are_those_that_were_verified(copy_archive: Callable[..., Path]) 
 
 def test_labels_in_another_order_are_noticed() -> None:
     with pytest.raises(ArchiveError, match="golden product 1: 'c', expected 'b'"):
-        check_golden(GOLDEN, np.array([[0.2, 0.7, 0.1]]), labels="acb", tolerance=1e-3)
+        check_golden(GOLDEN, np.array([[0.2, 0.7, 0.1]]), settings=settings_of("acb"), tolerance=1e-3)

@@ -1,5 +1,6 @@
 """Explanations: known reasons are found to the digit, whatever the backend, and they are the numbers Captum gives."""
 
+import dataclasses
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -253,7 +254,7 @@ class Counting:
 def test_a_long_title_costs_no_more_runs(
     settings: ProductSettings, tokenizer_file: Path, modalities: tuple[str, ...], runs: int, words: int
 ) -> None:
-    settings = ProductSettings(**{**settings.__dict__, "modalities": modalities})
+    settings = dataclasses.replace(settings, modalities=modalities)
     preprocessor = ProductPreprocessor(settings, tokenizer_file)
     parts = Counting(200)
     explainer = ProductExplainer(parts, preprocessor, settings)
@@ -285,7 +286,7 @@ def test_one_class_alone_needs_no_reason(settings: ProductSettings, preprocessor
         def classify(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
             return np.ones((len(arrays[0]), 1), np.float32)
 
-    only = ProductSettings(**{**settings.__dict__, "labels": ("Shoes",)})
+    only = dataclasses.replace(settings, labels=("Shoes",))
     answer = ProductExplainer(Only(200), preprocessor, only)(preprocessor(PICTURE, "red"), "red", 0)
     assert answer["text"] == [{"token": "red", "weight": 0}] and answer["modality"] == {"image": 0.5, "text": 0.5}
 

@@ -48,14 +48,16 @@ def softmax(value: float) -> NDArray[np.float64]:
 
 
 def test_the_temperature_divides_the_logits() -> None:
-    np.testing.assert_allclose(score_batch(Echo(), [product(0), product(3)], temperature=2.0), [softmax(0), softmax(3)])
+    np.testing.assert_allclose(
+        score_batch(Echo(), [product(0), product(3)], settings=SETTINGS), [softmax(0), softmax(3)]
+    )
 
 
 def test_large_logits_do_not_overflow() -> None:
     def enlarge(values: NDArray[np.uint8], logits: NDArray[np.float32]) -> None:
         logits *= 3e38
 
-    np.testing.assert_array_equal(score_batch(Echo(enlarge), [product(0)], temperature=1.0), [[0, 0, 1]])
+    np.testing.assert_array_equal(score_batch(Echo(enlarge), [product(0)], settings=SETTINGS), [[0, 0, 1]])
 
 
 def test_batches_are_bounded_and_in_order() -> None:
@@ -74,7 +76,7 @@ def test_one_logit_that_is_not_finite_fails_its_product(bad: float) -> None:
     answers = score_products(Echo(spoil), [product(value) for value in range(4)], settings=SETTINGS)
     assert isinstance(answers[2], ProductError) and answers[2].type == "model_output_invalid"
     for value in (0, 1, 3):
-        np.testing.assert_array_equal(answers[value], score_batch(Echo(), [product(value)], temperature=2.0)[0])
+        np.testing.assert_array_equal(answers[value], score_batch(Echo(), [product(value)], settings=SETTINGS)[0])
 
 
 @pytest.mark.parametrize(
@@ -117,4 +119,4 @@ def test_a_graph_frozen_to_one_batch_size_is_noticed() -> None:
             return super().__call__(batch)[:1]
 
     with pytest.raises(ValueError, match="echo gave 1 answers to 2 products"):
-        score_batch(Frozen(), [product(0), product(1)], temperature=1.0)
+        score_batch(Frozen(), [product(0), product(1)], settings=SETTINGS)

@@ -1,11 +1,12 @@
 """Settings travel with a model and refuse what makes no sense."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from handlers.settings import ProductSettings
+from handlers.settings import Attribute, Hierarchy, ProductSettings
 
 SETTINGS = ProductSettings(model="late", target="label", labels=("Été", "b"), modalities=("text",), temperature=1.5)
 
@@ -48,3 +49,19 @@ def test_a_file_that_holds_no_settings(tmp_path: Path, text: str, message: str) 
 def test_a_value_out_of_range_is_named(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         ProductSettings(**{"model": "late", "target": "label", "labels": ("a",), **change})
+
+
+def test_several_attributes_come_back_and_a_single_target_mentions_none(tmp_path: Path) -> None:
+    gender = Attribute(name="gender", labels=("Men", "Women"), temperature=1.25, review_threshold=0.5)
+    chain = Hierarchy(attributes=("label", "gender"), combinations=((0, 1), (1, 0)), temperature=2.0)
+    several = dataclasses.replace(SETTINGS, attributes=(gender,), hierarchies=(chain,))
+    path = tmp_path / "settings.json"
+    path.write_text(several.to_json(), encoding="utf-8")
+    assert ProductSettings.from_json(path) == several
+    assert several.slices == {"label": slice(0, 2), "gender": slice(2, 4)}
+    assert "attributes" not in SETTINGS.to_json() and "hierarchies" not in SETTINGS.to_json()
+
+
+def test_an_attribute_named_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="distinct"):
+        dataclasses.replace(SETTINGS, attributes=(Attribute(name="label", labels=("a", "b")),))

@@ -165,8 +165,8 @@ def test_it_stops_when_nothing_improves() -> None:
 
 def test_the_best_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.9, 0.1])
-    monkeypatch.setattr("training.loop.accuracy", lambda *arguments: next(scores))
-    monkeypatch.setattr("training.loop.macro_f1", lambda *arguments, **keywords: 0.0)
+    monkeypatch.setattr("training.objective.accuracy", lambda *arguments: next(scores))
+    monkeypatch.setattr("training.objective.macro_f1", lambda *arguments, **keywords: 0.0)
     network = model()
     states: list[dict[str, Tensor]] = []
     run(network, 3, after_epoch=lambda state: states.append(copy.deepcopy(state.model)))

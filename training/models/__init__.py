@@ -1,7 +1,10 @@
 """The five classifiers: one graph signature, two encoders handed in, one head that makes the difference.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
+Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes, those of several attributes one
+behind the other.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -73,18 +76,25 @@ class ProductClassifier(nn.Module):
         return cells, tokens
 
 
-def build_head(name: str, *, image_width: int, text_width: int, classes: int) -> nn.Module:
+def build_head(name: str, *, image_width: int, text_width: int, classes: int, further: Sequence[int] = ()) -> nn.Module:
     """A head by its registry name, untrained.
+
+    Args:
+        name: in ``HEADS``.
+        image_width: D of the image encoder.
+        text_width: D of the text encoder.
+        classes: of the target.
+        further: of each further attribute; its logits follow those of the target on the last axis.
 
     Raises:
         ValueError: the name is unknown.
     """
     if name not in HEADS:
         raise ValueError(f"unknown model {name!r}; known are {list(HEADS)}")
-    sizes = {"image_width": image_width, "text_width": text_width, "classes": classes}
+    widths = {"image_width": image_width, "text_width": text_width, "classes": classes + sum(further)}
     if name in SINGLE:
-        return HEADS[name](**sizes)
-    image_head, text_head = (HEADS[single](**sizes) for single in SINGLE)
+        return HEADS[name](**widths)
+    image_head, text_head = (HEADS[single](**widths) for single in SINGLE)
     if name == "late":
-        return LateFusion(image_head, text_head)
-    return ResidualFusion(image_head, text_head, HEADS[name](**sizes))
+        return LateFusion(image_head, text_head, sizes=(classes, *further) if further else ())
+    return ResidualFusion(image_head, text_head, HEADS[name](**widths))

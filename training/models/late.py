@@ -1,5 +1,7 @@
 """Late fusion: a weighted average of the two single models' calibrated probabilities."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -8,14 +10,16 @@ class LateFusion(nn.Module):
     """Average the softmax of an image head and a text head, each divided by its own temperature.
 
     p = w * softmax(z_image / T_image) + (1 - w) * softmax(z_text / T_text); where a modality is missing, the other
-    one's probabilities stand alone. Nothing here is trained: heads come from the single models, w from validation.
+    one's probabilities stand alone. Nothing here is trained: heads come from the single models, w from validation. Of
+    several attributes each has a softmax, a weight and temperatures of its own.
 
     Args:
         image_head: features -> logits (B, C).
         text_head: likewise.
-        image_weight: w in [0, 1].
-        image_temperature: T_image > 0.
-        text_temperature: T_text > 0.
+        image_weight: w in [0, 1]; of several attributes one each.
+        image_temperature: T_image > 0; likewise.
+        text_temperature: T_text > 0; likewise.
+        sizes: classes of each of several attributes, which follow each other in C; empty for a single one.
 
     Raises:
         ValueError: a number is out of its range.
@@ -30,20 +34,25 @@ class LateFusion(nn.Module):
         image_head: nn.Module,
         text_head: nn.Module,
         *,
-        image_weight: float = 0.5,
-        image_temperature: float = 1.0,
-        text_temperature: float = 1.0,
+        image_weight: float | Sequence[float] = 0.5,
+        image_temperature: float | Sequence[float] = 1.0,
+        text_temperature: float | Sequence[float] = 1.0,
+        sizes: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        if not 0 <= image_weight <= 1:
+        weight, by_image, by_text = (
+            torch.tensor(value, dtype=torch.float32) for value in (image_weight, image_temperature, text_temperature)
+        )
+        if not bool(((weight >= 0) & (weight <= 1)).all()):
             raise ValueError(f"image_weight must be in [0, 1], got {image_weight}")
-        if min(image_temperature, text_temperature) <= 0:
+        if min(by_image.min(), by_text.min()) <= 0:
             raise ValueError(f"temperatures must be > 0, got {image_temperature} and {text_temperature}")
         self.image_head = image_head
         self.text_head = text_head
-        self.register_buffer("image_weight", torch.tensor(float(image_weight)))
-        self.register_buffer("image_temperature", torch.tensor(float(image_temperature)))
-        self.register_buffer("text_temperature", torch.tensor(float(text_temperature)))
+        self.sizes = list(sizes)
+        self.register_buffer("image_weight", self._of_classes(weight))
+        self.register_buffer("image_temperature", self._of_classes(by_image))
+        self.register_buffer("text_temperature", self._of_classes(by_text))
 
     def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> log-probabilities (B, C).
@@ -52,9 +61,21 @@ class LateFusion(nn.Module):
         """
         by_image = self.image_head(image, text, attention_mask, present) / self.image_temperature
         by_text = self.text_head(image, text, attention_mask, present) / self.text_temperature
-        weights = torch.stack([self.image_weight, 1 - self.image_weight]) * present  # (B, 2)
+        there = present[:, None].float()  # (B, 1, 2)
+        weights = torch.stack([self.image_weight, 1 - self.image_weight], dim=-1) * there  # (B, 1 or C, 2)
         # A weight of zero must not silence the only modality that is there.
-        weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, present.float())
-        log_weights = torch.log(weights / weights.sum(1, keepdim=True) + torch.finfo(torch.float32).tiny)
-        log_probabilities = torch.stack([by_image.log_softmax(1), by_text.log_softmax(1)], dim=2)  # (B, C, 2)
-        return torch.logsumexp(log_probabilities + log_weights[:, None], dim=2)
+        weights = torch.where(weights.sum(2, keepdim=True) > 0, weights, there)
+        log_weights = torch.log(weights / weights.sum(2, keepdim=True) + torch.finfo(torch.float32).tiny)
+        log_probabilities = torch.stack([self._log_softmax(by_image), self._log_softmax(by_text)], dim=2)  # (B, C, 2)
+        return torch.logsumexp(log_probabilities + log_weights, dim=2)
+
+    def _of_classes(self, values: Tensor) -> Tensor:
+        """A value each attribute -> (C,), one each class; a single attribute's stays ()."""
+        if not self.sizes:
+            return values
+        return values.expand(len(self.sizes)).repeat_interleave(torch.tensor(self.sizes))
+
+    def _log_softmax(self, logits: Tensor) -> Tensor:
+        if not self.sizes:
+            return logits.log_softmax(1)
+        return torch.cat([part.log_softmax(1) for part in torch.split(logits, self.sizes, dim=1)], dim=1)

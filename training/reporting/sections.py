@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from training.metrics import Classes, Probabilities
 from training.reporting.architectures import Widths, draw_architectures
 from training.reporting.attention import SIDE, AttendedProduct, draw_attention, read_attention
+from training.reporting.attributes import attributes
 from training.reporting.blocks import Figure, Group, Paragraph, Products, Section
 from training.reporting.classes import confusion, per_class
 from training.reporting.figures import FEW, draw_reliability, draw_risk_coverage
@@ -170,6 +171,7 @@ def _widths(run: RunResults) -> Widths | None:
 
 # Between the comparison and the end; every one draws its figures and yields what it has to say, if it has.
 SECTIONS: tuple[Callable[[Material], Iterator[Section]], ...] = (
+    attributes,
     robustness,
     coverage,
     calibration,

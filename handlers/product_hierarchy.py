@@ -1,0 +1,103 @@
+"""From logits to the scores and labels of all that a model tells, where some of it follows from the rest.
+
+What the training rows tell of each other, the answers respect: with articleType -> subCategory -> masterCategory no
+shoe is ever in Apparel. Of such attributes only the combinations that training has seen are possible, one for each
+label of the finest attribute. Their joint probability decides, the product of the calibrated probabilities of their
+labels:
+
+    p(c) = softmax over c of (sum over attributes a of log p_a(label of a in c)) / T
+
+T, fitted on validation, takes back that the attributes' evidence is the same product's, not independent. An attribute's
+score is its marginal, the sum of p over the combinations with its label. Attributes without a dependence keep theirs.
+
+Legend: N products, A attributes, C classes of all attributes together, R combinations.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+if __package__:
+    from .settings import Hierarchy, ProductSettings
+else:
+    from settings import Hierarchy, ProductSettings
+
+Floats = NDArray[np.float64]
+
+
+def attribute_scores(logits: Floats, settings: ProductSettings) -> Floats:
+    """Calibrated probabilities of every attribute.
+
+    Args:
+        logits: (N, C), finite or NaN.
+        settings: of the model.
+
+    Returns:
+        (N, C); each attribute's slice sums to 1. NaN stays NaN, within its row.
+    """
+    logs = head_log_scores(logits, settings)
+    for hierarchy in settings.hierarchies:
+        joint = _log_softmax(joint_logits(logs, hierarchy, settings) / hierarchy.temperature)
+        for part, place in _members(hierarchy, settings):
+            logs[:, part] = _marginals(joint, place, classes=part.stop - part.start)
+    scores: Floats = np.exp(logs)
+    return scores
+
+
+def head_log_scores(logits: Floats, settings: ProductSettings) -> Floats:
+    """(N, C) -> (N, C): each attribute's log-softmax over its temperature, before any hierarchy."""
+    scaled = (logits[:, settings.slices[head.name]] / head.temperature for head in settings.heads)
+    return np.concatenate([_log_softmax(each) for each in scaled], axis=1)
+
+
+def joint_logits(logs: Floats, hierarchy: Hierarchy, settings: ProductSettings) -> Floats:
+    """(N, C) log-probabilities -> (N, R): those of a hierarchy's combinations, neither normalised nor calibrated."""
+    total: Floats = sum(
+        (logs[:, part][:, place] for part, place in _members(hierarchy, settings)), start=np.zeros((len(logs), 1))
+    )
+    return total
+
+
+def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSettings) -> NDArray[np.int64]:
+    """The labels that are answered, as positions.
+
+    Each attribute's most probable label, but in a hierarchy: there the most probable combination; where ``target`` is
+    in it, the most probable of those with the most probable label of ``target``.
+
+    Args:
+        scores: (N, C), as from :func:`attribute_scores`.
+        settings: of the model.
+
+    Returns:
+        (N, A).
+    """
+    names = list(settings.slices)
+    labels = np.stack([scores[:, part].argmax(1) for part in settings.slices.values()], axis=1)
+    for hierarchy in settings.hierarchies:
+        places, finest = hierarchy.places, scores[:, settings.slices[hierarchy.attributes[0]]]
+        if settings.target in hierarchy.attributes:
+            of_target = places[:, hierarchy.attributes.index(settings.target)]
+            finest = np.where(of_target == labels[:, :1], finest, -1.0)
+        labels[:, [names.index(name) for name in hierarchy.attributes]] = places[finest.argmax(1)]
+    return labels
+
+
+def _members(hierarchy: Hierarchy, settings: ProductSettings) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Of each attribute of a hierarchy its slice, and (R,) its label in each combination."""
+    for name, place in zip(hierarchy.attributes, hierarchy.places.T, strict=True):
+        yield settings.slices[name], place
+
+
+def _marginals(joint: Floats, place: NDArray[np.int64], *, classes: int) -> Floats:
+    """(N, R) log-probabilities -> (N, classes): log of the sum over the combinations with each label."""
+    of_label = (place[:, None] == np.arange(classes)).astype(np.float64)  # (R, classes)
+    with np.errstate(divide="ignore"):  # a label that no combination has
+        logs: Floats = np.log(np.exp(joint) @ of_label)
+    return logs
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs

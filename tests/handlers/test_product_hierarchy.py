@@ -1,0 +1,127 @@
+"""Scores and labels of several attributes: never a combination that training has not seen, the best of the others."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from handlers.product_hierarchy import attribute_scores, chosen_labels
+from handlers.settings import Attribute, Hierarchy, ProductSettings
+
+LABELS = ("Shirts", "Shoes", "Sandals")
+KIND = Attribute(name="kind", labels=("Apparel", "Footwear", "Free Items"), temperature=1.5)
+GENDER = Attribute(name="gender", labels=("Men", "Women"))
+CHAIN = Hierarchy(attributes=("type", "kind"), combinations=((0, 0), (1, 1), (2, 1)), temperature=2.0)
+
+
+def model(target: str = "type", hierarchies: tuple[Hierarchy, ...] = (CHAIN,)) -> ProductSettings:
+    """A model of types, kinds and genders, whichever of the first two is its target."""
+    type_ = Attribute(name="type", labels=LABELS, temperature=0.8)
+    first, second = (type_, KIND) if target == "type" else (KIND, type_)
+    return ProductSettings(
+        model="late",
+        target=first.name,
+        labels=first.labels,
+        temperature=first.temperature,
+        attributes=(GENDER, second),
+        hierarchies=hierarchies,
+    )
+
+
+def softmax(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    powers = np.exp(logits / temperature)
+    return np.asarray(powers / powers.sum())
+
+
+def brute_force(
+    logits: NDArray[np.float64], of: ProductSettings
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, int]]:
+    """Every combination of labels there is, weighed one by one: marginals, and what has to be answered."""
+    alone = {head.name: softmax(logits[of.slices[head.name]], head.temperature) for head in of.heads}
+    joint = {}
+    for type_, kind in itertools.product(range(len(LABELS)), range(len(KIND.labels))):
+        if (type_, kind) in CHAIN.combinations:
+            joint[type_, kind] = (alone["type"][type_] * alone["kind"][kind]) ** (1 / CHAIN.temperature)
+    total = sum(joint.values())
+    marginals = {"gender": alone["gender"]}
+    for place, name in enumerate(("type", "kind")):
+        size = len(alone[name])
+        marginals[name] = np.array(
+            [sum(p for labels, p in joint.items() if labels[place] == label) / total for label in range(size)]
+        )
+    target = int(marginals[of.target].argmax())
+    possible = [labels for labels in joint if labels[("type", "kind").index(of.target)] == target]
+    type_, kind = max(possible, key=lambda labels: joint[labels])
+    return marginals, {"type": type_, "kind": kind, "gender": int(alone["gender"].argmax())}
+
+
+numbers = st.lists(st.integers(-400, 400).map(lambda value: value / 64), min_size=8, max_size=8, unique=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(numbers, st.sampled_from(["type", "kind"]))
+def test_the_answer_is_that_of_brute_force_and_never_inconsistent(values: list[float], target: str) -> None:
+    of, logits = model(target), np.array(values)
+    scores = attribute_scores(logits[None], of)
+    marginals, expected = brute_force(logits, of)
+    for name, part in of.slices.items():
+        np.testing.assert_allclose(scores[0, part], marginals[name], atol=1e-12)
+    said = dict(zip(of.slices, chosen_labels(scores, of)[0].tolist(), strict=True))
+    assert (said["type"], said["kind"]) in CHAIN.combinations
+    assert said[target] == scores[0, of.slices[target]].argmax()
+    best, second = sorted(marginals[target])[:-3:-1]
+    if best - second > 1e-9:
+        assert said == expected
+
+
+def test_a_shoe_is_never_in_apparel() -> None:
+    """Its own logits say Apparel, as surely as can be."""
+    of = model()
+    scores = attribute_scores(np.array([[0.0, 9.0, 1.0, 0.0, 1.0, 9.0, 8.0, 0.0]]), of)
+    assert [head.labels[label] for head, label in zip(of.heads, chosen_labels(scores, of)[0], strict=True)] == [
+        "Shoes", "Women", "Footwear",
+    ]  # fmt: skip
+    np.testing.assert_allclose([scores[0, part].sum() for part in of.slices.values()], 1)
+    assert scores[0, of.slices["kind"]][2] == 0  # no combination has it
+
+
+def test_without_a_dependence_each_attribute_stands_for_itself() -> None:
+    of, logits = model(hierarchies=()), np.array([[0.0, 9.0, 1.0, 0.0, 1.0, 9.0, 8.0, 0.0]])
+    scores = attribute_scores(logits, of)
+    for head in of.heads:
+        np.testing.assert_allclose(
+            scores[0, of.slices[head.name]], softmax(logits[0, of.slices[head.name]], head.temperature)
+        )
+    assert chosen_labels(scores, of).tolist() == [[1, 1, 0]]
+
+
+def test_a_product_without_finite_scores_stays_alone() -> None:
+    logits = np.zeros((2, 8))
+    logits[0] = np.nan
+    scores = attribute_scores(logits, model())
+    assert np.isnan(scores[0]).all() and np.isfinite(scores[1]).all()
+
+
+def test_extreme_logits_do_not_overflow() -> None:
+    of = model()
+    scores = attribute_scores(np.array([[1e30, -1e30, 0.0, 0.0, 1e30, -1e30, 1e30, 0.0]]), of)
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose([scores[0, part].sum() for part in of.slices.values()], 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attributes": ("type", "kind", "size")}, r"known ones, got \['size'\]"),
+        ({"combinations": ((0, 0), (1, 1))}, "a label of each"),
+        ({"combinations": ((0, 0), (1, 1), (2, 3))}, "a label of each"),
+        ({"combinations": ((1, 0), (0, 1), (2, 1))}, "in order"),
+    ],
+)
+def test_a_hierarchy_that_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model(hierarchies=(dataclasses.replace(CHAIN, **change),))  # type: ignore[arg-type]

@@ -1,0 +1,42 @@
+"""Further attributes in a report: a table each, means over the runs, and nothing where a run has a single target."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from written_run import write_catalogue, write_run
+
+from training.reporting.attributes import attributes
+from training.reporting.blocks import Paragraph, Table
+from training.reporting.material import Material
+from training.reporting.runs import RunResults, read_results
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> RunResults:
+    return read_results(write_run(tmp_path / "run", write_catalogue(tmp_path, products=30), models=("text", "late")))
+
+
+def several(run: RunResults, accuracy: float) -> RunResults:
+    """The run with an attribute of its own."""
+    numbers = {"products": 11, "accuracy": accuracy, "macro_f1": 0.5}
+    metrics: dict[str, Any] = {"baseline": {"attributes": {"gender": numbers}}}
+    metrics |= {name: {"attributes": {"gender": {**numbers, "ece": 0.0125}}} for name in ("text", "late")}
+    more = {"attributes": {"gender": ["Men", "Women"]}, "hierarchies": [["label", "gender"]], "metrics": metrics}
+    return dataclasses.replace(run, record={**run.record, **more})
+
+
+def test_a_single_target_has_no_such_section(single: RunResults, tmp_path: Path) -> None:
+    assert list(attributes(Material([single], tmp_path))) == []
+
+
+def test_an_attribute_has_a_table_with_the_baseline_in_it(single: RunResults, tmp_path: Path) -> None:
+    [section] = attributes(Material([several(single, 0.75), several(single, 0.85)], tmp_path))
+    text, table = section.blocks
+    assert isinstance(text, Paragraph) and "gender follows from label" in text.text
+    assert isinstance(table, Table) and table.caption == "gender: 2 classes, 11 test products with a value"
+    assert [[cell.text for cell in row] for row in table.rows][1:] == [
+        ["late", "80.0 ± 7.1", "50.0 ± 0.0", "0.013 ± 0.000"],
+        ["TF-IDF + SVM", "80.0 ± 7.1", "50.0 ± 0.0", "–"],
+    ]
