@@ -58,10 +58,12 @@ class TestProducts:
     catalog: Catalog
     products: pd.DataFrame
 
-    def pair(self, row: int) -> tuple[bytes | None, str | None]:
-        """Picture and title of a row, None for what it has not."""
-        product = self.products.iloc[row]
-        return self.catalog.image_bytes(product["image"]) if product["image"] else None, product["text"] or None
+    def pairs(self) -> list[tuple[bytes | None, str | None]]:
+        """Picture and title of each, None for what it has not."""
+        return [
+            (self.catalog.image_bytes(image) if image else None, text or None)
+            for image, text in zip(self.products["image"], self.products["text"], strict=True)
+        ]
 
 
 def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> TestProducts:
@@ -127,30 +129,23 @@ def build_archive(
         folder = Path(temporary)
         export_graphs(model, folder, settings)
         if train is not None and backend in ("auto", "int8"):
-            add_int8(folder, [preprocessor(*train.pair(row)) for row in range(len(train.products))])
+            add_int8(folder, [preprocessor(*pair) for pair in train.pairs()])
         eager = eager_engine(model)
-        exact = _exact_engines(folder)
-        fast = fast_backends(folder, threads=torch.get_num_threads())
-        pairs = [test.pair(row) for row in range(len(test.products))]
-        parities = verify(
+        exact, fast = _verified(folder, eager, test, preprocessor=preprocessor, settings=settings)
+        _settle_int8(folder, fast.get(Int8Backend.name), forced=backend == "int8")
+        golden = golden_products(
+            test.pairs(),
             eager,
-            {**exact, **fast},
-            [preprocessor(*pair) for pair in pairs],
-            ids=test.products["id"].tolist(),
-            truth=_truth(test.products, settings),
-            max_tokens=settings.max_tokens,
+            truth=test.products["label"].tolist(),
+            preprocessor=preprocessor,
             settings=settings,
         )
-        require_parity({name: parities[name] for name in exact})
-        _settle_int8(folder, parities.get(Int8Backend.name), forced=backend == "int8")
-        labels = test.products["label"].tolist()
-        golden = golden_products(pairs, eager, truth=labels, preprocessor=preprocessor, settings=settings)
         manifest = _manifest(run, settings, version=version, golden=golden) | {
-            "parity": {name: parities[name].as_dict() for name in exact},
-            "fast": {name: record(parities[name]) for name in fast},
+            "parity": {name: parity.as_dict() for name, parity in exact.items()},
+            "fast": {name: record(parity) for name, parity in fast.items()},
         }
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
-        return Built(model_name, pack(folder, model=model_name, version=version, store=store), parities)
+        return Built(model_name, pack(folder, model=model_name, version=version, store=store), exact | fast)
 
 
 def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSettings) -> None:
@@ -165,6 +160,29 @@ def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSetti
     export_torchscript(deployed, folder / "model.pt", image_size=settings.image_size)
     export_onnx(deployed, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
     share_weights(folder / "model.onnx", folder / "model.pt")
+
+
+def _verified(
+    folder: Path, eager: Engine, test: TestProducts, *, preprocessor: ProductPreprocessor, settings: ProductSettings
+) -> tuple[dict[str, Parity], dict[str, Parity]]:
+    """How the exact engines and the fast ones agree with the trained model, by name.
+
+    Raises:
+        VerificationError: an exact one does not.
+    """
+    exact = _exact_engines(folder)
+    parities = verify(
+        eager,
+        {**exact, **fast_backends(folder, threads=torch.get_num_threads())},
+        [preprocessor(*pair) for pair in test.pairs()],
+        ids=test.products["id"].tolist(),
+        truth=_truth(test.products, settings),
+        max_tokens=settings.max_tokens,
+        settings=settings,
+    )
+    by_exact = {name: parities.pop(name) for name in exact}
+    require_parity(by_exact)
+    return by_exact, parities
 
 
 def _exact_engines(folder: Path) -> dict[str, Engine]:

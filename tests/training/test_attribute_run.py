@@ -89,7 +89,7 @@ def test_the_archive_answers_all_attributes_and_no_shirt_is_an_accessory(run: Pa
     handler = load_handler(built.archive, tmp_path / "unpacked", threads=1)
     manifest = json.loads((tmp_path / "unpacked" / "manifest.json").read_text(encoding="utf-8"))
     assert list(manifest["metrics"]["attributes"]) == list(manifest["attributes"]) == ["department", "gender", "colour"]
-    items = [ProductFields(*test.pair(row), 3) for row in range(len(test.products))]
+    items = [ProductFields(*pair, 3) for pair in test.pairs()]
     products = handler.preprocess(items)
     answers = handler.explain(items, products, handler.inference(products), [False] * len(items))
     for answer in answers:
