@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from export.build import _settle_int8
 from export.inference_form import inference_form
@@ -19,28 +19,19 @@ from handlers.backends import BackendError
 from handlers.int8_backend import INT8_GRAPH, Int8Backend
 from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import Batch, Product, collate
-from training.encoders import build_text_encoder
+from training.encoders import ImageEncoder, build_text_encoder
 from training.models import ProductClassifier, build_head
 
 SIZE, CHANNELS, CONVOLUTIONS = 32, 16, 5
 
 
-class Picture(nn.Module):
+def picture_encoder() -> ImageEncoder:
     """A tower of convolutions, (B, 3, H, W) uint8 -> (B, 16, 16) cells."""
-
-    width = CHANNELS
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for number in range(CONVOLUTIONS):
-            stride = 2 if number < 3 else 1
-            layers += [nn.Conv2d(CHANNELS if number else 3, CHANNELS, 3, stride=stride, padding=1), nn.ReLU6()]
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, image: Tensor) -> Tensor:
-        cells: Tensor = self.layers(image / 255.0 - 0.5)
-        return cells.flatten(2).transpose(1, 2)
+    layers: list[nn.Module] = []
+    for number in range(CONVOLUTIONS):
+        stride = 2 if number < 3 else 1
+        layers += [nn.Conv2d(CHANNELS if number else 3, CHANNELS, 3, stride=stride, padding=1), nn.ReLU6()]
+    return ImageEncoder(nn.Sequential(*layers), CHANNELS)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +53,7 @@ def products() -> list[Product]:
 def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     head = build_head("intermediate", image_width=CHANNELS, text_width=32, classes=4)
-    model = ProductClassifier(Picture(), build_text_encoder(str(tiny_bert)), head).eval()  # type: ignore[arg-type]
+    model = ProductClassifier(picture_encoder(), build_text_encoder(str(tiny_bert)), head).eval()
     model = inference_form(model, example_inputs(SIZE))
     folder = tmp_path_factory.mktemp("int8")
     export_torchscript(model, folder / "model.pt", image_size=SIZE)
