@@ -196,8 +196,7 @@ def _train(options: argparse.Namespace) -> None:
         options.out or Path("runs") / f"{Path(options.data).stem}-{_target_name(options.label_column)}-{options.recipe}"
     )
     own = {name: value for name, value in vars(options).items() if name in TrainOptions.__dataclass_fields__}
-    own["attribute_weights"] = dict(options.attribute_weights)
-    own |= {name: tuple(own[name]) for name in ("classes", "models", "image_sizes")}
+    own |= {name: tuple(own[name]) for name in ("classes", "models", "image_sizes", "attribute_weights")}
     train_options = TrainOptions(source=_source(options), **{**own, "out": out})
     print(f"Training on {options.data}; progress below, results in {out}.", flush=True)
     runs = cross_validate(train_options, options.folds) if options.folds else [train_run(train_options)]

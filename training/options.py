@@ -1,7 +1,6 @@
 """Every choice of a training run, as one value that is written beside its results."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +59,8 @@ class TrainOptions:
         precision: ``auto``, ``fp32`` or ``bf16``.
         processes: extra processes that decode pictures.
         corrections: a file of corrected labels; see :mod:`training.corrections`.
-        attribute_weights: of further attributes in the loss, by name; ``ATTRIBUTE_WEIGHT`` for those that are not
-            named. The target's is 1.
+        attribute_weights: names of further attributes with their weights in the loss, where the target has 1;
+            ``ATTRIBUTE_WEIGHT`` for those that are not named.
 
     Raises:
         OptionsError: a value is out of its range; the message names it.
@@ -104,7 +103,7 @@ class TrainOptions:
     precision: str = "auto"
     processes: int = 0
     corrections: Path | None = None
-    attribute_weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    attribute_weights: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.image_sizes and len(self.image_sizes) != self.image_epochs:
@@ -120,7 +119,7 @@ class TrainOptions:
             raise OptionsError(f"train_share must be in (0, 1], got {self.train_share}")
         if unknown := sorted(set(self.models) - set(HEADS)):
             raise OptionsError(f"unknown models {unknown}; known are {list(HEADS)}")
-        for name, weight in self.attribute_weights.items():
+        for name, weight in self.attribute_weights:
             if not weight > 0:
                 raise OptionsError(f"attribute_weights must be > 0, got {weight} for {name!r}")
 
@@ -135,14 +134,14 @@ class TrainOptions:
         """
         values = {**dataclasses.asdict(self), "source": self.source.as_dict()}
         del values["out"], values["processes"], values["corrections"]
-        if not self.attribute_weights:
-            del values["attribute_weights"]
+        if weights := dict(values.pop("attribute_weights")):
+            values["attribute_weights"] = weights
         if self.corrections is not None:
             values["corrections"] = corrections_hash(self.corrections)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def made(self, record: dict[str, Any]) -> bool:
         """Whether a run that left this record had equal options; what it does not name was not there yet, and off."""
-        chosen = {field.name for field in dataclasses.fields(self) if field.default is field.default_factory}
+        chosen = {field.name for field in dataclasses.fields(self) if field.default is dataclasses.MISSING}
         defaults = type(self)(**{name: getattr(self, name) for name in chosen}).as_dict()
         return {**defaults, **record} == self.as_dict()

@@ -43,7 +43,7 @@ class Run:
         """What is minimised: the target weighs 1, a further attribute as the options say."""
         if not self.data.sizes:
             return Objective()
-        chosen = self.data.options.attribute_weights
+        chosen = dict(self.data.options.attribute_weights)
         weights = [chosen.get(attribute.name, ATTRIBUTE_WEIGHT) for attribute in self.data.heads[1:]]
         return Objective(sizes=[len(self.data.labels), *self.data.sizes], weights=[1.0, *weights])
 

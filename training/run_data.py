@@ -210,7 +210,7 @@ def prepare(
 
 def _check_weights(options: TrainOptions, attributes: Sequence[Attribute]) -> None:
     known = [attribute.name for attribute in attributes]
-    if unknown := sorted(set(options.attribute_weights) - set(known)):
+    if unknown := sorted({name for name, _ in options.attribute_weights} - set(known)):
         raise CatalogError(f"--attribute-weights names {unknown}; the further attributes of --target are {known}")
 
 

@@ -49,7 +49,7 @@ def table(drawn_catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="module")
 def run(options: Callable[..., TrainOptions], table: Path) -> Path:
     source = CatalogSource(path=str(table), label_column=TARGET)
-    return train_run(options(source=source, models=MODELS, attribute_weights={"gender": 1.0}))
+    return train_run(options(source=source, models=MODELS, attribute_weights=(("gender", 1.0),)))
 
 
 def test_a_run_tells_all_attributes_and_knows_what_follows(run: Path, read_json: Callable[[Path], Any]) -> None:
@@ -83,7 +83,7 @@ def test_evaluation_gives_the_runs_own_numbers_and_measures_what_a_catalogue_has
 @pytest.mark.slow
 def test_the_archive_answers_all_attributes_and_no_shirt_is_an_accessory(run: Path, tmp_path: Path) -> None:
     test = read_test_products(run, limit=12)
-    built = build_archive(run, "late", version="1.0", store=tmp_path, test=test, backend="fp32")
+    built = build_archive(run, "text", version="1.0", store=tmp_path, test=test, backend="fp32")
     assert all(set(each.attributes) == {"department", "gender", "colour"} for each in built.parities.values())
     (tmp_path / "unpacked").mkdir()
     handler = load_handler(built.archive, tmp_path / "unpacked", threads=1)
@@ -97,7 +97,7 @@ def test_the_archive_answers_all_attributes_and_no_shirt_is_an_accessory(run: Pa
         department = answer["attributes"]["department"]["label"]
         assert department == ("Apparel" if answer["label"] in CLOTHES else "Accessories")
         assert answer["top"][0] == {"label": answer["label"], "score": answer["score"]}
-    saved = np.load(run / "late" / "test-attributes.npz")
+    saved = np.load(run / "text" / "test-attributes.npz")
     ids = {id: row for row, id in enumerate(saved["ids"])}
     expected = saved["probabilities"][[ids[id] for id in test.products["id"]], : len(handler.settings.labels)].max(1)
     np.testing.assert_allclose([answer["score"] for answer in answers if isinstance(answer, dict)], expected, atol=1e-3)

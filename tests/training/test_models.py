@@ -118,6 +118,25 @@ def test_late_fusion_leaves_the_survivor_alone(weight: float) -> None:
     torch.testing.assert_close(answer, torch.tensor([[0.75, 0.25], [0.2, 0.8]]))
 
 
+def test_late_fusion_of_several_attributes_is_that_of_each() -> None:
+    head = LateFusion(
+        Fixed(1.0986123, 0.0, 2.0, 1.0, 0.0),
+        Fixed(0.0, 1.3862944, 0.0, 3.0, 1.0),
+        image_weight=[0.6, 0.2],
+        image_temperature=[1.0, 2.0],
+        text_temperature=[1.0, 0.5],
+        sizes=[2, 3],
+    )
+    second = LateFusion(
+        Fixed(2.0, 1.0, 0.0), Fixed(0.0, 3.0, 1.0), image_weight=0.2, image_temperature=2.0, text_temperature=0.5
+    )
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    inputs = (torch.empty(0), torch.empty(0), torch.empty(0))
+    answer = head(*inputs, present).exp()
+    torch.testing.assert_close(answer[0, :2], torch.tensor([0.53, 0.47]))
+    torch.testing.assert_close(answer[:, 2:], second(*inputs, present).exp())
+
+
 @pytest.mark.parametrize("numbers", [{"image_weight": 1.1}, {"image_temperature": 0.0}])
 def test_late_fusion_refuses_impossible_numbers(numbers: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
