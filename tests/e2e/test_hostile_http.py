@@ -31,11 +31,11 @@ SICK = b"""
 _healthy = score_batch
 
 
-def score_batch(backend, products, *, temperature):
+def score_batch(backend, products, *, settings):
     lengths = [len(product.input_ids) for product in products]
     if 7 in lengths:
         raise MemoryError("5 GB")
-    scores = _healthy(backend, products, temperature=temperature)
+    scores = _healthy(backend, products, settings=settings)
     scores[[length == 8 for length in lengths]] = np.nan
     return scores
 """
