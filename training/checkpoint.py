@@ -166,7 +166,7 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
     """Read what :func:`save_model` wrote, on the CPU, ready for evaluation.
 
     Raises:
-        RunError: the folder holds no complete model.
+        RunError: the folder holds no complete model, or one of another version of this package.
     """
     if not (folder / "settings.json").is_file():
         raise RunError(
@@ -184,7 +184,14 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
         further=[len(attribute.labels) for attribute in settings.attributes],
     )
     model = ProductClassifier(image_encoder, text_encoder, head)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    weights = load_file(folder / "model.safetensors")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"{folder} holds weights of another shape than this version's {settings.model} model: train the run again, or "
+            "use the version that trained it"
+        ) from error
     return model.eval(), settings
 
 

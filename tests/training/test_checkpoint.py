@@ -58,6 +58,16 @@ def test_a_folder_without_settings_is_no_model(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_weights_of_another_version_say_what_to_do(tiny_bert: Path, tmp_path: Path) -> None:
+    head = build_head("text", image_width=0, text_width=32, classes=3)
+    model = ProductClassifier(None, build_text_encoder(str(tiny_bert)), head)
+    settings = ProductSettings(model="text", target="label", labels=("a", "b", "c"))
+    save_model(tmp_path, model, settings=settings, image_encoder="resnet18", tokenizer="{}")
+    save_file({"head.earlier_name.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(RunError, match="another shape .* train the run again"):
+        load_model(tmp_path)
+
+
 def test_a_folder_without_record_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="training train --out"):
         read_run(tmp_path)
