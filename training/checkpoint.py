@@ -189,8 +189,8 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(
-            f"{folder} holds weights of another shape than this version's {settings.model} model: train the run again, or "
-            "use the version that trained it"
+            f"{folder} holds weights of another shape than this version's {settings.model} model: train the run again, "
+            "or use the version that trained it"
         ) from error
     return model.eval(), settings
 

@@ -64,7 +64,7 @@ def test_weights_of_another_version_say_what_to_do(tiny_bert: Path, tmp_path: Pa
     settings = ProductSettings(model="text", target="label", labels=("a", "b", "c"))
     save_model(tmp_path, model, settings=settings, image_encoder="resnet18", tokenizer="{}")
     save_file({"head.earlier_name.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
-    with pytest.raises(RunError, match="another shape .* train the run again"):
+    with pytest.raises(RunError, match=r"another shape .* train the run again"):
         load_model(tmp_path)
 
 
