@@ -162,8 +162,9 @@ lock-bench: $(INSTALLED) ## renew benchmarks/requirements.lock: what its peers n
 	  --no-emit-index-url --no-annotate $$(sed 's/[[=].*//; s/^/--no-emit-package /' build/main.txt) \
 	  -o benchmarks/requirements.lock
 
-archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=1)
-	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) --workers $(WORKERS) $(addprefix --model ,$(MODEL))
+archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=1 CACHE_MIB=)
+	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) --workers $(WORKERS) $(addprefix --model ,$(MODEL)) \
+	  $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB))
 
 serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns when it has answered a product
 	@$(BIN)/python -m client serve
