@@ -136,7 +136,6 @@ class FeatureBatches:
         drop_image: chance that a product's picture is hidden (modality dropout); never both.
         drop_text: likewise for its title.
         thin_titles: chance that a thinned form of its title is read.
-        hidden: (M, 2) bool, sides that are hidden where the order is kept; None hides nothing.
     """
 
     def __init__(
@@ -149,7 +148,6 @@ class FeatureBatches:
         drop_image: float = 0.0,
         drop_text: float = 0.0,
         thin_titles: float = 0.0,
-        hidden: NDArray[np.bool_] | None = None,
     ) -> None:
         self.features = features
         self.rows = rows
@@ -158,7 +156,6 @@ class FeatureBatches:
         self.drop_image = drop_image
         self.drop_text = drop_text
         self.thin_titles = thin_titles
-        self.hidden = np.zeros((len(rows), 2), dtype=np.bool_) if hidden is None else hidden
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size) if self.sampler is None else len(self.sampler)
@@ -166,9 +163,7 @@ class FeatureBatches:
     def __iter__(self) -> Iterator[FeatureBatch]:
         if self.sampler is None:
             for start in range(0, len(self.rows), self.batch_size):
-                part = slice(start, start + self.batch_size)
-                (image, text, mask, present), targets = self.features.batch(self.rows[part])
-                yield (image, text, mask, _without(present, torch.from_numpy(self.hidden[part]))), targets
+                yield self.features.batch(self.rows[start : start + self.batch_size])
             return
         random = np.random.default_rng((self.sampler.seed, self.sampler.epoch, 1))
         for positions in self.sampler:
@@ -186,16 +181,5 @@ class FeatureBatches:
     def _hide(self, present: Tensor, random: np.random.Generator) -> Tensor:
         chance = torch.from_numpy(random.random((len(present), 1)))
         hidden = torch.cat([chance < self.drop_image, chance >= 1 - self.drop_text], dim=1)
-        return _without(present, hidden)
-
-
-def with_and_without(features: Features, rows: NDArray[np.int64]) -> FeatureBatches:
-    """Each product three times, in order: as it is, its picture alone, its title alone."""
-    hidden = np.repeat([[False, False], [False, True], [True, False]], len(rows), axis=0)
-    return FeatureBatches(features, np.tile(rows, 3), hidden=hidden)
-
-
-def _without(present: Tensor, hidden: Tensor) -> Tensor:
-    """What is left of a product, (B, 2) bool each; one that would have nothing left stays as it is."""
-    kept = present & ~hidden
-    return torch.where(kept.any(1, keepdim=True), kept, present)
+        kept = present & ~hidden
+        return torch.where(kept.any(1, keepdim=True), kept, present)  # who has one side only keeps it

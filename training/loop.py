@@ -42,13 +42,13 @@ def fit(
     device: Device,
     seed: int = 0,
     objective: Objective | None = None,
-    patience: int = 3,
+    patience: int | None = 3,
     state: FitState | None = None,
     after_epoch: Callable[[FitState], None] = lambda state: None,
     save_every: float = float("inf"),
     together: bool = False,
 ) -> list[Epoch]:
-    """Train with warm-up and cosine decay; the model ends with the weights of its best epoch on validation.
+    """Train with warm-up and cosine decay; the model ends with its best epoch on validation, or with the last one.
 
     Args:
         model: its ``forward`` takes the inputs of a batch.
@@ -60,7 +60,7 @@ def fit(
         device: where, and in which precision.
         seed: of dropout, together with the epoch.
         objective: what is minimised, and by what epochs are judged; None is that of a single target.
-        patience: epochs without a better one after which training stops.
+        patience: epochs without a better one after which training stops; None runs all and keeps the last one.
         state: where an interrupted call stopped, between two epochs or within one.
         after_epoch: is handed the state: after each epoch, within one every ``save_every`` seconds, and on the way out
             of whatever ends the call between two steps, such as Ctrl-C or a picture that broke.
@@ -79,7 +79,7 @@ def fit(
     with bar, engine.joined(model) if together else nullcontext(model) as network:
         trainer = _Trainer(network, optimizer, scheduler, device, objective or Objective(), keeper, bar, together)
         for epoch in range(len(history), epochs):
-            if best_epoch(history) + patience < epoch:
+            if patience is not None and best_epoch(history) + patience < epoch:
                 break
             bar.set_description(f"{stage} {epoch + 1}/{epochs}")
             torch.manual_seed(1000 * seed + epoch + (SEEDS_APART * engine.rank() if together else 0))
@@ -87,7 +87,8 @@ def fit(
             with held_back():
                 keeper.epoch_done(result)
             tqdm.write(describe(result, epochs))
-    model.load_state_dict(keeper.state.best)
+    if patience is not None:
+        model.load_state_dict(keeper.state.best)
     return history
 
 

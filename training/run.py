@@ -13,7 +13,7 @@ from training.dataset import EpochSampler, balanced_weights
 from training.device import Device
 from training.encoders import ImageEncoder, TextEncoder
 from training.extraction import extract_features
-from training.features import FeatureBatches, Features, with_and_without
+from training.features import FeatureBatches, Features
 from training.loop import Epoch
 from training.models import ProductClassifier
 from training.objective import Objective
@@ -106,19 +106,18 @@ class Run:
     def fit_fusion(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
         """Train a fusion's head on cached features, of products that may lack a side or words of the title.
 
-        The validation part chooses the best epoch by each product three times: whole, its picture and its title alone.
-        All epochs are run: a fusion starts from what the single models know, so the first one, at the highest rate,
-        can look like a peak.
+        The last epoch is kept. A fusion starts from what the single models know, so on whole products the first epoch
+        can look like a peak, while what the fusion is for, products that lack words, still gets better.
         """
         options = self.data.options
         return self._fit_on(
             head,
             features,
-            with_and_without(features, self.data.rows("validation")),
+            FeatureBatches(features, self.data.rows("validation")),
             stage=stage,
             epochs=options.fusion_epochs,
             rate=options.fusion_rate,
-            patience=options.fusion_epochs,
+            patience=None,
             batches=partial(
                 FeatureBatches,
                 drop_image=options.drop_image,
@@ -136,7 +135,7 @@ class Run:
         stage: str,
         epochs: int,
         rate: float,
-        patience: int = 3,
+        patience: int | None = 3,
         rows: NDArray[np.int64] | None = None,
         batches: Callable[..., FeatureBatches] = FeatureBatches,
     ) -> list[Epoch]:

@@ -15,7 +15,7 @@ from training.dataset import EpochSampler, ProductDataset
 from training.device import Device
 from training.encoders import ImageEncoder, TextEncoder, build_text_encoder
 from training.extraction import extract_features
-from training.features import FeatureBatches, Features, with_and_without
+from training.features import FeatureBatches, Features
 
 CPU = Device("cpu", False, "test")
 
@@ -114,20 +114,6 @@ def test_modality_dropout_hides_as_often_as_asked_and_never_both(hide: Callable[
 
 def test_without_dropout_all_is_shown(hide: Callable[[float, float], torch.Tensor]) -> None:
     assert abs(hide(0, 0).float().mean() - 0.95) < 1e-6
-
-
-def test_a_fusion_is_judged_with_and_without_each_side(
-    dataset: ProductDataset, text_encoder: TextEncoder, tmp_path: Path
-) -> None:
-    features = extract(tmp_path, dataset, text_encoder)
-    rows = np.array([4, 2, 7])
-    batches = list(with_and_without(features, rows))
-    present = torch.cat([inputs[3] for inputs, _ in batches])
-    whole = features.present[rows].tolist()
-    assert present[:3].tolist() == whole
-    assert present[3:6].tolist() == [[True, False]] * 3
-    assert present[6:].tolist() == [[False, True] if title else [True, False] for _, title in whole]
-    assert torch.cat([targets for _, targets in batches]).tolist() == features.targets[rows].tolist() * 3
 
 
 def test_as_many_batches_are_announced_as_come(

@@ -173,6 +173,15 @@ def test_the_best_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(dict(network.state_dict()), dict(states[1]), rtol=0, atol=0)
 
 
+def test_without_patience_the_last_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.objective.accuracy", lambda *arguments: 0.0)  # none is better than the first
+    network = model()
+    states: list[dict[str, Tensor]] = []
+    run(network, 6, patience=None, after_epoch=lambda state: states.append(copy.deepcopy(state.model)))
+    assert len(states) == 6
+    torch.testing.assert_close(dict(network.state_dict()), dict(states[-1]), rtol=0, atol=0)
+
+
 def test_predict_keeps_the_order() -> None:
     data = batches(count=3)
     logits, targets = predict(model(), data, device=CPU)
