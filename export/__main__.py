@@ -12,7 +12,7 @@ from pathlib import Path
 from export.archive import ArchiveError
 from export.build import Built, build_archive, read_test_products
 from export.fast import passes
-from export.verify import VerificationError
+from export.verify import Parity, VerificationError
 from handlers.settings import BACKENDS
 from training.catalog import CatalogError
 from training.checkpoint import RunError, read_run
@@ -95,12 +95,18 @@ def _describe(built: Built) -> str:
     size = built.archive.stat().st_size / 1e6
     lines = [f"{built.model:<13} {built.archive}  {size:.0f} MB"]
     lines += [
-        f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {parity.same_class:.1%}, "
+        f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {_same_class(parity)}, "
         f"accuracy {parity.accuracy:.3f} (trained model {parity.eager_accuracy:.3f}) on {parity.products} products"
         + ("" if parity.passed else "; fast" if passes(parity) else "; too far off to be used")
         for parity in built.parities.values()
     ]
     return "\n".join(lines)
+
+
+def _same_class(parity: Parity) -> str:
+    """Of several attributes that of the least alike one, with its name where it is not the target."""
+    lowest = [name for name, each in parity.attributes.items() if each["same_class"] == parity.same_class < 1]
+    return f"{parity.same_class:.1%}" + (f" ({lowest[0]})" if lowest else "")
 
 
 if __name__ == "__main__":

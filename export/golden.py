@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from export.verify import Engine
 from handlers.preprocessing import ProductPreprocessor, collate
-from handlers.product_hierarchy import attribute_scores, chosen_labels
+from handlers.product_calibration import calibrated_scores
+from handlers.product_hierarchy import chosen_labels
 from handlers.settings import ProductSettings
 
 CANDIDATES = 8
@@ -98,11 +98,8 @@ def _answer(
     preprocessor: ProductPreprocessor,
     settings: ProductSettings,
 ) -> dict[str, Any]:
-    logits = engine(collate([preprocessor(image, text)]))[0]
-    logits = logits.astype(np.float64)
-    scores = (
-        attribute_scores(logits[None], settings)[0] if settings.attributes else softmax(logits / settings.temperature)
-    )
+    batch = collate([preprocessor(image, text)])
+    scores = calibrated_scores(engine(batch).astype(np.float64), batch.present, settings)[0]
     of_target = scores[: len(settings.labels)]
     answer = {
         "image": None if image is None else base64.b64encode(image).decode("ascii"),

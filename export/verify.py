@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlers.preprocessing import Batch, Product, collate
-from handlers.product_hierarchy import attribute_scores, chosen_labels
+from handlers.product_calibration import calibrated_scores
+from handlers.product_hierarchy import chosen_labels
 from handlers.settings import ProductSettings
 from training.metrics import accuracy
 from training.models import ProductClassifier
@@ -44,7 +45,8 @@ class Parity:
         batches: compared.
         products: distinct products verified.
         differing: ids of products whose class, in any attribute, differs.
-        attributes: of each further attribute ``accuracy`` and ``eager_accuracy`` on the products that have a value.
+        attributes: of each further attribute its own ``same_class``, and ``accuracy`` and ``eager_accuracy`` on the
+            products that have a value.
     """
 
     engine: str
@@ -124,7 +126,7 @@ def verify(
     for rows, batch in tqdm(batches, desc="verify", unit="batch", leave=False):
         reference = eager(batch)
         for name, engine in engines.items():
-            comparisons[name].add(rows, reference, engine(batch))
+            comparisons[name].add(rows, batch, reference, engine(batch))
     heads = [head.name for head in settings.heads] if settings and several else [""]
     classes = truth.reshape(len(products), -1)
     return {name: comparison.result(name, ids, classes, heads) for name, comparison in comparisons.items()}
@@ -145,19 +147,19 @@ def require_parity(parities: dict[str, Parity]) -> None:
             )
 
 
-def _best(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+def _best(logits: NDArray[np.float32], batch: Batch) -> NDArray[np.int64]:
     """(B, C) -> (B, 1)."""
     best: NDArray[np.int64] = logits.argmax(1)
     return best[:, None]
 
 
-def _answered(logits: NDArray[np.float32], *, settings: ProductSettings) -> NDArray[np.int64]:
+def _answered(logits: NDArray[np.float32], batch: Batch, *, settings: ProductSettings) -> NDArray[np.int64]:
     """(B, C) -> (B, A), by the hierarchies."""
-    return chosen_labels(attribute_scores(logits.astype(np.float64), settings), settings)
+    return chosen_labels(calibrated_scores(logits.astype(np.float64), batch.present, settings), settings)
 
 
 class _Comparison:
-    def __init__(self, products: int, decide: Callable[[NDArray[np.float32]], NDArray[np.int64]]) -> None:
+    def __init__(self, products: int, decide: Callable[[NDArray[np.float32], Batch], NDArray[np.int64]]) -> None:
         self.decide = decide
         self.largest = 0.0
         self.answers = 0
@@ -167,11 +169,13 @@ class _Comparison:
         self.predicted: dict[int, NDArray[np.int64]] = {}
         self.eager_predicted: dict[int, NDArray[np.int64]] = {}
 
-    def add(self, rows: Sequence[int], reference: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
+    def add(
+        self, rows: Sequence[int], batch: Batch, reference: NDArray[np.float32], logits: NDArray[np.float32]
+    ) -> None:
         difference = np.abs(logits - reference)
         # A NaN compares false with everything; it has to count as the largest difference there is.
         self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
-        said, expected = self.decide(logits), self.decide(reference)
+        said, expected = self.decide(logits, batch), self.decide(reference, batch)
         wrong = said != expected  # (B, A)
         self.differing |= {row for row, differs in zip(rows, wrong.any(1), strict=True) if differs}
         self.different_answers = self.different_answers + wrong.sum(0)
@@ -188,18 +192,20 @@ class _Comparison:
             for column, classes in enumerate(truth.T)
             for known in [classes != MISSING]
         ]
-        names = ("accuracy", "eager_accuracy")
+        same = 1 - np.atleast_1d(self.different_answers) / self.answers
+        names = ("same_class", "accuracy", "eager_accuracy")
         return Parity(
             engine=name,
             largest_difference=self.largest,
-            same_class=float(1 - np.max(self.different_answers) / self.answers),
+            same_class=float(same.min()),
             accuracy=right[0][0],
             eager_accuracy=right[0][1],
             batches=self.batches,
             products=len(truth),
             differing=tuple(ids[row] for row in sorted(self.differing)),
             attributes={
-                head: dict(zip(names, values, strict=True)) for head, values in zip(heads[1:], right[1:], strict=True)
+                head: dict(zip(names, (float(alike), *values), strict=True))
+                for head, alike, values in zip(heads[1:], same[1:], right[1:], strict=True)
             },
         )
 

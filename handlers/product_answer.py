@@ -37,8 +37,9 @@ def product_answer(
         top_k: how many classes to list; no more than there are.
         modalities: what the model read of this product.
         model: name, version, backend.
-        settings: labels and the review threshold.
+        settings: labels and review thresholds.
     """
+    settings = settings.reading(modalities)
     of_target = scores[: len(settings.labels)]
     best = np.argsort(-of_target, kind="stable")[:top_k]
     top = [{"label": settings.labels[row], "score": round(float(of_target[row]), SCORE_DIGITS)} for row in best]

@@ -34,12 +34,12 @@ if __package__:
     from .backends import Parts
     from .preprocessing import Product, ProductPreprocessor, Word, collate
     from .product_errors import ProductError
-    from .settings import ProductSettings
+    from .settings import ProductSettings, modalities_read
 else:
     from backends import Parts
     from preprocessing import Product, ProductPreprocessor, Word, collate
     from product_errors import ProductError
-    from settings import ProductSettings
+    from settings import ProductSettings, modalities_read
 
 # Runs of the title's tower: where it is the whole model each costs a forward pass, beside a picture's tower less.
 MAX_RUNS, MAX_RUNS_OF_TITLES = 12, 7
@@ -79,7 +79,8 @@ class ProductExplainer:
         Raises:
             ProductError: ``model_output_invalid``.
         """
-        case = _Case(self._parts, self._settings, product, label)
+        settings = self._settings.reading(modalities_read(product.present))
+        case = _Case(self._parts, settings, product, label)
         words = self._preprocessor.words(text) if text is not None and product.present[1] else []
         runs = MAX_RUNS if "image" in self._settings.modalities else MAX_RUNS_OF_TITLES
         weights = _word_weights(case, words, runs)

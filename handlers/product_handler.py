@@ -37,7 +37,7 @@ if __package__:
     from .product_picture import header_pixels
     from .product_request import ProductFields, ProductRequest, limit_explained, read_request
     from .product_scores import score_batch, score_products
-    from .settings import MODALITIES, ProductSettings
+    from .settings import ProductSettings, modalities_read
 else:
     from backend_choice import Choice
     from backends import Backend
@@ -58,7 +58,7 @@ else:
     from product_picture import header_pixels
     from product_request import ProductFields, ProductRequest, limit_explained, read_request
     from product_scores import score_batch, score_products
-    from settings import MODALITIES, ProductSettings
+    from settings import ProductSettings, modalities_read
 
 logger = logging.getLogger(__name__)
 TIMED_BATCH, TIMED_TRIES = 4, 2
@@ -222,7 +222,7 @@ class ProductHandler:
             return product
         if isinstance(scores, ProductError):
             return scores
-        read = [name for name, there in zip(MODALITIES, product.present, strict=True) if there]
+        read = modalities_read(product.present)
         answer = product_answer(scores, top_k=item.top_k, modalities=read, model=self.model, settings=self.settings)
         if not explain:
             return answer

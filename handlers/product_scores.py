@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 if __package__:
     from .backends import Backend
     from .preprocessing import Product, collate
+    from .product_calibration import calibrated_scores
     from .product_errors import ProductError, is_out_of_memory
-    from .product_hierarchy import attribute_scores
     from .settings import ProductSettings
 else:
     from backends import Backend
     from preprocessing import Product, collate
+    from product_calibration import calibrated_scores
     from product_errors import ProductError, is_out_of_memory
-    from product_hierarchy import attribute_scores
     from settings import ProductSettings
 
 logger = logging.getLogger(__name__)
 
 
 def score_batch(backend: Backend, products: Sequence[Product], *, settings: ProductSettings) -> NDArray[np.float64]:
-    """Softmax of the logits over the temperature (Guo et al. 2017, arXiv:1706.04599), attribute by attribute.
+    """Calibrated scores, attribute by attribute.
 
     Returns:
         (N, C); NaN for a product that has a logit which is not finite.
@@ -34,15 +34,12 @@ def score_batch(backend: Backend, products: Sequence[Product], *, settings: Prod
     Raises:
         ValueError: the backend did not answer each product.
     """
-    logits = backend(collate(products)).astype(np.float64)
+    batch = collate(products)
+    logits = backend(batch).astype(np.float64)
     if len(logits) != len(products):
         raise ValueError(f"{backend.name} gave {len(logits)} answers to {len(products)} products")
     logits[~np.isfinite(logits).all(axis=1)] = np.nan
-    if settings.attributes:
-        return attribute_scores(logits, settings)
-    exponentials = np.exp((logits - logits.max(axis=1, keepdims=True)) / settings.temperature)
-    scores: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return scores
+    return calibrated_scores(logits, batch.present, settings)
 
 
 def score_products(

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import itertools
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,41 @@ class Hierarchy:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class OneSided:
+    """What takes the place of a model's temperatures and review thresholds for products with one side only.
+
+    Args:
+        modality: the side that is there.
+        temperatures: of each of :attr:`ProductSettings.heads`.
+        review_thresholds: likewise.
+        hierarchy_temperatures: of each of :attr:`ProductSettings.hierarchies`.
+    """
+
+    modality: str
+    temperatures: tuple[float, ...]
+    review_thresholds: tuple[float, ...]
+    hierarchy_temperatures: tuple[float, ...] = ()
+
+    def applied(self, settings: "ProductSettings") -> "ProductSettings":
+        """The settings for such products.
+
+        Raises:
+            ValueError: not a value for each head and hierarchy, or one that is out of its range.
+        """
+        fitted = list(zip(settings.heads, self.temperatures, self.review_thresholds, strict=True))
+        heads = [dataclasses.replace(head, temperature=each, review_threshold=low) for head, each, low in fitted]
+        joint = zip(settings.hierarchies, self.hierarchy_temperatures, strict=True)
+        return dataclasses.replace(
+            settings,
+            temperature=heads[0].temperature,
+            review_threshold=heads[0].review_threshold,
+            attributes=tuple(heads[1:]),
+            hierarchies=tuple(dataclasses.replace(each, temperature=value) for each, value in joint),
+            one_sided=(),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ProductSettings:
     """Settings of one trained model.
 
@@ -97,6 +133,7 @@ class ProductSettings:
         attributes: what the model tells besides ``target``, in the order in which their logits follow those of
             ``labels``; none in a model of a single target.
         hierarchies: which attributes follow from which; each attribute is in one at most.
+        one_sided: what else is fitted for products with one side only; none where the model reads only one.
         backend: ``auto`` chooses by the machine; ``fp32`` (ONNX Runtime, the reference on a CPU), ``int8`` (the same,
             rounded), ``openvino``, ``torchscript`` or ``cuda`` forces one.
         cache_mib: memory for the logits of products that were answered before, in MiB; 0 keeps none.
@@ -130,6 +167,7 @@ class ProductSettings:
     cache_mib: float = 0
     attributes: tuple[Attribute, ...] = ()
     hierarchies: tuple[Hierarchy, ...] = ()
+    one_sided: tuple[OneSided, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -153,6 +191,9 @@ class ProductSettings:
         _check_hierarchies(self.hierarchies, {attribute.name: len(attribute.labels) for attribute in self.heads})
         if len({attribute.name for attribute in self.heads}) < len(self.heads):
             raise ValueError(f"attributes must be distinct, got {[attribute.name for attribute in self.heads]}")
+        if unknown := {each.modality for each in self.one_sided} - set(self.modalities):
+            raise ValueError(f"one_sided must name what the model reads, got {sorted(unknown)}")
+        _ = self._readings
 
     @functools.cached_property
     def heads(self) -> tuple[Attribute, ...]:
@@ -171,6 +212,14 @@ class ProductSettings:
         ends = itertools.accumulate((len(head.labels) for head in self.heads), initial=0)
         return {head.name: slice(*span) for head, span in zip(self.heads, itertools.pairwise(ends), strict=True)}
 
+    def reading(self, modalities: Sequence[str]) -> "ProductSettings":
+        """The settings for a product that was read from these sides."""
+        return self._readings.get(tuple(modalities), self)
+
+    @functools.cached_property
+    def _readings(self) -> dict[tuple[str, ...], "ProductSettings"]:
+        return {(each.modality,): each.applied(self) for each in self.one_sided}
+
     @classmethod
     def from_json(cls, path: Path | str) -> "ProductSettings":
         """Read ``settings.json``.
@@ -188,7 +237,7 @@ class ProductSettings:
         for name in ("labels", "modalities"):
             if name in values:
                 values[name] = tuple(values[name])
-        for name, kind in (("attributes", Attribute), ("hierarchies", Hierarchy)):
+        for name, kind in (("attributes", Attribute), ("hierarchies", Hierarchy), ("one_sided", OneSided)):
             if name in values:
                 values[name] = tuple(kind(**_tuples(entry)) for entry in values[name])
         return cls(**values)
@@ -196,10 +245,15 @@ class ProductSettings:
     def to_json(self) -> str:
         """The settings as JSON text that :meth:`from_json` reads back to an equal value."""
         values = dataclasses.asdict(self)
-        for name in ("attributes", "hierarchies"):
+        for name in ("attributes", "hierarchies", "one_sided"):
             if not values[name]:
                 del values[name]
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def modalities_read(present: Iterable[bool | np.bool_]) -> tuple[str, ...]:
+    """The names of the sides that are there."""
+    return tuple(name for name, there in zip(MODALITIES, present, strict=True) if there)
 
 
 def _check_hierarchies(hierarchies: tuple[Hierarchy, ...], classes: dict[str, int]) -> None:

@@ -43,7 +43,8 @@ HANDLER_EDGES = {
         "torchscript_backend",
     },
     "product_explanation": {"backends", "preprocessing"},
-    "product_scores": {"backends", "preprocessing", "product_hierarchy"},
+    "product_calibration": {"product_hierarchy"},
+    "product_scores": {"backends", "preprocessing", "product_calibration"},
     "product_answer": {"product_hierarchy"},
     "product_archive": {"product_hierarchy"},
 }

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from handlers.product_hierarchy import attribute_scores, head_log_scores, joint_logits
-from handlers.settings import Attribute, ProductSettings
+from handlers.settings import Attribute, OneSided, ProductSettings
 from training.attribute_metrics import answered
 from training.metrics import PRECISION_TARGET, ROUNDING, Classes, Probabilities, precision_by_confidence
 from training.objective import MISSING
@@ -83,7 +83,32 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
     return float(confidence[enough[-1]]) if len(enough) else 1.0
 
 
-def calibrate_attributes(logits: NDArray[np.float32], truth: Classes, settings: ProductSettings) -> ProductSettings:
+def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: ProductSettings) -> ProductSettings:
+    """Settings with temperatures and review thresholds.
+
+    Args:
+        logits: (N, C).
+        truth: (N,) classes, or (N, A) of several attributes.
+        settings: of the model.
+    """
+    if settings.attributes:
+        return _calibrate_attributes(logits, truth, settings)
+    temperature = fit_temperature(logits, truth)
+    threshold = review_threshold(softmax(logits / temperature, axis=1), truth)
+    return dataclasses.replace(settings, temperature=temperature, review_threshold=threshold)
+
+
+def one_sided(fitted: ProductSettings, *, modality: str) -> OneSided:
+    """What was fitted on products with one side only, to be kept beside what was fitted on whole ones."""
+    return OneSided(
+        modality=modality,
+        temperatures=tuple(head.temperature for head in fitted.heads),
+        review_thresholds=tuple(head.review_threshold for head in fitted.heads),
+        hierarchy_temperatures=tuple(each.temperature for each in fitted.hierarchies),
+    )
+
+
+def _calibrate_attributes(logits: NDArray[np.float32], truth: Classes, settings: ProductSettings) -> ProductSettings:
     """Settings with a temperature and a review threshold of each attribute, and a temperature of each hierarchy.
 
     Args:

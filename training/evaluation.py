@@ -219,7 +219,7 @@ def _model_measures(features: GroupFeatures) -> dict[str, dict[str, Any]]:
         settings = group.settings[name]
         probabilities = np.ascontiguousarray(scores[:, : len(settings.labels)])
         result[name] = {
-            **measure(probabilities, truth, settings),
+            **measure(probabilities, truth, settings, present=clean.present),
             "reliability": _reliability(probabilities, truth),
             "risk_coverage": _risk_coverage(probabilities, truth),
             **measured_attributes(scores, features.measured, settings),
@@ -244,7 +244,9 @@ def _sides(features: GroupFeatures, present: NDArray[np.bool_]) -> dict[str, dic
             together = features.put_together(hidden=np.array(taken) & present.all(1, keepdims=True))
             answers = features.group.answers(together, device=features.device)
             sides[side] = {
-                name: measure(answers[name][rows], features.measured.truth[rows], settings)
+                name: measure(
+                    answers[name][rows], features.measured.truth[rows], settings, present=together.present[rows]
+                )
                 for name, settings in features.group.settings.items()
             }
     return sides

@@ -21,7 +21,7 @@ from training.extraction import weights_sha256
 from training.features import FeatureBatches, Features
 from training.loop import predict
 from training.models import ProductClassifier
-from training.results import calibrated_scores
+from training.results import served_scores
 
 
 class HeadsTogether(nn.Module):
@@ -70,7 +70,7 @@ class ModelGroup:
         rows = np.arange(len(features.targets))
         logits, _ = predict(self.heads, FeatureBatches(features, rows), device=device)  # (N, M, C)
         return {
-            name: calibrated_scores(np.ascontiguousarray(logits[:, number]), settings)
+            name: served_scores(np.ascontiguousarray(logits[:, number]), features.present, settings)
             for number, (name, settings) in enumerate(self.settings.items())
         }
 

@@ -136,6 +136,7 @@ class FeatureBatches:
         drop_image: chance that a product's picture is hidden (modality dropout); never both.
         drop_text: likewise for its title.
         thin_titles: chance that a thinned form of its title is read.
+        hidden: (2,) bool, sides that are hidden where the order is kept; None hides nothing.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class FeatureBatches:
         drop_image: float = 0.0,
         drop_text: float = 0.0,
         thin_titles: float = 0.0,
+        hidden: NDArray[np.bool_] | None = None,
     ) -> None:
         self.features = features
         self.rows = rows
@@ -156,6 +158,7 @@ class FeatureBatches:
         self.drop_image = drop_image
         self.drop_text = drop_text
         self.thin_titles = thin_titles
+        self.hidden = torch.zeros(2, dtype=torch.bool) if hidden is None else torch.from_numpy(hidden)
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size) if self.sampler is None else len(self.sampler)
@@ -163,7 +166,8 @@ class FeatureBatches:
     def __iter__(self) -> Iterator[FeatureBatch]:
         if self.sampler is None:
             for start in range(0, len(self.rows), self.batch_size):
-                yield self.features.batch(self.rows[start : start + self.batch_size])
+                (image, text, mask, present), targets = self.features.batch(self.rows[start : start + self.batch_size])
+                yield (image, text, mask, present & ~self.hidden), targets
             return
         random = np.random.default_rng((self.sampler.seed, self.sampler.epoch, 1))
         for positions in self.sampler:

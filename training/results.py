@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 from torch import nn
 
-from handlers.product_hierarchy import attribute_scores, head_log_scores
-from handlers.settings import ProductSettings
+from handlers.product_calibration import calibrated_scores
+from handlers.product_hierarchy import head_log_scores
+from handlers.settings import MODALITIES, ProductSettings
 from training.attribute_metrics import summarize_attributes
-from training.calibration import calibrate_attributes, fit_temperature, frequency_shift, review_threshold
+from training.calibration import fitted_settings, frequency_shift, one_sided
 from training.checkpoint import save_model, write_arrays, write_history
 from training.dataset import balanced_weights
 from training.features import FeatureBatches, Features
@@ -22,6 +22,8 @@ from training.metrics import summarize
 from training.models import MODEL_MODALITIES, ProductClassifier
 from training.objective import MISSING
 from training.run import Run
+
+Answers = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,29 +97,35 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         hierarchies=run.data.hierarchies,
     )
 
-    def answers(part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        places = np.searchsorted(run.data.held_out, run.data.rows(part))
-        return predict(classifier.head, FeatureBatches(features, places), device=run.device)
+    validation, test = (np.searchsorted(run.data.held_out, run.data.rows(part)) for part in ("validation", "test"))
 
-    (logits, truth), (test_logits, test_truth) = answers("validation"), answers("test")
-    if settings.attributes:
-        settings = calibrate_attributes(logits, truth, settings)
-        alone = np.exp(head_log_scores(logits.astype(np.float64), settings)).astype(np.float32)
-    else:
-        temperature = fit_temperature(logits, truth)
-        alone = softmax(logits / temperature, axis=1)
-        threshold = review_threshold(alone, truth)
-        settings = dataclasses.replace(settings, temperature=temperature, review_threshold=threshold)
-    validation, test = (calibrated_scores(each, settings) for each in (logits, test_logits))
-    return Calibrated(settings, validation, alone, truth, test, test_truth)
+    def answers(places: NDArray[np.int64], *, hidden: NDArray[np.bool_] | None = None) -> Answers:
+        return predict(classifier.head, FeatureBatches(features, places, hidden=hidden), device=run.device)
+
+    (logits, truth), (test_logits, test_truth) = answers(validation), answers(test)
+    fitted = fitted_settings(logits, truth, settings)
+    sides = []
+    for side, modality in enumerate(MODALITIES):
+        places = validation[features.present[validation, side]]
+        if len(settings.modalities) > 1 and len(places):
+            by_side = answers(places, hidden=np.arange(len(MODALITIES)) != side)
+            sides.append(one_sided(fitted_settings(*by_side, settings), modality=modality))
+    fitted = dataclasses.replace(fitted, one_sided=tuple(sides))
+    return Calibrated(
+        fitted,
+        served_scores(logits, features.present[validation], fitted),
+        np.exp(head_log_scores(logits.astype(np.float64), fitted)).astype(np.float32),
+        truth,
+        served_scores(test_logits, features.present[test], fitted),
+        test_truth,
+    )
 
 
-def calibrated_scores(logits: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:
-    """(N, C) -> (N, C): probabilities as served."""
-    if settings.attributes:
-        return attribute_scores(logits.astype(np.float64), settings).astype(np.float32)
-    scores: NDArray[np.float32] = softmax(logits / settings.temperature, axis=1)
-    return scores
+def served_scores(
+    logits: NDArray[np.float32], present: NDArray[np.bool_], settings: ProductSettings
+) -> NDArray[np.float32]:
+    """(N, C) logits, (N, 2) -> (N, C): probabilities as served."""
+    return calibrated_scores(logits.astype(np.float64), present, settings).astype(np.float32)
 
 
 def write_result(

@@ -41,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from handlers.product_calibration import review_thresholds
 from handlers.settings import ProductSettings
 from training.evaluation_features import GroupFeatures, Measured
 from training.metrics import summarize, summarize_labels
@@ -126,15 +127,22 @@ def measure_conditions(
     ]
 
 
-def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], settings: ProductSettings) -> dict[str, Any]:
-    """All numbers of one model, and what its review threshold comes to on these products.
+def measure(
+    probabilities: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    settings: ProductSettings,
+    *,
+    present: NDArray[np.bool_],
+) -> dict[str, Any]:
+    """All numbers of one model, and what its review thresholds come to on these products.
 
     Args:
         probabilities: (N, C), calibrated.
         truth: (N,).
         settings: of the model.
+        present: (N, 2), the sides that were there.
     """
-    sure = probabilities.max(1) >= settings.review_threshold
+    sure = probabilities.max(1) >= review_thresholds(present, settings)
     right = probabilities.argmax(1) == truth
     return {
         **summarize(probabilities, truth, settings.labels),
@@ -174,5 +182,11 @@ def _answered(
             )
             settings = group.group.settings
             answers = group.group.answers(features, device=group.device)
-            yield name, {model: measure(p, measured.truth, settings[model]) for model, p in answers.items()}
+            yield (
+                name,
+                {
+                    model: measure(scores, measured.truth, settings[model], present=features.present)
+                    for model, scores in answers.items()
+                },
+            )
             bar.update()

@@ -50,6 +50,17 @@ def test_a_run_leaves_all_that_others_read(trained_run: Path, read_json: Callabl
     assert (attention["tokens"][:, 0] == "[none]").all() and (attention["tokens"][:, 1] == "[CLS]").all()
 
 
+def test_what_reads_two_sides_is_calibrated_for_either_one_too(trained_run: Path) -> None:
+    for name in MODELS:
+        _, settings = load_model(trained_run / name)
+        assert tuple(each.modality for each in settings.one_sided) == (
+            settings.modalities if len(settings.modalities) > 1 else ()
+        )
+    # What late fusion hands on of one side alone was calibrated already, by itself.
+    for each in load_model(trained_run / "late")[1].one_sided:
+        assert each.temperatures == pytest.approx([1], abs=0.3)
+
+
 def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Options) -> None:
     choices = {"cross_fit": 2, "thin_titles": 0.5, "split": "grouped", "models": (*MODELS, "gated", "single_key")}
     first, again = (pipeline.train_run(options(**choices)) for _ in range(2))

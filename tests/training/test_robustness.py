@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from scipy.special import softmax
 
 from handlers.preprocessing import Product, collate
+from handlers.settings import modalities_read
 from training import __main__ as command
 from training.__main__ import main
 from training.catalog import Catalog, CatalogSource, read_catalog
@@ -58,7 +59,8 @@ def served(trained_run: Path) -> Served:
         model, settings = loaded[name]
         with torch.no_grad():
             logits = [model(*map(torch.from_numpy, collate([product]))).numpy()[0] for product in products]
-        return np.asarray(softmax(np.stack(logits) / settings.temperature, axis=1))
+        heads = [settings.reading(modalities_read(product.present)) for product in products]
+        return np.stack([softmax(row / head.temperature) for row, head in zip(logits, heads, strict=True)])
 
     return answer
 
