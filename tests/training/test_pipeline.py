@@ -56,9 +56,11 @@ def test_what_reads_two_sides_is_calibrated_for_either_one_too(trained_run: Path
         assert tuple(each.modality for each in settings.one_sided) == (
             settings.modalities if len(settings.modalities) > 1 else ()
         )
-    # What late fusion hands on of one side alone was calibrated already, by itself.
+    # What late fusion hands on of one side alone was calibrated already, by itself: on few products the prior of that
+    # temperature has kept it from going all the way, and the second one goes on, less far.
     for each in load_model(trained_run / "late")[1].one_sided:
-        assert each.temperatures == pytest.approx([1], abs=0.3)
+        own = np.log(load_model(trained_run / each.modality)[1].temperature)
+        assert min(0, own) - 0.02 <= np.log(each.temperatures[0]) <= max(0, own) + 0.02
 
 
 def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Options) -> None:
