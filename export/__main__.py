@@ -19,6 +19,7 @@ from training.checkpoint import RunError, read_run
 from training.models import MODELS
 
 DEFAULT_LIMIT = 1000
+FORCED = [name for name in BACKENDS if name != "cuda"]  # an archive is loaded on a CPU before it is stored
 CALIBRATED = 200  # training products that int8 finds its scales with
 
 
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"
     )
     parser.add_argument(
-        "--backend", choices=BACKENDS, default="auto", help="engine of the archive; auto lets each machine choose"
+        "--backend", choices=FORCED, default="auto", help="engine of the archive; auto lets each machine choose"
     )
     parser.add_argument(
         "--workers", type=_positive, default=1, help="processes that serve a model, which share the cores (default: 1)"

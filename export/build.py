@@ -19,6 +19,7 @@ from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
 from export.verify import Engine, Parity, VerificationError, eager_engine, require_parity, verify
+from handlers.backend_choice import FAST
 from handlers.int8_backend import INT8_GRAPH, Int8Backend
 from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import ProductPreprocessor
@@ -29,6 +30,8 @@ from training.catalog import Catalog, CatalogSource, read_catalog
 from training.checkpoint import RunError, load_model, read_run
 from training.corrections import correct_again
 from training.models import ProductClassifier
+
+_LEAVE_IT = "leave the choice to --backend auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +135,8 @@ def build_archive(
             add_int8(folder, [preprocessor(*pair) for pair in train.pairs()])
         eager = eager_engine(model)
         exact, fast = _verified(folder, eager, test, preprocessor=preprocessor, settings=settings)
-        _settle_int8(folder, fast.get(Int8Backend.name), forced=backend == "int8")
+        _require_forced(backend, fast)
+        _settle_int8(folder, fast.get(Int8Backend.name))
         golden = golden_products(
             test.pairs(),
             eager,
@@ -193,18 +197,28 @@ def _exact_engines(folder: Path) -> dict[str, Engine]:
     }
 
 
-def _settle_int8(folder: Path, parity: Parity | None, *, forced: bool) -> None:
-    """Leave the int8 graph out of an archive that must not use it; its figures stay in the manifest.
+def _require_forced(backend: str, fast: dict[str, Parity]) -> None:
+    """Let an archive use nothing but a fast engine only where that passed the gate.
 
     Raises:
-        VerificationError: the archive was to use nothing else.
+        VerificationError: it did not.
     """
-    if parity is not None and passes(parity):
+    if backend not in FAST:
         return
-    if forced:
-        reason = "cannot be verified here" if parity is None else f"answers {parity.same_class:.1%} alike, too few"
-        raise VerificationError(f"int8 {reason}; nothing was archived: leave the choice to --backend auto")
-    (folder / INT8_GRAPH).unlink(missing_ok=True)
+    parity = fast.get(FAST[backend])
+    if parity is None:
+        raise VerificationError(f"{backend} cannot be verified here; nothing was archived: {_LEAVE_IT}")
+    if not passes(parity):
+        raise VerificationError(
+            f"{backend} answers {parity.same_class:.1%} alike, with an accuracy of {parity.accuracy:.3f} for "
+            f"{parity.eager_accuracy:.3f}; nothing was archived: {_LEAVE_IT}"
+        )
+
+
+def _settle_int8(folder: Path, parity: Parity | None) -> None:
+    """Leave the int8 graph out of an archive that must not use it; its figures stay in the manifest."""
+    if parity is None or not passes(parity):
+        (folder / INT8_GRAPH).unlink(missing_ok=True)
 
 
 def _truth(products: pd.DataFrame, settings: ProductSettings) -> NDArray[np.int64]:

@@ -107,7 +107,11 @@ class Choice:
         backend = self._load(candidate)
         if backend is None:
             return reference, f"{reason}; passed over {self._passed_over[-1]}"
-        gain = self._seconds(reference) / self._seconds(backend)
+        try:
+            gain = self._seconds(reference) / self._seconds(backend)
+        except Exception as error:
+            self._pass_over(candidate, error)
+            return reference, f"{reason}; passed over {self._passed_over[-1]}"
         if gain < WORTH:
             return reference, f"{reason}; {backend.name} is {gain:.2f} times as fast here"
         return backend, f"{reason}; {gain:.1f} times as fast here as {reference.name}"
@@ -117,11 +121,14 @@ class Choice:
             backend = candidate.build()
             self._accept(backend)
         except Exception as error:  # whatever a driver, a library or a graph does, the next backend may still serve
-            self._passed_over.append(f"{candidate.engine} ({type(error).__name__})")
-            self._details.append(f"{candidate.engine}: {error}")
-            logger.warning("backend %s is passed over: %s", candidate.engine, error)
+            self._pass_over(candidate, error)
             return None
         return backend
+
+    def _pass_over(self, candidate: Candidate, error: Exception) -> None:
+        self._passed_over.append(f"{candidate.engine} ({type(error).__name__})")
+        self._details.append(f"{candidate.engine}: {error}")
+        logger.warning("backend %s is passed over: %s", candidate.engine, error)
 
     def _reason(self, why: str) -> str:
         return "; ".join([why, *(f"passed over {engine}" for engine in self._passed_over)])

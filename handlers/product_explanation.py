@@ -79,8 +79,7 @@ class ProductExplainer:
         Raises:
             ProductError: ``model_output_invalid``.
         """
-        settings = self._settings.reading(modalities_read(product.present))
-        case = _Case(self._parts, settings, product, label)
+        case = _Case(self._parts, self._settings, product, label)
         words = self._preprocessor.words(text) if text is not None and product.present[1] else []
         runs = MAX_RUNS if "image" in self._settings.modalities else MAX_RUNS_OF_TITLES
         weights = _word_weights(case, words, runs)
@@ -99,8 +98,8 @@ class _Case:
     """One product's features, and the log-odds of one class when some of them are changed."""
 
     def __init__(self, parts: Parts, settings: ProductSettings, product: Product, label: int) -> None:
-        self._parts, self._label = parts, label
-        self._temperature, self._classes = settings.temperature, len(settings.labels)
+        self._parts, self._settings, self._label = parts, settings, label
+        self._classes = len(settings.labels)
         self.nothing = _log_odds(np.zeros((1, self._classes)), label)[0]
         self.product = product
         self._batch = collate([product])
@@ -144,7 +143,8 @@ class _Case:
         )
         if not np.isfinite(logits).all():
             raise ProductError("model_output_invalid", "the model gave no finite scores for a part of this product")
-        return _log_odds(logits[:, : self._classes] / self._temperature, self._label)
+        temperature = self._settings.reading(modalities_read(present)).temperature
+        return _log_odds(logits[:, : self._classes] / temperature, self._label)
 
 
 def _word_weights(case: _Case, words: Sequence[Word], runs: int) -> list[float]:

@@ -24,14 +24,13 @@ if __package__:
     from .preprocessing import Product, ProductPreprocessor, collate
     from .product_answer import product_answer, serialise
     from .product_archive import (
-        GoldenProduct,
         check_golden,
         check_labels,
         golden_products,
         read_archive,
         verified_engines,
     )
-    from .product_errors import ProductError, guarded
+    from .product_errors import ProductError, guarded, is_out_of_memory
     from .product_explanation import ProductExplainer
     from .product_metrics import ProductMetrics
     from .product_picture import header_pixels
@@ -45,14 +44,13 @@ else:
     from preprocessing import Product, ProductPreprocessor, collate
     from product_answer import product_answer, serialise
     from product_archive import (
-        GoldenProduct,
         check_golden,
         check_labels,
         golden_products,
         read_archive,
         verified_engines,
     )
-    from product_errors import ProductError, guarded
+    from product_errors import ProductError, guarded, is_out_of_memory
     from product_explanation import ProductExplainer
     from product_metrics import ProductMetrics
     from product_picture import header_pixels
@@ -79,14 +77,14 @@ class ProductHandler:
         manifest = read_archive(folder)
         self.settings = ProductSettings.from_json(folder / "settings.json")
         self.preprocessor = ProductPreprocessor(self.settings, folder / "tokenizer.json")
-        golden = golden_products(manifest)
+        self._golden = golden_products(manifest)
         check_labels(manifest, self.settings)
         self.backend, reason = Choice(
             folder,
             gpu=_gpu(context.system_properties),
             threads=threads,
-            accept=lambda backend: self._check(backend, golden),
-            seconds=lambda backend: self._seconds(backend, golden),
+            accept=self._check,
+            seconds=self._seconds,
         ).choose(self.settings.backend, verified=verified_engines(manifest))
         self.model = {
             "name": str(context.model_name),
@@ -122,10 +120,17 @@ class ProductHandler:
         return list(self._pool.map(self._prepare, items))
 
     def inference(self, products: Sequence[Product | ProductError]) -> list[NDArray[np.float64] | ProductError]:
-        """Calibrated scores (C,) of each product, or the error that stands in its place."""
+        """Calibrated scores (C,) of each product, or the error that stands in its place.
+
+        Raises:
+            SystemExit: the backend answers nothing any more, as after a lost GPU; TorchServe starts a new worker.
+        """
         valid = [product for product in products if isinstance(product, Product)]
-        answers = iter(score_products(self.backend, valid, settings=self.settings))
-        return [next(answers) if isinstance(product, Product) else product for product in products]
+        answers = score_products(self.backend, valid, settings=self.settings)
+        if answers and all(isinstance(answer, ProductError) for answer in answers):
+            self._require_life()
+        remaining = iter(answers)
+        return [next(remaining) if isinstance(product, Product) else product for product in products]
 
     def explain(
         self,
@@ -158,16 +163,29 @@ class ProductHandler:
         """Made when the first explanation is asked for: on ONNX Runtime it takes a second, and the weights' memory."""
         return ProductExplainer(self.backend.parts(), self.preprocessor, self.settings)
 
-    def _check(self, backend: Backend, golden: Sequence[GoldenProduct]) -> None:
-        """Let a backend answer the golden products."""
-        products = [self.preprocessor(product.image, product.text) for product in golden]
-        scores = score_batch(backend, products, settings=self.settings)
-        check_golden(golden, scores, settings=self.settings, tolerance=backend.tolerance)
+    def _require_life(self) -> None:
+        """End the process if its backend fails on the golden products too: as it is, it would fail on all to come."""
+        try:
+            score_batch(self.backend, self._golden_inputs(), settings=self.settings)
+        except Exception as error:  # engines' errors share no base class
+            if is_out_of_memory(error):
+                return
+            logger.critical(
+                "%s answers nothing any more (%s): the worker ends", self.model["backend"], type(error).__name__
+            )
+            raise SystemExit(1) from error
 
-    def _seconds(self, backend: Backend, golden: Sequence[GoldenProduct]) -> float:
+    def _check(self, backend: Backend) -> None:
+        """Let a backend answer the golden products."""
+        scores = score_batch(backend, self._golden_inputs(), settings=self.settings)
+        check_golden(self._golden, scores, settings=self.settings, tolerance=backend.tolerance)
+
+    def _golden_inputs(self) -> list[Product]:
+        return [self.preprocessor(product.image, product.text) for product in self._golden]
+
+    def _seconds(self, backend: Backend) -> float:
         """The best of some tries at a batch of golden products."""
-        products = [self.preprocessor(product.image, product.text) for product in golden]
-        batch = collate(list(itertools.islice(itertools.cycle(products), TIMED_BATCH)))
+        batch = collate(list(itertools.islice(itertools.cycle(self._golden_inputs()), TIMED_BATCH)))
         backend(batch)
         return min(_elapsed(lambda: backend(batch)) for _ in range(TIMED_TRIES))
 
@@ -185,12 +203,19 @@ class ProductHandler:
         return request
 
     def _limit_pixels(self, request: ProductRequest) -> None:
-        """Put an error in place of each picture that goes beyond what one request may make us decode."""
-        limit, pixels = self.settings.max_request_pixels, 0
+        """Put an error in place of each picture that goes beyond what one request may make us decode.
+
+        A picture that is refused anyway is not decoded, so it takes nothing from its neighbours.
+        """
+        limit, decoded = self.settings.max_request_pixels, 0
         for number, item in enumerate(request.items):
             if isinstance(item, ProductFields) and item.image is not None:
-                pixels += header_pixels(item.image)
-                if pixels > limit:
+                pixels = header_pixels(item.image)
+                if pixels > self.settings.max_image_pixels:
+                    continue
+                if decoded + pixels <= limit:
+                    decoded += pixels
+                else:
                     message = f"image: the pictures of this request have more than {limit} pixels; send fewer at once"
                     request.items[number] = ProductError("image_too_large", message)
 

@@ -14,6 +14,7 @@ from training.encoders import IMAGE_ENCODERS
 from training.engine import is_main_process, one_voice
 from training.evaluation import evaluate_run
 from training.faults import exit_status
+from training.metrics import PRECISION_TARGET
 from training.models import HEADS, MODELS
 from training.options import ATTRIBUTE_WEIGHT, TrainOptions
 from training.pipeline import cross_validate, train_run
@@ -149,6 +150,12 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--joint-epochs", type=int, default=0, help="early and intermediate fusion end to end")
     group.add_argument("--drop-image", type=float, default=0.15, help="chance of hiding the picture in training")
     group.add_argument("--drop-text", type=float, default=0.25, help="chance of hiding the title in training")
+    group.add_argument(
+        "--review-precision",
+        type=float,
+        default=PRECISION_TARGET,
+        help="precision of the answers that need no review, on validation (default: %(default)s)",
+    )
     group.add_argument(
         "--attribute-weights",
         type=_attribute_weight,

@@ -94,7 +94,7 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
     if settings.attributes:
         return _calibrate_attributes(logits, truth, settings)
     temperature = fit_temperature(logits, truth)
-    threshold = review_threshold(softmax(logits / temperature, axis=1), truth)
+    threshold = review_threshold(softmax(logits / temperature, axis=1), truth, precision=settings.review_precision)
     return dataclasses.replace(settings, temperature=temperature, review_threshold=threshold)
 
 
@@ -113,7 +113,8 @@ def _calibrate_attributes(logits: NDArray[np.float32], truth: Classes, settings:
 
     Args:
         logits: (N, C), those of all attributes.
-        truth: (N, A), ``MISSING`` for no value; an attribute that no product has keeps what it has.
+        truth: (N, A), ``MISSING`` for no value; an attribute that no product has keeps what it has, and is
+            always looked at if it has nothing.
         settings: of the model.
     """
     values = logits.astype(np.float64)
@@ -134,16 +135,21 @@ def _calibrate_attributes(logits: NDArray[np.float32], truth: Classes, settings:
         temperature = fit_temperature(joint, truth[rows, finest]) if rows.size else each.temperature
         hierarchies.append(dataclasses.replace(each, temperature=temperature))
     settings = dataclasses.replace(settings, hierarchies=tuple(hierarchies))
-    said = answered(attribute_scores(values, settings), settings)
+    said, precision = answered(attribute_scores(values, settings), settings), settings.review_precision
     return _with_heads(
         settings,
         [
-            dataclasses.replace(head, review_threshold=review_threshold(only[known], classes[known]))
-            if known.any()
-            else head
+            dataclasses.replace(head, review_threshold=_threshold(head, only[known], classes[known], precision))
             for head, only, classes, known in zip(settings.heads, said, truth.T, there.T, strict=True)
         ],
     )
+
+
+def _threshold(head: Attribute, probabilities: Probabilities, truth: Classes, precision: float) -> float:
+    """An attribute's review threshold; where no product tells, the one it has, and 1 if that was never fitted."""
+    if len(truth):
+        return review_threshold(probabilities, truth, precision=precision)
+    return head.review_threshold or 1.0
 
 
 def _with_heads(settings: ProductSettings, heads: Iterable[Attribute]) -> ProductSettings:

@@ -54,7 +54,8 @@ def train_fusion(
 
 
 def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calibrated) -> ProductClassifier:
-    """Late fusion of two calibrated single models, its weight, of each attribute, chosen on the validation part.
+    """Late fusion of two calibrated single models, its weight, of each attribute, chosen on the validation part's
+    products that have both sides.
 
     Args:
         image: the image tower.
@@ -62,9 +63,11 @@ def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calib
         by_image: its calibrated answers.
         by_text: likewise.
     """
-    truth = by_image.validation_truth
+    whole = by_image.validation_whole if by_image.validation_whole.any() else slice(None)
+    truth = by_image.validation_truth[whole]
+    sides = by_image.validation_alone[whole], by_text.validation_alone[whole]
     weights = [
-        _weight(by_image.validation_alone[:, part], by_text.validation_alone[:, part], classes)
+        _weight(sides[0][:, part], sides[1][:, part], classes)
         for part, classes in zip(by_image.settings.slices.values(), truth.reshape(len(truth), -1).T, strict=True)
     ]
     several = len(weights) > 1

@@ -6,6 +6,7 @@ from typing import Any
 
 from training.catalog import CatalogSource
 from training.corrections import corrections_hash
+from training.metrics import PRECISION_TARGET
 from training.models import HEADS, MODELS
 
 ATTRIBUTE_WEIGHT = 0.5
@@ -56,6 +57,7 @@ class TrainOptions:
         batch_size: products in a step of tuning.
         drop_image: chance that training hides a product's picture from a fusion head.
         drop_text: likewise for its title.
+        review_precision: of the answers on validation that need no review.
         precision: ``auto``, ``fp32`` or ``bf16``.
         processes: extra processes that decode pictures.
         corrections: a file of corrected labels; see :mod:`training.corrections`.
@@ -100,6 +102,7 @@ class TrainOptions:
     batch_size: int = 32
     drop_image: float = 0.15
     drop_text: float = 0.25
+    review_precision: float = PRECISION_TARGET
     precision: str = "auto"
     processes: int = 0
     corrections: Path | None = None
@@ -115,8 +118,9 @@ class TrainOptions:
         for name in ("thin_titles", "label_noise", "drop_image", "drop_text"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionsError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        if not 0 < self.train_share <= 1:
-            raise OptionsError(f"train_share must be in (0, 1], got {self.train_share}")
+        for name in ("train_share", "review_precision"):
+            if not 0 < getattr(self, name) <= 1:
+                raise OptionsError(f"{name} must be in (0, 1], got {getattr(self, name)}")
         if unknown := sorted(set(self.models) - set(HEADS)):
             raise OptionsError(f"unknown models {unknown}; known are {list(HEADS)}")
         for name, weight in self.attribute_weights:

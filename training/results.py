@@ -36,6 +36,7 @@ class Calibrated:
         validation: (N, C) probabilities.
         validation_alone: (N, C), each attribute's by its own logits; where no attribute follows from another, the same.
         validation_truth: (N,) classes, or (N, A) of several attributes.
+        validation_whole: (N,) whether a product has all sides that the catalogue has.
         test: (M, C) probabilities.
         test_truth: (M,) classes, or (M, A).
     """
@@ -44,6 +45,7 @@ class Calibrated:
     validation: NDArray[np.float32]
     validation_alone: NDArray[np.float32]
     validation_truth: NDArray[np.int64]
+    validation_whole: NDArray[np.bool_]
     test: NDArray[np.float32]
     test_truth: NDArray[np.int64]
 
@@ -82,7 +84,7 @@ def _shift_logits(run: Run, head: nn.Module, *, sign: int) -> None:
 
 
 def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Features) -> Calibrated:
-    """Answer validation and test; fit temperatures and review thresholds on validation.
+    """Answer validation and test; fit temperatures and review thresholds on validation, each on what it is served for.
 
     Args:
         run: under way.
@@ -103,19 +105,22 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         return predict(classifier.head, FeatureBatches(features, places, hidden=hidden), device=run.device)
 
     (logits, truth), (test_logits, test_truth) = answers(validation), answers(test)
-    fitted = fitted_settings(logits, truth, settings)
+    reads = [MODALITIES.index(modality) for modality in settings.modalities]
+    complete = features.present[validation][:, reads].all(axis=1)
+    fitted = fitted_settings(*answers(validation[complete] if complete.any() else validation), settings)
     sides = []
     for side, modality in enumerate(MODALITIES):
         places = validation[features.present[validation, side]]
         if len(settings.modalities) > 1 and len(places):
             by_side = answers(places, hidden=np.arange(len(MODALITIES)) != side)
-            sides.append(one_sided(fitted_settings(*by_side, settings), modality=modality))
+            sides.append(one_sided(fitted_settings(*by_side, fitted), modality=modality))
     fitted = dataclasses.replace(fitted, one_sided=tuple(sides))
     return Calibrated(
         fitted,
         served_scores(logits, features.present[validation], fitted),
         np.exp(head_log_scores(logits.astype(np.float64), fitted)).astype(np.float32),
         truth,
+        features.present[validation].all(axis=1),
         served_scores(test_logits, features.present[test], fitted),
         test_truth,
     )

@@ -237,6 +237,7 @@ def _base_settings(
         image_size=options.image_size,
         image_fit=options.image_fit,
         max_tokens=options.max_tokens,
+        review_precision=options.review_precision,
         attributes=attributes,
     )
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.build import _settle_int8
+from export.build import _require_forced, _settle_int8
 from export.inference_form import inference_form
 from export.int8 import EXACT_CONVOLUTIONS, export_int8
 from export.to_onnx import export_onnx
@@ -116,11 +116,18 @@ def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) ->
     good = Parity("onnxruntime:int8", 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
     bad = dataclasses.replace(good, same_class=0.98)
     graph.touch()
-    _settle_int8(tmp_path, good, forced=True)
+    _settle_int8(tmp_path, good)
     assert graph.exists()
-    with pytest.raises(VerificationError, match=r"98\.0% alike"):
-        _settle_int8(tmp_path, bad, forced=True)
-    _settle_int8(tmp_path, bad, forced=False)
+    _settle_int8(tmp_path, bad)
     assert not graph.exists()
-    with pytest.raises(VerificationError, match="cannot be verified here"):
-        _settle_int8(tmp_path, None, forced=True)
+
+
+@pytest.mark.parametrize(("backend", "engine"), [("int8", "onnxruntime:int8"), ("openvino", "openvino:bf16")])
+def test_a_fast_engine_is_not_forced_past_the_gate(backend: str, engine: str) -> None:
+    good = Parity(engine, 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
+    _require_forced(backend, {engine: good})
+    _require_forced("auto", {engine: dataclasses.replace(good, same_class=0.98)})
+    with pytest.raises(VerificationError, match=r"98\.0% alike.*--backend auto"):
+        _require_forced(backend, {engine: dataclasses.replace(good, same_class=0.98)})
+    with pytest.raises(VerificationError, match=f"{backend} cannot be verified here"):
+        _require_forced(backend, {})

@@ -254,6 +254,19 @@ def test_bf16_comes_before_int8_and_int8_before_fp32(
     assert backend.name == name and why.startswith(reason)
 
 
+def test_an_engine_that_fails_while_it_is_timed_gives_way(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_bf16(monkeypatch)
+
+    def seconds(backend: Backend) -> float:
+        if backend.name == "openvino:bf16":
+            raise RuntimeError("no kernel for a batch of 4")
+        return 1.0 + (backend.name == "onnxruntime:cpu")
+
+    backend, why = choose(rounded, verified=("openvino:bf16", "onnxruntime:int8"), seconds=seconds)
+    assert backend.name == "onnxruntime:int8"
+    assert why == "no GPU; passed over openvino (RuntimeError); 2.0 times as fast here as onnxruntime:cpu"
+
+
 def test_a_cpu_without_bf16_takes_int8(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import openvino  # noqa: PLC0415
 

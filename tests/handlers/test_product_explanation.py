@@ -21,7 +21,7 @@ from handlers.backends import Backend, Parts
 from handlers.onnx_backend import OnnxBackend
 from handlers.preprocessing import ProductPreprocessor, collate
 from handlers.product_explanation import MAX_RUNS, MAX_RUNS_OF_TITLES, ProductExplainer
-from handlers.settings import ProductSettings
+from handlers.settings import OneSided, ProductSettings
 from handlers.torchscript_backend import TorchScriptBackend
 
 PICTURE = encode(draw())
@@ -94,6 +94,24 @@ def test_a_weight_is_what_the_answer_without_the_word_loses(worker: Worker) -> N
             [without] = worker.ask(form(**shorter))
             lost = log_odds(answer, answer["label"]) - log_odds(without.json, answer["label"])
             assert entry["weight"] == pytest.approx(lost, abs=1e-3)
+
+
+def test_one_side_alone_has_the_temperature_that_it_is_answered_with(archive: Path) -> None:
+    worker = Worker(archive)
+    worker.handler.settings = dataclasses.replace(
+        worker.handler.settings,
+        one_sided=tuple(
+            OneSided(modality=side, temperatures=(value,), review_thresholds=(0.5,))
+            for side, value in (("image", 2.0), ("text", 0.5))
+        ),
+    )
+    answer = explain(worker, text="Red", image=PICTURE)
+    image, text = worker.ask(form(image=PICTURE), form(text="Red"))
+    whole, *alone = (log_odds(each, answer["label"]) for each in (answer, image.json, text.json))
+    assert answer["text"][0]["weight"] == pytest.approx(whole - alone[0], abs=1e-3)
+    nothing = -np.log(len(LABELS) - 1)
+    values = np.maximum([alone[0] + whole - alone[1] - nothing, alone[1] + whole - alone[0] - nothing], 0)
+    assert answer["modality"]["image"] == pytest.approx(values[0] / values.sum(), abs=1e-3)
 
 
 def log_odds(answer: Any, label: str) -> float:

@@ -161,6 +161,14 @@ def test_pictures_of_one_request_share_a_budget(copy_archive: Callable[..., Path
     assert kinds == [None, None, None, None, "image_too_large"] and alone.status == 200
 
 
+def test_a_picture_that_is_refused_takes_no_budget_from_its_neighbours(copy_archive: Callable[..., Path]) -> None:
+    worker = Worker(copy_archive(max_request_pixels=3 * 64 * 48, max_image_pixels=9000))
+    bomb, beyond, good = (b64(picture) for picture in (blank_png(200, 200), blank_png(90, 90), PICTURE))
+    [many] = worker.ask(document({"instances": [{"image": image} for image in (bomb, good, beyond, good, good)]}))
+    kinds = [prediction.get("type") for prediction in many.json["predictions"]]
+    assert kinds == ["image_too_large", None, "image_too_large", None, None]
+
+
 class Failing:
     """A backend that breaks on chosen products, recognised by their first pixel."""
 
@@ -219,6 +227,28 @@ def test_a_product_that_breaks_the_model_fails_alone(
     assert (answers[1].status, answers[1].json["type"]) == outcome
     assert all(same(answer, other) for answer, other in zip([answers[0], *answers[2:]], alone, strict=True))
     assert "secret" not in caplog.text + answers[1].body
+
+
+def test_a_worker_whose_model_answers_nothing_any_more_ends(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lost(batch: Batch) -> NDArray[np.float32]:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    lost.name = "lost"  # type: ignore[attr-defined]
+    monkeypatch.setattr(worker.handler, "backend", lost)
+    with pytest.raises(SystemExit) as ended:
+        worker.ask(form(image=PICTURE), form(text=TITLES[0]))
+    assert ended.value.code == 1 and "the worker ends" in caplog.text
+
+
+def test_a_worker_without_memory_for_anything_goes_on(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(batch: Batch) -> NDArray[np.float32]:
+        raise MemoryError
+
+    full.name = "full"  # type: ignore[attr-defined]
+    monkeypatch.setattr(worker.handler, "backend", full)
+    assert [answer.status for answer in worker.ask(form(image=PICTURE), form(text=TITLES[0]))] == [507, 507]
 
 
 def test_an_error_of_ours_stays_with_its_product(
