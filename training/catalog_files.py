@@ -232,8 +232,10 @@ def inside(name: str) -> str:
     """``name`` normalised, if it stays below the folder that it is relative to.
 
     Raises:
-        RowError: ``image_outside``.
+        RowError: ``image_outside``, or ``image_missing`` for what can be no file's name.
     """
+    if "\0" in name:
+        raise RowError("image_missing", f"{name!r} holds a NUL character, which no file's name does")
     if "://" in name:
         raise RowError("image_outside", f"{name!r} is a web address; download the picture and put it beside the CSV")
     path = posixpath.normpath(name)

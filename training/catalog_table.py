@@ -197,8 +197,20 @@ def _parquet_rows(file: Any, columns: Sequence[str], name: str) -> Iterator[Row]
     line = 0
     try:
         for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
-            cells = [column.cast(pa.string()).fill_null("").to_pylist() for column in batch.columns]
+            place = f"{name}, behind row {line}, column "
+            named = zip(batch.schema.names, batch.columns, strict=True)
+            cells = [_texts(column.cast(pa.string()), f"{place}{title!r}") for title, column in named]
             for line, row in enumerate(zip(*cells, strict=True), start=line + 1):  # noqa: B020 - goes on counting
                 yield Row(line, row)
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"{name}, behind row {line}: cannot be read ({error}); write it again") from error
+
+
+def _texts(column: Any, place: str) -> list[str]:
+    """The cells of a column of strings, "" for none; Arrow does not look at their bytes before."""
+    try:
+        texts: list[str] = column.fill_null("").to_pylist()
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise CatalogError(f"{place}: byte 0x{byte:02x} is no UTF-8; write it again with its text in UTF-8") from error
+    return texts

@@ -103,6 +103,13 @@ def test_names_that_lead_out_are_refused_in_folder_and_zip(archive: Path, tmp_pa
             files.read(name)
 
 
+def test_a_name_with_a_nul_is_of_no_file(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "products.csv").touch()
+    for files in (open_files(tmp_path), ZipFiles(archive)):
+        with pytest.raises(RowError, match="image_missing"):
+            files.read("a\0.jpg")
+
+
 @pytest.mark.parametrize(("name", "path"), [("a.jpg", "a.jpg"), ("./a//b.jpg", "a/b.jpg"), ("a/../b.jpg", "b.jpg")])
 def test_names_that_stay_are_normalised(name: str, path: str) -> None:
     assert inside(name) == path

@@ -150,3 +150,14 @@ def test_a_parquet_without_rows_is_an_error() -> None:
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), stream)
     with pytest.raises(CatalogError, match="a header and no rows"):
         list(open_table(stream, name="shop.parquet", image_column="image").rows)
+
+
+def test_text_of_a_parquet_that_is_no_utf8_is_an_error_that_says_where() -> None:
+    stream = io.BytesIO()
+    text = pa.array([b"Cap", b"Caf\xe9"]).view(pa.string())
+    pq.write_table(pa.table({"id": [1, 2], "text": text}), stream)
+    table = open_table(stream, name="shop.parquet", image_column="image")
+    with pytest.raises(
+        CatalogError, match=r"^shop\.parquet, behind row 0, column 'text': byte 0xe9 is no UTF-8; write"
+    ):
+        list(table.rows)
