@@ -137,13 +137,21 @@ def test_the_csv_is_found_in_folder_and_zip(tmp_path: Path, names: list[str], fo
         assert files.read(Path(found).name) == found.encode()
 
 
-def test_a_parquet_counts_where_there_is_no_csv(tmp_path: Path) -> None:
-    (tmp_path / "more").mkdir()
-    (tmp_path / "shop.PARQUET").write_text("parquet")
+def test_the_nearest_table_counts_and_a_csv_before_the_parquet_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    for name in ("scores/errors.csv", "shop.PARQUET"):
+        (tmp_path / name).touch()
     assert open_files(tmp_path).table_name == "shop.PARQUET"
-    (tmp_path / "more" / "products.csv").write_text("csv")
-    with open_files(tmp_path).open_table() as stream:
-        assert stream.read() == b"csv"
+    (tmp_path / "shop.CSV").touch()
+    assert open_files(tmp_path).table_name == "shop.CSV"
+
+
+def test_a_csv_does_not_go_before_the_parquet_of_another_folder(tmp_path: Path) -> None:
+    for name in ("data/shop.parquet", "scores/errors.csv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.raises(CatalogError, match=r"2 tables \(data/shop\.parquet, scores/errors\.csv\)"):
+        open_files(tmp_path)
 
 
 def test_a_fingerprint_follows_the_content(archive: Path, tmp_path: Path) -> None:
