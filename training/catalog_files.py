@@ -121,7 +121,7 @@ class ZipFiles:
         path: the zip.
 
     Raises:
-        CatalogError: it is no zip, or it is not clear which CSV of it is meant.
+        CatalogError: it cannot be read, is no zip, or it is not clear which CSV of it is meant.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,6 +131,8 @@ class ZipFiles:
                 self._entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
         except zipfile.BadZipFile as error:
             raise CatalogError(f"{path} is no complete zip file ({error}): download or make it again") from error
+        except OSError as error:
+            raise CatalogError(f"{path} cannot be read ({error.strerror or error}): let this user read it") from error
         self.table_name = find_table((name for name in self._entries if name.lower().endswith(".csv")), path)
         self._root = posixpath.dirname(self.table_name)
         self._file = os.open(path, os.O_RDONLY)

@@ -1,5 +1,6 @@
 """Finding a catalogue's CSV, and reading its files from a folder or a zip, from many threads and processes at once."""
 
+import errno
 import hashlib
 import multiprocessing
 import sys
@@ -199,3 +200,12 @@ def test_half_a_zip_is_an_error(archive: Path, tmp_path: Path) -> None:
     path.write_bytes(archive.read_bytes()[:5000])
     with pytest.raises(CatalogError, match="no complete zip file"):
         open_files(path)
+
+
+def test_a_zip_that_must_not_be_read_is_an_error(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(zipfile, "ZipFile", denied)
+    with pytest.raises(CatalogError, match=r"shop\.zip cannot be read \(Permission denied\)"):
+        open_files(archive)
