@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from filelock import FileLock
 from stub_engine import StubEngine, answer, fingerprint, rows_of, run
 
 from client.errors import ClientError, ServerError
@@ -111,20 +110,6 @@ def test_the_folder_of_another_run_is_left_alone(catalogue: Path, tmp_path: Path
             run(catalogue, tmp_path / name, StubEngine())
         catalogue.write_text("".join(catalogue.read_text().splitlines(keepends=True)[:-1]))
     assert before == [fingerprint(tmp_path / name) for name in ("done", "half")]
-
-
-def test_a_folder_of_somebody_else_is_left_alone(catalogue: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "predictions.csv").write_text("mine")
-    with pytest.raises(ClientError, match="holds something else"):
-        run(catalogue, tmp_path / "out", StubEngine())
-    assert (tmp_path / "out" / "predictions.csv").read_text() == "mine"
-
-
-def test_two_runs_at_once_are_refused(catalogue: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out" / ".lock"), pytest.raises(ClientError, match="another run is at work"):
-        run(catalogue, tmp_path / "out", StubEngine())
 
 
 def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
