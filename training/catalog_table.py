@@ -5,6 +5,7 @@ Rows are read as they are asked for: a table of any length takes the memory of o
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
@@ -16,6 +17,7 @@ KAGGLE_TITLE = "productDisplayName"
 PARQUET = ".parquet"
 ENCODING_HELP = "save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8')"
 MAX_LINE_BYTES = 16 * 2**20
+FORMULA = re.compile(r"[=+\-@\t\r]")
 _PARQUET_ROWS = 4096
 
 
@@ -214,3 +216,10 @@ def _texts(column: Any, place: str) -> list[str]:
         byte = error.object[error.start]
         raise CatalogError(f"{place}: byte 0x{byte:02x} is no UTF-8; write it again with its text in UTF-8") from error
     return texts
+
+
+def harmless(text: str) -> str:
+    """A text that a spreadsheet would take for a formula gets an apostrophe before it; a plain number stays."""
+    if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
+        return f"'{text}"
+    return text

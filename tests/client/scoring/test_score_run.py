@@ -68,13 +68,37 @@ def test_catalogues_of_every_kind_are_scored_alike(catalogue: Path, tmp_path: Pa
 
 
 def test_titles_come_back_to_the_letter(tmp_path: Path) -> None:
-    titles = ['3.5" heel, "new"', "two\nlines", "a\rb", "=1+1", "Müller 👟", "null", "  "]
+    titles = ['3.5" heel, "new"', "two\nlines", "a\rb", "Müller 👟", "null", "  "]
     path = tmp_path / "shop.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["text"], *([title] for title in titles)])
     run(path, tmp_path / "out", StubEngine())
     found = rows_of(tmp_path / "out" / "predictions.csv") + rows_of(tmp_path / "out" / "errors.csv")
     assert {row["text"] for row in found} == {title.strip() for title in titles}
+
+
+def test_a_spreadsheet_runs_nothing_of_a_catalogue(tmp_path: Path) -> None:
+    rows = [["@cmd", "", "=1+1"], ["-7", "", "+Shirt"], ["x", "=a.jpg", ""]]
+    with (tmp_path / "shop.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "image", "text"], *rows])
+    run(tmp_path / "shop.csv", tmp_path / "out", StubEngine())
+    found = rows_of(tmp_path / "out" / "predictions.csv") + rows_of(tmp_path / "out" / "errors.csv")
+    assert [(row["id"], row["image"], row["text"]) for row in found] == [
+        ("'@cmd", "", "'=1+1"),
+        ("-7", "", "'+Shirt"),
+        ("x", "'=a.jpg", ""),
+    ]
+    assert pq.read_table(tmp_path / "out" / "predictions.parquet")["text"].to_pylist() == ["=1+1", "+Shirt"]
+
+
+def test_results_beside_a_parquet_are_not_taken_for_the_catalogue(tmp_path: Path) -> None:
+    shop, again = tmp_path / "shop", StubEngine()
+    shop.mkdir()
+    table = pa.table({"image": ["", "a\0.jpg"], "text": ["Shoe", "Nothing has that picture's name"]})
+    pq.write_table(table, shop / "products.parquet")
+    summary = run(shop, shop / "scores", StubEngine())
+    assert summary["reasons"] == {"image_missing": 1}
+    assert (run(shop, shop / "scores", again), again.asked) == (summary, 0)
 
 
 def test_the_same_run_again_asks_nothing(catalogue: Path, tmp_path: Path) -> None:
