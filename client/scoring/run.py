@@ -54,6 +54,7 @@ def score_catalog(
         ClientError: it cannot go on, or the folder is that of something else; what was answered is kept.
         CatalogError: the catalogue cannot be used.
     """
+    out = out.absolute()  # Ray's actors work in a folder of their own
     files = open_files(source.path)
     key = {
         "catalogue": files.fingerprint(),

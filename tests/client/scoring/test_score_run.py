@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from stub_engine import StubEngine, answer, fingerprint, rows_of, run
 
 from client.errors import ClientError, ServerError
 from client.inference import Product
-from training.catalog_files import CatalogError
+from client.scoring.workspace import Workspace
+from training.catalog_files import CatalogError, CatalogFiles
 
 REASONS = {"id_duplicate", "id_empty", "product_empty", "image_outside", "image_missing", "row_malformed"}
 
@@ -99,6 +101,19 @@ def test_results_beside_a_parquet_are_not_taken_for_the_catalogue(tmp_path: Path
     summary = run(shop, shop / "scores", StubEngine())
     assert summary["reasons"] == {"image_missing": 1}
     assert (run(shop, shop / "scores", again), again.asked) == (summary, 0)
+
+
+def test_engines_may_work_in_another_folder(catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders: list[Path] = []
+
+    class Elsewhere(StubEngine):
+        def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
+            folders.append(workspace.folder)
+            return super().score(workspace, files, chunks)
+
+    run(catalogue, Path("out"), Elsewhere())
+    assert folders == [tmp_path / "out" / "parts"]
 
 
 def test_the_same_run_again_asks_nothing(catalogue: Path, tmp_path: Path) -> None:
