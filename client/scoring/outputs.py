@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from client.scoring.ids import open_scratch
+from client.scoring.ids import Scratch
 from client.scoring.storage import atomic_path, write_json
 from client.scoring.workspace import (
     ATTRIBUTES,
@@ -106,7 +106,7 @@ class _Outputs:
     def __init__(self, folder: Path, workspace: Workspace, stack: ExitStack) -> None:
         self._reasons: Counter[str] = Counter()
         self._predicted = self._queued = 0
-        self._queue = stack.enter_context(closing(open_scratch(workspace.folder / "review.sqlite")))
+        self._queue = stack.enter_context(closing(Scratch(workspace.folder / QUEUE)))
         self._queue.execute("CREATE TABLE review (score REAL, line INTEGER, cells TEXT)")
         self._schema = predictions_schema(workspace.attributes())
         self._parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), self._schema)
@@ -126,7 +126,7 @@ class _Outputs:
     def finish(self) -> None:
         """Write the rest of the Parquet, and the review queue in its order."""
         self._write_group()
-        for (cells,) in self._queue.execute("SELECT cells FROM review ORDER BY score, line"):
+        for (cells,) in self._queue.rows("SELECT cells FROM review ORDER BY score, line"):
             self._review.write(json.loads(cells))
 
     def counts(self, read: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -168,6 +169,27 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
             patched.setattr(os, "replace", replace)
             with pytest.raises(ClientError, match=r"No space left on device.*the same command again: it goes on"):
                 run(catalogue, tmp_path / "out", StubEngine())
+    run(catalogue, tmp_path / "out", StubEngine())
+    assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["ids.sqlite", "review.sqlite"])
+def test_a_disk_without_room_for_a_database_is_an_error(
+    catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run(catalogue, tmp_path / "whole", StubEngine())
+    real = sqlite3.connect
+
+    def connect(path: Path, **options: Any) -> sqlite3.Connection:
+        connection = real(path, **options)
+        if path.name == name:
+            connection.execute("PRAGMA max_page_count=1")
+        return connection
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", connect)
+        with pytest.raises(ClientError, match=rf"{name} cannot be written \(database or disk is full\).*goes on"):
+            run(catalogue, tmp_path / "out", StubEngine())
     run(catalogue, tmp_path / "out", StubEngine())
     assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")
 
