@@ -130,4 +130,6 @@ def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> 
         raise ClientError(f"{archive} cannot be unpacked ({error}); build it again with `make archive`") from error
     except (ArchiveError, BackendError) as error:
         raise ClientError(f"{archive.name}: {error}") from error
+    except ValueError as error:  # settings of another version of this code
+        raise ClientError(f"{archive.name}: {error}; build it again with `make archive`") from error
     return handler
