@@ -1,6 +1,7 @@
 """The model store: which archive holds which version, which one a start of the server loads, and what was switched."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import zipfile
@@ -31,6 +32,11 @@ class Archive:
     path: Path
     model: str
     version: str
+
+    def checksum(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import struct
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Protocol
@@ -121,7 +121,7 @@ class ZipFiles:
         path: the zip.
 
     Raises:
-        CatalogError: it is no zip, or it is not clear which CSV of it is meant.
+        CatalogError: it cannot be read, is no zip, or it is not clear which CSV of it is meant.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,6 +131,8 @@ class ZipFiles:
                 self._entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
         except zipfile.BadZipFile as error:
             raise CatalogError(f"{path} is no complete zip file ({error}): download or make it again") from error
+        except OSError as error:
+            raise CatalogError(f"{path} cannot be read ({error.strerror or error}): let this user read it") from error
         self.table_name = find_table((name for name in self._entries if name.lower().endswith(".csv")), path)
         self._root = posixpath.dirname(self.table_name)
         self._file = os.open(path, os.O_RDONLY)
@@ -184,7 +186,8 @@ class ZipFiles:
 def open_files(path: Path | str) -> CatalogFiles:
     """Find the catalogue at ``path``: a CSV, a Parquet, a folder that holds one, or a zip that holds a CSV.
 
-    Where there are several, CSVs go before Parquets, those nearest to the top count, and of these ``styles.csv``.
+    Where there are several, those nearest to the top count, whatever their kind, so that results in a folder below are
+    not taken for the catalogue. Of these ``styles.csv`` counts, then in each folder a CSV before a Parquet.
 
     Raises:
         CatalogError: nothing is there, or it is not clear which table is meant.
@@ -193,7 +196,7 @@ def open_files(path: Path | str) -> CatalogFiles:
     if not path.exists():
         raise CatalogError(f"{path} does not exist: give a CSV, a Parquet, a folder with one, or a zip with a CSV")
     if path.is_dir():
-        return FolderFiles(path / find_table(_listed(path, "csv") or _listed(path, "parquet"), path))
+        return FolderFiles(path / find_table([*_listed(path, "csv"), *_listed(path, "parquet")], path))
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return ZipFiles(path)
     return FolderFiles(path)
@@ -214,14 +217,25 @@ def find_table(names: Iterable[str], path: Path) -> str:
     """
     tables = [each for each in map(PurePosixPath, names) if not _is_hidden(each)]
     nearest = [each for each in tables if len(each.parts) == min(len(other.parts) for other in tables)]
-    nearest = [each for each in nearest if each.name == KAGGLE_CSV] or nearest
+    nearest = [each for each in nearest if each.name == KAGGLE_CSV] or _csv_before_parquet(nearest)
     if not nearest:
         raise CatalogError(f"{path} holds no CSV: give the folder that holds it, or the CSV itself")
     if len(nearest) > 1:
         listed = ", ".join(sorted(map(str, nearest))[:8])
-        kind = "CSVs" if nearest[0].suffix.lower() == ".csv" else "Parquets"
+        kinds = {_is_csv(each) for each in nearest}
+        kind = "tables" if len(kinds) > 1 else "CSVs" if kinds == {True} else "Parquets"
         raise CatalogError(f"{path} holds {len(nearest)} {kind} ({listed}): give the one that is meant")
     return str(nearest[0])
+
+
+def _csv_before_parquet(tables: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """Tables without the Parquets that have a CSV beside them."""
+    folders = {each.parent for each in tables if _is_csv(each)}
+    return [each for each in tables if _is_csv(each) or each.parent not in folders]
+
+
+def _is_csv(path: PurePath) -> bool:
+    return path.suffix.lower() == ".csv"
 
 
 def _is_hidden(path: PurePath) -> bool:
@@ -232,8 +246,10 @@ def inside(name: str) -> str:
     """``name`` normalised, if it stays below the folder that it is relative to.
 
     Raises:
-        RowError: ``image_outside``.
+        RowError: ``image_outside``, or ``image_missing`` for what can be no file's name.
     """
+    if "\0" in name:
+        raise RowError("image_missing", f"{name!r} holds a NUL character, which no file's name does")
     if "://" in name:
         raise RowError("image_outside", f"{name!r} is a web address; download the picture and put it beside the CSV")
     path = posixpath.normpath(name)

@@ -5,6 +5,7 @@ Rows are read as they are asked for: a table of any length takes the memory of o
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
@@ -16,6 +17,7 @@ KAGGLE_TITLE = "productDisplayName"
 PARQUET = ".parquet"
 ENCODING_HELP = "save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8')"
 MAX_LINE_BYTES = 16 * 2**20
+FORMULA = re.compile(r"[=+\-@\t\r]")
 _PARQUET_ROWS = 4096
 
 
@@ -197,8 +199,27 @@ def _parquet_rows(file: Any, columns: Sequence[str], name: str) -> Iterator[Row]
     line = 0
     try:
         for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
-            cells = [column.cast(pa.string()).fill_null("").to_pylist() for column in batch.columns]
+            place = f"{name}, behind row {line}, column "
+            named = zip(batch.schema.names, batch.columns, strict=True)
+            cells = [_texts(column.cast(pa.string()), f"{place}{title!r}") for title, column in named]
             for line, row in enumerate(zip(*cells, strict=True), start=line + 1):  # noqa: B020 - goes on counting
                 yield Row(line, row)
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"{name}, behind row {line}: cannot be read ({error}); write it again") from error
+
+
+def _texts(column: Any, place: str) -> list[str]:
+    """The cells of a column of strings, "" for none; Arrow does not look at their bytes before."""
+    try:
+        texts: list[str] = column.fill_null("").to_pylist()
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise CatalogError(f"{place}: byte 0x{byte:02x} is no UTF-8; write it again with its text in UTF-8") from error
+    return texts
+
+
+def harmless(text: str) -> str:
+    """A text that a spreadsheet would take for a formula gets an apostrophe before it; a plain number stays."""
+    if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
+        return f"'{text}"
+    return text

@@ -13,6 +13,7 @@ from client.arguments import add_catalogue, add_columns, add_model, count, engin
 from client.audit.kinds import MEANING
 from client.config import ServerConfig
 from client.errors import ClientError
+from client.scoring.storage import make_folder
 from client.store import ModelStore, read_member
 from training.catalog_files import CatalogError
 
@@ -74,7 +75,7 @@ def audit(options: argparse.Namespace, config: ServerConfig) -> None:
     except CatalogError as error:
         raise ClientError(str(error)) from error
     answers, found, page = audited.answers, find(audited.answers), options.out / SHEET
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     write_findings(options.out / FINDINGS, found, column=str(audited.source.label_column))
     shown = found[: options.show]
     write_sheet(page, shown, source=audited.source, labels=answers.labels, checked=len(answers.given))

@@ -26,6 +26,7 @@ from client.scoring.storage import atomic_path
 from training.catalog_files import CatalogFiles, RowError, open_files
 from training.catalog_images import decode_picture
 from training.catalog_rows import CatalogSource
+from training.catalog_table import harmless
 
 SHEET, FINDINGS = "audit.html", "findings.csv"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,7 +39,7 @@ _NAMES = {PICTURE: "Picture", TITLE: "Title", TOGETHER: "Both"}
 
 
 def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None:
-    """A line a product, in the order of the findings.
+    """A line a product, in the order of the findings; a spreadsheet opens it and runs nothing in it.
 
     Args:
         path: CSV to write.
@@ -51,9 +52,9 @@ def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None
         for each in found:
             said = {answer.side: (answer.label, f"{answer.score:.4f}") for answer in each.said}
             cells = [cell for side in (PICTURE, TITLE, TOGETHER) for cell in said.get(side, ("", ""))]
-            own = (each.id, each.line, column, each.given, each.suggested, each.kind)
+            own = (each.id, str(each.line), column, each.given, each.suggested, each.kind)
             judged = (json.dumps(each.clear), f"{each.quality:.4f}", each.text)
-            writer.writerow([*own, *judged, *cells])
+            writer.writerow([harmless(cell) for cell in (*own, *judged, *cells)])
 
 
 def write_sheet(

@@ -3,7 +3,6 @@
 Pictures of the next batches are read and decoded in threads while the model computes.
 """
 
-import hashlib
 import os
 import tempfile
 import zipfile
@@ -99,9 +98,7 @@ def archive_identity(archive: Path) -> dict[str, str]:
         ClientError: there is none, or it is broken.
     """
     entry = read_archive(archive)
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"model": entry.model, "version": entry.version, "archive": digest}
+    return {"model": entry.model, "version": entry.version, "archive": entry.checksum()}
 
 
 def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> ProductHandler:
@@ -133,4 +130,6 @@ def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> 
         raise ClientError(f"{archive} cannot be unpacked ({error}); build it again with `make archive`") from error
     except (ArchiveError, BackendError) as error:
         raise ClientError(f"{archive.name}: {error}") from error
+    except ValueError as error:  # settings of another version of this code
+        raise ClientError(f"{archive.name}: {error}; build it again with `make archive`") from error
     return handler

@@ -18,9 +18,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from client.scoring.ids import open_scratch
+from client.scoring.ids import Scratch
 from client.scoring.storage import atomic_path, write_json
-from client.scoring.workspace import ATTRIBUTES, ERRORS, PREDICTIONS, Workspace, attribute_cells, predictions_schema
+from client.scoring.workspace import (
+    ATTRIBUTES,
+    ERRORS,
+    PREDICTIONS,
+    QUEUE,
+    Workspace,
+    attribute_cells,
+    predictions_schema,
+)
+from training.catalog_table import harmless
 
 SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")
@@ -29,7 +38,7 @@ _PARTS_A_GROUP = 128
 
 
 class _Csv:
-    """Rows of a CSV by the rules of RFC 4180, a line feed behind each."""
+    """Rows of a CSV by the rules of RFC 4180, a line feed behind each; a spreadsheet runs nothing in it."""
 
     def __init__(self, file: IO[str], schema: pa.Schema) -> None:
         self._usual = csv.writer(file, lineterminator="\n")
@@ -40,7 +49,8 @@ class _Csv:
     def write(self, cells: Sequence[Any]) -> None:
         """Write a row."""
         returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)
-        (self._quoted if returns else self._usual).writerow(cells)
+        safe = [harmless(cell) if isinstance(cell, str) else cell for cell in cells]
+        (self._quoted if returns else self._usual).writerow(safe)
 
 
 def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *, progress: bool) -> dict[str, Any]:
@@ -96,7 +106,7 @@ class _Outputs:
     def __init__(self, folder: Path, workspace: Workspace, stack: ExitStack) -> None:
         self._reasons: Counter[str] = Counter()
         self._predicted = self._queued = 0
-        self._queue = stack.enter_context(closing(open_scratch(workspace.folder / "review.sqlite")))
+        self._queue = stack.enter_context(closing(Scratch(workspace.folder / QUEUE)))
         self._queue.execute("CREATE TABLE review (score REAL, line INTEGER, cells TEXT)")
         self._schema = predictions_schema(workspace.attributes())
         self._parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), self._schema)
@@ -116,7 +126,7 @@ class _Outputs:
     def finish(self) -> None:
         """Write the rest of the Parquet, and the review queue in its order."""
         self._write_group()
-        for (cells,) in self._queue.execute("SELECT cells FROM review ORDER BY score, line"):
+        for (cells,) in self._queue.rows("SELECT cells FROM review ORDER BY score, line"):
             self._review.write(json.loads(cells))
 
     def counts(self, read: int) -> dict[str, Any]:

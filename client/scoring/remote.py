@@ -16,10 +16,11 @@ from contextlib import ExitStack
 from client.config import ServerConfig
 from client.errors import ClientError, ServerDown, ServerError, ServerTimeout, TokenError
 from client.inference import Prediction, Product, ProductClient
-from client.management import Management
+from client.management import Management, ModelVersion
 from client.scoring.answers import Answer, Batch, answer_rows
 from client.scoring.engines import ordered_map, score_batches
 from client.scoring.workspace import Workspace
+from client.store import ModelStore
 from client.tokens import Tokens
 from handlers.product_errors import ERROR_CODES
 from training.catalog_files import CatalogFiles
@@ -42,6 +43,7 @@ class ServerEngine:
         connect: makes a client of its inference API.
         model: registered name.
         version: to the letter; a switch in the middle of a run changes nothing.
+        archive: what tells the version's archive from one that is built anew under the same name.
         top_k: classes listed in an answer; None takes the model's default.
         connections: requests under way at once, at most.
         patience: seconds without any answer after which it gives up, and after which a single request counts as failed.
@@ -53,11 +55,12 @@ class ServerEngine:
         *,
         model: str,
         version: str,
+        archive: str,
         top_k: int | None = None,
         connections: int = CONNECTIONS,
         patience: float = PATIENCE,
     ) -> None:
-        self.identity = {"model": model, "version": version, "archive": "of a server"}
+        self.identity = {"model": model, "version": version, "archive": f"of a server, {archive}"}
         self.description = f"{model} {version} (a server, {connections} connections)"
         self._connect = connect
         self._model, self._version, self._top_k = model, version, top_k
@@ -191,6 +194,15 @@ def server_engine(
         lambda: ProductClient(config.inference_url, tokens=tokens, timeout=TIMEOUT),
         model=model,
         version=found.version,
+        archive=_archive(config, found),
         top_k=top_k,
         connections=connections or min(CONNECTIONS, room),
     )
+
+
+def _archive(config: ServerConfig, found: ModelVersion) -> str:
+    """The checksum of a version's archive in the model store; of a server elsewhere, what it was registered from."""
+    try:
+        return ModelStore(config.model_store).version(found.model, found.version).checksum()
+    except ClientError:
+        return found.archive

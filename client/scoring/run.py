@@ -1,24 +1,28 @@
 """Score a catalogue from its first row to its last file; a run that was interrupted goes on where it stopped."""
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from client.errors import ClientError
+from client.scoring.claim import claim, locked
 from client.scoring.engines import Engine
 from client.scoring.outputs import FILES, SUMMARY, summary_text, write_outputs
 from client.scoring.storage import read_json
-from client.scoring.workspace import CHUNK_ROWS, Workspace, check_key, make_workspace, open_workspace
+from client.scoring.workspace import (
+    CHUNK_ROWS,
+    PARTS,
+    Workspace,
+    check_key,
+    make_workspace,
+    open_workspace,
+    remove_workspace,
+)
 from training.catalog_files import CatalogFiles, open_files
 from training.catalog_rows import CatalogSource
 
-PARTS = "parts"
-LOCK = ".lock"
 Say = Callable[[str], None]
 
 
@@ -50,6 +54,7 @@ def score_catalog(
         ClientError: it cannot go on, or the folder is that of something else; what was answered is kept.
         CatalogError: the catalogue cannot be used.
     """
+    out = out.absolute()  # Ray's actors work in a folder of their own
     files = open_files(source.path)
     key = {
         "catalogue": files.fingerprint(),
@@ -59,12 +64,9 @@ def score_catalog(
         "chunk_rows": chunk_rows,
     }
     say(f"Scores {source.path} with {engine.description} into {out}: {', '.join(FILES)}")
-    _claim(out)
-    try:
-        with FileLock(out / LOCK, timeout=0):
-            return _score(source, out, engine, files=files, key=key, say=say, progress=progress)
-    except Timeout as error:
-        raise ClientError(f"another run is at work in {out}; wait until it has ended") from error
+    claim(out)
+    with locked(out):
+        return _score(source, out, engine, files=files, key=key, say=say, progress=progress)
 
 
 def _score(
@@ -87,8 +89,7 @@ def _score(
         say(_answer_rows(workspace, engine, files, say=say, progress=progress))
         summary = write_outputs(out, workspace, key, progress=progress)
         say(summary_text(summary))
-    if (out / PARTS).exists():
-        shutil.rmtree(out / PARTS)
+    remove_workspace(out / PARTS)
     return summary
 
 
@@ -108,18 +109,3 @@ def _answer_rows(workspace: Workspace, engine: Engine, files: CatalogFiles, *, s
             shown.update(count)
     spent = time.monotonic() - began
     return f"{rows:,} rows answered in {spent:,.0f} s, {rows / spent if spent else 0:,.0f} rows/s"
-
-
-def _claim(out: Path) -> None:
-    """Make the folder; one with files of somebody else is left alone.
-
-    Raises:
-        ClientError: it is no folder of a run.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        found = {path.name for path in out.iterdir()}
-    except OSError as error:
-        raise ClientError(f"{out} cannot be made or read ({error.strerror}); choose another folder") from error
-    if found and not found & {LOCK, PARTS, SUMMARY}:
-        raise ClientError(f"{out} holds something else already; choose another folder")

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from client.errors import ClientError
+
+_PARTIAL = re.compile(r"\.(.+)\.partial")
 
 
 @contextmanager
@@ -33,6 +36,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
         ) from error
 
 
+def final_name(name: str) -> str:
+    """The name that a temporary one of :func:`atomic_path` stands for; any other one as it is."""
+    partial = _PARTIAL.fullmatch(name)
+    return partial[1] if partial else name
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; one that is there stays.
+
+    Raises:
+        ClientError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClientError(
+            f"{path} cannot be made or read as a folder ({error.strerror or error}); choose another folder"
+        ) from error
+
+
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON file, whole or not at all."""
     with atomic_path(path) as partial:
@@ -51,7 +74,7 @@ def read_json(path: Path) -> Any:
         return None
     except (OSError, ValueError) as error:
         raise ClientError(
-            f"{path} cannot be read ({type(error).__name__}): delete its folder, or score into another"
+            f"{path} cannot be read ({type(error).__name__}); choose another folder, or delete that file"
         ) from error
 
 

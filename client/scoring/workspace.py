@@ -7,6 +7,7 @@ there, so that a run which was killed at any moment goes on with the chunks that
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from tqdm import tqdm
 from client.errors import ClientError, ServerError
 from client.scoring.answers import Answer, Batch, reason_of
 from client.scoring.ids import DiskIds
-from client.scoring.storage import atomic_path, read_json, write_json
+from client.scoring.storage import atomic_path, final_name, make_folder, read_json, write_json
 from training.catalog_files import CatalogFiles, RowError
 from training.catalog_rows import CatalogRow, CatalogSource, open_rows
 
 CHUNK_ROWS = 512
+PARTS = "parts"
 MANIFEST = "manifest.json"
+IDS, QUEUE = "ids.sqlite", "review.sqlite"
+_OWN = re.compile(rf"(rows|part)-\d{{5,}}\.parquet|{re.escape(MANIFEST)}|{re.escape(IDS)}|{re.escape(QUEUE)}")
 _ROW = (("line", pa.int64()), ("id", pa.string()), ("image", pa.string()), ("text", pa.string()))
 _FAULT = (("reason", pa.string()), ("detail", pa.string()))
 TOP = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())]))
@@ -157,11 +161,10 @@ def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: Cata
         CatalogError: the catalogue cannot be used.
         ClientError: the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.iterdir():  # by a run that was killed while it read
-        left.unlink()
+    make_folder(folder)
+    _clear(folder)  # of what a run left that was killed while it read
     read = 0
-    with DiskIds(folder / "ids.sqlite") as seen, open_rows(source, files, labelled=False, seen=seen) as (_, rows):
+    with DiskIds(folder / IDS) as seen, open_rows(source, files, labelled=False, seen=seen) as (_, rows):
         shown = tqdm(rows, desc="reading", unit="row", unit_scale=True, disable=None if progress else True)
         for chunk, group in enumerate(_grouped(shown, key["chunk_rows"])):
             with atomic_path(_rows_path(folder, chunk)) as path:
@@ -169,6 +172,19 @@ def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: Cata
             read += len(group)
     write_json(folder / MANIFEST, {"key": key, "read": read})
     return Workspace(folder, read, key["chunk_rows"])
+
+
+def strangers(folder: Path) -> list[str]:
+    """Names within a workspace that no run has written."""
+    return sorted(path.name for path in folder.iterdir() if not _is_own(path))
+
+
+def remove_workspace(folder: Path) -> None:
+    """Remove a workspace, if there is one; what no run has written stays."""
+    if folder.exists():
+        _clear(folder)
+        if not strangers(folder):
+            folder.rmdir()
 
 
 def check_key(folder: Path, found: Any, wanted: Any) -> None:
@@ -182,6 +198,16 @@ def check_key(folder: Path, found: Any, wanted: Any) -> None:
         raise ClientError(
             f"{folder} holds the scores of another run ({differences}); choose another folder, or delete that one"
         )
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if _is_own(path):
+            path.unlink()
+
+
+def _is_own(path: Path) -> bool:
+    return _OWN.fullmatch(final_name(path.name)) is not None and not path.is_dir()
 
 
 def _grouped(rows: Iterable[CatalogRow], size: int) -> Iterator[list[CatalogRow]]:

@@ -1,5 +1,6 @@
 """Finding a catalogue's CSV, and reading its files from a folder or a zip, from many threads and processes at once."""
 
+import errno
 import hashlib
 import multiprocessing
 import sys
@@ -103,6 +104,13 @@ def test_names_that_lead_out_are_refused_in_folder_and_zip(archive: Path, tmp_pa
             files.read(name)
 
 
+def test_a_name_with_a_nul_is_of_no_file(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "products.csv").touch()
+    for files in (open_files(tmp_path), ZipFiles(archive)):
+        with pytest.raises(RowError, match="image_missing"):
+            files.read("a\0.jpg")
+
+
 @pytest.mark.parametrize(("name", "path"), [("a.jpg", "a.jpg"), ("./a//b.jpg", "a/b.jpg"), ("a/../b.jpg", "b.jpg")])
 def test_names_that_stay_are_normalised(name: str, path: str) -> None:
     assert inside(name) == path
@@ -130,13 +138,21 @@ def test_the_csv_is_found_in_folder_and_zip(tmp_path: Path, names: list[str], fo
         assert files.read(Path(found).name) == found.encode()
 
 
-def test_a_parquet_counts_where_there_is_no_csv(tmp_path: Path) -> None:
-    (tmp_path / "more").mkdir()
-    (tmp_path / "shop.PARQUET").write_text("parquet")
+def test_the_nearest_table_counts_and_a_csv_before_the_parquet_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    for name in ("scores/errors.csv", "shop.PARQUET"):
+        (tmp_path / name).touch()
     assert open_files(tmp_path).table_name == "shop.PARQUET"
-    (tmp_path / "more" / "products.csv").write_text("csv")
-    with open_files(tmp_path).open_table() as stream:
-        assert stream.read() == b"csv"
+    (tmp_path / "shop.CSV").touch()
+    assert open_files(tmp_path).table_name == "shop.CSV"
+
+
+def test_a_csv_does_not_go_before_the_parquet_of_another_folder(tmp_path: Path) -> None:
+    for name in ("data/shop.parquet", "scores/errors.csv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.raises(CatalogError, match=r"2 tables \(data/shop\.parquet, scores/errors\.csv\)"):
+        open_files(tmp_path)
 
 
 def test_a_fingerprint_follows_the_content(archive: Path, tmp_path: Path) -> None:
@@ -184,3 +200,12 @@ def test_half_a_zip_is_an_error(archive: Path, tmp_path: Path) -> None:
     path.write_bytes(archive.read_bytes()[:5000])
     with pytest.raises(CatalogError, match="no complete zip file"):
         open_files(path)
+
+
+def test_a_zip_that_must_not_be_read_is_an_error(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(zipfile, "ZipFile", denied)
+    with pytest.raises(CatalogError, match=r"shop\.zip cannot be read \(Permission denied\)"):
+        open_files(archive)

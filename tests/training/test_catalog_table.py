@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from training.catalog_files import CatalogError
-from training.catalog_table import MAX_LINE_BYTES, Table, open_table, read_table
+from training.catalog_table import MAX_LINE_BYTES, Table, harmless, open_table, read_table
 
 STYLES = b"id,articleType,productDisplayName\n"
 
@@ -150,3 +150,24 @@ def test_a_parquet_without_rows_is_an_error() -> None:
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), stream)
     with pytest.raises(CatalogError, match="a header and no rows"):
         list(open_table(stream, name="shop.parquet", image_column="image").rows)
+
+
+def test_text_of_a_parquet_that_is_no_utf8_is_an_error_that_says_where() -> None:
+    stream = io.BytesIO()
+    text = pa.array([b"Cap", b"Caf\xe9"]).view(pa.string())
+    pq.write_table(pa.table({"id": [1, 2], "text": text}), stream)
+    table = open_table(stream, name="shop.parquet", image_column="image")
+    with pytest.raises(
+        CatalogError, match=r"^shop\.parquet, behind row 0, column 'text': byte 0xe9 is no UTF-8; write"
+    ):
+        list(table.rows)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\r=1"])
+def test_a_formula_is_not_run(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "Shoes", "-17", "+4.5", "a=b", "'quoted'"])
+def test_other_texts_and_numbers_stay(text: str) -> None:
+    assert harmless(text) == text

@@ -1,13 +1,13 @@
 """Products whose label is probably wrong, for a person to check: a section and ``suspected-labels.csv``."""
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.catalog_table import harmless
 from training.checkpoint import atomic_path
 from training.label_errors import Suspect, average_answers, find_suspects
 from training.out_of_fold import FILE as OUT_OF_FOLD
@@ -21,7 +21,6 @@ FILE = "suspected-labels.csv"
 COLUMNS = ("id", "title", "given_label", "suggested_label", "label_quality", "suggested_probability", "answers")
 SHOWN = 24
 DRAWN = 12
-FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def suspects(material: Material) -> Iterator[Section]:
@@ -71,13 +70,6 @@ def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str
             names = (each.product, shelf.title(each.product), labels[each.given], labels[each.suggested])
             numbers = (f"{each.quality:.4f}", f"{each.confidence:.4f}", each.answers)
             writer.writerow([*(harmless(name) for name in names), *numbers])
-
-
-def harmless(text: str) -> str:
-    """A text that a spreadsheet would take for a formula gets an apostrophe before it; a plain number stays."""
-    if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
-        return f"'{text}"
-    return text
 
 
 def _judge(material: Material) -> str:

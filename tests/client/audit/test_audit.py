@@ -121,6 +121,7 @@ def test_an_audit_by_the_command_line(
     assert {row for row, each in found.items() if each["kind"] == UNANIMOUS} == {"3", "5", "8"}
     assert found["10"]["kind"] in (SIDES_DIFFER, MAJORITY)
     assert (found["3"]["given"], found["3"]["suggested"], found["3"]["column"]) == (BAG, SHOE, "kind")
+    assert found["3"]["title"] == "'=Shoe, 'quoted' & <b>bold</b>", "a spreadsheet would run it"
     assert found["5"]["picture_label"] == "" and found["5"]["title_label"] == SHOE
     sheet = (out / SHEET).read_text(encoding="utf-8")
     assert sheet.count("<article") == len(found) and sheet.count("data:image/jpeg;base64,") == len(found) - 1

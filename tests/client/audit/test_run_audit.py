@@ -130,6 +130,13 @@ def test_what_cannot_be_audited_is_a_sentence(tmp_path: Path, capsys: pytest.Cap
         read_run_answers([read_record(run)])
 
 
+def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "shop", labels={4: "Shoes"}, said={})
+    (tmp_path / "out").touch()
+    assert main(["audit", "--run", str(run), "--out", str(tmp_path / "out")]) == 1
+    assert "out cannot be made or read as a folder (File exists); choose another folder" in capsys.readouterr().err
+
+
 def test_damaged_labels_are_found_and_can_be_corrected(options: Callable[..., TrainOptions], tmp_path: Path) -> None:
     """By models that have seen damaged labels themselves, in training, validation and test alike."""
     random = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """The engines that hold the model themselves: the handler's own answers, checked archives, actors that agree."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -15,6 +16,7 @@ from stub_engine import fingerprint, rows_of, run
 from client.errors import ClientError
 from client.scoring.local import LocalEngine
 from client.scoring.ray_data import RayEngine
+from handlers.product_archive import SUMS, format_sums
 
 ROOT = Path(__file__).parents[3]
 with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'ray[data]'")
@@ -68,6 +70,20 @@ def test_an_archive_that_was_changed_does_not_answer(known_archive: Path, tmp_pa
     truncated.write_bytes(known_archive.read_bytes()[:-200])
     with pytest.raises(ClientError, match="build the archive again"):
         LocalEngine(truncated)
+
+
+def test_settings_of_another_version_are_a_sentence(known_archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(known_archive) as old:
+        files = {name: old.read(name) for name in old.namelist()}
+    files["settings.json"] = json.dumps({**json.loads(files["settings.json"]), "mood": "good"}).encode()
+    listed = [line.split("  ", 1)[1] for line in files[SUMS].decode().splitlines()[1:]]
+    files[SUMS] = format_sums({name: hashlib.sha256(files[name]).hexdigest() for name in listed}).encode()
+    other = tmp_path / "other.mar"
+    with zipfile.ZipFile(other, "w") as new:
+        for name, content in files.items():
+            new.writestr(name, content)
+    with pytest.raises(ClientError, match=r"other\.mar: settings\.json has unknown settings \['mood'\].*make archive"):
+        LocalEngine(other)
 
 
 def run_on_ray(catalogue: Path, out: Path, archive: Path, *, actors: int) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_torchserve import FakeTorchServe, error, read_form, scores_of
+from fake_torchserve import FakeTorchServe, damage, error, read_form, scores_of
 from stub_engine import fingerprint, rows_of, run
 
 from client.config import read_config
@@ -19,6 +19,7 @@ from client.errors import ClientError
 from client.inference import ProductClient
 from client.scoring import remote
 from client.scoring.remote import ServerEngine, server_engine
+from client.store import ModelStore
 from client.tokens import Tokens
 
 Fault = Callable[[httpx.Request], httpx.Response | None]
@@ -50,7 +51,7 @@ def engine(serving: FakeTorchServe, tokens: Tokens, fault: Fault = lambda _: Non
             return serving.answer(request) if found is None else found
 
     transport = httpx.MockTransport(answered)
-    usual: dict[str, Any] = {"model": "intermediate", "version": "1.0", "connections": 4}
+    usual: dict[str, Any] = {"model": "intermediate", "version": "1.0", "archive": "intermediate.mar", "connections": 4}
     return ServerEngine(lambda: ProductClient(tokens=tokens, transport=transport), **{**usual, **options})
 
 
@@ -210,6 +211,26 @@ def test_an_engine_takes_the_version_in_charge_and_half_of_the_queue(
     assert made.description == "intermediate 1.0 (a server, 5 connections)"
     run(titles, tmp_path / "out", made)
     assert len(labels(tmp_path / "out")) == 100
+
+
+def test_an_archive_that_is_built_anew_is_another_run(
+    configured: Path, store: ModelStore, titles: Path, tmp_path: Path
+) -> None:
+    config = read_config(configured)
+    run(titles, tmp_path / "out", server_engine(config, config.tokens(), model="intermediate"))
+    damage(store.folder / "intermediate-1.0.mar")
+    with pytest.raises(
+        ClientError, match=r"another run \(archive: of a server, \w{64} there, of a server, \w{64} now\)"
+    ):
+        run(titles, tmp_path / "out", server_engine(config, config.tokens(), model="intermediate"))
+
+
+def test_an_archive_elsewhere_is_told_by_its_name(configured: Path, store: ModelStore) -> None:
+    for archive in store.folder.glob("*.mar"):
+        archive.unlink()
+    config = read_config(configured)
+    made = server_engine(config, config.tokens(), model="intermediate")
+    assert made.identity["archive"] == "of a server, intermediate.mar"
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,21 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from filelock import FileLock
 from stub_engine import StubEngine, answer, fingerprint, rows_of, run
 
 from client.errors import ClientError, ServerError
 from client.inference import Product
-from training.catalog_files import CatalogError
+from client.scoring.workspace import Workspace
+from training.catalog_files import CatalogError, CatalogFiles
 
 REASONS = {"id_duplicate", "id_empty", "product_empty", "image_outside", "image_missing", "row_malformed"}
 
@@ -69,13 +71,50 @@ def test_catalogues_of_every_kind_are_scored_alike(catalogue: Path, tmp_path: Pa
 
 
 def test_titles_come_back_to_the_letter(tmp_path: Path) -> None:
-    titles = ['3.5" heel, "new"', "two\nlines", "a\rb", "=1+1", "Müller 👟", "null", "  "]
+    titles = ['3.5" heel, "new"', "two\nlines", "a\rb", "Müller 👟", "null", "  "]
     path = tmp_path / "shop.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["text"], *([title] for title in titles)])
     run(path, tmp_path / "out", StubEngine())
     found = rows_of(tmp_path / "out" / "predictions.csv") + rows_of(tmp_path / "out" / "errors.csv")
     assert {row["text"] for row in found} == {title.strip() for title in titles}
+
+
+def test_a_spreadsheet_runs_nothing_of_a_catalogue(tmp_path: Path) -> None:
+    rows = [["@cmd", "", "=1+1"], ["-7", "", "+Shirt"], ["x", "=a.jpg", ""]]
+    with (tmp_path / "shop.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "image", "text"], *rows])
+    run(tmp_path / "shop.csv", tmp_path / "out", StubEngine())
+    found = rows_of(tmp_path / "out" / "predictions.csv") + rows_of(tmp_path / "out" / "errors.csv")
+    assert [(row["id"], row["image"], row["text"]) for row in found] == [
+        ("'@cmd", "", "'=1+1"),
+        ("-7", "", "'+Shirt"),
+        ("x", "'=a.jpg", ""),
+    ]
+    assert pq.read_table(tmp_path / "out" / "predictions.parquet")["text"].to_pylist() == ["=1+1", "+Shirt"]
+
+
+def test_results_beside_a_parquet_are_not_taken_for_the_catalogue(tmp_path: Path) -> None:
+    shop, again = tmp_path / "shop", StubEngine()
+    shop.mkdir()
+    table = pa.table({"image": ["", "a\0.jpg"], "text": ["Shoe", "Nothing has that picture's name"]})
+    pq.write_table(table, shop / "products.parquet")
+    summary = run(shop, shop / "scores", StubEngine())
+    assert summary["reasons"] == {"image_missing": 1}
+    assert (run(shop, shop / "scores", again), again.asked) == (summary, 0)
+
+
+def test_engines_may_work_in_another_folder(catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders: list[Path] = []
+
+    class Elsewhere(StubEngine):
+        def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
+            folders.append(workspace.folder)
+            return super().score(workspace, files, chunks)
+
+    run(catalogue, Path("out"), Elsewhere())
+    assert folders == [tmp_path / "out" / "parts"]
 
 
 def test_the_same_run_again_asks_nothing(catalogue: Path, tmp_path: Path) -> None:
@@ -113,20 +152,6 @@ def test_the_folder_of_another_run_is_left_alone(catalogue: Path, tmp_path: Path
     assert before == [fingerprint(tmp_path / name) for name in ("done", "half")]
 
 
-def test_a_folder_of_somebody_else_is_left_alone(catalogue: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "predictions.csv").write_text("mine")
-    with pytest.raises(ClientError, match="holds something else"):
-        run(catalogue, tmp_path / "out", StubEngine())
-    assert (tmp_path / "out" / "predictions.csv").read_text() == "mine"
-
-
-def test_two_runs_at_once_are_refused(catalogue: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out" / ".lock"), pytest.raises(ClientError, match="another run is at work"):
-        run(catalogue, tmp_path / "out", StubEngine())
-
-
 def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
     catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +169,27 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
             patched.setattr(os, "replace", replace)
             with pytest.raises(ClientError, match=r"No space left on device.*the same command again: it goes on"):
                 run(catalogue, tmp_path / "out", StubEngine())
+    run(catalogue, tmp_path / "out", StubEngine())
+    assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["ids.sqlite", "review.sqlite"])
+def test_a_disk_without_room_for_a_database_is_an_error(
+    catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run(catalogue, tmp_path / "whole", StubEngine())
+    real = sqlite3.connect
+
+    def connect(path: Path, **options: Any) -> sqlite3.Connection:
+        connection = real(path, **options)
+        if path.name == name:
+            connection.execute("PRAGMA max_page_count=1")
+        return connection
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", connect)
+        with pytest.raises(ClientError, match=rf"{name} cannot be written \(database or disk is full\).*goes on"):
+            run(catalogue, tmp_path / "out", StubEngine())
     run(catalogue, tmp_path / "out", StubEngine())
     assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")
 
