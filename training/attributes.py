@@ -17,6 +17,7 @@ from training.objective import MISSING
 MIN_AGREEMENT = 0.99
 # Where nearly all products have one value, everything tells it, and nothing does.
 MIN_GAIN = 0.9
+MIN_COVERAGE = 0.5
 
 
 def attribute_classes(products: pd.DataFrame, names: Sequence[str]) -> tuple[Attribute, ...]:
@@ -54,9 +55,10 @@ def find_hierarchies(targets: NDArray[np.int64], heads: Sequence[Attribute]) -> 
     """Attributes that follow from another one, by at least ``MIN_AGREEMENT`` of the products.
 
     An attribute follows from another where the most frequent value among the *other* products with the same value of
-    that one is right: a value that a single product has tells nothing. It must also get ``MIN_GAIN`` of those right
-    that the most frequent value of all gets wrong (Goodman & Kruskal's lambda, 1954). What follows from several goes
-    to the one that tells it best, of those that follow from nothing themselves.
+    that one is right: a value that a single product has tells nothing, for or against, and at least ``MIN_COVERAGE`` of
+    the products must have others. It must also get ``MIN_GAIN`` of those right that the most frequent value of all gets
+    wrong (Goodman & Kruskal's lambda, 1954). What follows from several goes to the one that tells it best, of those
+    that follow from nothing themselves.
 
     Args:
         targets: (N, A) classes of training rows; ``MISSING`` where there is no value.
@@ -87,15 +89,18 @@ def find_hierarchies(targets: NDArray[np.int64], heads: Sequence[Attribute]) -> 
 
 
 def _agreement(teller: NDArray[np.int64], follower: NDArray[np.int64]) -> float:
-    """Share of the products whose follower their teller tells; 0 where that is too few."""
+    """Share of the products whose follower their teller tells, single ones of a value aside; 0 where it is too few."""
     both = (teller != MISSING) & (follower != MISSING)
     if teller is follower or not both.any():
         return 0.0
     counts = np.zeros((teller.max() + 1, follower.max() + 1), dtype=np.int64)
     np.add.at(counts, (teller[both], follower[both]), 1)
-    best = counts.max(1)
-    told = best[best - 1 > np.sort(counts, axis=1)[:, -2]].sum() if counts.shape[1] > 1 else 0
-    agreement, guessed = told / both.sum(), counts.sum(0).max() / both.sum()
+    counts = counts[counts.sum(1) > 1]
+    covered, most = counts.sum(), counts.sum(0).max()
+    if covered < MIN_COVERAGE * both.sum() or most == covered:
+        return 0.0
+    best, second = counts.max(1), np.sort(counts, axis=1)[:, -2]
+    agreement, guessed = best[best - 1 > second].sum() / covered, most / covered
     return float(agreement) if agreement >= MIN_AGREEMENT and 1 - agreement <= (1 - MIN_GAIN) * (1 - guessed) else 0.0
 
 
@@ -131,13 +136,26 @@ def _combinations(targets: NDArray[np.int64], *, classes: int) -> tuple[tuple[in
             counts = Counter(map(tuple, whole.tolist()))
             found.append(max(counts, key=lambda each: (counts[each], tuple(-part for part in each))))
         else:
-            found.append(
-                (label, *(_most_frequent(column, targets[:, place]) for place, column in enumerate(rows.T) if place))
-            )
+            found.append(_completed(label, rows, targets))
     return tuple(found)
 
 
-def _most_frequent(column: NDArray[np.int64], everywhere: NDArray[np.int64]) -> int:
-    """The most frequent class of some products; where none has one, of all."""
+def _completed(label: int, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> tuple[int, ...]:
+    """The combination of a label that no product has a whole one of.
+
+    What its own ``rows`` lack is the most frequent class of the products that agree with most of what they have; where
+    none agrees, or they have nothing, of all.
+    """
+    values = np.array([label, *(_most_frequent(column) for column in rows.T[1:])])
+    for place in np.flatnonzero(values == MISSING):
+        there = targets[targets[:, place] != MISSING]
+        known = 1 + np.flatnonzero(values[1:] != MISSING)
+        agreeing = (there[:, known] == values[known]).sum(1)
+        values[place] = _most_frequent(there[agreeing == agreeing.max(), place])
+    return tuple(values.tolist())
+
+
+def _most_frequent(column: NDArray[np.int64]) -> int:
+    """The most frequent class of some products; ``MISSING`` where none has one."""
     there = column[column != MISSING]
-    return int(np.bincount(there if len(there) else everywhere[everywhere != MISSING]).argmax())
+    return int(np.bincount(there).argmax()) if len(there) else MISSING
