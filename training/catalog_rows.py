@@ -71,6 +71,12 @@ class CatalogRow(NamedTuple):
     attributes: Sequence[str] = ()
 
 
+def attribute_value(cell: str) -> str:
+    """A further attribute as its cell says it; "" for none."""
+    value = cell.strip()
+    return "" if value.casefold() in NO_VALUE else value
+
+
 class SeenIds(Protocol):
     """Ids with the line that had each first; a ``dict[str, int]`` is one."""
 
@@ -163,18 +169,13 @@ def _rows(source: CatalogSource, table: Table, seen: SeenIds, *, labelled: bool)
         id, image, text, label = ("" if position is None else row.cells[position].strip() for position in wanted)
         image = f"images/{image}.jpg" if table.is_kaggle else image
         product = CatalogRow(row.line, id if source.id_column else str(row.line), image, text, label)
-        product = product._replace(attributes=[_value(row.cells[position]) for position in further])
+        product = product._replace(attributes=[attribute_value(row.cells[position]) for position in further])
         try:
             first_line = seen.setdefault(id, row.line) if source.id_column else row.line
             _check_cells(product, first_line, labelled=labelled)
         except RowError as error:
             product = product._replace(fault=error)
         yield product
-
-
-def _value(cell: str) -> str:
-    value = cell.strip()
-    return "" if value.casefold() in NO_VALUE else value
 
 
 def _check_cells(product: CatalogRow, first_line: int, *, labelled: bool) -> None:
