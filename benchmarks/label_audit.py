@@ -31,10 +31,11 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.drawn_catalogue import LABEL, Drawn, draw_products, write_damaged
-from client.audit.findings import Answers, Finding, find, read_answers
+from client.audit.findings import Answers, Finding, find
 from client.audit.kinds import SIDES_DIFFER
 from client.audit.labels import read_labels
 from client.audit.run_answers import read_record, read_run_answers
+from client.audit.side_answers import read_answers
 from training.catalog_rows import CatalogSource
 from training.label_noise import damage_labels
 

@@ -81,11 +81,12 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str
     Raises:
         RunError: the catalogue no longer holds the run's products.
     """
-    source = CatalogSource(**read_run(run)["source"])
+    record = read_run(run)
+    source = CatalogSource(**record["source"])
     catalog = read_catalog(source, check_images=False, max_rejected=1.0)
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     ids = split.loc[split["part"] == part, "id"]
-    products = correct_again(run, catalog.products[catalog.products["id"].isin(ids)])
+    products = correct_again(run, catalog.products[catalog.products["id"].isin(ids)], target=record["target"])
     if len(products) < len(ids):
         raise RunError(
             f"{source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"

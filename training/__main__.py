@@ -101,7 +101,9 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
         help="end with the robustness on the test part and the report",
     )
     parser.add_argument("--folds", type=int, default=0, help="k-fold cross-validation: a run a fold; 0 is one split")
-    parser.add_argument("--corrections", type=Path, help="CSV of corrected labels: id, label; from an audit's sheet")
+    parser.add_argument(
+        "--corrections", type=Path, help="CSV of corrected labels: id, label, column; from an audit's sheet"
+    )
     sample = parser.add_argument_group("sampling and split")
     sample.add_argument("--classes", nargs="+", default=[], help="keep these labels only")
     sample.add_argument("--per-class", type=int, help="draw that many products of each class")

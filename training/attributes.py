@@ -55,10 +55,10 @@ def find_hierarchies(targets: NDArray[np.int64], heads: Sequence[Attribute]) -> 
     """Attributes that follow from another one, by at least ``MIN_AGREEMENT`` of the products.
 
     An attribute follows from another where the most frequent value among the *other* products with the same value of
-    that one is right: a value that a single product has tells nothing, for or against, and at most half of the products
-    may have such. It must also get ``MIN_GAIN`` of those right that the most frequent value of all gets wrong (Goodman &
-    Kruskal's lambda, 1954). What follows from several goes to the one that tells it best, of those that follow from
-    nothing themselves.
+    that one is right: a value that a single product has tells nothing, for or against, and at least ``MIN_COVERAGE`` of
+    the products must have others. It must also get ``MIN_GAIN`` of those right that the most frequent value of all gets
+    wrong (Goodman & Kruskal's lambda, 1954). What follows from several goes to the one that tells it best, of those
+    that follow from nothing themselves.
 
     Args:
         targets: (N, A) classes of training rows; ``MISSING`` where there is no value.

@@ -79,9 +79,7 @@ def resolved(corrections: Iterable[Correction], columns: Sequence[str]) -> list[
         columns: that are trained, the target's first.
     """
     named = [each._replace(column=each.column or columns[0]) for each in corrections]
-    return [
-        each if each.column == columns[0] else each._replace(label=attribute_value(each.label)) for each in named
-    ]
+    return [each if each.column == columns[0] else each._replace(label=attribute_value(each.label)) for each in named]
 
 
 def product_columns(columns: Sequence[str]) -> dict[str, str]:

@@ -96,7 +96,7 @@ def evaluate_run(
     # The products of a part were checked when the run was trained.
     catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
     if part is not None:
-        catalog = dataclasses.replace(catalog, products=correct_again(run, catalog.products))
+        catalog = dataclasses.replace(catalog, products=correct_again(run, catalog.products, target=record["target"]))
     products = catalog.products if part is None else _with_neighbours(catalog, split, part)
     chosen = np.ones(len(products), dtype=bool) if part is None else products["id"].isin(_ids(split, part)).to_numpy()
     unknown = ~products["label"].isin(record["labels"]).to_numpy()

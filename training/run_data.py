@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import Attribute, Hierarchy, ProductSettings
 from training.attributes import attribute_classes, attribute_targets, find_hierarchies
-from training.catalog import Catalog, CatalogError, read_catalog, sample_products
+from training.catalog import Catalog, CatalogError, attribute_column, read_catalog, sample_products
 from training.checkpoint import write_text
+from training.corrected_attributes import corrected_cells, followed, trusted, with_attributes
+from training.corrections import ATTRIBUTES as CORRECTED_ATTRIBUTES
 from training.corrections import FILE as CORRECTIONS
-from training.corrections import correct, read_corrections
+from training.corrections import correct, product_columns, read_corrections, resolved
 from training.corrections import summary as correction_summary
 from training.dataset import ProductDataset, title_lengths
 from training.encoders import tokenizer_json
@@ -147,10 +149,13 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
 
 def _corrected(catalog: Catalog, path: Path) -> Catalog:
     """The catalogue with the labels that a person has corrected."""
-    corrections = read_corrections(path)
-    column = catalog.source.label_column or ""
-    products = correct(catalog.products, corrections, column=column, name=path.name)
-    print(f"corrections: {correction_summary(corrections, catalog.products['label'])} ({path})")
+    columns = [catalog.source.label_column or "", *catalog.source.attribute_columns]
+    corrections = resolved(read_corrections(path), columns)
+    products = correct(catalog.products, corrections, columns=columns, name=path.name)
+    for column, place in product_columns(columns).items():
+        if own := [each for each in corrections if each.column == column]:
+            of = "" if place == "label" else f" of {column}"
+            print(f"corrections{of}: {correction_summary(own, catalog.products[place])} ({path})")
     return dataclasses.replace(catalog, products=products)
 
 
@@ -203,9 +208,19 @@ def prepare(
     lengths = title_lengths(preprocessor, products["text"].tolist())
     pictures = _decoded(options, catalog, products, preprocessor)
     data = RunData(options, catalog, products, aligned, labels, preprocessor, lengths, pictures)
-    if not attributes:
-        return data
-    return dataclasses.replace(data, hierarchies=find_hierarchies(data.all_targets[data.rows("train")], data.heads))
+    return _with_hierarchies(data) if attributes else data
+
+
+def _with_hierarchies(data: RunData) -> RunData:
+    """Which attributes follow from which, by the training rows; where a label was corrected, they do follow."""
+    path = data.options.corrections
+    corrections = [] if path is None else read_corrections(path)
+    corrected = corrected_cells(corrections, data.products["id"], [head.name for head in data.heads])
+    targets, train = data.all_targets, data.rows("train")
+    hierarchies = find_hierarchies(trusted(targets[train], corrected[train]), data.heads)
+    after = followed(targets, corrected, data.heads, hierarchies)
+    products = with_attributes(data.products, data.heads, before=targets, after=after)
+    return dataclasses.replace(data, products=products, hierarchies=hierarchies)
 
 
 def _check_weights(options: TrainOptions, attributes: Sequence[Attribute]) -> None:
@@ -255,6 +270,11 @@ def write_tables(folder: Path, data: RunData) -> None:
     write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
     if data.options.corrections is not None:
         write_text(folder / CORRECTIONS, data.options.corrections.read_text(encoding="utf-8-sig"))
+        if data.sizes:
+            ids = {each.id for each in read_corrections(data.options.corrections)}
+            columns = ["id", *(attribute_column(head.name) for head in data.heads[1:])]
+            rows = data.products.loc[data.products["id"].isin(ids), columns]
+            write_text(folder / CORRECTED_ATTRIBUTES, rows.to_csv(index=False))
 
 
 def _check_same(before: pd.DataFrame, now: pd.DataFrame, table: Path) -> None:

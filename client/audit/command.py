@@ -110,8 +110,8 @@ def _trained(options: argparse.Namespace) -> _Audited:
 
 def _asked(options: argparse.Namespace, config: ServerConfig) -> _Audited:
     """By the answers of a server, or of an archive in this process."""
-    from client.audit.findings import read_answers  # noqa: PLC0415
     from client.audit.labels import read_labels  # noqa: PLC0415
+    from client.audit.side_answers import read_answers  # noqa: PLC0415
     from client.audit.sides import score_sides  # noqa: PLC0415
 
     source = source_of(options, labels=options.labels)

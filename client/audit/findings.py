@@ -9,16 +9,13 @@ Legend: P products, C classes.
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from client.audit.kinds import MAJORITY, SIDES_DIFFER, UNANIMOUS
-from client.audit.sides import PICTURE, SIDES, TITLE, TOGETHER
-from client.inference import Scored
+from client.audit.sides import PICTURE, TITLE
 
 # Two sides that contradict each other count where both are this sure.
 SURE = 0.8
@@ -83,49 +80,6 @@ class Answers:
     labels: Sequence[str]
     said: Mapping[str, NDArray[np.float32]]
 
-    def chosen(self, rows: Sequence[int]) -> "Answers":
-        """Of some products."""
-        said = {side: each[rows] for side, each in self.said.items()}
-        return Answers([self.rows[row] for row in rows], self.given[rows], self.labels, said)
-
-
-def read_answers(out: Path, given: Mapping[int, str], labels: Sequence[str] | None = None) -> Answers:
-    """The answers that :func:`client.audit.sides.score_sides` left.
-
-    Args:
-        out: folder of the audit.
-        given: labels by line of the catalogue; answers to other lines are left out.
-        labels: classes that the model knows; None takes those that it named.
-    """
-    predictions = {side: _predictions(out, side) for side in SIDES}
-    tops = {side: {row["line"]: _top(row, expected=side) for row in rows} for side, rows in predictions.items()}
-    labels = labels or sorted({entry.label for side in tops.values() for top in side.values() for entry in top})
-    places = {label: place for place, label in enumerate(labels)}
-    rows = [row for row in predictions[TOGETHER] if row["line"] in given]
-    said = {side: np.zeros((len(rows), len(labels)), dtype=np.float32) for side in SIDES}
-    for number, row in enumerate(rows):
-        for side, found in tops.items():
-            said[side][number] = spread(found.get(row["line"], ()), places)
-    return Answers(rows, np.array([given[row["line"]] for row in rows]), labels, said)
-
-
-def spread(top: Sequence[Scored], places: Mapping[str, int]) -> NDArray[np.float32]:
-    """(C,) probabilities of the best classes of an answer; the others share what is left, and no answer is NaN.
-
-    Args:
-        top: the best classes.
-        places: of all C classes.
-    """
-    scores = np.full(len(places), np.nan, dtype=np.float32)
-    listed = [each for each in top if each.label in places]
-    if not listed:
-        return scores
-    scores[[places[each.label] for each in listed]] = [each.score for each in listed]
-    missing = np.isnan(scores)
-    scores[missing] = max(0.0, 1 - float(np.nansum(scores))) / max(1, int(missing.sum()))
-    shared: NDArray[np.float32] = scores / scores.sum()
-    return shared
-
 
 def find(answers: Answers) -> list[Finding]:
     """Products whose label may be wrong, the most suspect first; behind them those whose sides contradict each other.
@@ -135,16 +89,18 @@ def find(answers: Answers) -> list[Finding]:
             judged and are left out.
     """
     places = {label: place for place, label in enumerate(answers.labels)}
-    answers = answers.chosen([row for row, given in enumerate(answers.given) if given in places])
-    if not answers.rows:
+    judged = [row for row, label in enumerate(answers.given) if label in places]
+    if not judged:
         return []
-    given = np.array([places[label] for label in answers.given])
+    given = np.array([places[label] for label in answers.given[judged]])
     means = mean_probabilities(answers)
+    if len(judged) < len(means):
+        means = means[judged]
     clear = flagged(given, means)
     found = []
-    for row, said in enumerate(_said(answers)):
+    for place, (row, said) in enumerate(zip(judged, _said(answers, judged), strict=True)):
         label = str(answers.given[row])
-        kind, suggested = _judged(said, given=label, best=answers.labels[int(means[row].argmax())])
+        kind, suggested = _judged(said, given=label, best=answers.labels[int(means[place].argmax())])
         if kind:
             found.append(
                 Finding(
@@ -152,8 +108,8 @@ def find(answers: Answers) -> list[Finding]:
                     given=label,
                     suggested=suggested,
                     kind=kind,
-                    clear=bool(clear[row]),
-                    quality=float(means[row, given[row]]),
+                    clear=bool(clear[place]),
+                    quality=float(means[place, given[place]]),
                     said=said,
                 )
             )
@@ -162,8 +118,14 @@ def find(answers: Answers) -> list[Finding]:
 
 def mean_probabilities(answers: Answers) -> NDArray[np.float32]:
     """(P, C) probabilities, the mean over the sides that a product has; rows sum to 1."""
-    sides = np.stack(list(answers.said.values()))  # (S, P, C)
-    mean: NDArray[np.float32] = np.nanmean(sides, axis=0)
+    mean = np.zeros((len(answers.given), len(answers.labels)), dtype=np.float32)
+    counts = np.zeros((len(mean), 1), dtype=np.float32)
+    for side in answers.said.values():
+        there = ~np.isnan(side[:, :1])
+        np.add(mean, side, out=mean, where=there)
+        counts += there
+    with np.errstate(invalid="ignore"):  # no side at all: NaN
+        mean /= counts
     return mean
 
 
@@ -195,24 +157,12 @@ def _judged(said: Sequence[Said], *, given: str, best: str) -> tuple[str, str]:
     return "", ""
 
 
-def _said(answers: Answers) -> Iterator[tuple[Said, ...]]:
+def _said(answers: Answers, rows: Sequence[int]) -> Iterator[tuple[Said, ...]]:
     """By product what each side says that it has."""
     best = {side: (each.argmax(1), each.max(1)) for side, each in answers.said.items()}  # NaN stays NaN
-    for row in range(len(answers.rows)):
+    for row in rows:
         yield tuple(
             Said(side, answers.labels[int(label[row])], float(score[row]))
             for side, (label, score) in best.items()
             if not np.isnan(score[row])
         )
-
-
-def _predictions(out: Path, side: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(out / "scores" / side / "predictions.parquet").to_pylist()
-    return rows
-
-
-def _top(row: Mapping[str, Any], *, expected: str) -> list[Scored]:
-    """The best classes of an answer; none where it read both sides or the other one alone."""
-    if expected == TOGETHER or row["modalities"] == {PICTURE: "image", TITLE: "text"}[expected]:
-        return [Scored(each["label"], each["score"]) for each in row["top"]]
-    return []

@@ -1,8 +1,5 @@
 """The tab that scores a catalogue: a table goes up, predictions, a review queue and errors come back."""
 
-import csv
-import itertools
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +10,7 @@ from client.errors import ClientError
 from client.page.answers import Table, summary_html
 from client.page.asking import Server
 from client.page.guarding import guarded
+from client.page.results import SHOWN, first_rows, scores_folder
 from client.scoring.engines import Engine
 from client.scoring.outputs import CSV, FAILED, FILES, REVIEW
 from client.scoring.remote import server_engine
@@ -21,7 +19,6 @@ from client.scoring.workspace import Workspace
 from training.catalog_files import CatalogFiles
 from training.catalog_rows import CatalogSource
 
-SHOWN = 100
 _COLUMNS = {
     CSV: ("id", "text", "label", "score", "needs_review"),
     REVIEW: ("id", "text", "label", "score", "modalities"),
@@ -98,10 +95,10 @@ def _scored(server: Server, folder: Path, wanted: _Wanted, progress: Any) -> lis
     """What the page shows of a catalogue, once it is scored."""
     if wanted.table is None:
         raise ClientError("there is no table yet: upload a CSV, a Parquet or a zip")
-    out = Path(tempfile.mkdtemp(dir=folder)) / "scores"
     choice = wanted.model or str(server.choices()[0])
-    summary = _score(server, wanted, out, choice=choice, progress=progress)
-    tables = [Table(_title(name, summary), columns, _head(out / name)) for name, columns in _COLUMNS.items()]
+    with scores_folder(folder, Path(wanted.table), asked=[wanted.image.strip(), wanted.text.strip(), choice]) as out:
+        summary = _score(server, wanted, out, choice=choice, progress=progress)
+        tables = [Table(_title(name, summary), columns, first_rows(out / name)) for name, columns in _COLUMNS.items()]
     files = gr.File([str(out / name) for name in FILES], visible=True)
     return [summary_html(summary, scorer=choice, tables=tables), files]
 
@@ -116,9 +113,3 @@ def _score(server: Server, wanted: _Wanted, out: Path, *, choice: str, progress:
 def _title(name: str, summary: dict[str, Any]) -> str:
     count = summary[{CSV: "predicted", REVIEW: "review", FAILED: "errors"}[name]]
     return f"{_NAMES[name]}: {count:,}" + (f", the first {SHOWN}" if count > SHOWN else "")
-
-
-def _head(path: Path) -> list[dict[str, str]]:
-    """The first rows of a CSV."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(itertools.islice(csv.DictReader(file), SHOWN))

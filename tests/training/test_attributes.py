@@ -70,6 +70,31 @@ def test_values_that_one_product_has_tell_nothing() -> None:
     assert find_hierarchies(drawn(np.arange(40), np.arange(40) % 2), heads(40, 2)) == ()
 
 
+def test_values_that_one_product_has_do_not_hide_what_the_others_tell() -> None:
+    """Ten classes of a single product in 300, as a small catalogue has them."""
+    fine = np.concatenate([FINE[:290], 12 + np.arange(10)])
+    coarse = np.concatenate([COARSE[:290], np.arange(10) % 3])
+    [found] = find_hierarchies(drawn(fine, coarse), heads(22, 3))
+    assert found.combinations == tuple((each, each // 4 if each < 12 else (each - 12) % 3) for each in range(22))
+
+
+@pytest.mark.parametrize(("single", "count"), [(40, 1), (60, 0)])
+def test_half_of_the_products_share_their_value_with_another_one(single: int, count: int) -> None:
+    fine = np.concatenate([np.arange(100 - single) % 4, 4 + np.arange(single)])
+    coarse = np.concatenate([np.arange(100 - single) % 4 // 2, np.arange(single) % 2])
+    assert len(find_hierarchies(drawn(fine, coarse), heads(4 + single, 2))) == count
+
+
+def test_what_a_class_lacks_is_that_of_products_that_agree_with_it() -> None:
+    """Sneakers have a subCategory and never a masterCategory, and most products are in Apparel."""
+    types, middle, coarse = np.repeat([[0, 1, 2, 3], [0, 1, 2, 1], [0, 1, 2, MISSING]], [40, 20, 20, 10], axis=1)
+    [found] = find_hierarchies(drawn(types, middle, coarse), heads(4, 3, 3))
+    assert found.combinations[3] == (3, 1, 1)
+    middle[types == 3] = MISSING
+    [found] = find_hierarchies(drawn(types, middle, coarse), heads(4, 3, 3))
+    assert found.combinations[3] == (3, 0, 0), "nothing is known of them: the most frequent"
+
+
 def test_missing_values_neither_agree_nor_disagree() -> None:
     coarse = np.where(RANDOM.random(3000) < 0.3, MISSING, COARSE)
     [found] = find_hierarchies(drawn(FINE, coarse), heads(12, 3))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from training.__main__ import main
-from training.catalog import CatalogError
+from training.catalog import CatalogError, attribute_column
 from training.corrections import FILE, correct, correct_again, corrections_hash, read_corrections, summary
 from training.options import TrainOptions
 from training.run_data import open_products, prepare, write_tables
@@ -26,7 +26,7 @@ def written(folder: Path, text: str) -> Path:
 
 def applied(folder: Path, text: str) -> list[str]:
     corrections = read_corrections(written(folder, text))
-    return correct(PRODUCTS, corrections, column="kind", name="corrections.csv")["label"].tolist()
+    return correct(PRODUCTS, corrections, columns=["kind"], name="corrections.csv")["label"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,42 @@ def test_a_correction_changes_its_label_alone(tmp_path: Path, text: str) -> None
         ("id,label\na,Shoes\n", r"changes nothing in 1 products.*'a' \(line 2\)"),
         (HEADER + "a,colour,Shoes,Bags\n", "corrects the column 'colour', but 'kind' is trained"),
         (HEADER + "a,kind,Hats,Bags\n", "'a' was 'Hats' and is 'Shoes'"),
+        (HEADER + "a,kind,,Bags\na,,,Hats\n", "lines 2 and 3 both correct 'a'"),
     ],
 )
 def test_what_cannot_be_applied_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
         applied(tmp_path, text)
+
+
+SEVERAL = PRODUCTS.assign(**{attribute_column("gender"): pd.Series(["Men", "", "Women"], dtype="str")})
+
+
+def several(folder: Path, text: str) -> pd.DataFrame:
+    corrections = read_corrections(written(folder, HEADER + text))
+    return correct(SEVERAL, corrections, columns=["kind", "gender"], name="corrections.csv")
+
+
+def test_a_further_attribute_is_corrected_in_its_own_column(tmp_path: Path) -> None:
+    found = several(tmp_path, "a,gender,Men,Women\na,,Shoes,Bags\nb,gender,,Men\nc,gender,Women,NA\n")
+    assert found["label"].tolist() == ["Bags", "Bags", "Shoes"]
+    assert found[attribute_column("gender")].tolist() == ["Women", "Men", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,colour,,Red\n", "the column 'colour', but 'kind', 'gender' are trained"),
+        ("z,gender,,Men\n", r"1 products that the catalogue does not have.*'z' \(line 2\)"),
+        ("a,gender,,Men\n", r"changes nothing in 1 products.*'a' \(line 2\)"),
+        ("b,gender,,NA\n", r"changes nothing in 1 products.*'b' \(line 2\)"),
+        ("a,gender,Women,Unisex\n", "'a' was 'Women' and is 'Men'"),
+        ("a,gender,,Women\na,gender,,Unisex\n", "lines 2 and 3 both correct 'a'"),
+    ],
+)
+def test_corrections_of_a_further_attribute_are_refused_alike(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(CatalogError, match=message):
+        several(tmp_path, text)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -106,8 +137,8 @@ def test_a_run_trains_on_the_corrected_labels_and_keeps_them(
     write_tables(chosen.out, data)
     split = pd.read_csv(chosen.out / "split.csv", dtype=str).set_index("id")
     assert split["label"][product] == right and (chosen.out / FILE).read_text() == path.read_text()
-    pd.testing.assert_frame_equal(correct_again(chosen.out, before), data.catalog.products)
-    assert correct_again(tmp_path / "none", before) is before
+    pd.testing.assert_frame_equal(correct_again(chosen.out, before, target="label"), data.catalog.products)
+    assert correct_again(tmp_path / "none", before, target="label") is before
 
 
 def test_a_file_can_be_mended_and_given_again(

@@ -8,10 +8,9 @@ import pytest
 from known_model import BLUE, LABELS, RED, picture
 
 from client.__main__ import main
-from client.audit.findings import Answers, find, mean_probabilities, spread
+from client.audit.findings import Answers, find, mean_probabilities
 from client.audit.kinds import MAJORITY, SIDES_DIFFER, UNANIMOUS
 from client.audit.sheet import FINDINGS, SHEET, reason
-from client.inference import Scored
 
 BAG, SHOE = LABELS
 CLASSES = ("Bags", "Hats", "Shoes")
@@ -70,17 +69,16 @@ def test_one_side_is_enough_and_an_unknown_label_is_left_out() -> None:
     assert find(answers(("Scarves", all_sides("Hats")))) == []
 
 
-def test_what_an_answer_does_not_list_shares_what_is_left() -> None:
-    places = {label: place for place, label in enumerate(CLASSES)}
-    np.testing.assert_allclose(spread([Scored("Bags", 0.7)], places), [0.7, 0.15, 0.15], atol=1e-6)
-    np.testing.assert_allclose(spread([Scored("Hats", 0.4), Scored("Gone", 0.4)], places), [0.3, 0.4, 0.3], atol=1e-6)
-    assert np.isnan(spread([], places)).all()
-
-
 def test_a_mean_is_over_the_sides_that_a_product_has() -> None:
     said = {"together": sure("Bags", 0.7), "title": sure("Hats", 0.5)}
     [row] = mean_probabilities(answers(("Bags", said)))
     np.testing.assert_allclose(row, [0.475, 0.325, 0.2], atol=1e-6)
+
+
+def test_a_product_of_no_side_has_no_mean_and_the_others_keep_theirs() -> None:
+    """As where a server names no class that the archive knows."""
+    means = mean_probabilities(answers(("Bags", all_sides("Hats")), ("Scarves", {})))
+    np.testing.assert_allclose(means, [[0.05, 0.9, 0.05], [np.nan] * 3], atol=1e-6)
 
 
 @pytest.fixture
