@@ -49,6 +49,11 @@ def unseen_rows(runs: Sequence[Path], products: pd.DataFrame, groups: NDArray[np
     return ~np.isin(groups, groups[products["id"].isin(seen).to_numpy()])
 
 
+def drawn_rows(count: int, wanted: int | None) -> NDArray[np.bool_]:
+    """(count,) as many of the rows as wanted, by chance; all where None or more are wanted."""
+    return np.random.default_rng(0).permutation(count) < (count if wanted is None else wanted)
+
+
 def answers(run: Path, catalog: Catalog, products: pd.DataFrame, *, model: str) -> pd.DataFrame:
     """The served label of each of N products, a column an attribute, in the order of ``products``.
 
@@ -102,7 +107,8 @@ def main() -> None:
     source = dataclasses.replace(source, path=str(options.catalog))
     catalog = read_catalog(source, check_images=False)
     groups = product_groups(catalog, catalog.products)
-    unseen = {run: unseen_rows([options.several, run], catalog.products, groups) for run in options.single}
+    drawn = drawn_rows(len(catalog.products), options.products)
+    unseen = {run: drawn & unseen_rows([options.several, run], catalog.products, groups) for run in options.single}
     chosen = np.logical_or.reduce(list(unseen.values()))
     said = answers(options.several, catalog, catalog.products[chosen].reset_index(drop=True), model=options.model)
     said.index = pd.Index(np.flatnonzero(chosen))
@@ -148,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("catalog", type=Path, metavar="CATALOG", help="that the runs were trained on")
     parser.add_argument("--several", type=Path, required=True, metavar="RUN", help="of several attributes")
     parser.add_argument("--single", type=Path, nargs="+", required=True, metavar="RUN", help="of one attribute each")
+    parser.add_argument("--products", type=int, help="draw so many of the catalogue (default: all)")
     parser.add_argument("--model", default="late", help="of the runs (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file for the figures")
     return parser

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.attribute_accuracy import compare, table, unseen_rows
+from benchmarks.attribute_accuracy import compare, drawn_rows, table, unseen_rows
 
 PRODUCTS = pd.DataFrame({"id": ["1", "2", "3", "4", "5", "6"]})
 
@@ -24,6 +24,10 @@ def test_products_of_a_group_that_a_run_has_seen_are_left_out(tmp_path: Path) ->
     groups = np.array([0, 1, 2, 2, 3, 4])
     assert unseen_rows([one, other], PRODUCTS, groups).tolist() == [False, True, False, False, False, True]
     assert unseen_rows([one], PRODUCTS, groups).tolist() == [False, True, False, False, True, True]
+
+
+def test_as_many_products_as_wanted_are_drawn() -> None:
+    assert [drawn_rows(10, wanted).sum() for wanted in (None, 3, 20)] == [10, 3, 10]
 
 
 def test_the_difference_is_that_of_the_accuracies() -> None:
