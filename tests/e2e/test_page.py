@@ -1,5 +1,6 @@
 """The page in a real browser, in front of a live server."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from client.inference import ProductClient
 from client.management import Management
 from client.page.browser import PATIENCE, missing, open_browser, running_page
 from client.store import ModelStore
+from client.tokens import KEY_FILE, Tokens
 from training.catalog_rows import CatalogSource
 from training.corrections import read_corrections
 
@@ -147,6 +149,16 @@ def test_a_server_that_is_down_is_a_sentence(view: Any, store: ModelStore, tmp_p
         assert "No server answers at http://127.0.0.1:" in view.locator("#state").inner_text()
         view.locator("#examples button").first.click()
         assert "make serve" in answer(view)
+
+
+def test_a_token_that_the_server_does_not_take_is_a_sentence(view: Any, config: ServerConfig, tmp_path: Path) -> None:
+    keys = json.loads(config.tokens().path.read_text(encoding="utf-8"))
+    strange = {role: {**entry, "key": "strange"} for role, entry in keys.items()}
+    (tmp_path / KEY_FILE).write_text(json.dumps(strange), encoding="utf-8")
+    with running_page(config, Tokens(tmp_path / KEY_FILE)) as url:
+        view.goto(url)
+        view.locator("#state .problem").wait_for()
+        assert "does not take the page's token" in view.locator("#state").inner_text()
 
 
 def test_the_sheet_of_an_audit_yields_corrections(view: Any, tmp_path: Path, drawn_catalogue: Path) -> None:
