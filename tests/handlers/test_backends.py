@@ -161,6 +161,19 @@ def test_bf16_is_near_and_its_answers_do_not_depend_on_the_batch(
     assert (np.concatenate(alone) == fast).all()
 
 
+def test_titles_of_nearby_lengths_share_a_shape(openvino: OpenVinoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes, model = [], openvino._model
+
+    def recorded(inputs: dict[str, np.ndarray]) -> Any:
+        shapes.append((inputs["input_ids"].shape, inputs["attention_mask"].shape))
+        return model(inputs)
+
+    monkeypatch.setattr(openvino, "_model", recorded)
+    for tokens in range(5, 10):
+        openvino(batch(2, tokens))
+    assert shapes == [((2, 8), (2, 8))] * 4 + [((2, 12), (2, 12))]
+
+
 def test_an_answer_outlives_the_next_one(openvino: OpenVinoBackend) -> None:
     first = openvino(batch(2, 4))
     kept = first.copy()
