@@ -105,7 +105,7 @@ def main() -> None:
     options = _parser().parse_args()
     source = CatalogSource(**read_run(options.several)["source"])
     source = dataclasses.replace(source, path=str(options.catalog))
-    catalog = read_catalog(source, check_images=False)
+    catalog = read_catalog(source)
     groups = product_groups(catalog, catalog.products)
     drawn = drawn_rows(len(catalog.products), options.products)
     unseen = {run: drawn & unseen_rows([options.several, run], catalog.products, groups) for run in options.single}

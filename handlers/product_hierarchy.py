@@ -13,8 +13,6 @@ score is its marginal, the sum of p over the combinations with its label. Attrib
 Legend: N products, A attributes, C classes of all attributes together, R combinations.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,25 +35,28 @@ def attribute_scores(logits: Floats, settings: ProductSettings) -> Floats:
         (N, C); each attribute's slice sums to 1. NaN stays NaN, within its row.
     """
     logs = head_log_scores(logits, settings)
-    for hierarchy in settings.hierarchies:
-        joint = _log_softmax(joint_logits(logs, hierarchy, settings) / hierarchy.temperature)
-        for part, place in _members(hierarchy, settings):
-            logs[:, part] = _marginals(joint, place, classes=part.stop - part.start)
     scores: Floats = np.exp(logs)
+    for hierarchy in settings.hierarchies:
+        joint = np.exp(_log_softmax(joint_logits(logs, hierarchy, settings) / hierarchy.temperature))
+        for name in hierarchy.attributes:
+            scores[:, settings.slices[name]] = joint @ settings.memberships[name]
     return scores
 
 
 def head_log_scores(logits: Floats, settings: ProductSettings) -> Floats:
     """(N, C) -> (N, C): each attribute's log-softmax over its temperature, before any hierarchy."""
-    scaled = (logits[:, settings.slices[head.name]] / head.temperature for head in settings.heads)
-    return np.concatenate([_log_softmax(each) for each in scaled], axis=1)
+    starts, owners = settings.starts, settings.owners
+    scaled = logits / np.array([head.temperature for head in settings.heads])[owners]
+    shifted = scaled - np.maximum.reduceat(scaled, starts, axis=1)[:, owners]
+    logs: Floats = shifted - np.log(np.add.reduceat(np.exp(shifted), starts, axis=1))[:, owners]
+    return logs
 
 
 def joint_logits(logs: Floats, hierarchy: Hierarchy, settings: ProductSettings) -> Floats:
     """(N, C) log-probabilities -> (N, R): those of a hierarchy's combinations, neither normalised nor calibrated."""
-    total: Floats = sum(
-        (logs[:, part][:, place] for part, place in _members(hierarchy, settings)), start=np.zeros((len(logs), 1))
-    )
+    members = zip(hierarchy.attributes, hierarchy.places.T, strict=True)
+    of_each = (logs[:, settings.slices[name]][:, place] for name, place in members)
+    total: Floats = sum(of_each, start=np.zeros((len(logs), 1)))
     return total
 
 
@@ -81,20 +82,6 @@ def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSetting
             finest = np.where(of_target == labels[:, :1], finest, -1.0)
         labels[:, [names.index(name) for name in hierarchy.attributes]] = places[finest.argmax(1)]
     return labels
-
-
-def _members(hierarchy: Hierarchy, settings: ProductSettings) -> Iterator[tuple[slice, NDArray[np.int64]]]:
-    """Of each attribute of a hierarchy its slice, and (R,) its label in each combination."""
-    for name, place in zip(hierarchy.attributes, hierarchy.places.T, strict=True):
-        yield settings.slices[name], place
-
-
-def _marginals(joint: Floats, place: NDArray[np.int64], *, classes: int) -> Floats:
-    """(N, R) log-probabilities -> (N, classes): log of the sum over the combinations with each label."""
-    of_label = (place[:, None] == np.arange(classes)).astype(np.float64)  # (R, classes)
-    with np.errstate(divide="ignore"):  # a label that no combination has
-        logs: Floats = np.log(np.exp(joint) @ of_label)
-    return logs
 
 
 def _log_softmax(logits: Floats) -> Floats:

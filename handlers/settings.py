@@ -212,6 +212,26 @@ class ProductSettings:
         ends = itertools.accumulate((len(head.labels) for head in self.heads), initial=0)
         return {head.name: slice(*span) for head, span in zip(self.heads, itertools.pairwise(ends), strict=True)}
 
+    @functools.cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """(A,) where the logits of each of :attr:`heads` begin."""
+        return np.array([part.start for part in self.slices.values()])
+
+    @functools.cached_property
+    def owners(self) -> NDArray[np.int64]:
+        """(C,) which of :attr:`heads` each logit belongs to."""
+        return np.repeat(np.arange(len(self.heads)), [len(head.labels) for head in self.heads])
+
+    @functools.cached_property
+    def memberships(self) -> dict[str, NDArray[np.float64]]:
+        """By name of each attribute of a hierarchy (combinations, classes): 1 where a combination has that label."""
+        sizes = {head.name: len(head.labels) for head in self.heads}
+        return {
+            name: (place[:, None] == np.arange(sizes[name])).astype(np.float64)
+            for hierarchy in self.hierarchies
+            for name, place in zip(hierarchy.attributes, hierarchy.places.T, strict=True)
+        }
+
     def reading(self, modalities: Sequence[str]) -> "ProductSettings":
         """The settings for a product that was read from these sides."""
         return self._readings.get(tuple(modalities), self)
