@@ -54,8 +54,9 @@ class OpenVinoBackend:
 
     def __call__(self, batch: Arrays) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
-        arrays = {**batch._asdict(), "input_ids": _lengthened(batch.input_ids)}
-        arrays["attention_mask"] = _lengthened(batch.attention_mask)
+        arrays = batch._asdict()
+        for title in ("input_ids", "attention_mask"):
+            arrays[title] = _lengthened(arrays[title])
         logits: NDArray[np.float32] = self._model({name: arrays[name] for name in self._inputs})[0].copy()
         return logits
 

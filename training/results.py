@@ -120,7 +120,7 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         served_scores(logits, features.present[validation], fitted),
         np.exp(head_log_scores(logits.astype(np.float64), fitted)).astype(np.float32),
         truth,
-        features.present[validation].all(axis=1),
+        np.asarray(features.present[validation].all(axis=1), dtype=np.bool_),
         served_scores(test_logits, features.present[test], fitted),
         test_truth,
     )
