@@ -49,7 +49,7 @@ def main() -> None:
     options = _parser().parse_args()
     threads = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="attributes-") as folder:
-        several = _settings(options.model)
+        several = _settings(options.model, image_size=options.image_size)
         single = dataclasses.replace(several, attributes=(), hierarchies=())
         answers = [
             _answerer(settings, Path(folder) / name, threads=threads)
@@ -61,14 +61,14 @@ def main() -> None:
             print(_line(size, _turns(answers, _products(size, several), rounds=options.rounds)), flush=True)
 
 
-def _settings(model: str) -> ProductSettings:
+def _settings(model: str, *, image_size: int) -> ProductSettings:
     heads = [Attribute(name=name, labels=tuple(map(str, range(count)))) for name, count in CLASSES.items()]
     places = tuple(tuple(label % CLASSES[name] for name in CHAIN) for label in range(CLASSES[CHAIN[0]]))
     return ProductSettings(
         model=model,
         target=heads[0].name,
         labels=heads[0].labels,
-        image_size=128,
+        image_size=image_size,
         attributes=tuple(heads[1:]),
         hierarchies=(Hierarchy(attributes=CHAIN, combinations=places),),
     )
@@ -133,6 +133,7 @@ def _line(size: int, times: Sequence[tuple[float, float]]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default="intermediate", help="whose head (default: %(default)s)")
+    parser.add_argument("--image-size", type=int, default=128, help="of the picture, in pixels (default: %(default)s)")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8, 32), help="products answered at once")
     parser.add_argument("--rounds", type=int, default=40, help="turns of each batch size (default: %(default)s)")
     return parser

@@ -10,7 +10,7 @@ labels:
 T, fitted on validation, takes back that the attributes' evidence is the same product's, not independent. An attribute's
 score is its marginal, the sum of p over the combinations with its label. Attributes without a dependence keep theirs.
 
-Legend: N products, A attributes, C classes of all attributes together, R combinations.
+Legend: N products, A attributes, C classes of all attributes together, M attributes and R combinations of a hierarchy.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def attribute_scores(logits: Floats, settings: ProductSettings) -> Floats:
 def head_log_scores(logits: Floats, settings: ProductSettings) -> Floats:
     """(N, C) -> (N, C): each attribute's log-softmax over its temperature, before any hierarchy."""
     starts, owners = settings.starts, settings.owners
-    scaled = logits / np.array([head.temperature for head in settings.heads])[owners]
+    scaled = logits / settings.temperatures
     shifted = scaled - np.maximum.reduceat(scaled, starts, axis=1)[:, owners]
     logs: Floats = shifted - np.log(np.add.reduceat(np.exp(shifted), starts, axis=1))[:, owners]
     return logs
@@ -54,9 +54,7 @@ def head_log_scores(logits: Floats, settings: ProductSettings) -> Floats:
 
 def joint_logits(logs: Floats, hierarchy: Hierarchy, settings: ProductSettings) -> Floats:
     """(N, C) log-probabilities -> (N, R): those of a hierarchy's combinations, neither normalised nor calibrated."""
-    members = zip(hierarchy.attributes, hierarchy.places.T, strict=True)
-    of_each = (logs[:, settings.slices[name]][:, place] for name, place in members)
-    total: Floats = sum(of_each, start=np.zeros((len(logs), 1)))
+    total: Floats = logs[:, settings.columns[hierarchy.attributes]].sum(axis=1)  # (N, M, R) -> (N, R)
     return total
 
 

@@ -223,6 +223,19 @@ class ProductSettings:
         return np.repeat(np.arange(len(self.heads)), [len(head.labels) for head in self.heads])
 
     @functools.cached_property
+    def temperatures(self) -> NDArray[np.float64]:
+        """(C,) what each logit is divided by."""
+        return np.array([head.temperature for head in self.heads])[self.owners]
+
+    @functools.cached_property
+    def columns(self) -> dict[tuple[str, ...], NDArray[np.int64]]:
+        """By the attributes of a hierarchy (attributes, combinations): the logits of its combinations' labels."""
+        return {
+            each.attributes: each.places.T + np.array([[self.slices[name].start] for name in each.attributes])
+            for each in self.hierarchies
+        }
+
+    @functools.cached_property
     def memberships(self) -> dict[str, NDArray[np.float64]]:
         """By name of each attribute of a hierarchy (combinations, classes): 1 where a combination has that label."""
         sizes = {head.name: len(head.labels) for head in self.heads}
