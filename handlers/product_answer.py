@@ -55,16 +55,17 @@ def product_answer(
 
 def _attributes(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, dict[str, Any]]:
     """Label, score and review flag of all but ``target``."""
-    answers = {}
-    for head, label in zip(settings.heads, chosen_labels(scores[None], settings)[0], strict=True):
-        score = float(scores[settings.slices[head.name]][label])
-        answers[head.name] = {
+    chosen = chosen_labels(scores[None], settings)[0]
+    said = zip(settings.heads, chosen.tolist(), scores[settings.starts + chosen].tolist(), strict=True)
+    return {
+        head.name: {
             "label": head.labels[label],
             "score": round(score, SCORE_DIGITS),
             "needs_review": score < head.review_threshold,
         }
-    del answers[settings.target]
-    return answers
+        for head, label, score in said
+        if head.name != settings.target
+    }
 
 
 def serialise(answers: Sequence[dict[str, Any] | ProductError], *, many: bool) -> tuple[int, str]:

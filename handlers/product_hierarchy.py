@@ -72,7 +72,10 @@ def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSetting
         (N, A).
     """
     names = list(settings.slices)
-    labels = np.stack([scores[:, part].argmax(1) for part in settings.slices.values()], axis=1)
+    labels = np.zeros((len(scores), len(names)), dtype=np.int64)
+    for place, (name, part) in enumerate(settings.slices.items()):
+        if name == settings.target or name not in settings.memberships:
+            labels[:, place] = scores[:, part].argmax(1)
     for hierarchy in settings.hierarchies:
         places, finest = hierarchy.places, scores[:, settings.slices[hierarchy.attributes[0]]]
         if settings.target in hierarchy.attributes:
