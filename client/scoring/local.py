@@ -1,6 +1,7 @@
 """The engine without a server: an archive's own handler in this process, checked as a worker of TorchServe checks it.
 
-Pictures of the next batches are read and decoded in threads while the model computes.
+While the model computes, pictures of the next batches are read and decoded in threads, and the answers to the last
+batch are written.
 """
 
 import os
@@ -11,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from client.errors import ClientError, ServerError
 from client.inference import Prediction, Product
@@ -62,24 +66,31 @@ class LocalEngine:
     def answered(self, batches: Iterator[Batch], files: CatalogFiles) -> Iterator[tuple[Batch, list[Answer]]]:
         """Batches with their answers, in order."""
 
-        def prepare(batch: Batch) -> tuple[Request, _Prepared]:
+        def prepare(batch: Batch) -> _Prepared:
             request = read_request(batch.rows, files)
             items = [guarded(self._fields, product) for product in request.products]
-            return request, (items, self.handler.preprocess(items))
+            return _Prepared(request, items, self.handler.preprocess(items))
 
-        with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
-            for batch, (request, prepared) in ordered_map(pool, prepare, batches, ahead=READERS + 1):
-                yield batch, request.merged(self._infer(*prepared))
+        def infer(ready: tuple[Batch, _Prepared]) -> list[NDArray[np.float64] | ProductError]:
+            return self.handler.inference(ready[1].products)
+
+        with (
+            ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers,
+            ThreadPoolExecutor(1, thread_name_prefix="infer") as model,
+        ):
+            ready = ordered_map(readers, prepare, batches, ahead=READERS + 1)
+            for (batch, prepared), scores in ordered_map(model, infer, ready, ahead=2):
+                yield batch, prepared.request.merged(self._answers(prepared, scores))
 
     def _fields(self, product: Product) -> ProductFields:
         fields = {"image": product.image, "text": product.text, "top_k": self._top_k}
         return read_product({name: value for name, value in fields.items() if value is not None}, self.handler.settings)
 
-    def _infer(
-        self, items: Sequence[ProductFields | ProductError], products: Sequence["preprocessing.Product | ProductError"]
+    def _answers(
+        self, prepared: "_Prepared", scores: Sequence[NDArray[np.float64] | ProductError]
     ) -> list[Prediction | ServerError]:
-        scores = self.handler.inference(products)
-        answers = self.handler.explain(items, products, scores, [False] * len(items))
+        items = prepared.items
+        answers = self.handler.explain(items, prepared.products, scores, [False] * len(items))
         return [
             ServerError(answer.code, answer.type, answer.message)
             if isinstance(answer, ProductError)
@@ -88,7 +99,12 @@ class LocalEngine:
         ]
 
 
-_Prepared = tuple[list[ProductFields | ProductError], list["preprocessing.Product | ProductError"]]
+class _Prepared(NamedTuple):
+    """A batch that the model can read."""
+
+    request: Request
+    items: list[ProductFields | ProductError]
+    products: list[preprocessing.Product | ProductError]
 
 
 def archive_identity(archive: Path) -> dict[str, str]:

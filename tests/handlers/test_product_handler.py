@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pictures import blank_png, draw, encode, turned
 from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same, seal
 
 from handlers.backends import BackendError
 from handlers.preprocessing import Batch
 from handlers.product_archive import ArchiveError
+from handlers.product_handler import LARGE_PICTURE
 
 PICTURE = encode(draw())
 Fail = Callable[[], float | None]
@@ -107,6 +109,18 @@ def test_answers_do_not_depend_on_the_batch(worker: Worker) -> None:
     for count in (2, 3, 4, 40):
         together = worker.ask(*(requests[number % 4] for number in range(count)))
         assert all(same(answer, alone[number % 4]) for number, answer in enumerate(together))
+
+
+def test_large_and_small_pictures_keep_their_places(worker: Worker) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    large = encode(Image.fromarray(noise))
+    assert len(large) > LARGE_PICTURE > len(PICTURE)
+    pictures = [large, PICTURE, large[:-30_000], PICTURE[:50], encode(Image.fromarray(noise[::-1])), PICTURE]
+    requests = [form(image=picture, text=TITLES[0]) for picture in pictures]
+    alone = [worker.ask(request)[0] for request in requests]
+    assert [answer.status for answer in alone] == [200, 200, 422, 422, 200, 200]
+    assert not same(alone[0], alone[1]) and not same(alone[0], alone[4])
+    assert all(map(same, worker.ask(*requests), alone))
 
 
 @pytest.mark.parametrize(("reads", "other"), [("image", "text"), ("text", "image")])
