@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from pictures import blank_png, draw, encode, turned
+from PIL import Image
 from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same, seal
 
 from handlers.backends import BackendError
