@@ -61,8 +61,8 @@ else:
 logger = logging.getLogger(__name__)
 TIMED_BATCH, TIMED_TRIES = 4, 2
 # Bytes of a picture whose decoding is worth another thread. Most of a small one's time is Python's, in which threads
-# only wait for each other: of 224-pixel JPEGs (8 KB) two threads took 1.3 times the processor time of one, in .96 of its
-# time; of 1080x1440 photos (85 KB) 1.3 times, in .67 (2 cores of an AMD EPYC, November 2026).
+# only wait for each other: of 224-pixel JPEGs (8 KB) two took 1.3 times the processor time of one in .96 of its
+# time, of 1080x1440 photos (85 KB) 1.3 times in .67 (2 cores of an AMD EPYC, November 2026).
 LARGE_PICTURE = 16_384
 
 
@@ -120,7 +120,7 @@ class ProductHandler:
         return bodies
 
     def preprocess(self, items: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
-        """Decode pictures and tokenise titles, large pictures several at a time; what fails is an error in its place."""
+        """Decode pictures, large ones several at a time, and tokenise titles; what fails is an error in its place."""
         large = {number: self._pool.submit(self._prepare, item) for number, item in enumerate(items) if _is_large(item)}
         small = {number: self._prepare(item) for number, item in enumerate(items) if number not in large}
         return [small[number] if number in small else large[number].result() for number in range(len(items))]
