@@ -185,8 +185,6 @@ def _latency(report: dict[str, Any]) -> str:
             _others([each["statuses"] for each in loops]),
         ])  # fmt: skip
     over = [entry["overload"] for entry in entries]
-    refused = _text(summarise([each["refused_p50_ms"] for each in over]))
-    slowest = _text(summarise([each["refused_p99_ms"] for each in over]))
     return (
         table(
             ["load", "offered/s", "p50 ms", "p99 ms", "perfect p50", "perfect p99", "generator late p99", "not 200"],
@@ -194,9 +192,20 @@ def _latency(report: dict[str, Any]) -> str:
         )
         + f"\n\nA lone request takes {_text(summarise([entry['unloaded_p50_ms'] for entry in entries]))} ms (p50). "
         f"At 150 % of saturation {_text(summarise([each['goodput'] for each in over]))} products a second are "
-        f"answered; the others get 503 after {refused} ms (p50), {slowest} ms (p99). Answers other than 200: "
+        f"answered; {_refused(over)}. Answers other than 200: "
         f"{_others([each['statuses'] for each in over])}."
     )
+
+
+def _refused(over: Sequence[dict[str, Any]]) -> str:
+    """What becomes of the requests that are too many."""
+    turned_away = [each for each in over if each["statuses"].get("503")]
+    if not turned_away:
+        return "the others wait in the queue, which they do not fill"
+    typical, slowest = (
+        _text(summarise([each[name] for each in turned_away])) for name in ("refused_p50_ms", "refused_p99_ms")
+    )
+    return f"the others get 503 after {typical} ms (p50), {slowest} ms (p99)"
 
 
 def _profile(report: dict[str, Any]) -> str:
@@ -218,8 +227,25 @@ def _profile(report: dict[str, Any]) -> str:
     return (
         "Milliseconds of a batch in our handler's stages at saturation, by its own counters; decode and tokenise add "
         "up the times of several threads:\n\n" + table(["stage", "ms a batch"], rows)
-        + "\n\nProcessor time of an answer at saturation:\n\n" + table(["who", "ms"], cpu)
+        + _idle(report, entries) + "\n\nProcessor time of an answer at saturation:\n\n" + table(["who", "ms"], cpu)
     )  # fmt: skip
+
+
+def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
+    """How much of a full batch's time the worker spends on none of its stages."""
+    whole, busy = [], []
+    for entry in entries:
+        stages = entry["stages"]
+        if stages["batches"]:
+            whole.append(1000 * report["cap"] / entry["rates"]["both"])
+            busy.append(sum(spent for name, spent in stages.items() if name != "batches") / stages["batches"])
+    if not whole:
+        return ""
+    return (
+        f"\n\nAt saturation there is a batch of {report['cap']} every {_text(summarise(whole))} ms, and the stages add "
+        f"up to {_text(summarise(busy))} ms. For the rest the worker waits: the front end takes its answers apart, "
+        "answers the requests and puts the next batch together."
+    )
 
 
 def _costs(report: dict[str, Any]) -> str:

@@ -30,6 +30,8 @@ CHECKED = 8
 GENERATOR = "load generator"
 _LABEL = re.compile(rb'label[\\"]*: *[\\"]*([^\\"]*)')  # BentoML answers JSON within JSON
 CORES = len(os.sched_getaffinity(0))
+TURNS = 4
+"""Answers that each connection of a saturation gets at least: answers come in batches, and few batches are no rate."""
 CONNECTIONS_PER_SLOT = 4
 """Connections of a saturation for each request of a batch: the next batches wait while one is computed."""
 
@@ -227,7 +229,11 @@ class Rounds:
         }
 
     def _saturate(self, running: Running, kind: str, seconds: float, *, connections: int) -> Load:
-        return self._send(running, kind, connections=connections, warm=self._plan.warm_seconds, seconds=seconds)
+        load = self._send(running, kind, connections=connections, warm=self._plan.warm_seconds, seconds=seconds)
+        turn = percentile(load.latencies, 0.5)
+        if seconds >= TURNS * turn or not load.latencies:
+            return load
+        return self._send(running, kind, connections=connections, warm=turn, seconds=TURNS * turn)
 
     def _send(self, running: Running, kind: str, **task: Any) -> Load:
         whole = Task(

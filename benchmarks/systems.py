@@ -203,7 +203,9 @@ def peers(python: Path, archive: Path, *, cap: int) -> list[Peer]:
         Peer(LITSERVE, "litserve_app", python, archive, cap),
         Peer(
             MOSEC, "mosec_app", python, archive, cap,
-            path="/inference", command=(*own, "--address", "127.0.0.1", "--port", "{port}"),
+            path="/inference",
+            # Of its own accord it gives up after 3 s, less than 64 requests take on a slow machine.
+            command=(*own, "--address", "127.0.0.1", "--port", "{port}", "--timeout", "120000"),
         ),
         Peer(
             BENTOML, "bentoml_app", python, archive, cap,

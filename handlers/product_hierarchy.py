@@ -37,8 +37,10 @@ def attribute_scores(logits: Floats, settings: ProductSettings) -> Floats:
     logs = head_log_scores(logits, settings)
     scores: Floats = np.exp(logs)
     for hierarchy in settings.hierarchies:
-        joint = np.exp(_log_softmax(joint_logits(logs, hierarchy, settings) / hierarchy.temperature))
-        for name in hierarchy.attributes:
+        finest, *coarser = hierarchy.attributes
+        joint = _softmax(joint_logits(logs, hierarchy, settings) / hierarchy.temperature)
+        scores[:, settings.slices[finest]] = joint  # one combination for each of its labels, in their order
+        for name in coarser:
             scores[:, settings.slices[name]] = joint @ settings.memberships[name]
     return scores
 
@@ -77,15 +79,25 @@ def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSetting
         if name == settings.target or name not in settings.memberships:
             labels[:, place] = scores[:, part].argmax(1)
     for hierarchy in settings.hierarchies:
-        places, finest = hierarchy.places, scores[:, settings.slices[hierarchy.attributes[0]]]
-        if settings.target in hierarchy.attributes:
-            of_target = places[:, hierarchy.attributes.index(settings.target)]
-            finest = np.where(of_target == labels[:, :1], finest, -1.0)
-        labels[:, [names.index(name) for name in hierarchy.attributes]] = places[finest.argmax(1)]
+        of_finest = settings.target == hierarchy.attributes[0]
+        rows = labels[:, 0] if of_finest else _combinations(scores, labels, hierarchy, settings)
+        labels[:, [names.index(name) for name in hierarchy.attributes]] = hierarchy.places[rows]
     return labels
 
 
-def _log_softmax(logits: Floats) -> Floats:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    logs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logs
+def _combinations(
+    scores: Floats | NDArray[np.float32], labels: NDArray[np.int64], hierarchy: Hierarchy, settings: ProductSettings
+) -> NDArray[np.int64]:
+    """(N,) the most probable combination; where ``target`` is in it, of those with the label of ``target``."""
+    finest = scores[:, settings.slices[hierarchy.attributes[0]]]
+    if settings.target in hierarchy.attributes:
+        of_target = hierarchy.places[:, hierarchy.attributes.index(settings.target)]
+        finest = np.where(of_target == labels[:, :1], finest, -1.0)
+    best: NDArray[np.int64] = finest.argmax(1)
+    return best
+
+
+def _softmax(logits: Floats) -> Floats:
+    shares: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares

@@ -37,6 +37,15 @@ def test_every_system_and_every_target_has_its_line(report: dict[str, Any]) -> N
     assert text.count("| not measured |") == 3
     assert "| front end | 0.50 (0.50 to 0.50) |" in text and "| 8.75 (8.75 to 8.75) |" in text
     assert "503: 4" in text and "503: 1100" in text
+    assert "a batch of 16 every 84.7 (84.2 to 85.1) ms, and the stages add up to 79.0 (79.0 to 79.0) ms" in text
+
+
+def test_an_overload_that_the_queue_holds(report: dict[str, Any]) -> None:
+    assert "the others get 503 after 2.0 (2.0 to 2.0) ms (p50)" in render(report, chart="chart.svg")
+    for entry in report["systems"][OURS]:
+        entry["overload"] |= {"statuses": {"200": 1500}, "refused_p50_ms": float("nan")}
+    text = render(report, chart="chart.svg")
+    assert "the others wait in the queue, which they do not fill" in text and "nan" not in text
 
 
 def test_a_target_that_is_missed_stands_out(report: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from client.store import Archive, ModelStore, read_archive
 
 WORKERS, WORKER_CONFIG = 2, "model-config.yaml"
 CALLERS = 48
+PRODUCTS = 32  # in a request to the small model
 FIGURES = pytest.StashKey[Figures]()
 
 
@@ -114,27 +115,47 @@ def processes(config: ServerConfig) -> Callable[[], dict[int, bool]]:
 
 
 @pytest.fixture(scope="session")
-def requests(config: ServerConfig, archive: Archive) -> list[bytes]:
-    """The golden products as requests: pictures and titles as real as the archive's own."""
-    encoded = []
-    for product in read_golden(archive.path).products:
-        fields = {"text": product.text, "image": product.image and base64.b64encode(product.image).decode()}
-        present = ", ".join(f'"{name}": {json.dumps(value)}' for name, value in fields.items() if value is not None)
-        headers = {**config.tokens().headers("inference"), "Content-Type": "application/json"}
-        encoded.append(encode(f"/predictions/{archive.model}", headers=headers, body=f"{{{present}}}".encode()))
-    return encoded
-
-
-@pytest.fixture
-def load(config: ServerConfig, requests: list[bytes]) -> Load:
-    return Load(config.inference_url, requests)
+def ask_for(config: ServerConfig, archive: Archive) -> Callable[[dict[str, object]], bytes]:
+    """A request for the archive's model from its JSON document."""
+    headers = {**config.tokens().headers("inference"), "Content-Type": "application/json"}
+    path = f"/predictions/{archive.model}"
+    return lambda document: encode(path, headers=headers, body=json.dumps(document).encode())
 
 
 @pytest.fixture(scope="session")
-def capacity(config: ServerConfig, archive: Archive, requests: list[bytes], figures: Figures) -> float:
+def products(archive: Archive) -> list[dict[str, object]]:
+    """The golden products as JSON: pictures and titles as real as the archive's own."""
+    golden = read_golden(archive.path).products
+    sides = [{"text": each.text, "image": each.image and base64.b64encode(each.image).decode()} for each in golden]
+    return [{name: side for name, side in each.items() if side is not None} for each in sides]
+
+
+@pytest.fixture(scope="session")
+def requests(products: list[dict[str, object]], ask_for: Callable[[dict[str, object]], bytes]) -> list[bytes]:
+    """A golden product each."""
+    return [ask_for(product) for product in products]
+
+
+@pytest.fixture(scope="session")
+def load_requests(
+    requests: list[bytes], products: list[dict[str, object]], ask_for: Callable[[dict[str, object]], bytes]
+) -> list[bytes]:
+    """What makes the load. The small model answers more lone products than one client can send three times over."""
+    if os.environ.get("FAULTS_ARCHIVE"):
+        return requests
+    return [ask_for({"instances": [product] * PRODUCTS}) for product in products]
+
+
+@pytest.fixture
+def load(config: ServerConfig, load_requests: list[bytes]) -> Load:
+    return Load(config.inference_url, load_requests)
+
+
+@pytest.fixture(scope="session")
+def capacity(config: ServerConfig, archive: Archive, load_requests: list[bytes], figures: Figures) -> float:
     """Answers a second that the server gives when it is never let go idle."""
     seconds = count(3, 15)
-    load = Load(config.inference_url, requests)
+    load = Load(config.inference_url, load_requests)
     with load.callers(CALLERS):
         time.sleep(1)  # warm
         load.answers.clear()

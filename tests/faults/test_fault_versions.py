@@ -37,7 +37,9 @@ def at_least(load: Load, requests: int, *, rate: float) -> Iterator[None]:
 
 
 def version_of(body: bytes) -> str:
-    return str(json.loads(body)["model"]["version"])
+    """The version that answered a request, of one product or of several."""
+    document = json.loads(body)
+    return str(document.get("predictions", [document])[0]["model"]["version"])
 
 
 def test_switches_at_half_load(
