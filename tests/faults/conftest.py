@@ -136,31 +136,43 @@ def requests(products: list[dict[str, object]], ask_for: Callable[[dict[str, obj
     return [ask_for(product) for product in products]
 
 
+@pytest.fixture
+def load(config: ServerConfig, requests: list[bytes]) -> Load:
+    return Load(config.inference_url, requests)
+
+
 @pytest.fixture(scope="session")
-def load_requests(
-    requests: list[bytes], products: list[dict[str, object]], ask_for: Callable[[dict[str, object]], bytes]
-) -> list[bytes]:
-    """What makes the load. The small model answers more lone products than one client can send three times over."""
-    if os.environ.get("FAULTS_ARCHIVE"):
-        return requests
-    return [ask_for({"instances": [product] * PRODUCTS}) for product in products]
+def capacity(config: ServerConfig, archive: Archive, requests: list[bytes], figures: Figures) -> float:
+    """Answers a second that the server gives when it is never let go idle."""
+    return measured_capacity(Load(config.inference_url, requests), f"capacity of {archive.model}", figures)
 
 
 @pytest.fixture
-def load(config: ServerConfig, load_requests: list[bytes]) -> Load:
-    return Load(config.inference_url, load_requests)
+def heavy(
+    config: ServerConfig,
+    requests: list[bytes],
+    products: list[dict[str, object]],
+    ask_for: Callable[[dict[str, object]], bytes],
+) -> Load:
+    """Requests of which one client can send three times what is answered: for lone ones the small model is too fast."""
+    many = [ask_for({"instances": [product] * PRODUCTS}) for product in products]
+    return Load(config.inference_url, requests if os.environ.get("FAULTS_ARCHIVE") else many)
 
 
-@pytest.fixture(scope="session")
-def capacity(config: ServerConfig, archive: Archive, load_requests: list[bytes], figures: Figures) -> float:
-    """Answers a second that the server gives when it is never let go idle."""
+@pytest.fixture
+def heavy_capacity(heavy: Load, figures: Figures) -> float:
+    return measured_capacity(heavy, "capacity, what overload is measured by", figures)
+
+
+def measured_capacity(load: Load, what: str, figures: Figures) -> float:
+    """Answers a second when the server is never let go idle."""
     seconds = count(3, 15)
-    load = Load(config.inference_url, load_requests)
     with load.callers(CALLERS):
         time.sleep(1)  # warm
         load.answers.clear()
         time.sleep(seconds)
         answered = len(load.answers)
+    load.answers.clear()
     rate = answered / seconds
-    figures.require(f"capacity of {archive.model}", "answers", f"{rate:.0f}/s with {WORKERS} workers", rate > 0)
+    figures.require(what, "answers", f"{rate:.0f}/s with {WORKERS} workers", rate > 0)
     return rate

@@ -61,7 +61,8 @@ def test_killed_workers(
     figures.require_timing(what, f"READY within {RECOVERY:g} s", f"{slowest:.1f} s at most", slowest <= RECOVERY)
 
 
-def test_three_times_the_load(*, load: Load, capacity: float, processes: Processes, figures: Figures) -> None:
+def test_three_times_the_load(*, heavy: Load, heavy_capacity: float, processes: Processes, figures: Figures) -> None:
+    load, capacity = heavy, heavy_capacity
     seconds, calm = count(5, 60), count(3, 10)
     before_processes = processes()
     with load.at_rate(capacity / 2):

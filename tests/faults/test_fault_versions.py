@@ -37,9 +37,7 @@ def at_least(load: Load, requests: int, *, rate: float) -> Iterator[None]:
 
 
 def version_of(body: bytes) -> str:
-    """The version that answered a request, of one product or of several."""
-    document = json.loads(body)
-    return str(document.get("predictions", [document])[0]["model"]["version"])
+    return str(json.loads(body)["model"]["version"])
 
 
 def test_switches_at_half_load(
