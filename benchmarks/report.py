@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chart import draw
-from benchmarks.figures import Summary, summarise
+from benchmarks.figures import summarise
 from benchmarks.plan import IN_PROCESS, KINDS, NOOP, OURS, Plan
 from benchmarks.rounds import GENERATOR, Results
 from benchmarks.subject import Subject
+from benchmarks.tables import NONE, figure, table
 from benchmarks.targets import MISSED, best_peer, rates, verdicts
+from benchmarks.time_profile import time_profile
 
 MIB = 2**20
-NONE = "–"
 
 
 def document(
@@ -92,7 +93,7 @@ def render(report: dict[str, Any], *, chart: str) -> str:
         "## Latency of ours under random arrivals",
         _latency(report),
         "## Where the time goes",
-        _profile(report),
+        time_profile(report),
         "## What it costs",
         _costs(report),
         *_missing(report),
@@ -128,14 +129,14 @@ def _targets(report: dict[str, Any]) -> str:
     rows = []
     for verdict in verdicts(report):
         word = f"**{verdict.verdict}**" if verdict.verdict == MISSED else verdict.verdict
-        rows.append([verdict.target, verdict.required, _text(verdict.measured, 2), word, verdict.note])
+        rows.append([verdict.target, verdict.required, figure(verdict.measured, 2), word, verdict.note])
     return table(["target", "required", "measured", "verdict", "note"], rows)
 
 
 def _throughput(report: dict[str, Any]) -> str:
     names = [IN_PROCESS, *sorted(report["systems"], key=lambda name: -_middle(rates(report, name)))]
     rows = [
-        [name, *(_text(summarise(rates(report, name, kind))) for kind in KINDS), *_server_latency(report, name)]
+        [name, *(figure(summarise(rates(report, name, kind))) for kind in KINDS), *_server_latency(report, name)]
         for name in names
     ]
     note = f"\n\nThe stock handler was tried with {_settings(report)}." if report["stock_rates"] else ""
@@ -154,15 +155,18 @@ def _engine(report: dict[str, Any]) -> str:
     if not entries:
         return "Not measured."
     rows = [
-        [f"engine, batch {size}", _text(summarise([entry["engine_rates"][size] for entry in entries]))]
+        [f"engine, batch {size}", figure(summarise([entry["engine_rates"][size] for entry in entries]))]
         for size in entries[0]["engine_rates"]
     ]
     rows.append(
-        ["ONNX Runtime CPU fp32, batch 16, 32 tokens", _text(summarise([entry["reference_rate"] for entry in entries]))]
+        [
+            "ONNX Runtime CPU fp32, batch 16, 32 tokens",
+            figure(summarise([entry["reference_rate"] for entry in entries])),
+        ]
     )
     rows += [
         [f"pipeline, batch {size} (ms a batch)",
-         _text(summarise([1000 * _middle(entry["batch_seconds"][size]) for entry in entries]))]
+         figure(summarise([1000 * _middle(entry["batch_seconds"][size]) for entry in entries]))]
         for size in entries[0]["batch_seconds"]
     ]  # fmt: skip
     first = entries[0]
@@ -180,7 +184,7 @@ def _latency(report: dict[str, Any]) -> str:
         loops = [entry["open"][number] for entry in entries]
         rows.append([
             f"{loop['load']:.0%}",
-            *(_text(summarise([each[name] for each in loops if name in each]))
+            *(figure(summarise([each[name] for each in loops if name in each]))
               for name in ("offered", "p50_ms", "p99_ms", "perfect_p50_ms", "perfect_p99_ms", "late_ms")),
             _others([each["statuses"] for each in loops]),
         ])  # fmt: skip
@@ -190,8 +194,8 @@ def _latency(report: dict[str, Any]) -> str:
             ["load", "offered/s", "p50 ms", "p99 ms", "perfect p50", "perfect p99", "generator late p99", "not 200"],
             rows,
         )
-        + f"\n\nA lone request takes {_text(summarise([entry['unloaded_p50_ms'] for entry in entries]))} ms (p50). "
-        f"At 150 % of saturation {_text(summarise([each['goodput'] for each in over]))} products a second are "
+        + f"\n\nA lone request takes {figure(summarise([entry['unloaded_p50_ms'] for entry in entries]))} ms (p50). "
+        f"At 150 % of saturation {figure(summarise([each['goodput'] for each in over]))} products a second are "
         f"answered; {_refused(over)}. Answers other than 200: "
         f"{_others([each['statuses'] for each in over])}."
     )
@@ -203,49 +207,9 @@ def _refused(over: Sequence[dict[str, Any]]) -> str:
     if not turned_away:
         return "the others wait in the queue, which they do not fill"
     typical, slowest = (
-        _text(summarise([each[name] for each in turned_away])) for name in ("refused_p50_ms", "refused_p99_ms")
+        figure(summarise([each[name] for each in turned_away])) for name in ("refused_p50_ms", "refused_p99_ms")
     )
     return f"the others get 503 after {typical} ms (p50), {slowest} ms (p99)"
-
-
-def _profile(report: dict[str, Any]) -> str:
-    entries = report["systems"].get(OURS, [])
-    if not entries:
-        return "Not measured."
-    stages = [name for name in entries[0].get("stages", {}) if name != "batches"]
-    rows = [
-        [
-            name,
-            _text(
-                summarise([e["stages"][name] / e["stages"]["batches"] for e in entries if e["stages"]["batches"]]), 2
-            ),
-        ]
-        for name in stages
-    ]
-    roles = sorted({role for entry in entries for role in entry["cpu_ms"]})
-    cpu = [[role, _text(summarise([entry["cpu_ms"].get(role, 0) for entry in entries]), 2)] for role in roles]
-    return (
-        "Milliseconds of a batch in our handler's stages at saturation, by its own counters; decode and tokenise add "
-        "up the times of several threads:\n\n" + table(["stage", "ms a batch"], rows)
-        + _idle(report, entries) + "\n\nProcessor time of an answer at saturation:\n\n" + table(["who", "ms"], cpu)
-    )  # fmt: skip
-
-
-def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
-    """How much of a full batch's time the worker spends on none of its stages."""
-    whole, busy = [], []
-    for entry in entries:
-        stages = entry["stages"]
-        if stages["batches"]:
-            whole.append(1000 * report["cap"] / entry["rates"]["both"])
-            busy.append(sum(spent for name, spent in stages.items() if name != "batches") / stages["batches"])
-    if not whole:
-        return ""
-    return (
-        f"\n\nAt saturation there is a batch of {report['cap']} every {_text(summarise(whole))} ms, and the stages add "
-        f"up to {_text(summarise(busy))} ms. For the rest the worker waits: the front end takes its answers apart, "
-        "answers the requests and puts the next batch together."
-    )
 
 
 def _costs(report: dict[str, Any]) -> str:
@@ -253,17 +217,17 @@ def _costs(report: dict[str, Any]) -> str:
     for name, entries in report["systems"].items():
         rows.append([
             name,
-            *(_text(summarise([entry[f"worker{part}_bytes"] / MIB for entry in entries]), 0)
+            *(figure(summarise([entry[f"worker{part}_bytes"] / MIB for entry in entries]), 0)
               for part in ("", "_resident", "_private")),
-            _text(summarise([entry["all_bytes"] / MIB for entry in entries]), 0),
-            _text(summarise([entry["processes"] for entry in entries]), 0),
-            _text(summarise([_server_ms(entry) for entry in entries]), 2),
-            _text(summarise([entry["start_seconds"] for entry in entries])),
-            _text(summarise([100 * entry["generator_share"] for entry in entries])),
+            figure(summarise([entry["all_bytes"] / MIB for entry in entries]), 0),
+            figure(summarise([entry["processes"] for entry in entries]), 0),
+            figure(summarise([_server_ms(entry) for entry in entries]), 2),
+            figure(summarise([entry["start_seconds"] for entry in entries])),
+            figure(summarise([100 * entry["generator_share"] for entry in entries])),
         ])  # fmt: skip
     if report["in_process"]:
         peak = summarise([entry["peak_bytes"] / MIB for entry in report["in_process"]])
-        rows.append([IN_PROCESS, _text(peak, 0), NONE, NONE, NONE, "1", NONE, NONE, NONE])
+        rows.append([IN_PROCESS, figure(peak, 0), NONE, NONE, NONE, "1", NONE, NONE, NONE])
     head = [
         "system",
         "worker, peak MiB",
@@ -314,19 +278,13 @@ def _method(report: dict[str, Any]) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 def _rounds(report: dict[str, Any]) -> str:
     return "1 round" if report["rounds"] == 1 else f"{report['rounds']} rounds"
 
 
 def _server_latency(report: dict[str, Any], name: str) -> list[str]:
     entries = report["systems"].get(name, [])
-    return [_text(summarise([entry[key] for entry in entries])) for key in ("p50_ms", "p99_ms")]
+    return [figure(summarise([entry[key] for entry in entries])) for key in ("p50_ms", "p99_ms")]
 
 
 def _server_ms(entry: dict[str, Any]) -> float:
@@ -341,10 +299,6 @@ def _others(statuses: Sequence[dict[str, int]]) -> str:
                 counts[status] = counts.get(status, 0) + count
     words = {"0": "no answer"}
     return ", ".join(f"{words.get(status, status)}: {count}" for status, count in sorted(counts.items())) or "none"
-
-
-def _text(found: Summary | None, digits: int = 1) -> str:
-    return NONE if found is None else found.text(digits)
 
 
 def _middle(values: Sequence[float]) -> float:

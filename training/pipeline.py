@@ -43,7 +43,7 @@ from training.run import Run
 from training.run_data import RunData, draw_split, groups_for, open_products, prepare, write_tables
 from training.splits import PARTS, fold_products, split_hash
 from training.stages import Stages
-from training.towers import Tower, cross_fitted_tower, train_tower
+from training.towers import Tower, cross_fitted_tower, require_weights, train_tower
 
 ATTENTION_PRODUCTS = 8
 
@@ -62,6 +62,7 @@ def train_run(options: TrainOptions) -> Path:
     with locked(options.out):
         if not from_main(lambda: _is_complete(options)):
             catalog, products = from_main(lambda: open_products(options))
+            from_main(lambda: require_weights(options))
             _train(options, catalog, products, split=from_main(lambda: draw_split(options, catalog, products)))
     return options.out
 
@@ -75,6 +76,7 @@ def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
     runs = []
     with locked(options.out):
         catalog, products = from_main(lambda: open_products(options))
+        from_main(lambda: require_weights(options))
         groups = from_main(lambda: groups_for(options, catalog, products))
         splits = fold_products(products, folds=folds, kind=options.split, groups=groups, seed=options.seed)
         for number, split in enumerate(splits, 1):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -12,6 +13,7 @@ from training.dataset import product_loader
 from training.encoders import ImageEncoder, TextEncoder, build_image_encoder, build_text_encoder
 from training.loop import Epoch
 from training.models import ProductClassifier, build_head
+from training.options import TrainOptions
 from training.run import Run, adamw
 
 
@@ -144,6 +146,17 @@ def _tune_side(
     return tune(
         run, classifier, stage=stage, rows=rows, modalities=(side,), epochs=epochs, sizes=sizes, rates=[(encoder, rate)]
     )
+
+
+def require_weights(options: TrainOptions) -> None:
+    """Find out now, not after minutes of reading, whether the encoders' weights are to be had.
+
+    Raises:
+        WeightsError: they are not; the message lists the choices.
+    """
+    with torch.random.fork_rng(devices=[]):
+        build_image_encoder(options.image_encoder, options.image_weights)
+        build_text_encoder(options.text_encoder)
 
 
 def _untrained(run: Run, side: str) -> ProductClassifier:

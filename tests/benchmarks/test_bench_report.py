@@ -8,7 +8,8 @@ import pytest
 from bench_document import run_document
 
 from benchmarks.plan import OURS
-from benchmarks.report import render, table, write_report
+from benchmarks.report import render, write_report
+from benchmarks.tables import table
 
 
 @pytest.fixture

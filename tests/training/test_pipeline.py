@@ -13,6 +13,7 @@ import pytest
 
 from training import loop, pipeline
 from training.checkpoint import RunError, load_model
+from training.encoders import WeightsError
 from training.models import MODELS
 from training.options import TrainOptions
 from training.run_data import open_products, prepare
@@ -117,6 +118,14 @@ def test_a_complete_run_is_left_alone(options: Options, monkeypatch: pytest.Monk
     pipeline.train_run(same)
     monkeypatch.setattr(pipeline, "open_products", lambda options: pytest.fail("trained again"))
     assert pipeline.train_run(same) == same.out
+
+
+def test_weights_are_asked_for_before_pictures_are_grouped(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "draw_split", lambda *_: pytest.fail("the slow part has begun"))
+    wanted = options(image_weights="nowhere.pth")
+    with pytest.raises(WeightsError, match=r"nowhere\.pth"):
+        pipeline.train_run(wanted)
+    assert not (wanted.out / "split.csv").exists()
 
 
 def test_a_folder_of_other_options_is_refused(options: Options, tmp_path: Path) -> None:
