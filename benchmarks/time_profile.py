@@ -48,6 +48,6 @@ def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
         return ""
     return (
         f"\n\nAt saturation there is a batch of {report['cap']} every {figure(summarise(whole))} ms, and the stages "
-        f"add up to {figure(summarise(busy))} ms. For the rest the worker waits: the front end takes its answers apart, "
-        "answers the requests and puts the next batch together."
+        f"add up to {figure(summarise(busy))} ms. For the rest the worker waits: the front end takes its answers "
+        "apart, answers the requests and puts the next batch together."
     )
