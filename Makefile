@@ -26,6 +26,7 @@ SHEET   ?=
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 PEERS     := build/bench/.installed
+TRITON    := build/triton/.installed
 PAGE      := .venv/.page
 BROWSER   := .venv/.browser
 CATALOGUE := runs/sample-catalogue
@@ -114,7 +115,7 @@ test: $(INSTALLED) ## run the tests, a live TorchServe among them
 test-faults: $(INSTALLED) ## break a live server in every way we know, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
 
-bench: $(INSTALLED) $(PEERS) ## measure the server beside its peers, half an hour (BENCH=quick BENCH_ARGS=)
+bench: $(INSTALLED) $(PEERS) $(TRITON) ## measure the server beside its peers, half an hour (BENCH=quick BENCH_ARGS=)
 	@env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks --plan $(BENCH) $(BENCH_ARGS)
 
 # The peers' environment sees ours: they serve the same engine, and `make setup` does not grow by theirs. What does not
@@ -128,6 +129,13 @@ $(PEERS): benchmarks/requirements.lock $(INSTALLED)
 	    build/bench/bin/pip install --quiet --no-deps --require-hashes -r <(echo "$$package") \
 	      || echo "not installed: $${package%% *}" >&2; \
 	  done
+	@touch $@
+
+# Triton's Python backend needs NumPy 1, so it has an environment to itself.
+$(TRITON): benchmarks/peers/triton.lock $(INSTALLED)
+	@echo "Installing Triton into build/triton."
+	@$(PYTHON) -m venv build/triton
+	@build/triton/bin/pip install --quiet --no-deps --require-hashes -r $< || echo "not installed: nvidia-pytriton" >&2
 	@touch $@
 
 check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
@@ -154,13 +162,16 @@ lock-page: $(INSTALLED)
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  -o client/page/$${group#*:}.lock; done
 
-lock-bench: $(INSTALLED) ## renew benchmarks/requirements.lock: what its peers need beyond requirements.lock
+lock-bench: $(INSTALLED) ## renew the locks of what the benchmark compares with
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@grep -oE '^[^ ;]+==[^ ;]+' requirements.lock > build/main.txt
 	@build/uv/bin/uv pip compile benchmarks/requirements.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --constraint build/main.txt --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate $$(sed 's/[[=].*//; s/^/--no-emit-package /' build/main.txt) \
 	  -o benchmarks/requirements.lock
+	@build/uv/bin/uv pip compile benchmarks/peers/triton.in --quiet --upgrade --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_35 --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  -o benchmarks/peers/triton.lock
 
 archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=1 CACHE_MIB=)
 	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) --workers $(WORKERS) $(addprefix --model ,$(MODEL)) \

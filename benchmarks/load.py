@@ -13,8 +13,7 @@ class Task:
         url: of the predictions.
         bodies: file of :func:`benchmarks.payloads.write_bodies`.
         headers: with each request.
-        before: bytes in front of each body, for a framework that wants its own envelope.
-        after: bytes behind each body.
+        envelope: of each body, of :data:`benchmarks.envelopes.ENVELOPES`.
         connections: of a closed loop; 0 for an open one.
         rate: of an open loop, a second.
         requests: a closed loop ends after so many; 0 leaves it to the time.
@@ -26,8 +25,7 @@ class Task:
     url: str
     bodies: str
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
-    before: str = ""
-    after: str = ""
+    envelope: str = "plain"
     connections: int = 0
     rate: float = 0.0
     requests: int = 0

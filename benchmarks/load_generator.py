@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
+from benchmarks.envelopes import ENVELOPES
 from benchmarks.load import LOST, Load, Task
 from benchmarks.payloads import Body, read_bodies
 from benchmarks.queueing import poisson_arrivals
@@ -28,10 +29,9 @@ class Generator:
 
     def __init__(self, task: Task, session: aiohttp.ClientSession) -> None:
         self._task, self._session = task, session
-        self._bodies = [
-            Body(body.content_type, task.before.encode() + body.content + task.after.encode())
-            for body in read_bodies(Path(task.bodies))
-        ]
+        enclose = ENVELOPES[task.envelope]
+        bodies = read_bodies(Path(task.bodies))
+        self._bodies = [Body(body.content_type, enclose(body.content)) for body in bodies]
         self._load = Load(seconds=task.seconds)
         self._lateness: list[float] = []
         self._start = 0.0

@@ -4,14 +4,18 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.peers import triton_python
+
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "onnxruntime", "openvino", "torchserve", "numpy", "pillow", "tokenizers")
 PEERS = ("fastapi", "uvicorn", "litserve", "mosec", "bentoml", "ray", "aiohttp", "uvloop")
+TRITON = ("nvidia-pytriton",)
 ROOT = Path(__file__).parent.parent
 
 
@@ -35,15 +39,17 @@ def describe_machine(peers_python: Path) -> dict[str, Any]:
         "load_average": [round(value, 2) for value in load],
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "peers": _versions(peers_python),
+        "peers": _versions(peers_python, PEERS) | _versions(triton_python(peers_python), TRITON),
         "commit": _commit(),
     }
 
 
-def _versions(python: Path) -> dict[str, str]:
+def _versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
+    if not python.exists():
+        return dict.fromkeys(packages, "-")
     code = (
         "import importlib.metadata as m\n"
-        f"for name in {PEERS!r}:\n"
+        f"for name in {packages!r}:\n"
         "    try: print(name, m.version(name))\n"
         "    except m.PackageNotFoundError: print(name, '-')"
     )

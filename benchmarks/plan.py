@@ -4,7 +4,8 @@ import dataclasses
 
 OURS, STOCK, NOOP, IN_PROCESS = "ours", "stock handler", "no-op handler", "in process"
 FASTAPI, LITSERVE, MOSEC, BENTOML, RAY = "FastAPI + uvicorn", "LitServe", "mosec", "BentoML", "Ray Serve"
-SYSTEMS = (OURS, FASTAPI, LITSERVE, MOSEC, BENTOML, RAY, STOCK, NOOP)
+TRITON = "Triton"
+SYSTEMS = (OURS, FASTAPI, LITSERVE, MOSEC, BENTOML, RAY, TRITON, STOCK, NOOP)
 KINDS = ("both", "photo", "text", "image", "form")
 LOADS = (0.3, 0.5, 0.7, 0.9)
 OVERLOAD = 1.5

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import in_process
+from benchmarks.envelopes import ENVELOPES
 from benchmarks.figures import percentile
 from benchmarks.load import Load, Task
 from benchmarks.payloads import Body, read_bodies
@@ -182,8 +183,8 @@ class Rounds:
         """Every system has to give the same answers: another one would do other work."""
         found = []
         for body in read_bodies(self._bodies["both"])[:CHECKED]:
-            content = running.before.encode() + body.content + running.after.encode()
-            status, answer = ask(running.url, Body(body.content_type, content), running.headers)
+            enclosed = Body(body.content_type, ENVELOPES[running.envelope](body.content))
+            status, answer = ask(running.url, enclosed, running.headers)
             label = _LABEL.search(answer)
             if status != 200 or label is None:
                 raise NotServing(f"{name} answers {status}: {answer[:200]!r}")
@@ -239,8 +240,7 @@ class Rounds:
         whole = Task(
             url=running.url,
             headers=running.headers,
-            before=running.before,
-            after=running.after,
+            envelope=running.envelope,
             bodies=str(self._bodies[kind]),
             **task,
         )

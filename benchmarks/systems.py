@@ -5,17 +5,20 @@ import dataclasses
 import http.client
 import os
 import subprocess
+import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from benchmarks.envelopes import ENVELOPES, TENSOR_HEADERS
 from benchmarks.payloads import Body
-from benchmarks.plan import BENTOML, FASTAPI, LITSERVE, MOSEC, RAY
+from benchmarks.peers import triton_python
+from benchmarks.plan import BENTOML, FASTAPI, LITSERVE, MOSEC, RAY, TRITON
 from benchmarks.processes import MARK, end, marked, new_mark
 from benchmarks.server_config import ROOT, free_ports, write_config
 from client import server
@@ -40,8 +43,7 @@ class Running:
     Args:
         url: of its predictions.
         headers: with each request.
-        before: bytes in front of a body.
-        after: bytes behind a body.
+        envelope: of a body, of :data:`benchmarks.envelopes.ENVELOPES`.
         start_seconds: from its start to the first answer.
         processes: process id -> what it does, as of now.
         metrics_url: of its own counters.
@@ -51,8 +53,7 @@ class Running:
     headers: dict[str, str]
     start_seconds: float
     processes: Callable[[], dict[int, str]]
-    before: str = ""
-    after: str = ""
+    envelope: str = "plain"
     metrics_url: str | None = None
 
 
@@ -124,8 +125,9 @@ class Peer:
         cap: the most requests of a batch.
         path: of its predictions.
         command: its arguments, ``{port}`` replaced.
-        before: bytes in front of a body.
-        after: bytes behind a body.
+        envelope: of a body, of :data:`benchmarks.envelopes.ENVELOPES`.
+        headers: with each request.
+        environment: variables that its process has besides.
     """
 
     name: str
@@ -135,8 +137,9 @@ class Peer:
     cap: int
     path: str = "/predict"
     command: tuple[str, ...] = ("-m", "benchmarks.peers.{module}")
-    before: str = ""
-    after: str = ""
+    envelope: str = "plain"
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @contextlib.contextmanager
     def running(self, probe: Body) -> Iterator[Running]:
@@ -144,10 +147,10 @@ class Peer:
         [port] = free_ports(1)
         mark = new_mark()
         url = f"http://127.0.0.1:{port}{self.path}"
-        enclosed = Body(probe.content_type, self.before.encode() + probe.content + self.after.encode())
+        enclosed = Body(probe.content_type, ENVELOPES[self.envelope](probe.content))
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, (Path(folder) / "log").open("wb") as log:
             arguments = [part.format(port=port, module=self.module) for part in self.command]
-            with _first_answer(url, enclosed, dict) as answered:
+            with _first_answer(url, enclosed, lambda: dict(self.headers)) as answered:
                 process = subprocess.Popen(
                     [str(self.python), *arguments],
                     cwd=ROOT,
@@ -161,9 +164,8 @@ class Peer:
                     seconds = answered(lambda: process.poll() is None)
                     yield Running(
                         url=url,
-                        headers={},
-                        before=self.before,
-                        after=self.after,
+                        headers=dict(self.headers),
+                        envelope=self.envelope,
                         start_seconds=seconds,
                         processes=lambda: dict.fromkeys(marked(mark), ""),
                     )
@@ -185,6 +187,7 @@ class Peer:
             "BENTOML_HOME": str(folder),
             "BENTOML_DO_NOT_TRACK": "True",
             "RAY_USAGE_STATS_ENABLED": "0",
+            **self.environment,
         }
 
 
@@ -192,7 +195,7 @@ def peers(python: Path, archive: Path, *, cap: int) -> list[Peer]:
     """All peers.
 
     Args:
-        python: of their environment.
+        python: of their environment; Triton's lies in a folder beside it.
         archive: to serve.
         cap: the most requests of a batch.
     """
@@ -209,9 +212,18 @@ def peers(python: Path, archive: Path, *, cap: int) -> list[Peer]:
         ),
         Peer(
             BENTOML, "bentoml_app", python, archive, cap,
-            command=(*bento, "--port", "{port}"), before='{"products":[', after="]}",
+            command=(*bento, "--port", "{port}"), envelope="list",
         ),
         Peer(RAY, "ray_app", python, archive, cap),
+        Peer(
+            TRITON, "triton_app", triton_python(python), archive, cap,
+            path="/v2/models/product/infer", envelope="tensor", headers=TENSOR_HEADERS,
+            environment={
+                "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
+                # Its Python backend is linked to libpython, which need not lie where the loader looks.
+                "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),
+            },
+        ),
     ]  # fmt: skip
 
 

@@ -143,7 +143,9 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_fusion(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--models", nargs="+", choices=HEADS, default=tuple(MODELS), help="what to train")
+    group.add_argument(
+        "--models", nargs="+", choices=HEADS, default=tuple(MODELS), help="to train; fusions bring image and text"
+    )
     group.add_argument("--cross-fit", type=int, default=0, help="parts whose features come from encoders of the others")
     group.add_argument("--head-epochs", type=int, default=30, help="each single model's head on features, at most")
     group.add_argument("--fusion-epochs", type=int, default=10, help="each fusion's head on features")

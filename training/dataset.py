@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 
 from handlers.preprocessing import Product, ProductPreprocessor, collate
 from training.catalog import Catalog
+from training.objective import MISSING
 from training.picture_cache import PictureCache
 from training.picture_reading import read_picture
 from training.titles import thin_title
@@ -157,9 +158,25 @@ class EpochSampler(Sampler[list[int]]):
 
 
 def balanced_weights(targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N,) chance of each row, proportional to n^-.5 of its class: rare classes are seen more often, not equally."""
-    counts = np.bincount(targets)
-    return np.asarray(counts[targets] ** -0.5, dtype=np.float64)
+    """(N,) chance of each row: rare classes are seen more often, not equally.
+
+    Proportional to n^-.5 of the row's class; of several attributes, to the mean of that over the attributes, each
+    scaled to a mean of 1, so that none is balanced at the others' cost.
+
+    Args:
+        targets: (N,) classes, or (N, A) of several attributes, ``MISSING`` where a row has no value: it counts as 1.
+    """
+    columns = targets.reshape(len(targets), -1).T
+    return np.asarray(np.mean([_attribute_weights(classes) for classes in columns], axis=0), dtype=np.float64)
+
+
+def _attribute_weights(classes: NDArray[np.int64]) -> NDArray[np.float64]:
+    weights, known = np.ones(len(classes)), classes != MISSING
+    if known.any():
+        counts = np.bincount(classes[known])
+        weights[known] = counts[classes[known]] ** -0.5
+        weights[known] /= weights[known].mean()
+    return weights
 
 
 def title_lengths(preprocessor: ProductPreprocessor, texts: Sequence[str]) -> NDArray[np.int64]:

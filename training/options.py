@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from handlers.settings import MODALITIES
 from training.catalog import CatalogSource
 from training.corrections import corrections_hash
 from training.metrics import PRECISION_TARGET
-from training.models import HEADS, MODELS
+from training.models import HEADS, MODEL_MODALITIES, MODELS
 
 ATTRIBUTE_WEIGHT = 0.5
 
@@ -30,7 +31,7 @@ class TrainOptions:
         split: ``stratified`` or ``grouped`` (no title and no picture on both sides).
         train_share: of the training part that is used, for learning curves; the other parts stay whole.
         seed: of the sample, the split, the weights and the batches.
-        models: names in ``HEADS`` to train; the single models are always trained, the fusions build on them.
+        models: names in ``HEADS`` to train; a fusion brings both single models, on which it builds.
         image_encoder: name in ``IMAGE_ENCODERS``.
         image_weights: ``imagenet``, ``none`` or a file.
         text_encoder: ``minilm``, a folder or a hub name.
@@ -126,6 +127,12 @@ class TrainOptions:
         for name, weight in self.attribute_weights:
             if not weight > 0:
                 raise OptionsError(f"attribute_weights must be > 0, got {weight} for {name!r}")
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Whose single models are trained: both, unless the models asked for read one side alone."""
+        read = {side for name in self.models for side in MODEL_MODALITIES[name]}
+        return tuple(side for side in MODALITIES if not read or side in read)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; what equals this gives the same results, so where the results lie is left out.

@@ -138,10 +138,12 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
         if name == "intermediate":
             _write_attention(run, classifier.head, features)
 
-    for side in ("image", "text"):
+    for side in run.data.options.sides:
         with _timed(seconds, side):
             towers[side] = train_tower(run, side)
             finish(side, towers[side].classifier, towers[side].history)
+    if len(towers) == 1:
+        return metrics
     image, text = towers["image"], towers["text"]
     if fused := [name for name in HEADS if name in models and name not in (*towers, "late")]:
         features = _fusion_features(run, image, text, seconds)

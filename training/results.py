@@ -71,7 +71,7 @@ def as_trained(run: Run, head: nn.Module) -> nn.Module:
 def _shift_logits(run: Run, head: nn.Module, *, sign: int) -> None:
     targets = run.data.all_targets[run.data.rows("train")]
     columns = targets.reshape(len(targets), -1).T
-    weights = balanced_weights(columns[0])
+    weights = balanced_weights(targets)
     shift = sign * np.concatenate(
         [
             frequency_shift(classes[there], weights[there], classes=len(attribute.labels))

@@ -72,7 +72,7 @@ class Run:
 
     def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
         """Training batches of some rows; where classes differ in size, rare ones are seen more often."""
-        weights = balanced_weights(self.data.targets[rows])
+        weights = balanced_weights(self.data.all_targets[rows])
         return EpochSampler(
             self.data.lengths[rows],
             batch_size=batch_size,

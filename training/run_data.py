@@ -200,7 +200,8 @@ def prepare(
     if options.label_noise:
         noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
         products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
-    write_text(options.out / "tokenizer.json", tokenizer_json(options.text_encoder))
+    vocabulary = options.text_encoder if "text" in options.sides else "minilm"  # of no use there, but no download
+    write_text(options.out / "tokenizer.json", tokenizer_json(vocabulary))
     attributes = attribute_classes(products[train], catalog.source.attribute_columns)
     _check_weights(options, attributes)
     settings = _base_settings(options, target=catalog.source.label_column or "", labels=labels, attributes=attributes)
@@ -236,7 +237,7 @@ def _decoded(
     names = sorted(set(products["image"]) - {""})
     largest = max((options.image_size, *options.image_sizes))
     needed, free = 3 * largest**2 * len(names), shutil.disk_usage(options.out).free
-    if not options.image_epochs or needed > free * CACHE_SHARE:
+    if "image" not in options.sides or not options.image_epochs or needed > free * CACHE_SHARE:
         return None
     return open_picture_cache(options.out / "features", catalog, names, preprocessor)
 

@@ -149,14 +149,16 @@ def _tune_side(
 
 
 def require_weights(options: TrainOptions) -> None:
-    """Find out now, not after minutes of reading, whether the encoders' weights are to be had.
+    """Find out now, not after minutes of reading, whether the weights of the encoders in use are to be had.
 
     Raises:
         WeightsError: they are not; the message lists the choices.
     """
     with torch.random.fork_rng(devices=[]):
-        build_image_encoder(options.image_encoder, options.image_weights)
-        build_text_encoder(options.text_encoder)
+        if "image" in options.sides:
+            build_image_encoder(options.image_encoder, options.image_weights)
+        if "text" in options.sides:
+            build_text_encoder(options.text_encoder)
 
 
 def _untrained(run: Run, side: str) -> ProductClassifier:

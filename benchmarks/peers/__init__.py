@@ -1,7 +1,7 @@
 """The pipeline behind other servers, each in the way that its documentation shows; one process that computes.
 
 A module serves ``PRODUCT_ARCHIVE`` on loopback at ``PRODUCT_PORT``, in batches of at most ``PRODUCT_CAP``, and runs as
-``python -m benchmarks.peers.NAME`` in the environment that ``make bench`` builds.
+``python -m benchmarks.peers.NAME`` in the environment that ``make bench`` builds; Triton has one of its own beside it.
 """
 
 import os
@@ -31,3 +31,12 @@ def settings() -> Settings:
     return Settings(
         Path(os.environ["PRODUCT_ARCHIVE"]), int(os.environ["PRODUCT_PORT"]), int(os.environ["PRODUCT_CAP"])
     )
+
+
+def triton_python(python: Path) -> Path:
+    """Of Triton's environment, which lies beside that of the other peers.
+
+    Args:
+        python: of theirs.
+    """
+    return python.parents[2] / "triton" / "bin" / "python"

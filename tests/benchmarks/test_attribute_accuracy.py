@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.attribute_accuracy import compare, drawn_rows, table, unseen_rows
+from benchmarks.attribute_accuracy import by_words, compare, drawn_rows, table, unseen_rows
 
 PRODUCTS = pd.DataFrame({"id": ["1", "2", "3", "4", "5", "6"]})
 
@@ -47,6 +47,17 @@ def test_half_a_point_below_the_single_run_is_the_most(wrong: int, within: bool)
     assert found["within_target"] is within
 
 
+def test_words_tell_what_the_training_products_of_two_runs_differ_by(tmp_path: Path) -> None:
+    """One run has seen bags by name; a product without a label teaches nothing, nor does one that is not trained on."""
+    titles = ["red shoe", "blue shoe", "red bag", "green thing", "blue bag", "blue bag", "blue bag"]
+    products = pd.DataFrame({"id": [str(number) for number in range(7)], "text": titles})
+    labels = pd.Series(["shoe", "shoe", "bag", "bag", "", "bag", "bag"])
+    named = split_file(tmp_path / "named", p0="train", p1="train", p2="train", p4="train")
+    unnamed = split_file(tmp_path / "unnamed", p0="train", p1="train", p3="train", p4="train", p5="test")
+    assert by_words([named, unnamed], products, labels, np.arange(7) > 4) == [100, 0]
+
+
 def test_a_line_for_each_attribute() -> None:
     each = compare(["a", "b"], ["a", "b"], ["a", "a"], np.arange(2))
-    assert table({"gender": each}).splitlines()[-1].startswith("| gender | 2 | 100.0 | 50.0 | +50.0 |")
+    [line] = table({"gender": {**each, "several_by_words": 70.0, "single_by_words": 70.5}}).splitlines()[2:]
+    assert line.startswith("| gender | 2 | 100.0 | 50.0 | +50.0 |") and line.endswith("| -0.5 |")

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.envelopes import ENVELOPES
 from benchmarks.pipeline import Pipeline
+from benchmarks.plan import SYSTEMS
 from benchmarks.processes import MARK, end, marked, new_mark, own_peak, usage
 from benchmarks.rounds import Results, add_simulations
 from benchmarks.server_config import ROOT, write_config
@@ -52,7 +54,8 @@ def test_stages_are_read_from_the_metrics() -> None:
 
 def test_peers_are_told_apart(tmp_path: Path) -> None:
     found = peers(Path(sys.executable), tmp_path / "model.mar", cap=16)
-    assert len({peer.name for peer in found}) == 5
+    assert len({peer.name for peer in found}) == 6 and {peer.name for peer in found} < set(SYSTEMS)
+    assert all(peer.envelope in ENVELOPES for peer in found)
     assert all((ROOT / "benchmarks" / "peers" / f"{peer.module}.py").is_file() for peer in found)
 
 

@@ -4,6 +4,7 @@ at once.
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from training import __main__ as command
 from training.options import TrainOptions
 from training.pipeline import train_run
 
@@ -35,6 +37,12 @@ def train(options: TrainOptions) -> int:
     """A whole run."""
     train_run(options)
     return 0
+
+
+def signal_instead_of_training(number: int, arguments: list[str]) -> int:
+    """The command line, sent a signal where it would begin to train."""
+    command.train_run = lambda options: signal.raise_signal(number)  # type: ignore[assignment]
+    return command.main(arguments)
 
 
 def ranks(count: int) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from handlers.preprocessing import ProductPreprocessor
 from handlers.settings import ProductSettings
 from training.catalog import Catalog, CatalogSource, read_catalog
 from training.dataset import EpochSampler, ProductDataset, balanced_weights, product_loader, title_lengths
+from training.objective import MISSING
 
 Build = Callable[..., ProductDataset]
 
@@ -89,6 +90,23 @@ def test_rare_classes_are_seen_more_often_but_not_equally() -> None:
     drawn = np.concatenate([targets[batch] for batch in sampler])
     # n^-.5 turns 9 : 1 into sqrt(9) : sqrt(1) = 3 : 1
     assert len(drawn) == 1000 and 0.2 < drawn.mean() < 0.3
+
+
+def test_several_attributes_are_balanced_alike() -> None:
+    first, second = np.repeat([0, 1], [900, 100]), np.tile([0, 0, 0, 1], 250)
+    both = balanced_weights(np.column_stack([first, second]))
+    swapped = balanced_weights(np.column_stack([second, first]))
+    np.testing.assert_allclose(both, swapped)
+    rare, common = both[(first == 1) & (second == 1)], both[(first == 0) & (second == 0)]
+    assert rare.min() > both[(first == 1) & (second == 0)].max() > common.max()
+    assert rare.min() > both[(first == 0) & (second == 1)].max() > common.max()
+    np.testing.assert_allclose(balanced_weights(np.column_stack([first, first])), balanced_weights(first))
+
+
+def test_a_row_without_a_value_of_an_attribute_weighs_as_much_as_the_mean() -> None:
+    known = np.repeat([0, 1], [900, 100])
+    np.testing.assert_allclose(balanced_weights(np.where(known, known, MISSING)), 1)
+    np.testing.assert_allclose(balanced_weights(np.full(4, MISSING)), 1)
 
 
 def test_title_lengths_count_tokens(dataset: Build) -> None:

@@ -15,9 +15,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from run_processes import start
+from run_processes import signal_instead_of_training, start
 
-from training import __main__ as command
 from training import fit_state, pipeline, run_data, stages, storage
 from training.__main__ import main
 from training.checkpoint import load_fit_state, locked
@@ -39,17 +38,9 @@ def arguments(shop: Path, tiny_bert: Path, tmp_path: Path) -> Arguments:
     def build(name: str, *more: str) -> list[str]:
         return [
             *("train", "--data", str(shop), "--out", str(tmp_path / name), "--text-encoder", str(tiny_bert)),
-            *(
-                "--image-encoder",
-                "efficientnet_lite0",
-                "--image-size",
-                "32",
-                "--precision",
-                "fp32",
-                "--models",
-                "image",
-            ),
-            *("--image-epochs", "0", "--text-epochs", "1", "--head-epochs", "1", "--batch-size", "8", *more),
+            *("--image-encoder", "efficientnet_lite0", "--image-size", "32", "--precision", "fp32"),
+            *("--image-epochs", "0", "--text-epochs", "1", "--head-epochs", "1", "--batch-size", "8"),
+            *("--models", "image", "text", *more),
         ]
 
     return build
@@ -184,17 +175,15 @@ def test_a_signal_ends_in_one_line(arguments: Arguments, tmp_path: Path, capsys:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_outside_of_training_too(
-    arguments: Arguments,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    number: signal.Signals,
-    status: int,
+    arguments: Arguments, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
-    # Python's own: a library that an earlier test has loaded may have put its handler, in C, in that place.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(command, "train_run", lambda options: signal.raise_signal(number))
-    assert main(arguments("run")) == status
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    """In a process where nothing but the trainer is loaded: libraries of other tests take signals for themselves."""
+    log = tmp_path / "log"
+    process = start(signal_instead_of_training, int(number), arguments("run"), log=log)
+    process.join(60)
+    assert process.exitcode == status
+    opening, told = log.read_text(encoding="utf-8").split("\n", 1)
+    assert opening.startswith("Training on ") and len(told.strip().splitlines()) == 1
 
 
 def test_two_processes_never_train_into_one_folder(

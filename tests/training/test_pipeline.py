@@ -14,6 +14,7 @@ import pytest
 from training import loop, pipeline
 from training.checkpoint import RunError, load_model
 from training.encoders import WeightsError
+from training.evaluation import evaluate_run
 from training.models import MODELS
 from training.options import TrainOptions
 from training.run_data import open_products, prepare
@@ -72,6 +73,19 @@ def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Option
     stages = {path.stem for path in (first / "state").glob("*fold*.safetensors")}
     heads = {f"{side}-fold-{part}-head" for side in ("image", "text") for part in (1, 2)}
     assert stages == heads | {"text-fold-1", "text-fold-2"}
+
+
+@pytest.mark.parametrize(
+    ("alone", "unavailable"), [("text", {"image_weights": "gone.pth"}), ("image", {"text_encoder": "gone/bert"})]
+)
+def test_a_model_alone_needs_nothing_of_the_other_side(
+    options: Options, alone: str, unavailable: dict[str, str]
+) -> None:
+    run = pipeline.train_run(options(models=(alone,), head_epochs=1, **unavailable))
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["models"] == [alone]
+    assert {path.parent.name for path in run.glob("*/test.npz")} == {alone, "baseline"}
+    metrics = evaluate_run(run, options().source)["models"]
+    assert list(metrics) == [alone, "baseline"] and metrics[alone]["accuracy"] > 0
 
 
 def test_pictures_may_be_read_smaller_first(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
