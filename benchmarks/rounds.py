@@ -177,7 +177,7 @@ class Rounds:
             for kind in kinds[1:]:
                 rate = self._saturate(running, kind, self._plan.kind_seconds, connections=connections).rate
                 found["rates"][kind] = rate
-        return {**found, **self._memory(running)}
+        return {**found, **self._memory(system.name, running)}
 
     def _check(self, name: str, running: Running) -> None:
         """Every system has to give the same answers: another one would do other work."""
@@ -260,9 +260,11 @@ class Rounds:
             spent[roles[process] or "all"] += 1000 * seconds / max(1, load.answers)
         return {**spent, GENERATOR: 1000 * load.cpu_seconds / max(1, load.answers)}
 
-    def _memory(self, running: Running) -> dict[str, Any]:
+    def _memory(self, name: str, running: Running) -> dict[str, Any]:
         roles = running.processes()
         found = usage(roles)
+        if not found:
+            raise NotServing(f"{name} ended while it was measured")
         workers = [entry for process, entry in found.items() if roles[process] == "worker"] or list(found.values())
         largest = max(workers, key=lambda entry: entry.peak_bytes)
         return {

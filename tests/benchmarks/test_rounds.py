@@ -9,6 +9,7 @@ import pytest
 from benchmarks.load import Load
 from benchmarks.plan import FULL
 from benchmarks.rounds import TURNS, Rounds
+from benchmarks.systems import NotServing
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,10 @@ def test_a_saturation_lasts_some_turns(
     running: Any = None
     load = rounds._saturate(running, "both", 6.0, connections=64)
     assert sent == windows and load.seconds == windows[-1]
+
+
+def test_a_system_that_ended_under_load_is_reported_and_the_others_are_measured() -> None:
+    rounds = Rounds(FULL, SimpleNamespace(cap=16), python=Path("python"), bodies={})  # type: ignore[arg-type]
+    gone: Any = SimpleNamespace(processes=dict)
+    with pytest.raises(NotServing, match="Triton ended while it was measured"):
+        rounds._memory("Triton", gone)
