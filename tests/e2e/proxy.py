@@ -15,7 +15,7 @@ from benchmarks.server_config import ROOT, free_ports
 from client.config import ServerConfig
 
 NGINX, OPENSSL = shutil.which("nginx") or shutil.which("/usr/sbin/nginx"), shutil.which("openssl")
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from handlers.product_metrics import INTERVAL, dimension_value
 TITLE = "Marlow Men Navy Classic Running Shoes"
 SAMPLE = re.compile(r"(\w+)\{(.*)\} (\S+)")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
-PATIENCE = 15.0
+PATIENCE = 60.0
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 

@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -154,19 +153,16 @@ def test_an_unknown_field_is_told_by_its_place_and_not_by_its_name() -> None:
     assert "canary" not in caught.value.message
 
 
-def test_base64_that_is_too_long_is_not_decoded() -> None:
-    started = time.process_time()
-    for _ in range(100):
-        with pytest.raises(ProductError, match="longer than"):
-            single({"image": "A" * 8_500_000, "text": "a"}, FORM)
-    assert time.process_time() - started < 1
+def test_base64_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base64, "b64decode", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(ProductError, match="longer than"):
+        single({"image": "A" * 8_500_000, "text": "a"}, FORM)
 
 
-def test_json_of_crumbs_is_not_parsed() -> None:
-    started = time.process_time()
+def test_json_of_crumbs_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("parsed"))
     with pytest.raises(ProductError, match="more than 50000 commas and brackets"):
         read({"body": b"[" + b"1," * 3_000_000 + b"1]"}, JSON)
-    assert time.process_time() - started < 0.2
 
 
 def test_the_longest_picture_fits_into_base64_with_line_breaks() -> None:

@@ -55,7 +55,7 @@ def test_threads_and_forked_processes_read_one_zip_at_once(archive: Path) -> Non
     with multiprocessing.get_context("fork").Pool(4) as processes, ThreadPoolExecutor(4) as threads:
         others = processes.map_async(read_all, [files] * 4)
         mine = list(threads.map(read_all, [files] * 4))
-        assert mine + others.get(timeout=60) == [[]] * 8
+        assert mine + others.get(timeout=300) == [[]] * 8
 
 
 @pytest.mark.usefixtures("eager_switches")
@@ -67,9 +67,9 @@ def test_a_forked_process_reads_with_what_it_inherited(archive: Path) -> None:
     for child in children:
         child.start()
     assert read_all(files) == []
-    assert [wrong.get(timeout=60) for _ in children] == [[]] * 3
+    assert [wrong.get(timeout=300) for _ in children] == [[]] * 3
     for child in children:
-        child.join(timeout=60)
+        child.join(timeout=300)
 
 
 def test_a_damaged_entry_is_named(archive: Path, tmp_path: Path) -> None:

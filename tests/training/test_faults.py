@@ -162,11 +162,11 @@ def test_a_signal_ends_in_one_line(arguments: Arguments, tmp_path: Path, capsys:
     for number, status, sign in ((signal.SIGINT, 130, "image-head.json"), (signal.SIGTERM, 143, "text-head.json")):
         log = tmp_path / f"{sign}.log"
         process = start(main, arguments("run"), log=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (state / sign).exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(process.pid or 0, number)
-        process.join(60)
+        process.join(300)
         text = log.read_text(encoding="utf-8")
         assert process.exitcode == status, text
         assert "Traceback" not in text and "the same command goes on where it stopped" in text.splitlines()[-1]
@@ -180,7 +180,7 @@ def test_a_signal_outside_of_training_too(
     """In a process where nothing but the trainer is loaded: libraries of other tests take signals for themselves."""
     log = tmp_path / "log"
     process = start(signal_instead_of_training, int(number), arguments("run"), log=log)
-    process.join(60)
+    process.join(300)
     assert process.exitcode == status
     opening, told = log.read_text(encoding="utf-8").split("\n", 1)
     assert opening.startswith("Training on ") and len(told.strip().splitlines()) == 1

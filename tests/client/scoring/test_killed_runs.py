@@ -16,7 +16,7 @@ def drive(catalogue: Path, out: Path, *options: str) -> str:
     out.mkdir()
     command = [sys.executable, str(Path(__file__).with_name("stub_engine.py")), str(catalogue), str(out), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

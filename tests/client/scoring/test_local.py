@@ -91,7 +91,7 @@ def run_on_ray(catalogue: Path, out: Path, archive: Path, *, actors: int) -> sub
     driver = str(Path(__file__).with_name("ray_driver.py"))
     command = [sys.executable, driver, str(catalogue), str(out), str(archive), str(actors)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 @with_ray
