@@ -1,4 +1,4 @@
-"""``model.int8.onnx`` on ONNX Runtime's CPU provider: the fast path of a CPU that has VNNI, but no bf16.
+"""``model.int8.onnx`` on ONNX Runtime's CPU provider: the fast path of a CPU that has VNNI, but no AMX.
 
 The picture's scales are constants, and each title token has a scale of its own: an answer does not depend on its
 neighbours in the batch, nor on the padding, as it would with one scale for all that a batch holds.
@@ -58,5 +58,10 @@ def require_vnni() -> None:
     Raises:
         BackendError: it has no VNNI.
     """
-    if not _VNNI & set(CPU_INFO.read_text(encoding="utf-8").split()):
+    if not _VNNI & cpu_flags():
         raise BackendError("this CPU has no VNNI")
+
+
+def cpu_flags() -> set[str]:
+    """What this CPU can do, as Linux names it (``avx2``, ``avx512_vnni``, ``amx_bf16``); nothing on another system."""
+    return set(CPU_INFO.read_text(encoding="utf-8").split()) if CPU_INFO.is_file() else set()

@@ -237,37 +237,65 @@ def rounded(graphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+BOTH = ("openvino:bf16", "onnxruntime:int8")
+
+
 @pytest.mark.parametrize(
-    ("seconds", "verified", "name", "reason"),
+    ("flags", "seconds", "verified", "name", "reason"),
     [
-        ((3, 1, 1), ("openvino:bf16", "onnxruntime:int8"), "openvino:bf16", "no GPU; 3.0 times as fast"),
-        ((3, 1, 1), ("onnxruntime:int8",), "onnxruntime:int8", "no GPU; 3.0 times as fast"),
+        ("amx_bf16", (3, 1, 1), BOTH, "openvino:bf16", "no GPU; 3.0 times as fast"),
+        ("", (3, 1, 1), BOTH, "onnxruntime:int8", "no GPU; 3.0 times as fast"),
+        ("amx_bf16", (3, 1, 1), ("onnxruntime:int8",), "onnxruntime:int8", "no GPU; 3.0 times as fast"),
+        ("", (3, 1, 1), ("openvino:bf16",), "openvino:bf16", "no GPU; 3.0 times as fast"),
         (
+            "amx_bf16",
             (3, 3, 1),
-            ("onnxruntime:int8", "openvino:bf16"),
+            BOTH,
             "onnxruntime:int8",
             "no GPU; openvino:bf16 is 1.00 times as fast here; 3.0 times as fast here as onnxruntime:cpu",
         ),
-        ((3, 3, 3), ("onnxruntime:int8",), "onnxruntime:cpu", "no GPU; onnxruntime:int8 is 1.00 times as fast here"),
-        ((3, 1, 1), (), "onnxruntime:cpu", "no GPU"),
+        (
+            "",
+            (3, 1, 3),
+            BOTH,
+            "openvino:bf16",
+            "no GPU; onnxruntime:int8 is 1.00 times as fast here; 3.0 times as fast here as onnxruntime:cpu",
+        ),
+        (
+            "",
+            (3, 3, 3),
+            ("onnxruntime:int8",),
+            "onnxruntime:cpu",
+            "no GPU; onnxruntime:int8 is 1.00 times as fast here",
+        ),
+        ("", (3, 1, 1), (), "onnxruntime:cpu", "no GPU"),
     ],
 )
-def test_bf16_comes_before_int8_and_int8_before_fp32(
+def test_bf16_comes_first_where_there_is_amx_and_fp32_last(
     rounded: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
+    flags: str,
     seconds: tuple[int, int, int],
     verified: tuple[str, ...],
     name: str,
     reason: str,
 ) -> None:
+    (rounded / "cpuinfo").write_text(f"flags\t: fpu avx2 avx_vnni {flags}\n")
     pretend_bf16(monkeypatch)
     times = dict(zip(("onnxruntime:cpu", "openvino:bf16", "onnxruntime:int8"), seconds, strict=True))
     backend, why = choose(rounded, verified=verified, seconds=lambda backend: times[backend.name])
     assert backend.name == name and why.startswith(reason)
 
 
+def test_a_system_that_does_not_tell_its_cpu_has_no_int8(rounded: Path) -> None:
+    (rounded / "cpuinfo").unlink()
+    backend, why = choose(rounded, verified=BOTH[1:])
+    assert (backend.name, why) == ("onnxruntime:cpu", "no GPU; passed over int8 (BackendError)")
+
+
 def test_an_engine_that_fails_while_it_is_timed_gives_way(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rounded / "cpuinfo").write_text("flags\t: avx512_vnni amx_bf16\n")
     pretend_bf16(monkeypatch)
 
     def seconds(backend: Backend) -> float:
@@ -275,7 +303,7 @@ def test_an_engine_that_fails_while_it_is_timed_gives_way(rounded: Path, monkeyp
             raise RuntimeError("no kernel for a batch of 4")
         return 1.0 + (backend.name == "onnxruntime:cpu")
 
-    backend, why = choose(rounded, verified=("openvino:bf16", "onnxruntime:int8"), seconds=seconds)
+    backend, why = choose(rounded, verified=BOTH, seconds=seconds)
     assert backend.name == "onnxruntime:int8"
     assert why == "no GPU; passed over openvino (RuntimeError); 2.0 times as fast here as onnxruntime:cpu"
 
@@ -284,11 +312,17 @@ def test_a_cpu_without_bf16_takes_int8(rounded: Path, monkeypatch: pytest.Monkey
     import openvino  # noqa: PLC0415
 
     monkeypatch.setattr(openvino.Core, "get_property", lambda *given: [])
-    verified = ("openvino:bf16", "onnxruntime:int8")
-    backend, why = choose(rounded, verified=verified, seconds=lambda backend: 1.0 + (backend.name == "onnxruntime:cpu"))
-    assert backend.name == "onnxruntime:int8"
-    assert why == "no GPU; passed over openvino (BackendError); 2.0 times as fast here as onnxruntime:cpu"
+    backend, why = choose(rounded, verified=BOTH, seconds=lambda backend: 1.0 + (backend.name == "onnxruntime:cpu"))
+    assert (backend.name, why) == ("onnxruntime:int8", "no GPU; 2.0 times as fast here as onnxruntime:cpu")
     assert choose(rounded, forced="int8")[1] == "settings ask for int8"
+
+
+def test_a_cpu_without_vnni_takes_bf16(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rounded / "cpuinfo").write_text("flags\t: avx512_bf16\n")
+    pretend_bf16(monkeypatch)
+    backend, why = choose(rounded, verified=BOTH, seconds=lambda backend: 1.0 + (backend.name == "onnxruntime:cpu"))
+    assert backend.name == "openvino:bf16"
+    assert why == "no GPU; passed over int8 (BackendError); 2.0 times as fast here as onnxruntime:cpu"
 
 
 def test_without_vnni_there_is_no_int8(rounded: Path) -> None:
