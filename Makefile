@@ -12,7 +12,7 @@ PYTHON  ?= python3.11
 RUN     ?= runs/demo
 MODEL   ?=
 VERSION ?= 1.0
-WORKERS ?= 1
+WORKERS ?=
 IMAGE   ?=
 TEXT    ?=
 SAMPLE  ?=
@@ -173,9 +173,9 @@ lock-bench: $(INSTALLED) ## renew the locks of what the benchmark compares with
 	  --python-platform x86_64-manylinux_2_35 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  -o benchmarks/peers/triton.lock
 
-archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=1 CACHE_MIB=)
-	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) --workers $(WORKERS) $(addprefix --model ,$(MODEL)) \
-	  $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB))
+archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB=)
+	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL)) \
+	  $(addprefix --workers ,$(WORKERS)) $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB))
 
 serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns when it has answered a product
 	@$(BIN)/python -m client serve

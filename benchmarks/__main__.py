@@ -26,6 +26,7 @@ from benchmarks.report import document, write_report
 from benchmarks.rounds import Rounds, add_simulations
 from benchmarks.subject import MODEL, SHAPES, subject_of_run, subject_of_shape
 from client.errors import ClientError
+from export.archive import WORKERS
 from export.verify import VerificationError
 from training.catalog_files import CatalogError
 from training.checkpoint import RunError
@@ -62,12 +63,11 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     store = folder / "store"
     store.mkdir()
     if options.run:
-        subject = subject_of_run(options.run, options.model, store)
+        subject = subject_of_run(options.run, options.model, store, workers=options.workers)
     else:
-        subject = subject_of_shape(options.shape, store, samples)
-    python, only, workers = options.peers_python, options.only, options.workers
-    results = Rounds(plan, subject, python=python, bodies=bodies, only=only, workers=workers).run()
-    add_simulations(results, cap=subject.cap)
+        subject = subject_of_shape(options.shape, store, samples, workers=options.workers)
+    results = Rounds(plan, subject, python=options.peers_python, bodies=bodies, only=options.only).run()
+    add_simulations(results, cap=subject.cap, workers=subject.workers)
     report = document(
         results,
         machine=machine | {"load_average_after": list(os.getloadavg())},
@@ -94,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default=MODEL, help="of the run; it must read both sides (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=SYSTEMS, help="measure these systems alone, and in process")
     parser.add_argument(
-        "--workers", type=int, default=1, help="measure ours with so many workers too (default: %(default)s)"
+        "--workers",
+        type=int,
+        default=WORKERS,
+        help="processes that compute in each system and share the cores (default: %(default)s, as an archive has them)",
     )
     parser.add_argument(
         "--peers-python", type=Path, default=Path("build/bench/bin/python"), help="of the environment of the peers"

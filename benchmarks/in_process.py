@@ -1,6 +1,6 @@
 """The pipeline and the engine without a server, in a process of their own.
 
-    python -m benchmarks.in_process ARCHIVE SECONDS KIND=BODIES...
+    python -m benchmarks.in_process ARCHIVE SECONDS WORKERS KIND=BODIES...
 
 prints JSON: see :class:`InProcess`. The first kind is the one that batch times are measured with.
 """
@@ -48,11 +48,11 @@ class InProcess:
         reason: why it was chosen.
         cap: the batch size of the rates.
         rates: kind of request -> products a second from raw bytes to JSON.
-        batch_seconds: batch size -> times of whole batches from raw bytes to JSON.
+        batch_seconds: batch size -> times of whole batches from raw bytes to JSON, on the cores of one worker.
         engine_rates: batch size -> products a second of the graph alone.
         reference_rate: of ONNX Runtime in fp32, titles padded to the longest length, batches of ``cap``.
         tokens: mean length of the titles.
-        peak_bytes: of this process.
+        peak_bytes: of this process, with the model as one worker has it.
     """
 
     backend: str
@@ -66,19 +66,20 @@ class InProcess:
     peak_bytes: int
 
 
-def measure(archive: Path, seconds: float, bodies: dict[str, Path]) -> InProcess:
+def measure(archive: Path, seconds: float, bodies: dict[str, Path], *, workers: int) -> InProcess:
     """Measure it in a process of its own.
 
     Args:
         archive: ours.
         seconds: of each batch size and kind.
         bodies: kind -> file.
+        workers: that share the cores.
 
     Raises:
         ClientError: it failed.
     """
     pairs = [f"{kind}={path}" for kind, path in bodies.items()]
-    command = [sys.executable, "-m", "benchmarks.in_process", str(archive), str(seconds), *pairs]
+    command = [sys.executable, "-m", "benchmarks.in_process", str(archive), str(seconds), str(workers), *pairs]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode:
         raise ClientError(f"the pipeline fails without a server, too: {result.stderr[-1000:]}")
@@ -86,18 +87,19 @@ def measure(archive: Path, seconds: float, bodies: dict[str, Path]) -> InProcess
 
 
 class _Bench:
-    def __init__(self, archive: Path, seconds: float, bodies: dict[str, Path]) -> None:
+    def __init__(self, archive: Path, seconds: float, workers: int, bodies: dict[str, Path]) -> None:
         self._archive, self._seconds = archive, seconds
-        self._pipeline = Pipeline(archive)
+        self._one_worker = Pipeline(archive, workers=workers)
         self._bodies = {kind: [body.content for body in read_bodies(path)] for kind, path in bodies.items()}
 
     def run(self) -> InProcess:
-        handler = self._pipeline.handler
         main = next(iter(self._bodies))
-        batch_seconds = {size: self._times(self._pipeline, _slices(self._bodies[main], size)) for size in BATCH_SIZES}
+        batch_seconds = {size: self._times(self._one_worker, _slices(self._bodies[main], size)) for size in BATCH_SIZES}
         peak = own_peak()
         products = self._products(main)
-        rates = {kind: CAP / statistics.mean(self._times(self._pipeline, _slices(bodies, CAP)))
+        every_core = Pipeline(self._archive)
+        handler = every_core.handler
+        rates = {kind: CAP / statistics.mean(self._times(every_core, _slices(bodies, CAP)))
                  for kind, bodies in self._bodies.items()}  # fmt: skip
         engine = {size: self._engine_rate(handler.backend, products, size) for size in ENGINE_SIZES}
         return InProcess(
@@ -113,7 +115,7 @@ class _Bench:
         )
 
     def _products(self, kind: str) -> list[Product]:
-        handler = self._pipeline.handler
+        handler = self._one_worker.handler
         requests = [read_request({"body": body}, "application/json", handler.settings) for body in self._bodies[kind]]
         prepared = handler.preprocess([item for request in requests for item in request.items])
         if broken := [product for product in prepared if isinstance(product, ProductError)]:
@@ -161,9 +163,9 @@ def _padded(batch: Batch, tokens: int) -> Batch:
 
 def main() -> None:
     """Measure, print JSON."""
-    archive, seconds, *pairs = sys.argv[1:]
+    archive, seconds, workers, *pairs = sys.argv[1:]
     bodies = {kind: Path(path) for kind, path in (pair.split("=", 1) for pair in pairs)}
-    print(json.dumps(dataclasses.asdict(_Bench(Path(archive), float(seconds), bodies).run())))
+    print(json.dumps(dataclasses.asdict(_Bench(Path(archive), float(seconds), int(workers), bodies).run())))
 
 
 if __name__ == "__main__":

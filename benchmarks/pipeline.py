@@ -3,6 +3,7 @@
 It is the archive's own handler, called as TorchServe calls it: parse, decode, tokenise, infer, serialise.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ class Pipeline:
 
     Args:
         archive: the ``.mar``.
+        workers: processes that have one; the cores are shared among them.
 
     Raises:
         ClientError: the archive does not load.
     """
 
-    def __init__(self, archive: Path) -> None:
-        self.handler = LocalEngine(archive).handler
+    def __init__(self, archive: Path, *, workers: int = 1) -> None:
+        threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        self.handler = LocalEngine(archive, threads=threads).handler
 
     def __call__(self, bodies: Sequence[bytes | Mapping[str, Any]]) -> list[str]:
         """Answer a batch.

@@ -3,6 +3,7 @@
 Legend: N arrivals, S measured times of one batch size.
 """
 
+import heapq
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -56,8 +57,10 @@ class BatchTimes:
         return float(np.interp(size, self._sizes, times))
 
 
-def simulate_queue(arrivals: Sequence[float] | NDArray[np.float64], times: BatchTimes, *, cap: int) -> list[float]:
-    """Latencies at a perfect server: first in, first out, a free server takes all that wait, up to its cap, at once.
+def simulate_queue(
+    arrivals: Sequence[float] | NDArray[np.float64], times: BatchTimes, *, cap: int, servers: int = 1
+) -> list[float]:
+    """Latencies at perfect servers: first in, first out, a free one takes all that wait, up to its cap, at once.
 
     Nothing is read, sent or scheduled; no wait for a batch to fill. What a real server takes longer is its own cost.
 
@@ -65,19 +68,21 @@ def simulate_queue(arrivals: Sequence[float] | NDArray[np.float64], times: Batch
         arrivals: ascending seconds.
         times: of batches.
         cap: the most requests of one batch.
+        servers: that take batches from the one queue.
 
     Returns:
         (N,) seconds from each arrival to the end of its batch.
     """
     latencies: list[float] = []
-    free = 0.0
+    free = [0.0] * servers
     first, count = 0, len(arrivals)
     while first < count:
-        begin = max(free, float(arrivals[first]))
+        begin = max(heapq.heappop(free), float(arrivals[first]))
         last = first
         while last < count and last - first < cap and arrivals[last] <= begin:
             last += 1
-        free = begin + times(last - first)
-        latencies += [free - float(arrivals[number]) for number in range(first, last)]
+        end = begin + times(last - first)
+        heapq.heappush(free, end)
+        latencies += [end - float(arrivals[number]) for number in range(first, last)]
         first = last
     return latencies

@@ -48,6 +48,7 @@ def document(
         "machine": machine,
         "model": subject.description,
         "catalogue": catalogue,
+        "workers": subject.workers,
         "cap": subject.cap,
         "delay_ms": subject.delay_ms,
         "weights_bytes": subject.weights_bytes,
@@ -115,7 +116,7 @@ def _head(report: dict[str, Any]) -> str:
         f"Linux {machine['kernel']}",
         f"- load average {machine['load_average'][0]} before, {machine['load_average_after'][0]:.1f} at the end; "
         f"{report['minutes']:g} minutes",
-        f"- {report['model']}; requests from {report['catalogue']}",
+        f"- {report['model']}; {_workers(report)}; requests from {report['catalogue']}",
         f"- Python {machine['python']}, {versions}",
         f"- beside it: {beside}",
     ]
@@ -268,14 +269,20 @@ def _missing(report: dict[str, Any]) -> Iterator[str]:
 
 def _method(report: dict[str, Any]) -> str:
     return (
-        f"{_rounds(report)}, every second one backwards (A B B A); each system starts anew in each round and "
-        "has the machine to itself with the load generator. Ratios are taken within a round, then their median. Every "
-        "system but the stock handler runs the archive's own handler on the same request bodies, one process that "
-        f"computes, at most {report['cap']} requests a batch. Saturation is a closed loop over kept connections; under "
-        "random arrivals (Poisson) a request counts from when it should have gone out. The perfect queue takes the "
-        "same arrivals and batch times drawn from those measured in process, and costs nothing else. The stock "
-        "handler is TorchServe's BaseHandler around the eager fp32 model on the same server configuration."
+        f"{_rounds(report)}, every second one backwards (A B B A); each system starts anew in each round and has the "
+        "machine to itself with the load generator. Ratios are taken within a round, then their median. Every system "
+        f"has {_workers(report)}; all but the stock handler run the archive's own handler on the same request bodies, "
+        f"at most {report['cap']} requests a batch. In process is one pipeline on all cores. Saturation is a closed "
+        "loop over kept connections; under random arrivals (Poisson) a request counts from when it should have gone "
+        "out. The perfect queue takes the same arrivals and batch times drawn from those measured in process on a "
+        "worker's share of the cores, and costs nothing else. The stock handler is TorchServe's BaseHandler around the "
+        "eager fp32 model on the same server configuration."
     )
+
+
+def _workers(report: dict[str, Any]) -> str:
+    count = report["workers"]
+    return "one process that computes" if count == 1 else f"{count} processes that compute and share the cores"
 
 
 def _rounds(report: dict[str, Any]) -> str:

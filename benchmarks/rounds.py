@@ -65,7 +65,6 @@ class Rounds:
         python: of the peers' environment; the load comes from there too.
         bodies: kind of request -> file.
         only: names of systems; all by default.
-        workers: where there are more than one, ours is also measured with so many.
     """
 
     def __init__(
@@ -76,10 +75,9 @@ class Rounds:
         python: Path,
         bodies: dict[str, Path],
         only: list[str] | None = None,
-        workers: int = 1,
     ) -> None:
         self._plan, self._subject, self._python, self._bodies = plan, subject, python, bodies
-        self._only, self._workers = only, workers
+        self._only = only
         self._connections = CONNECTIONS_PER_SLOT * subject.cap
         self._labels: list[bytes] = []
         self.results = Results()
@@ -101,7 +99,9 @@ class Rounds:
     def _step(self, name: str, number: int) -> None:
         if name == IN_PROCESS:
             kinds = {kind: self._bodies[kind] for kind in self._plan.kinds if kind != "form"}
-            found = in_process.measure(self._subject.archive, self._plan.batch_seconds, kinds)
+            found = in_process.measure(
+                self._subject.archive, self._plan.batch_seconds, kinds, workers=self._subject.workers
+            )
             self.results.in_process.append(dataclasses.asdict(found))
             return
         if name in self.results.missing:
@@ -119,23 +119,17 @@ class Rounds:
         return read_bodies(self._bodies["both"])[0]
 
     def _wanted(self, name: str) -> bool:
-        return self._only is None or name in self._only or name.startswith(f"{OURS}, ")
+        return self._only is None or name in self._only
 
     def _systems(self) -> Iterator[System]:
         stock = self._subject.stock_archive(*(self.results.stock_setting or self._plan.stock_settings[0]))
         everything: list[System] = [
             TorchServe(OURS, self._subject.archive, golden=True),
-            *self._more_workers(),
-            *peers(self._python, self._subject.archive, cap=self._subject.cap),
+            *peers(self._python, self._subject.archive, cap=self._subject.cap, workers=self._subject.workers),
             TorchServe(STOCK, stock),
             TorchServe(NOOP, self._subject.noop),
         ]
         return (system for system in everything if self._wanted(system.name))
-
-    def _more_workers(self) -> Iterator[System]:
-        if self._workers > 1:
-            name = f"{OURS}, {self._workers} workers"
-            yield TorchServe(name, self._subject.archive_of_workers(self._workers), golden=True)
 
     def _choose_stock(self) -> None:
         """The stock handler's own best batch size and delay."""
@@ -276,12 +270,13 @@ class Rounds:
         }
 
 
-def add_simulations(results: Results, *, cap: int) -> None:
+def add_simulations(results: Results, *, cap: int, workers: int) -> None:
     """Put the perfect queue's p99 beside each measured one: the same arrivals, our own batch times in process.
 
     Args:
         results: complete; changed.
         cap: the most requests of a batch.
+        workers: that take batches.
     """
     merged: dict[int, list[float]] = defaultdict(list)
     for entry in results.in_process:
@@ -290,7 +285,7 @@ def add_simulations(results: Results, *, cap: int) -> None:
     for entry in results.systems.get(OURS, []) if merged else []:
         for loop in entry.get("open", []):
             arrivals = loop.pop("arrivals")
-            latencies = simulate_queue(arrivals, BatchTimes(merged), cap=cap)
+            latencies = simulate_queue(arrivals, BatchTimes(merged), cap=cap, servers=workers)
             counted = [latency for due, latency in zip(arrivals, latencies, strict=True) if due >= loop["warm"]]
             loop["perfect_p50_ms"] = 1000 * percentile(counted, 0.5)
             loop["perfect_p99_ms"] = 1000 * percentile(counted, 0.99)

@@ -17,13 +17,12 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from benchmarks.payloads import Sample
-from export.archive import WORKER_CONFIG, pack, seal, stage, worker_config
+from export.archive import WORKER_CONFIG, pack, stage, worker_config
 from export.build import build_archive, export_graphs, read_test_products
 from export.fast import add_int8, fast_backends
 from export.golden import CANDIDATES, golden_products
 from export.verify import eager_engine
 from handlers.preprocessing import ProductPreprocessor
-from handlers.product_archive import SUMS
 from handlers.settings import ProductSettings
 from training.checkpoint import load_model
 from training.encoders import TextEncoder, build_image_encoder, build_text_encoder, tokenizer_json
@@ -81,6 +80,7 @@ class Subject:
         noop: of the handler that answers at once.
         stock: what the stock handler's archives are made of.
         weights_bytes: of the model in fp32.
+        workers: processes that compute.
         cap: the most requests that TorchServe puts into a batch.
         delay_ms: ``maxBatchDelay``.
     """
@@ -90,26 +90,14 @@ class Subject:
     noop: Path
     stock: dict[str, Any]
     weights_bytes: int
+    workers: int
     cap: int = WORKER_CONFIG["batchSize"]
     delay_ms: int = WORKER_CONFIG["maxBatchDelay"]
-
-    def archive_of_workers(self, workers: int) -> Path:
-        """Our archive with another number of workers, which share the cores among them."""
-        path = self.archive.with_name(f"{MODEL}-{workers}-workers.mar")
-        if not path.exists():
-            config = worker_config(workers)
-            with zipfile.ZipFile(self.archive) as old, zipfile.ZipFile(path, "w") as new:
-                for name in old.namelist():
-                    if name != SUMS:
-                        content = yaml.safe_dump(config).encode() if name == CONFIG else old.read(name)
-                        new.writestr(name, content)
-            seal(path)
-        return path
 
     def stock_archive(self, batch: int, delay_ms: int) -> Path:
         """An archive of the stock handler with a batch size and a delay."""
         config = {
-            **worker_config(1),
+            **worker_config(self.workers),
             "batchSize": batch,
             "maxBatchDelay": delay_ms,
             "handler": self.stock,
@@ -117,13 +105,14 @@ class Subject:
         return write_plain_archive(self.archive.parent / f"stock-{batch}-{delay_ms}.mar", "stock_handler", config)
 
 
-def subject_of_shape(name: str, folder: Path, samples: list[Sample]) -> Subject:
+def subject_of_shape(name: str, folder: Path, samples: list[Sample], *, workers: int) -> Subject:
     """An archive of an architecture without training.
 
     Args:
         name: of :data:`SHAPES`.
         folder: for the archives.
         samples: for the golden products.
+        workers: processes that compute.
     """
     shape = SHAPES[name]
     torch.manual_seed(0)
@@ -145,28 +134,30 @@ def subject_of_shape(name: str, folder: Path, samples: list[Sample]) -> Subject:
         # The gate is about accuracy, and this model has none; with a trained one the export measures it.
         fast = {engine: {"passed": True} for engine in fast_backends(stage_folder, threads=torch.get_num_threads())}
         manifest = {"model": MODEL, "version": VERSION, "labels": list(labels), "golden": golden, "fast": fast}
-        stage(stage_folder, run_model=run_model, settings=settings, manifest=manifest)
+        stage(stage_folder, run_model=run_model, settings=settings, manifest=manifest, workers=workers)
         archive = pack(stage_folder, model=MODEL, version=VERSION, store=folder)
-    return _subject(f"{shape.description}, {CLASSES} classes", model, settings, tokenizer_json("minilm"), archive)
+    described = f"{shape.description}, {CLASSES} classes"
+    return _subject(described, model, settings, tokenizer_json("minilm"), archive, workers=workers)
 
 
-def subject_of_run(run: Path, model_name: str, folder: Path) -> Subject:
+def subject_of_run(run: Path, model_name: str, folder: Path, *, workers: int) -> Subject:
     """A trained model's archive, verified as for production.
 
     Args:
         run: folder of ``python -m training train``.
         model_name: one of the run's models that read both sides.
         folder: for the archives.
+        workers: processes that compute.
 
     Raises:
         RunError: the run lacks the model.
     """
     test = read_test_products(run, limit=TESTED)
-    built = build_archive(run, model_name, version=VERSION, store=folder, test=test)
+    built = build_archive(run, model_name, version=VERSION, store=folder, test=test, workers=workers)
     model, settings = load_model(run / model_name)
     tokenizer = (run / model_name / "tokenizer.json").read_text(encoding="utf-8")
     description = f"{model_name} of a trained run, {len(settings.labels)} classes"
-    return _subject(description, model, settings, tokenizer, built.archive)
+    return _subject(description, model, settings, tokenizer, built.archive, workers=workers)
 
 
 def write_plain_archive(path: Path, handler: str, config: dict[str, Any]) -> Path:
@@ -195,7 +186,13 @@ def _classifier(shape: Shape) -> ProductClassifier:
 
 
 def _subject(
-    description: str, model: ProductClassifier, settings: ProductSettings, tokenizer: str, archive: Path
+    description: str,
+    model: ProductClassifier,
+    settings: ProductSettings,
+    tokenizer: str,
+    archive: Path,
+    *,
+    workers: int,
 ) -> Subject:
     store = archive.parent
     torch.save(model, store / "eager.pkl")
@@ -208,6 +205,6 @@ def _subject(
         "max_tokens": settings.max_tokens,
         "image_size": settings.image_size,
     }
-    noop = write_plain_archive(store / "noop.mar", "noop_handler", worker_config(1))
+    noop = write_plain_archive(store / "noop.mar", "noop_handler", worker_config(workers))
     weights = sum(tensor.numel() * 4 for tensor in model.state_dict().values() if tensor.is_floating_point())
-    return Subject(description, archive, noop, stock, weights)
+    return Subject(description, archive, noop, stock, weights, workers)

@@ -123,6 +123,7 @@ class Peer:
         python: of the peers' environment.
         archive: to serve.
         cap: the most requests of a batch.
+        workers: processes that compute.
         path: of its predictions.
         command: its arguments, ``{port}`` replaced.
         envelope: of a body, of :data:`benchmarks.envelopes.ENVELOPES`.
@@ -135,6 +136,7 @@ class Peer:
     python: Path
     archive: Path
     cap: int
+    workers: int
     path: str = "/predict"
     command: tuple[str, ...] = ("-m", "benchmarks.peers.{module}")
     envelope: str = "plain"
@@ -182,6 +184,7 @@ class Peer:
             "PRODUCT_ARCHIVE": str(self.archive),
             "PRODUCT_PORT": str(port),
             "PRODUCT_CAP": str(self.cap),
+            "PRODUCT_WORKERS": str(self.workers),
             "PRODUCT_FOLDER": str(folder),
             "PYTHONPATH": str(ROOT),
             "BENTOML_HOME": str(folder),
@@ -191,32 +194,33 @@ class Peer:
         }
 
 
-def peers(python: Path, archive: Path, *, cap: int) -> list[Peer]:
+def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
     """All peers.
 
     Args:
         python: of their environment; Triton's lies in a folder beside it.
         archive: to serve.
         cap: the most requests of a batch.
+        workers: processes that compute in each.
     """
     own = ("-m", "benchmarks.peers.{module}")
     bento = ("-m", "bentoml", "serve", "benchmarks.peers.{module}:ProductService", "--host", "127.0.0.1")
     return [
-        Peer(FASTAPI, "fastapi_app", python, archive, cap),
-        Peer(LITSERVE, "litserve_app", python, archive, cap),
+        Peer(FASTAPI, "fastapi_app", python, archive, cap, workers),
+        Peer(LITSERVE, "litserve_app", python, archive, cap, workers),
         Peer(
-            MOSEC, "mosec_app", python, archive, cap,
+            MOSEC, "mosec_app", python, archive, cap, workers,
             path="/inference",
             # Of its own accord it gives up after 3 s, less than 64 requests take on a slow machine.
             command=(*own, "--address", "127.0.0.1", "--port", "{port}", "--timeout", "120000"),
         ),
         Peer(
-            BENTOML, "bentoml_app", python, archive, cap,
+            BENTOML, "bentoml_app", python, archive, cap, workers,
             command=(*bento, "--port", "{port}"), envelope="list",
         ),
-        Peer(RAY, "ray_app", python, archive, cap),
+        Peer(RAY, "ray_app", python, archive, cap, workers),
         Peer(
-            TRITON, "triton_app", triton_python(python), archive, cap,
+            TRITON, "triton_app", triton_python(python), archive, cap, workers,
             path="/v2/models/product/infer", envelope="tensor", headers=TENSOR_HEADERS,
             environment={
                 "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),

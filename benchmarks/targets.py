@@ -81,7 +81,7 @@ def best_peer(measured: Measured) -> str | None:
     medians = {
         name: found.median
         for name in measured["systems"]
-        if name not in (STOCK, NOOP) and not name.startswith(OURS) and (found := summarise(rates(measured, name)))
+        if name not in (OURS, STOCK, NOOP) and (found := summarise(rates(measured, name)))
     }
     return max(medians, key=medians.__getitem__, default=None)
 

@@ -42,12 +42,12 @@ def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
     for entry in entries:
         stages = entry["stages"]
         if stages["batches"]:
-            whole.append(1000 * report["cap"] / entry["rates"]["both"])
+            whole.append(1000 * report["cap"] * report["workers"] / entry["rates"]["both"])
             busy.append(sum(spent for name, spent in stages.items() if name != "batches") / stages["batches"])
     if not whole:
         return ""
     return (
-        f"\n\nAt saturation there is a batch of {report['cap']} every {figure(summarise(whole))} ms, and the stages "
-        f"add up to {figure(summarise(busy))} ms. For the rest the worker waits: the front end takes its answers "
-        "apart, answers the requests and puts the next batch together."
+        f"\n\nAt saturation a worker has a batch of {report['cap']} every {figure(summarise(whole))} ms, and the "
+        f"stages add up to {figure(summarise(busy))} ms. For the rest the worker waits: the front end takes its "
+        "answers apart, answers the requests and puts the next batch together."
     )

@@ -209,7 +209,7 @@ def _add_version_commands(commands: "argparse._SubParsersAction[argparse.Argumen
         "register", help="register an archive of the model store, as one more model or version"
     )
     command.add_argument("archive", metavar="ARCHIVE", help="file name in the model store, such as late.mar")
-    command.add_argument("--workers", type=int, default=1, help="worker processes (default: %(default)s)")
+    command.add_argument("--workers", type=int, help="worker processes (default: what it was made for)")
     command.set_defaults(command=register)
     for name, action, help_text in (
         ("switch", switch, "put another version in charge, if it answers as it was verified"),

@@ -54,12 +54,12 @@ class Rollout:
     say: Say = print
     drain_grace: float = DRAIN_GRACE
 
-    def register(self, name: str, *, workers: int = 1) -> None:
+    def register(self, name: str, *, workers: int | None = None) -> None:
         """Register an archive, as a model of its own or as one more version beside the one in charge.
 
         Args:
             name: file name in the store.
-            workers: how many.
+            workers: how many; None is what the archive was made for.
 
         Raises:
             RefusedError: it is damaged, does not load, or does not answer as it was verified; it is not registered.
@@ -70,7 +70,7 @@ class Rollout:
             raise ClientError(f"{archive.model} {archive.version} is registered already")
         with self._undone_on_failure(archive, self.management.find(archive.model)):
             golden = self._verified(archive)
-            self._bring_up(archive, workers=workers)
+            self._bring_up(archive, workers=workers or archive.workers())
             self._ask(golden, archive, "it", version=archive.version)
 
     def switch(self, model: str, version: str, *, sample: Sample | None = None) -> None:

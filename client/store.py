@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from client.errors import ClientError
 
 SWITCHES = "switches.jsonl"
 LOCK = ".switch.lock"
+CONFIG = "model-config.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,12 @@ class Archive:
         """SHA-256 of the file, in hexadecimal."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def workers(self) -> int:
+        """How many processes it was made for."""
+        with zipfile.ZipFile(self.path) as content:
+            config = yaml.safe_load(content.read(CONFIG)) if CONFIG in content.namelist() else None
+        return int((config or {}).get("minWorkers", 1))
 
 
 @dataclasses.dataclass(frozen=True)

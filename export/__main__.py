@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.archive import ArchiveError
+from export.archive import WORKERS, ArchiveError
 from export.build import Built, build_archive, read_test_products
 from export.fast import passes
 from export.verify import Parity, VerificationError
@@ -68,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
         "--backend", choices=FORCED, default="auto", help="engine of the archive; auto lets each machine choose"
     )
     parser.add_argument(
-        "--workers", type=_positive, default=1, help="processes that serve a model, which share the cores (default: 1)"
+        "--workers",
+        type=_positive,
+        default=WORKERS,
+        help="processes that serve a model, which share the cores (default: %(default)s)",
     )
     parser.add_argument(
         "--cache-mib",

@@ -23,6 +23,8 @@ from training.checkpoint import write_json, write_text
 
 HANDLERS = Path(__file__).parent.parent / "handlers"
 LOAD_CHECK = Path(__file__).with_name("load_check.py")
+# Of one model. A worker computes or exchanges a batch with the front end, never both: while one does, the other may.
+WORKERS = 2
 WORKER_CONFIG = {
     "batchSize": 16,
     # Counted from when the worker becomes free: batches form under load without it, a lone request waits it out.
@@ -42,7 +44,7 @@ def stage(
     run_model: Path,
     settings: ProductSettings,
     manifest: dict[str, Any],
-    workers: int = 1,
+    workers: int = WORKERS,
 ) -> None:
     """Complete a folder that holds ``model.pt`` and ``model.onnx`` to all that an archive needs.
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from export.archive import pack, stage
+from export.archive import WORKERS, pack, stage
 from export.fast import add_int8, fast_backends, passes, record
 from export.golden import golden_products
 from export.inference_form import inference_form
@@ -105,7 +105,7 @@ def build_archive(
     test: TestProducts,
     train: TestProducts | None = None,
     backend: str = "auto",
-    workers: int = 1,
+    workers: int = WORKERS,
     cache_mib: float = 0,
 ) -> Built:
     """Export one model, prove that the graphs agree, and archive it.

@@ -1,7 +1,8 @@
-"""The pipeline behind other servers, each in the way that its documentation shows; one process that computes.
+"""The pipeline behind other servers, each in the way that its documentation shows.
 
-A module serves ``PRODUCT_ARCHIVE`` on loopback at ``PRODUCT_PORT``, in batches of at most ``PRODUCT_CAP``, and runs as
-``python -m benchmarks.peers.NAME`` in the environment that ``make bench`` builds; Triton has one of its own beside it.
+A module serves ``PRODUCT_ARCHIVE`` on loopback at ``PRODUCT_PORT``, in batches of at most ``PRODUCT_CAP``, in
+``PRODUCT_WORKERS`` processes that compute and share the cores. It runs as ``python -m benchmarks.peers.NAME`` in the
+environment that ``make bench`` builds; Triton has one of its own beside it.
 """
 
 import os
@@ -19,17 +20,22 @@ class Settings(NamedTuple):
         archive: to serve.
         port: to listen on.
         cap: the most requests of a batch.
+        workers: processes that compute.
     """
 
     archive: Path
     port: int
     cap: int
+    workers: int
 
 
 def settings() -> Settings:
     """From the environment, because some frameworks read the command line themselves."""
     return Settings(
-        Path(os.environ["PRODUCT_ARCHIVE"]), int(os.environ["PRODUCT_PORT"]), int(os.environ["PRODUCT_CAP"])
+        Path(os.environ["PRODUCT_ARCHIVE"]),
+        int(os.environ["PRODUCT_PORT"]),
+        int(os.environ["PRODUCT_CAP"]),
+        int(os.environ["PRODUCT_WORKERS"]),
     )
 
 

@@ -8,12 +8,12 @@ from benchmarks.peers import settings
 from benchmarks.pipeline import Pipeline
 
 
-@bentoml.service(workers=1, traffic={"timeout": 120, "max_concurrency": 1024})
+@bentoml.service(workers=settings().workers, traffic={"timeout": 120, "max_concurrency": 1024})
 class ProductService:
-    """A service of one process."""
+    """A process that computes."""
 
     def __init__(self) -> None:
-        self.pipeline = Pipeline(settings().archive)
+        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
 
     @bentoml.api(  # type: ignore[untyped-decorator]
         batchable=True, max_batch_size=settings().cap, max_latency_ms=60_000

@@ -30,8 +30,8 @@ async def answer_batches(queue: asyncio.Queue[Waiting], pipeline: Pipeline, cap:
 
 def build() -> FastAPI:
     """The application with its model loaded."""
-    archive, _, cap = settings()
-    pipeline = Pipeline(archive)
+    archive, _, cap, workers = settings()
+    pipeline = Pipeline(archive, workers=workers)
     queue: asyncio.Queue[Waiting] = asyncio.Queue()
 
     @contextlib.asynccontextmanager
@@ -52,4 +52,12 @@ def build() -> FastAPI:
 
 
 if __name__ == "__main__":
-    uvicorn.run(build(), host=HOST, port=settings().port, access_log=False, log_level="warning")
+    uvicorn.run(
+        "benchmarks.peers.fastapi_app:build",
+        factory=True,
+        workers=settings().workers,
+        host=HOST,
+        port=settings().port,
+        access_log=False,
+        log_level="warning",
+    )

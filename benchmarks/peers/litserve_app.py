@@ -1,4 +1,4 @@
-"""LitServe: its server parses the JSON, a process of its own computes batches."""
+"""LitServe: its server parses the JSON, processes of their own compute batches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ class ProductApi(litserve.LitAPI):  # type: ignore[misc]
 
     def setup(self, device: str) -> None:
         """Load the model in the process that computes."""
-        self.pipeline = Pipeline(settings().archive)
+        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
 
     def decode_request(self, request: Request) -> Any:
         """The product, which the server has parsed."""
@@ -40,9 +40,9 @@ class ProductApi(litserve.LitAPI):  # type: ignore[misc]
 
 def main() -> None:
     """Serve until the end."""
-    _, port, cap = settings()
+    _, port, cap, workers = settings()
     api = ProductApi(max_batch_size=cap, batch_timeout=DELAY_MS / 1000)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, timeout=120, fast_queue=True)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=120, fast_queue=True)
     server.run(host=HOST, port=port, generate_client_file=False, log_level="warning", access_log=False)
 
 

@@ -1,4 +1,4 @@
-"""mosec: a front end in Rust, a Python process that computes batches; it reads its port from the command line."""
+"""mosec: a front end in Rust, Python processes that compute batches; it reads its port from the command line."""
 
 from mosec import Server, Worker
 
@@ -11,7 +11,7 @@ class ProductWorker(Worker):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.pipeline = Pipeline(settings().archive)
+        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
 
     def deserialize(self, data: bytes) -> bytes:
         """The pipeline parses."""
@@ -27,6 +27,6 @@ class ProductWorker(Worker):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    server = Server()
-    server.append_worker(ProductWorker, num=1, max_batch_size=settings().cap, max_wait_time=DELAY_MS, timeout=120)
+    told, server = settings(), Server()
+    server.append_worker(ProductWorker, num=told.workers, max_batch_size=told.cap, max_wait_time=DELAY_MS, timeout=120)
     server.run()

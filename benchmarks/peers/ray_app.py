@@ -1,4 +1,4 @@
-"""Ray Serve: a proxy process for HTTP, one replica that computes, ``serve.batch`` in it."""
+"""Ray Serve: a proxy process for HTTP, replicas that compute, ``serve.batch`` in it."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ from benchmarks.peers import DELAY_MS, HOST, settings
 from benchmarks.pipeline import Pipeline
 
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
+@serve.deployment(num_replicas=settings().workers, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
 class ProductDeployment:
     """The replica."""
 
     def __init__(self) -> None:
-        self.pipeline = Pipeline(settings().archive)
+        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
 
     @serve.batch(max_batch_size=settings().cap, batch_wait_timeout_s=DELAY_MS / 1000)
     async def answer(self, bodies: list[bytes]) -> list[str]:
@@ -32,7 +32,7 @@ class ProductDeployment:
 def main() -> None:
     """Serve until the process is told to end."""
     ray.init(
-        num_cpus=max(2, len(os.sched_getaffinity(0))),
+        num_cpus=max(1 + settings().workers, len(os.sched_getaffinity(0))),
         include_dashboard=False,
         configure_logging=False,
         _temp_dir=os.environ["PRODUCT_FOLDER"],

@@ -1,4 +1,5 @@
-"""NVIDIA Triton by its PyTriton wheel: a front end in C++ with its dynamic batcher, and this process, which computes.
+"""NVIDIA Triton by its PyTriton wheel: a front end in C++ with its dynamic batcher, and this process, which
+computes in a thread for each worker.
 
 The wheel has an environment of its own. Triton's Python backend, which hands requests over, is compiled against NumPy 1
 and is to find that one alone; the pipeline's packages are in front in this process only.
@@ -17,16 +18,19 @@ from benchmarks.pipeline import Pipeline
 from benchmarks.server_config import free_ports
 
 
-def main() -> None:
-    """Serve until it is ended."""
-    archive, port, cap = settings()
-    pipeline = Pipeline(archive)
-
+def _instance(pipeline: Pipeline) -> Any:
     @batch  # type: ignore[untyped-decorator]
     def predict(body: Any) -> dict[str, Any]:
         answers = [answer.encode("ascii") for answer in pipeline([bytes(each) for each in body[:, 0]])]
         return {"answer": np.array(answers, dtype=object)[:, None]}
 
+    return predict
+
+
+def main() -> None:
+    """Serve until it is ended."""
+    archive, port, cap, workers = settings()
+    instances = [_instance(Pipeline(archive, workers=workers)) for _ in range(workers)]
     del os.environ["PYTHONPATH"]
     [grpc_port] = free_ports(1)
     config = TritonConfig(
@@ -35,7 +39,7 @@ def main() -> None:
     with Triton(config=config) as triton:
         triton.bind(
             "product",
-            infer_func=predict,
+            infer_func=instances,
             inputs=[Tensor(name="body", dtype=bytes, shape=(1,))],
             outputs=[Tensor(name="answer", dtype=bytes, shape=(1,))],
             config=ModelConfig(

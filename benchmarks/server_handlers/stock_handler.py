@@ -7,6 +7,7 @@ torchvision's transforms, titles padded to the longest length, dicts that TorchS
 import base64
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,7 @@ class StockHandler(BaseHandler):  # type: ignore[misc]
         """Load the model that was pickled."""
         settings = context.model_yaml_config["handler"]
         sys.path.insert(0, settings["repository"])
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // context.model_yaml_config["maxWorkers"]))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.load(settings["model"], map_location=self.device, weights_only=False).eval()
         self.labels = settings["labels"]

@@ -97,6 +97,7 @@ def run_document() -> dict[str, Any]:
         "machine": machine,
         "model": "a shape",
         "catalogue": "drawn catalogue",
+        "workers": 2,
         "cap": 16,
         "delay_ms": 2,
         "weights_bytes": 100 * 2**20,

@@ -26,6 +26,7 @@ def test_it_names_the_machine_and_the_commit(report: dict[str, Any]) -> None:
         "torch 2.14.1",
         "mosec 0.9.8",
         "a shape",
+        "2 processes that compute and share the cores",
     ):
         assert part in text
 
@@ -38,7 +39,10 @@ def test_every_system_and_every_target_has_its_line(report: dict[str, Any]) -> N
     assert text.count("| not measured |") == 3
     assert "| front end | 0.50 (0.50 to 0.50) |" in text and "| 8.75 (8.75 to 8.75) |" in text
     assert "503: 4" in text and "503: 1100" in text
-    assert "a batch of 16 every 84.7 (84.2 to 85.1) ms, and the stages add up to 79.0 (79.0 to 79.0) ms" in text
+    assert (
+        "a worker has a batch of 16 every 169.3 (168.4 to 170.2) ms, and the stages add up to 79.0 (79.0 to 79.0) ms"
+        in text
+    )
 
 
 def test_an_overload_that_the_queue_holds(report: dict[str, Any]) -> None:

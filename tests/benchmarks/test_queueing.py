@@ -69,3 +69,18 @@ def test_batch_times_of_nothing_are_refused() -> None:
     for measured in ({}, {1: []}):
         with pytest.raises(ValueError, match="at least one size"):
             BatchTimes(measured)  # type: ignore[arg-type]
+
+
+def test_two_servers_take_from_one_queue() -> None:
+    """The first two have a server each; the third and fourth go together to the one that is free first."""
+    latencies = simulate_queue([0.0, 0.1, 0.2, 0.3], BatchTimes({1: [1.0], 2: [1.0]}), cap=2, servers=2)
+    assert latencies == pytest.approx([1.0, 1.0, 1.8, 1.7])
+
+
+def test_more_servers_wait_as_erlang_says() -> None:
+    """M/D/2 at load .7 waits about half of M/M/2's r^2 / (1 - r^2) service times (within some percent at this load)."""
+    service, load = 0.01, 0.7
+    arrivals = poisson_arrivals(2 * load / service, seconds=400, seed=3)
+    latencies = simulate_queue(arrivals, BatchTimes({1: [service]}), cap=1, servers=2)
+    wait = service * load**2 / (1 - load**2)
+    assert np.mean(latencies) - service == pytest.approx(wait / 2, rel=0.1)

@@ -53,7 +53,7 @@ def test_stages_are_read_from_the_metrics() -> None:
 
 
 def test_peers_are_told_apart(tmp_path: Path) -> None:
-    found = peers(Path(sys.executable), tmp_path / "model.mar", cap=16)
+    found = peers(Path(sys.executable), tmp_path / "model.mar", cap=16, workers=2)
     assert len({peer.name for peer in found}) == 6 and {peer.name for peer in found} < set(SYSTEMS)
     assert all(peer.envelope in ENVELOPES for peer in found)
     assert all((ROOT / "benchmarks" / "peers" / f"{peer.module}.py").is_file() for peer in found)
@@ -89,6 +89,6 @@ def test_the_perfect_queue_gets_the_same_arrivals() -> None:
     loop = {"load": 0.7, "arrivals": [0.0, 0.001, 5.0], "warm": 1.0}
     results = Results(in_process=[{"batch_seconds": {"1": [0.5], "2": [0.8]}}])
     results.systems["ours"] = [{"open": [loop]}]
-    add_simulations(results, cap=16)
+    add_simulations(results, cap=16, workers=1)
     assert loop["perfect_p99_ms"] == pytest.approx(500.0)
     assert "arrivals" not in loop

@@ -210,7 +210,9 @@ def read_form(kind: str, body: bytes) -> Answer:
     return fields
 
 
-def write_archive(store: Path, model: str, version: str, *, in_charge: bool = False) -> Path:
+def write_archive(
+    store: Path, model: str, version: str, *, in_charge: bool = False, workers: int | None = None
+) -> Path:
     """An archive with what the client reads of one: name, version, labels, golden products."""
     titles = ("Red Shirts", "Blue Shoes", None)
     golden = [
@@ -229,6 +231,7 @@ def write_archive(store: Path, model: str, version: str, *, in_charge: bool = Fa
         "MAR-INF/MANIFEST.json": json.dumps(entry),
         "settings.json": json.dumps({"labels": LABELS}),
         "manifest.json": json.dumps({"golden": golden}),
+        **({} if workers is None else {"model-config.yaml": f"minWorkers: {workers}\nmaxWorkers: {workers}\n"}),
         **dict.fromkeys(("product_handler.py", "tokenizer.json", "model.pt", "model.onnx"), ""),
     }
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}

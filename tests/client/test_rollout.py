@@ -245,6 +245,16 @@ def test_a_model_is_registered_beside_the_others(rollout: Rollout, serving: Fake
     write_archive(store.folder, "late", "1.0", in_charge=True)
     rollout.register("late.mar")
     assert serving.defaults == {"intermediate": "1.0", "late": "1.0"}
+    assert len(serving.models["late"]["1.0"].workers) == 1  # it does not say how many
+
+
+@pytest.mark.parametrize(("asked", "started"), [(None, 3), (2, 2)])
+def test_a_model_gets_the_workers_it_was_made_for_unless_told_otherwise(
+    rollout: Rollout, serving: FakeTorchServe, store: ModelStore, asked: int | None, started: int
+) -> None:
+    write_archive(store.folder, "late", "1.0", workers=3)
+    rollout.register("late-1.0.mar", workers=asked)
+    assert len(serving.models["late"]["1.0"].workers) == started
 
 
 @pytest.mark.parametrize("broken", ["workers", "labels"])

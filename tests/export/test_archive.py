@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from export import build as build_module
 from export.__main__ import main
@@ -49,6 +50,8 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
         "model.onnx",
         "model-config.yaml",
     } <= names
+    config = yaml.safe_load(content.read("model-config.yaml"))
+    assert config["minWorkers"] == config["maxWorkers"] == 2
     assert names - {line.split("  ")[1] for line in sums.splitlines()[1:]} == {"SHA256SUMS"}
     assert not any(name.endswith((".pkl", ".bin")) for name in names)
     assert manifest["parity"]["onnxruntime"]["passed"] and manifest["parity"]["torchscript"]["passed"]
