@@ -28,7 +28,7 @@ WORKERS = 2
 WORKER_CONFIG = {
     "batchSize": 16,
     # Counted from when the worker becomes free: batches form under load without it, a lone request waits it out.
-    "maxBatchDelay": 2,
+    "maxBatchDelay": 1,
     "responseTimeout": 60,
     "startupTimeout": 120,
 }

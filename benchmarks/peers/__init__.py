@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 HOST = "127.0.0.1"
-DELAY_MS = 2  # as the archive's model-config.yaml says
+DELAY_MS = 1  # as the archive's model-config.yaml says
 
 
 class Settings(NamedTuple):
