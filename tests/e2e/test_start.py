@@ -116,7 +116,7 @@ def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tm
 def test_a_stopped_server_leaves_nothing(store: ModelStore, tmp_path: Path) -> None:
     config = write_config(tmp_path, store=store.folder)
     started = server.start(config)
-    assert started.temporary.exists() and len(server_processes(started.temporary)) == 2
+    assert started.temporary.exists() and len(server_processes(started.temporary)) == 3
     assert server.stop(config) and not server.stop(config)
     assert not started.temporary.exists() and not server_processes(started.temporary)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".torchserve", "config.properties", "logs"]
