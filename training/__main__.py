@@ -147,6 +147,9 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         "--models", nargs="+", choices=HEADS, default=tuple(MODELS), help="to train; fusions bring image and text"
     )
     group.add_argument("--cross-fit", type=int, default=0, help="parts whose features come from encoders of the others")
+    group.add_argument(
+        "--cross-fit-sizes", type=int, nargs="+", default=(), help="side of the picture in each epoch of those encoders"
+    )
     group.add_argument("--head-epochs", type=int, default=30, help="each single model's head on features, at most")
     group.add_argument("--fusion-epochs", type=int, default=10, help="each fusion's head on features")
     group.add_argument("--head-rate", type=float, default=1e-3, help="peak learning rate of single heads")
@@ -207,7 +210,8 @@ def _train(options: argparse.Namespace) -> None:
         options.out or Path("runs") / f"{Path(options.data).stem}-{_target_name(options.label_column)}-{options.recipe}"
     )
     own = {name: value for name, value in vars(options).items() if name in TrainOptions.__dataclass_fields__}
-    own |= {name: tuple(own[name]) for name in ("classes", "models", "image_sizes", "attribute_weights")}
+    several = ("classes", "models", "image_sizes", "cross_fit_sizes", "attribute_weights")
+    own |= {name: tuple(own[name]) for name in several}
     train_options = TrainOptions(source=_source(options), **{**own, "out": out})
     print(f"Training on {options.data}; progress below, results in {out}.", flush=True)
     runs = cross_validate(train_options, options.folds) if options.folds else [train_run(train_options)]

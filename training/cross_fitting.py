@@ -16,7 +16,6 @@ from training.alignment import align_features
 from training.features import Features, join_features, select_features
 from training.models import ProductClassifier
 from training.run import Run
-from training.titles import thin_title
 
 THIN_FORMS = 2
 Towers = tuple[ProductClassifier, ProductClassifier]
@@ -83,6 +82,6 @@ def thin_forms(run: Run, rows: NDArray[np.int64]) -> list[list[str]]:
     if not options.thin_titles:
         return []
     return [
-        [thin_title(titles[row], np.random.default_rng((options.seed, form, int(row)))) for row in rows]
+        [run.data.thinner(titles[row], np.random.default_rng((options.seed, form, int(row)))) for row in rows]
         for form in range(1, THIN_FORMS + 1)
     ]

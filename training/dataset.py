@@ -21,7 +21,7 @@ from training.catalog import Catalog
 from training.objective import MISSING
 from training.picture_cache import PictureCache
 from training.picture_reading import read_picture
-from training.titles import thin_title
+from training.titles import TitleThinner
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
 LabelledProducts = tuple[GraphInputs, Tensor]
@@ -53,7 +53,8 @@ class ProductDataset(Dataset[tuple[Product, Classes]]):
         modalities: what to read; the other one is handed over as missing, unread.
         pictures: decoded before; None reads and decodes them from the catalogue.
         augment: change pictures by :func:`augmentation`.
-        thin_titles: share of the titles that are thinned by :func:`training.titles.thin_title`.
+        thin_titles: share of the titles that are thinned.
+        thinner: thins them.
         seed: of both.
     """
 
@@ -68,6 +69,7 @@ class ProductDataset(Dataset[tuple[Product, Classes]]):
         pictures: PictureCache | None = None,
         augment: bool = False,
         thin_titles: float = 0.0,
+        thinner: TitleThinner | None = None,
         seed: int = 0,
     ) -> None:
         self.catalog = catalog
@@ -78,6 +80,7 @@ class ProductDataset(Dataset[tuple[Product, Classes]]):
         self.pictures = pictures
         self.augment = augmentation(preprocessor.settings.image_size) if augment else None
         self.thin_titles = thin_titles
+        self.thinner = thinner or TitleThinner()
         self.seed = seed
         self.epoch = 0
 
@@ -112,7 +115,7 @@ class ProductDataset(Dataset[tuple[Product, Classes]]):
         if title is None or not self.thin_titles:
             return title
         random = np.random.default_rng((self.seed, self.epoch, row))
-        return thin_title(title, random) if random.random() < self.thin_titles else title
+        return self.thinner(title, random) if random.random() < self.thin_titles else title
 
 
 class EpochSampler(Sampler[list[int]]):

@@ -45,6 +45,8 @@ class TrainOptions:
         fusion_epochs: epochs of each fusion's head on cached features.
         cross_fit: parts of the training rows whose features come from encoders that were tuned on the other parts; 0
             has the fusion heads see the features of the very rows that the encoders were tuned on.
+        cross_fit_sizes: like ``image_sizes``, with as many epochs, for the image encoders that only those features are
+            of; empty tunes them as the served one.
         thin_titles: share of the training titles that are shown without some of their words.
         label_noise: share of the training rows that get a wrong label, for experiments.
         joint_epochs: epochs of tuning the early and intermediate models end to end; 0 leaves the encoders.
@@ -91,6 +93,7 @@ class TrainOptions:
     head_epochs: int = 30
     fusion_epochs: int = 10
     cross_fit: int = 0
+    cross_fit_sizes: tuple[int, ...] = ()
     thin_titles: float = 0.0
     label_noise: float = 0.0
     joint_epochs: int = 0

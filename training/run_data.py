@@ -1,6 +1,7 @@
 """What every stage of a run works on: the products, their parts and classes, and the preprocessing."""
 
 import dataclasses
+import functools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from training.label_noise import damage_labels
 from training.options import TrainOptions
 from training.picture_cache import PictureCache, open_picture_cache
 from training.splits import keep_training, product_groups, split_products
+from training.titles import TitleThinner, learn_thinner
 
 CACHE_SHARE = 0.5  # of the free disk, at most, for decoded pictures
 
@@ -54,6 +56,16 @@ class RunData:
     lengths: NDArray[np.int64]
     pictures: PictureCache | None = None
     hierarchies: tuple[Hierarchy, ...] = ()
+
+    @functools.cached_property
+    def thinner(self) -> TitleThinner:
+        """Thins titles by what their words tell of the target in the training part.
+
+        In all of it, also for the encoders of a part (:mod:`training.cross_fitting`): which words those are not shown
+        is then chosen with labels that they do not learn.
+        """
+        train = self.rows("train")
+        return learn_thinner(self.products["text"].iloc[train].tolist(), self.targets[train].tolist())
 
     @property
     def heads(self) -> tuple[Attribute, ...]:
@@ -113,6 +125,7 @@ class RunData:
             pictures=self.pictures,
             augment=training,
             thin_titles=self.options.thin_titles if training else 0.0,
+            thinner=self.thinner if training else None,
             seed=self.options.seed,
         )
 
@@ -235,7 +248,7 @@ def _decoded(
 ) -> PictureCache | None:
     """Pictures decoded once, where they are read often and the disk has room; read from the catalogue otherwise."""
     names = sorted(set(products["image"]) - {""})
-    largest = max((options.image_size, *options.image_sizes))
+    largest = max((options.image_size, *options.image_sizes, *options.cross_fit_sizes))
     needed, free = 3 * largest**2 * len(names), shutil.disk_usage(options.out).free
     if "image" not in options.sides or not options.image_epochs or needed > free * CACHE_SHARE:
         return None

@@ -56,11 +56,12 @@ def cross_fitted_tower(run: Run, side: str, parts: Sequence[NDArray[np.int64]]) 
         As many as parts; the k-th has seen no label of the k-th part.
     """
     fitted = []
+    sizes = run.data.options.cross_fit_sizes if side == "image" else ()
     for number in range(len(parts)):
         rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
         stage = f"{side}-fold-{number + 1}"
         classifier, _ = _with_head(run, side, stage=f"{stage}-head", rows=rows)
-        _tune_side(run, classifier, side, stage=stage, rows=rows)
+        _tune_side(run, classifier, side, stage=stage, rows=rows, sizes=sizes)
         fitted.append(classifier)
     return fitted
 
@@ -132,14 +133,21 @@ def _with_head(run: Run, side: str, *, stage: str, rows: NDArray[np.int64]) -> t
 
 
 def _tune_side(
-    run: Run, classifier: ProductClassifier, side: str, *, stage: str, rows: NDArray[np.int64]
+    run: Run,
+    classifier: ProductClassifier,
+    side: str,
+    *,
+    stage: str,
+    rows: NDArray[np.int64],
+    sizes: Sequence[int] = (),
 ) -> list[Epoch]:
+    """Tune an encoder with its head; ``sizes`` are those of a picture in each epoch, if not the options'."""
     options = run.data.options
-    epochs, rate, sizes = (
-        (options.image_epochs, options.image_rate, options.image_sizes)
-        if side == "image"
-        else (options.text_epochs, options.text_rate, ())
-    )
+    if side == "text":
+        epochs, rate = options.text_epochs, options.text_rate
+    else:
+        epochs, rate = len(sizes) or options.image_epochs, options.image_rate
+        sizes = sizes or options.image_sizes
     encoder = classifier.image_encoder or classifier.text_encoder
     if not epochs or encoder is None:
         return []

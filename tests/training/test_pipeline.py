@@ -98,8 +98,9 @@ def test_pictures_may_be_read_smaller_first(options: Options, monkeypatch: pytes
         return train_epoch(model, batches, *arguments, **more)
 
     monkeypatch.setattr(loop, "train_epoch", watched)
-    pipeline.train_run(options(image_epochs=2, image_sizes=(32, 64), text_epochs=0, head_epochs=0, models=()))
-    assert sides == [32, 64]
+    choices = {"text_epochs": 0, "head_epochs": 0, "cross_fit": 2, "fusion_epochs": 0, "models": ("early",)}
+    pipeline.train_run(options(image_epochs=2, image_sizes=(32, 64), cross_fit_sizes=(32, 48, 96), **choices))
+    assert sides == [32, 64, *(32, 48, 96) * 2]
 
 
 def test_labels_made_wrong_are_wrong_in_training_only(options: Options) -> None:
