@@ -14,7 +14,8 @@ import pytest
 import torch
 from late_device import LateDevice
 from serving import TITLES, Worker, document
-from test_backends import batch, choose
+from test_backend_choice import choose
+from test_backends import batch
 
 from handlers import cuda_backend
 from handlers.backends import Backend, BackendError
