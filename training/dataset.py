@@ -106,7 +106,8 @@ class ProductDataset(Dataset[tuple[Product, Classes]]):
         if self.augment is None:
             return picture
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash((self.seed, self.epoch, row)) % 2**63)
+            # torch.manual_seed would seed GPUs as well, which without one formats a stack trace a picture.
+            torch.default_generator.manual_seed(hash((self.seed, self.epoch, row)) % 2**63)
             changed: Image.Image = self.augment(picture)
         return changed
 

@@ -169,4 +169,6 @@ class Run:
 def adamw(groups: list[tuple[nn.Module, float]]) -> torch.optim.AdamW:
     """AdamW with weight decay .01 over what is to be trained of modules, each at its peak learning rate."""
     trained = [([value for value in module.parameters() if value.requires_grad], rate) for module, rate in groups]
-    return torch.optim.AdamW([{"params": values, "lr": rate} for values, rate in trained], weight_decay=0.01)
+    return torch.optim.AdamW(
+        [{"params": values, "lr": rate} for values, rate in trained], weight_decay=0.01, fused=True
+    )
