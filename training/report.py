@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from training.checkpoint import RunError, write_json, write_text
+from training.reporting.attributes import attribute_record
 from training.reporting.blocks import Section
 from training.reporting.classes import class_record
 from training.reporting.comparison import comparison_table, differences, headline, more_numbers, notes, overview
@@ -118,6 +119,7 @@ def _record(
         "models": comparison.numbers,
         "verdicts": comparison.verdicts,
         "notes": list(known),
+        "attributes": attribute_record(material),
         "classes": class_record(material.pooled),
         "robustness": robustness_record(material),
         "figures": {name: section.title for section in sections for name in section.figures},

@@ -3,24 +3,48 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from training.reporting.blocks import Block, Cell, Column, Paragraph, Section, Table
 from training.reporting.material import Material
 from training.reporting.names import BASELINE, display
+from training.reporting.numbers import spread
 
 METRICS = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "ece": "ECE"}
 
 
 def attributes(material: Material) -> Iterator[Section]:
     """Of runs of several attributes a table for each but the target, which all other sections are about."""
-    records = [run.record for run in material.runs]
-    names = [name for name in records[0].get("attributes", {}) if all(name in each["attributes"] for each in records)]
+    records, names = _records(material)
     if not names:
         return
     blocks: list[Block] = [Paragraph(_text(records[0]))]
     blocks += [_table(name, records, [*material.models, BASELINE]) for name in names]
     yield Section("attributes", "Further attributes", blocks)
+
+
+def attribute_record(material: Material) -> dict[str, dict[str, dict[str, Any]]]:
+    """The same for ``report.json``: ``{"mean", "std", "runs"}`` by attribute, model and metric."""
+    records, names = _records(material)
+    return {
+        name: {
+            model: {metric: spread(known) for metric in METRICS if (known := _known(records, name, model, metric))}
+            for model in [*material.models, BASELINE]
+        }
+        for name in names
+    }
+
+
+def _records(material: Material) -> tuple[list[dict[str, Any]], list[str]]:
+    """Of all runs, and the further attributes that each of them has."""
+    records = [run.record for run in material.runs]
+    return records, [
+        name for name in records[0].get("attributes", {}) if all(name in each["attributes"] for each in records)
+    ]
+
+
+def _known(records: Sequence[dict[str, Any]], name: str, model: str, metric: str) -> list[float]:
+    """A metric in the runs that have it; the baseline has no ECE."""
+    numbers = [record["metrics"][model].get("attributes", {}).get(name, {}) for record in records]
+    return [each[metric] for each in numbers if each.get(metric) is not None]
 
 
 def _text(record: dict[str, Any]) -> str:
@@ -39,9 +63,8 @@ def _text(record: dict[str, Any]) -> str:
 def _table(name: str, records: Sequence[dict[str, Any]], models: Sequence[str]) -> Table:
     rows = []
     for model in models:
-        numbers = [record["metrics"][model].get("attributes", {}).get(name, {}) for record in records]
         rows.append(
-            [Cell(display(model)), *(_cell(metric, [each.get(metric) for each in numbers]) for metric in METRICS)]
+            [Cell(display(model)), *(_cell(metric, _known(records, name, model, metric)) for metric in METRICS)]
         )
     classes, tested = len(records[0]["attributes"][name]), [_products(record, name) for record in records]
     caption = f"{name}: {classes} classes, {max(tested):,} test products with a value"
@@ -52,11 +75,11 @@ def _products(record: dict[str, Any], name: str) -> int:
     return int(record["metrics"][BASELINE].get("attributes", {}).get(name, {}).get("products", 0))
 
 
-def _cell(metric: str, values: Sequence[float | None]) -> Cell:
+def _cell(metric: str, values: Sequence[float]) -> Cell:
     """The mean over the runs, and their standard deviation where there are several."""
-    known = [value for value in values if value is not None]
-    if not known:
+    if not values:
         return Cell("–")
     factor, digits = (1, 3) if metric == "ece" else (100, 1)
-    spread = f" ± {factor * np.std(known, ddof=1):.{digits}f}" if len(known) > 1 else ""
-    return Cell(f"{factor * np.mean(known):.{digits}f}{spread}", float(np.mean(known)))
+    value = spread(values)
+    deviation = "" if value["std"] is None else f" ± {factor * value['std']:.{digits}f}"
+    return Cell(f"{factor * value['mean']:.{digits}f}{deviation}", value["mean"])

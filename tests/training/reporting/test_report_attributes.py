@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from written_run import write_catalogue, write_run
 
-from training.reporting.attributes import attributes
+from training.reporting.attributes import attribute_record, attributes
 from training.reporting.blocks import Paragraph, Table
 from training.reporting.material import Material
 from training.reporting.runs import RunResults, read_results
@@ -28,7 +28,8 @@ def several(run: RunResults, accuracy: float) -> RunResults:
 
 
 def test_a_single_target_has_no_such_section(single: RunResults, tmp_path: Path) -> None:
-    assert list(attributes(Material([single], tmp_path))) == []
+    material = Material([single], tmp_path)
+    assert list(attributes(material)) == [] and attribute_record(material) == {}
 
 
 def test_an_attribute_has_a_table_with_the_baseline_in_it(single: RunResults, tmp_path: Path) -> None:
@@ -40,3 +41,9 @@ def test_an_attribute_has_a_table_with_the_baseline_in_it(single: RunResults, tm
         ["late", "80.0 ± 7.1", "50.0 ± 0.0", "0.013 ± 0.000"],
         ["TF-IDF + SVM", "80.0 ± 7.1", "50.0 ± 0.0", "–"],
     ]
+
+
+def test_the_record_has_every_run(single: RunResults, tmp_path: Path) -> None:
+    record = attribute_record(Material([several(single, 0.75), several(single, 0.85)], tmp_path))["gender"]
+    assert record["late"]["accuracy"]["runs"] == [0.75, 0.85] and record["late"]["ece"]["mean"] == 0.0125
+    assert list(record["baseline"]) == ["accuracy", "macro_f1"]
