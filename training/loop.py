@@ -86,7 +86,7 @@ def fit(
             result = trainer.epoch(stage, epoch + 1, train(epoch), model, validation)
             with held_back():
                 keeper.epoch_done(result)
-            tqdm.write(describe(result, epochs))
+            tqdm.write(describe(result, epochs, attributes=len(trainer.objective.sizes)))
     if patience is not None:
         model.load_state_dict(keeper.state.best)
     return history
@@ -215,12 +215,13 @@ def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDAr
     return np.concatenate(logits), np.concatenate(targets)
 
 
-def describe(epoch: Epoch, epochs: int) -> str:
-    """One line for the terminal."""
+def describe(epoch: Epoch, epochs: int, *, attributes: int = 0) -> str:
+    """One line for the terminal; it says so where the scores are means over several attributes."""
+    of = f"mean over {attributes} attributes: " if attributes > 1 else ""
     busy = "" if epoch.gpu_busy is None else f"  GPU busy {epoch.gpu_busy:.0%}"
     return (
         f"{epoch.stage:<14} epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}"
-        f"  validation accuracy {epoch.accuracy:.3f}  macro-F1 {epoch.macro_f1:.3f}  {epoch.seconds:.1f} s"
+        f"  validation {of}accuracy {epoch.accuracy:.3f}  macro-F1 {epoch.macro_f1:.3f}  {epoch.seconds:.1f} s"
         f"  {epoch.products_per_second or 0:,.0f} products/s{busy}"
     )
 

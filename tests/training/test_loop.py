@@ -135,6 +135,8 @@ def test_products_are_counted_and_a_cpu_has_no_busy_gpu() -> None:
     assert epoch.products_per_second is not None and epoch.products_per_second > 0
     assert epoch.gpu_busy is None
     assert f"{epoch.products_per_second:,.0f} products/s" in describe(epoch, 1)
+    assert "  validation accuracy" in describe(epoch, 1)
+    assert "mean over 5 attributes: accuracy" in describe(epoch, 1, attributes=5)
 
 
 def test_the_bar_counts_to_the_end_of_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:

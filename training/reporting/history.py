@@ -29,8 +29,9 @@ def training_history(material: Material) -> Iterator[Section]:
     draw_history(material.figures / "history.png", histories)
     alt = "Training loss and validation accuracy by epoch, a panel a model"
     caption = (
-        "Accuracy on validation above, training loss below; a line a run, and a vertical line where a new stage of "
-        "training begins. Of every stage the best epoch is kept, and it ends when none is better for a while."
+        "Accuracy on validation above (of several attributes their mean), training loss below; a line a run, and a "
+        "vertical line where a new stage of training begins. Of every stage the best epoch is kept, and it ends when "
+        "none is better for a while."
     )
     yield Section("history", "How training went", [Figure("history.png", alt, caption)])
 
