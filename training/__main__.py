@@ -9,7 +9,7 @@ from typing import Any
 
 from training.catalog import CatalogSource
 from training.checkpoint import RunError, write_json
-from training.device import PRECISIONS, loader_processes
+from training.device import PRECISIONS, keep_freed_memory, loader_processes
 from training.encoders import IMAGE_ENCODERS
 from training.engine import is_main_process, one_voice
 from training.evaluation import evaluate_run
@@ -279,4 +279,5 @@ def _report(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # of this process, which is ours; never of one that calls the library
     sys.exit(main())

@@ -51,7 +51,7 @@ from handlers.settings import MODALITIES
 from training.catalog import Catalog, CatalogError, CatalogSource, read_catalog
 from training.checkpoint import read_run
 from training.corrections import correct_again
-from training.device import choose_device, keep_freed_memory
+from training.device import choose_device
 from training.evaluation_attributes import attribute_baseline, measured_attributes, with_targets
 from training.evaluation_baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation_features import GroupFeatures, Measured
@@ -181,7 +181,6 @@ def _measures(run: Path, record: dict[str, Any], measured: Measured, *, robustne
     titles = [measured.products["text"].tolist(), *(each.titles for each in damaged)]
     baseline, missing = _baseline(run, record, titles)
     device = choose_device(record["arguments"]["precision"])
-    keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
         groups = [
             GroupFeatures(group, measured, device=device, folder=Path(folder))

@@ -29,7 +29,7 @@ from training.catalog import Catalog
 from training.checkpoint import RunError, locked, write_arrays, write_json
 from training.corrections import read_corrections
 from training.cross_fitting import fusion_features, training_parts
-from training.device import choose_device, keep_freed_memory
+from training.device import choose_device
 from training.engine import from_main, is_main_process, main_first
 from training.features import Features
 from training.fusions import combine_late, train_fusion
@@ -109,7 +109,6 @@ def _is_complete(options: TrainOptions) -> bool:
 
 def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, split: pd.DataFrame) -> None:
     seconds: dict[str, float] = {}
-    keep_freed_memory()
     with _timed(seconds, "prepare"), main_first():
         data = prepare(options, catalog, products, split)
         write_tables(options.out, data)
