@@ -4,6 +4,7 @@ The provider that ONNX Runtime has for OpenVINO offers Intel's processors only; 
 AVX512-BF16. An answer does not depend on its neighbours in the batch, nor on the padding, to the last bit.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class OpenVinoBackend:
     def __init__(self, path: Path, *, threads: int) -> None:
         import openvino  # noqa: PLC0415 - what another backend answers does not pay for it
 
-        core = openvino.Core()
+        core = _only(openvino.Core)
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise BackendError("this CPU has no bf16")
         self._path, self._threads = path, threads
@@ -63,6 +64,17 @@ class OpenVinoBackend:
     def parts(self) -> Parts:
         """In fp32, by ONNX Runtime: an explanation asks what the model does, not what bf16 does to it."""
         return OnnxParts(self._path, threads=self._threads)
+
+
+@functools.cache
+def _only(core: type) -> Any:
+    """The one core of this process, kept until its end.
+
+    A core gives the calling thread a stack of its own for signals, and takes it away when it goes. Of two cores the
+    first can take away what the second then restores (``SigAltStackSetup`` in OpenVINO's CPU plugin, 2026): the next
+    signal with a handler of Python, as SIGTERM for a worker, ended the process by a segmentation fault.
+    """
+    return core()
 
 
 def _lengthened(titles: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,6 +18,18 @@ from handlers.preprocessing import Batch
 from handlers.torchscript_backend import TorchScriptBackend
 
 ROOT = Path(__file__).parents[2]
+TWO_OF_OPENVINO = """
+import os, signal, sys
+from pathlib import Path
+import openvino
+from handlers.openvino_backend import OpenVinoBackend
+openvino.Core.get_property = lambda *given: ["BF16"]  # a CPU without bf16 computes the same in fp32
+first, second = (OpenVinoBackend(Path(sys.argv[1]), threads=1) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGTERM, lambda *given: print("received"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
 
 
 def batch(products: int, tokens: int) -> Batch:
@@ -146,3 +158,15 @@ def keep_threads() -> Any:
 def test_torch_gets_its_threads_too(graphs: Path, keep_threads: Callable[[], None]) -> None:
     TorchScriptBackend(graphs / "model.pt", device="cpu", threads=2)
     assert torch.get_num_threads() == 2
+
+
+def test_a_signal_reaches_a_process_that_has_dropped_its_engines(graphs: Path) -> None:
+    """A worker is stopped by SIGTERM: it must end by its handler, not by a segmentation fault."""
+    run = subprocess.run(
+        [sys.executable, "-c", TWO_OF_OPENVINO, str(graphs / "model.onnx")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, "received\n"), run.stderr
