@@ -24,6 +24,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "text_rate": 5e-5,
         "batch_size": 64,
         "cross_fit": 2,
+        "cross_fit_sizes": (64, 64, 96),
         "fusion_epochs": 4,
         "fusion_rate": 5e-4,
         "thin_titles": 0.3,
