@@ -3,11 +3,12 @@
 import copy
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from training.calibration import fusion_weight
-from training.features import Features
-from training.loop import Epoch
+from training.features import FeatureBatches, Features
+from training.loop import Epoch, predict
 from training.models import ProductClassifier, build_head
 from training.models.late import LateFusion
 from training.models.residual import ResidualFusion
@@ -15,6 +16,8 @@ from training.objective import MISSING
 from training.results import Calibrated, as_trained
 from training.run import Run
 from training.towers import Tower, tune
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def train_fusion(
@@ -51,6 +54,40 @@ def train_fusion(
             rates=[(classifier.image_encoder, options.image_rate), (classifier.text_encoder, options.text_rate)],
         )
     return classifier, history
+
+
+@torch.no_grad()
+def weigh_corrections(run: Run, head: ResidualFusion, features: Features) -> None:
+    """Choose how much of a fusion's correction counts for a product with one side only, for each attribute.
+
+    The share, in steps of a quarter, that makes the validation part's products right most often with their other side
+    hidden; of equals the smallest, and none of it where no product tells.
+
+    Args:
+        run: under way.
+        head: it answers with the classes' true frequencies; its shares are set.
+        features: as from :meth:`training.run.Run.held_out_features`.
+    """
+    places = np.searchsorted(run.data.held_out, run.data.rows("validation"))
+    for side in range(2):
+        there = places[features.present[places, side]]
+        head.one_sided_shares[side] = 0
+        if not len(there):
+            continue
+        batches = FeatureBatches(features, there, hidden=np.arange(2) != side)
+        plain, truth = predict(head, batches, device=run.device)
+        head.one_sided_shares[side] = 1
+        corrected, _ = predict(head, batches, device=run.device)
+        columns = truth.reshape(len(truth), -1).T
+        for part, classes in zip(run.data.preprocessor.settings.slices.values(), columns, strict=True):
+            known = classes != MISSING
+            head.one_sided_shares[side, part] = _share(plain[known, part], corrected[known, part], classes[known])
+
+
+def _share(plain: NDArray[np.float32], corrected: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """The step between two (N, C) logits that is right most often."""
+    right = [int(np.sum((plain + share * (corrected - plain)).argmax(1) == truth)) for share in SHARES]
+    return SHARES[int(np.argmax(right))]
 
 
 def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calibrated) -> ProductClassifier:

@@ -32,10 +32,11 @@ from training.cross_fitting import fusion_features, training_parts
 from training.device import choose_device
 from training.engine import from_main, is_main_process, main_first
 from training.features import Features
-from training.fusions import combine_late, train_fusion
+from training.fusions import combine_late, train_fusion, weigh_corrections
 from training.metrics import summarize_labels
 from training.models import HEADS, ProductClassifier
 from training.models.intermediate import IntermediateFusion
+from training.models.residual import ResidualFusion
 from training.options import TrainOptions
 from training.out_of_fold import write_out_of_fold
 from training.results import Calibrated, calibrate, restore_frequencies, write_result
@@ -133,6 +134,8 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
         if name != "late":  # its parts answer with them already
             restore_frequencies(run, classifier.head)
         features = run.held_out_features(classifier)
+        if isinstance(classifier.head, ResidualFusion):
+            weigh_corrections(run, classifier.head, features)
         answers[name] = calibrate(run, name, classifier, features)
         metrics[name] = write_result(run, name, classifier, answers[name], history)
         if name == "intermediate":

@@ -20,6 +20,7 @@ from training.features import FeatureBatches, Features
 from training.loop import Epoch, predict
 from training.metrics import summarize
 from training.models import MODEL_MODALITIES, ProductClassifier
+from training.models.residual import ResidualFusion
 from training.objective import MISSING
 from training.run import Run
 
@@ -55,7 +56,7 @@ def restore_frequencies(run: Run, head: nn.Module) -> None:
 
     Args:
         run: under way.
-        head: its last linear layer gives the logits.
+        head: a fusion on top of the single models, or one whose last linear layer gives the logits.
     """
     _shift_logits(run, head, sign=1)
 
@@ -79,8 +80,11 @@ def _shift_logits(run: Run, head: nn.Module, *, sign: int) -> None:
             for there in [classes != MISSING]
         ]
     )
-    last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
-    last.bias.add_(torch.as_tensor(shift, dtype=last.bias.dtype, device=last.bias.device))
+    if isinstance(head, ResidualFusion):
+        bias = head.shift
+    else:
+        bias = [module for module in head.modules() if isinstance(module, nn.Linear)][-1].bias
+    bias.add_(torch.as_tensor(shift, dtype=bias.dtype, device=bias.device))
 
 
 def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Features) -> Calibrated:

@@ -73,10 +73,30 @@ def test_early_fusion_concatenates_normalised_towers() -> None:
 
 
 def test_an_untrained_fusion_adds_the_single_models_and_leaves_the_survivor_alone() -> None:
-    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS))
+    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
     image, text, mask, _ = features(batch=3)
     present = torch.tensor([[True, True], [True, False], [False, True]])
     assert head(image, text, mask, present).tolist() == [[1.5, 3.0, 2.0], [1.0, 0.0, 2.0], [0.5, 3.0, 0.0]]
+
+
+def test_a_correction_counts_by_its_share_where_a_side_is_missing() -> None:
+    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
+    head.fusion = Fixed(8.0, 8.0, 4.0)
+    head.one_sided_shares.copy_(torch.tensor([[0.0, 0.5, 0.5], [0.25, 0.0, 1.0]]))
+    head.shift.copy_(torch.tensor([0.0, 0.0, 100.0]))
+    image, text, mask, _ = features(batch=3)
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    assert head(image, text, mask, present).tolist() == [[9.5, 11.0, 106.0], [1.0, 4.0, 104.0], [2.5, 3.0, 104.0]]
+
+
+def test_opinions_are_weighed_where_there_are_two() -> None:
+    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
+    with torch.no_grad():
+        head.weights.network[-1].bias.copy_(torch.tensor([0.5, 2.0]).log())
+    image, text, mask, _ = features(batch=3)
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    expected = torch.tensor([[1.5, 6.0, 1.0], [1.0, 0.0, 2.0], [0.5, 3.0, 0.0]])
+    torch.testing.assert_close(head(image, text, mask, present), expected)
 
 
 def test_training_a_fusion_leaves_the_single_models_heads_as_they_are() -> None:
@@ -87,7 +107,7 @@ def test_training_a_fusion_leaves_the_single_models_heads_as_they_are() -> None:
     head(image, text, mask, present).pow(2).sum().backward()
     optimizer.step()
     changed = {name.split(".")[0] for name, value in head.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"fusion"}
+    assert changed == {"fusion", "weights"}
     assert not head.image_head.training and head.fusion.training
 
 

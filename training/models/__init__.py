@@ -97,4 +97,4 @@ def build_head(name: str, *, image_width: int, text_width: int, classes: int, fu
     image_head, text_head = (HEADS[single](**widths) for single in SINGLE)
     if name == "late":
         return LateFusion(image_head, text_head, sizes=(classes, *further) if further else ())
-    return ResidualFusion(image_head, text_head, HEADS[name](**widths))
+    return ResidualFusion(image_head, text_head, HEADS[name](**widths), sizes=(classes, *further))

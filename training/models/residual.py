@@ -1,28 +1,48 @@
 """A learned fusion on top of what the single models already say: their logits are added, the fusion corrects the sum.
 
 Adding logits is the product of the two opinions, what independent witnesses call for; titles and pictures are not
-independent, and the fusion learns by how much the sum is off. It starts from no correction at all. So a product with
-one side missing starts from the very answer of the surviving single model, and the fusion has no reason to leave it.
+independent, nor always worth the same. The fusion learns how much each opinion counts
+(:mod:`training.models.certainty`) and what else is wrong with the sum. It starts from the plain sum. For a product with
+one side missing that is the very answer of the surviving single model, which a correction can harm: it counts by the
+share that the validation part finds it worth (:func:`training.fusions.weigh_corrections`).
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from training.models.certainty import CertaintyWeights
+
 
 class ResidualFusion(nn.Module):
-    """z = z_image + z_text + fusion(image, text), each z where its modality is present.
+    """z = w_image * z_image + w_text * z_text + share * fusion(image, text) + shift.
+
+    Where one modality is missing its z is left out, and the other's counts as it is.
 
     Args:
         image_head: of the single model; its weights stay as they are.
         text_head: likewise.
         fusion: features -> logits (B, C); its last linear layer starts at zero.
+        sizes: classes of each of several attributes, which follow each other in C; of a single one (C,).
+
+    Attributes:
+        one_sided_shares: (2, C) in [0, 1], the correction's share for a product with a picture only, and with a title
+            only.
+        shift: (C,), what gives the answers the classes' true frequencies, 0 until then.
     """
 
-    def __init__(self, image_head: nn.Module, text_head: nn.Module, fusion: nn.Module) -> None:
+    one_sided_shares: Tensor
+    shift: Tensor
+
+    def __init__(self, image_head: nn.Module, text_head: nn.Module, fusion: nn.Module, *, sizes: Sequence[int]) -> None:
         super().__init__()
         self.image_head = image_head.requires_grad_(False)
         self.text_head = text_head.requires_grad_(False)
         self.fusion = fusion
+        self.weights = CertaintyWeights(sizes)
+        self.register_buffer("one_sided_shares", torch.ones(2, sum(sizes)))
+        self.register_buffer("shift", torch.zeros(sum(sizes)))
         last = [module for module in fusion.modules() if isinstance(module, nn.Linear)][-1]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -38,6 +58,11 @@ class ResidualFusion(nn.Module):
         """Features as in :class:`training.models.ProductClassifier` -> logits (B, C)."""
         by_image = self.image_head(image, text, attention_mask, present)
         by_text = self.text_head(image, text, attention_mask, present)
-        known = torch.where(present[:, :1], by_image, 0.0) + torch.where(present[:, 1:], by_text, 0.0)
-        logits: Tensor = known + self.fusion(image, text, attention_mask, present)
+        both = present.all(1, keepdim=True)
+        of_image, of_text = self.weights(by_image, by_text)
+        by_image = torch.where(present[:, :1], by_image * torch.where(both, of_image, 1.0), 0.0)
+        by_text = torch.where(present[:, 1:], by_text * torch.where(both, of_text, 1.0), 0.0)
+        one_sided = torch.where(present[:, :1], self.one_sided_shares[0], self.one_sided_shares[1])  # (B, C)
+        correction = torch.where(both, 1.0, one_sided) * self.fusion(image, text, attention_mask, present)
+        logits: Tensor = by_image + by_text + correction + self.shift
         return logits
