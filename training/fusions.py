@@ -39,7 +39,9 @@ def train_fusion(
     assert isinstance(head, ResidualFusion)
     for own, tower in ((head.image_head, image), (head.text_head, text)):
         own.load_state_dict(as_trained(run, tower.classifier.head).state_dict())
+    head.weights.requires_grad_(bool(options.cross_fit))  # of rows that it was tuned on every encoder is certain
     history = run.fit_fusion(head, features, stage=name)
+    head.weights.requires_grad_(False)
     classifier = ProductClassifier(image_encoder, text_encoder, head)
     if options.joint_epochs:
         classifier = copy.deepcopy(classifier)  # the other models keep the towers as they are

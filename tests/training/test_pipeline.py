@@ -65,7 +65,7 @@ def test_what_reads_two_sides_is_calibrated_for_either_one_too(trained_run: Path
         assert min(0, own) - 0.02 <= np.log(each.temperatures[0]) <= max(0, own) + 0.02
 
 
-def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Options) -> None:
+def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Options, trained_run: Path) -> None:
     choices = {"cross_fit": 2, "thin_titles": 0.5, "split": "grouped", "models": (*MODELS, "gated", "single_key")}
     first, again = (pipeline.train_run(options(**choices)) for _ in range(2))
     for name in choices["models"]:
@@ -73,6 +73,9 @@ def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Option
     stages = {path.stem for path in (first / "state").glob("*fold*.safetensors")}
     heads = {f"{side}-fold-{part}-head" for side in ("image", "text") for part in (1, 2)}
     assert stages == heads | {"text-fold-1", "text-fold-2"}
+    for run, weighs in ((first, True), (trained_run, False)):  # certainty of rows that were tuned on teaches nothing
+        last = load_model(run / "early")[0].head.get_submodule("weights.network.2")
+        assert bool(last.get_parameter("weight").any()) is weighs
 
 
 @pytest.mark.parametrize(

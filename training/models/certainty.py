@@ -19,7 +19,8 @@ class CertaintyWeights(nn.Module):
 
     It reads two numbers of each model and attribute: the logarithm of what the most probable class leaves to the
     others, log(1 - max p), and the entropy of p in nats. It does not see which class that is: so few numbers keep their
-    meaning from the encoders of the training rows, which have not seen those, to the encoders that are served.
+    meaning from the encoders of the training rows, which have not seen those, to the encoders that are served. Without
+    cross-fitting there are no such, and both weights stay 1: an encoder is certain of whatever it was tuned on.
 
     Args:
         sizes: classes of each of A attributes, which follow each other in C.
