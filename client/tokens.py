@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from client.errors import ClientError
 KEY_FILE = "key_file.json"
 MANAGEMENT_URL = "http://127.0.0.1:8081"
 Role = Literal["inference", "management"]
+_WRITING = 2.0  # seconds in which the server, which writes its key file in place, has written it whole
+_POLL = 0.05
 
 
 class Tokens:
@@ -81,13 +84,24 @@ class Tokens:
 
     def _read(self) -> dict[str, dict[str, str]]:
         try:
-            return _checked(json.loads(self.path.read_text(encoding="utf-8")))
+            return _checked(self._written())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ClientError(
                 f"{self.path} cannot be read as TorchServe's key file ({type(error).__name__})"
             ) from error
+
+    def _written(self) -> Any:
+        """The file's JSON; one that is cut off, since the server is writing it, is waited for."""
+        deadline = time.monotonic() + _WRITING
+        while True:
+            try:
+                return json.loads(self.path.read_text(encoding="utf-8"))
+            except ValueError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL)
 
 
 def _expiration(entry: dict[str, str]) -> datetime:

@@ -33,6 +33,20 @@ def test_a_restarted_server_is_followed(client: ProductClient, serving: FakeTorc
     assert serving.renewals == 0
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_file_that_is_being_written_is_waited_for(
+    tokens: Tokens, server: FakeTorchServe, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """The server empties the file before it writes the new tokens."""
+    refused = tokens.headers("inference")
+    server.write_keys("second", expires=LATER)
+    whole = server.key_file.read_text()
+    server.key_file.write_text(whole[: int(share * len(whole))])
+    monkeypatch.setattr("client.tokens.time.sleep", lambda _: server.key_file.write_text(whole))
+    assert tokens.refresh("inference", refused)
+    assert tokens.headers("inference") == {"Authorization": "Bearer second-inference"}
+
+
 def test_threads_that_are_refused_together_renew_once(serving: FakeTorchServe) -> None:
     """The fake, as the server, takes the newest token alone."""
     serving.write_keys("old", expires=BEFORE)
@@ -98,7 +112,8 @@ def test_a_renewal_without_a_server_says_so(server: FakeTorchServe) -> None:
     "content",
     ["", "[]", "{}", '{"inference": {"key": "a"}}', "\xff", json.dumps(dict.fromkeys(("inference", "management"), 1))],
 )
-def test_a_file_that_holds_no_tokens_is_named(tmp_path: Path, content: str) -> None:
+def test_a_file_that_holds_no_tokens_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setattr("client.tokens._WRITING", 0.0)
     path = tmp_path / "key_file.json"
     path.write_text(content, encoding="latin-1")
     with pytest.raises(ClientError, match=r"key_file\.json cannot be read as TorchServe's key file"):
