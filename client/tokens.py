@@ -15,7 +15,7 @@ from client.errors import ClientError
 KEY_FILE = "key_file.json"
 MANAGEMENT_URL = "http://127.0.0.1:8081"
 Role = Literal["inference", "management"]
-_WRITING = 2.0  # seconds in which the server, which writes its key file in place, has written it whole
+_WRITING = 1.0  # seconds; the server asks for a new token before it has written it, and writes it in place
 _POLL = 0.05
 
 
@@ -69,11 +69,20 @@ class Tokens:
         """
         with self._refreshing:
             if self.headers(role) == refused:
-                self._keys = self._read()
+                self._read_another(role, refused)
             if self.headers(role) == refused and self._expired(role):
                 self._renew(role)
                 self._keys = self._read()
             return self.headers(role) != refused
+
+    def _read_another(self, role: Role, refused: Mapping[str, str]) -> None:
+        deadline = time.monotonic() + _WRITING
+        while True:
+            self._keys = self._read()
+            may_come = self._keys and not self._expired(role) and time.monotonic() < deadline
+            if self.headers(role) != refused or not may_come:
+                return
+            time.sleep(_POLL)
 
     def _renew(self, role: Role) -> None:
         with httpx.Client(transport=self._transport, trust_env=False) as client:
@@ -99,7 +108,7 @@ class Tokens:
             try:
                 return json.loads(self.path.read_text(encoding="utf-8"))
             except ValueError:
-                if time.monotonic() > deadline:
+                if time.monotonic() >= deadline:
                     raise
             time.sleep(_POLL)
 

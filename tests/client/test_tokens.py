@@ -47,6 +47,14 @@ def test_a_file_that_is_being_written_is_waited_for(
     assert tokens.headers("inference") == {"Authorization": "Bearer second-inference"}
 
 
+def test_a_token_that_the_server_asks_for_before_it_is_written_is_waited_for(
+    tokens: Tokens, server: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = tokens.headers("inference")
+    monkeypatch.setattr("client.tokens.time.sleep", lambda _: server.write_keys("second", expires=LATER))
+    assert tokens.refresh("inference", refused) and server.renewals == 0
+
+
 def test_threads_that_are_refused_together_renew_once(serving: FakeTorchServe) -> None:
     """The fake, as the server, takes the newest token alone."""
     serving.write_keys("old", expires=BEFORE)
