@@ -116,11 +116,11 @@ test-faults: $(INSTALLED) ## break a live server in every way we know, about an 
 	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
 
 bench: $(INSTALLED) $(PEERS) $(TRITON) ## measure the server beside its peers, half an hour (BENCH=quick BENCH_ARGS=)
-	@env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks --plan $(BENCH) $(BENCH_ARGS)
+	@env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.server --plan $(BENCH) $(BENCH_ARGS)
 
 # The peers' environment sees ours: they serve the same engine, and `make setup` does not grow by theirs. What does not
 # install is named in the report.
-$(PEERS): benchmarks/requirements.lock $(INSTALLED)
+$(PEERS): benchmarks/server/requirements.lock $(INSTALLED)
 	@echo "Installing the servers to compare with into build/bench."
 	@$(PYTHON) -m venv build/bench
 	@realpath $(BIN)/../lib/python3.11/site-packages > build/bench/lib/python3.11/site-packages/main.pth
@@ -132,7 +132,7 @@ $(PEERS): benchmarks/requirements.lock $(INSTALLED)
 	@touch $@
 
 # Triton's Python backend needs NumPy 1, so it has an environment to itself.
-$(TRITON): benchmarks/peers/triton.lock $(INSTALLED)
+$(TRITON): benchmarks/server/peers/triton.lock $(INSTALLED)
 	@echo "Installing Triton into build/triton."
 	@$(PYTHON) -m venv build/triton
 	@build/triton/bin/pip install --quiet --no-deps --require-hashes -r $< || echo "not installed: nvidia-pytriton" >&2
@@ -165,13 +165,13 @@ lock-page: $(INSTALLED)
 lock-bench: $(INSTALLED) ## renew the locks of what the benchmark compares with
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@grep -oE '^[^ ;]+==[^ ;]+' requirements.lock > build/main.txt
-	@build/uv/bin/uv pip compile benchmarks/requirements.in --quiet --upgrade --python-version 3.11 \
+	@build/uv/bin/uv pip compile benchmarks/server/requirements.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --constraint build/main.txt --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate $$(sed 's/[[=].*//; s/^/--no-emit-package /' build/main.txt) \
-	  -o benchmarks/requirements.lock
-	@build/uv/bin/uv pip compile benchmarks/peers/triton.in --quiet --upgrade --python-version 3.11 \
+	  -o benchmarks/server/requirements.lock
+	@build/uv/bin/uv pip compile benchmarks/server/peers/triton.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_35 --generate-hashes --no-header --no-emit-index-url --no-annotate \
-	  -o benchmarks/peers/triton.lock
+	  -o benchmarks/server/peers/triton.lock
 
 archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB=)
 	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL)) \

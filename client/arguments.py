@@ -14,7 +14,7 @@ from client.store import ModelStore
 
 if TYPE_CHECKING:
     from client.scoring.engines import Engine
-    from training.catalog_rows import CatalogSource
+    from training.catalog import CatalogSource
 
 ENGINES = {
     "server": "the running server",
@@ -65,7 +65,7 @@ def source_of(options: argparse.Namespace, *, labels: str | None = None) -> "Cat
         options: of :func:`add_catalogue` and :func:`add_columns`.
         labels: the column of its labels, where they are read.
     """
-    from training.catalog_rows import CatalogSource  # noqa: PLC0415 - what it stands on takes half a second
+    from training.catalog import CatalogSource  # noqa: PLC0415 - what it stands on takes half a second
 
     return CatalogSource(
         path=str(options.catalog),

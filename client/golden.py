@@ -12,7 +12,7 @@ from pathlib import Path
 from client.errors import ClientError
 from client.inference import Prediction, ProductClient
 from client.store import read_member
-from handlers.product_archive import ArchiveError, GoldenProduct, golden_products, read_archive
+from handlers.product_serving.archive import ArchiveError, GoldenProduct, golden_products, read_archive
 
 # A fast provider computes in bf16 and moves scores in the third digit; another model moves them in the first.
 TOLERANCE = 0.02

@@ -13,10 +13,10 @@ from export.archive import WORKERS, ArchiveError
 from export.build import Built, build_archive, read_test_products
 from export.fast import passes
 from export.verify import Parity, VerificationError
-from handlers.settings import BACKENDS
-from training.catalog import CatalogError
-from training.checkpoint import RunError, read_run
+from handlers.product_serving.settings import BACKENDS
+from training.catalog.reading import CatalogError
 from training.models import MODELS
+from training.run.checkpoint import RunError, read_run
 
 DEFAULT_LIMIT = 1000
 FORCED = [name for name in BACKENDS if name != "cuda"]  # an archive is loaded on a CPU before it is stored

@@ -17,11 +17,12 @@ from typing import Any
 
 import yaml
 
-from handlers.product_archive import MANIFEST, SUMS, format_sums
-from handlers.settings import ProductSettings
-from training.checkpoint import write_json, write_text
+from handlers.product_serving.archive import MANIFEST, SUMS, format_sums
+from handlers.product_serving.settings import ProductSettings
+from training.system.storage import write_json, write_text
 
 HANDLERS = Path(__file__).parent.parent / "handlers"
+HANDLER, PACKAGE = "product_handler.py", "product_serving"
 LOAD_CHECK = Path(__file__).with_name("load_check.py")
 # Of one model. A worker computes or exchanges a batch with the front end, never both: while one does, the other may.
 WORKERS = 2
@@ -55,13 +56,17 @@ def stage(
         manifest: how the model was made, and its golden products.
         workers: processes that TorchServe starts; they share the cores among them.
     """
-    for source in sorted(HANDLERS.glob("*.py")):
-        if source.name != "__init__.py":
-            shutil.copy(source, folder)
+    copy_handler(folder)
     shutil.copy(run_model / "tokenizer.json", folder)
     write_text(folder / "settings.json", settings.to_json())
     write_text(folder / "model-config.yaml", yaml.safe_dump(worker_config(workers), sort_keys=False))
     write_json(folder / MANIFEST, manifest)
+
+
+def copy_handler(folder: Path) -> None:
+    """Copy the handler and its package into a folder, as an unpacked archive holds them."""
+    shutil.copy(HANDLERS / HANDLER, folder)
+    shutil.copytree(HANDLERS / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def worker_config(workers: int) -> dict[str, Any]:
@@ -140,8 +145,12 @@ def put_in_charge(archive: Path, in_charge: Path) -> None:
 
 
 def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) -> None:
-    serialized, handler, config = (folder / name for name in ("model.pt", "product_handler.py", "model-config.yaml"))
-    extra = [str(path) for path in sorted(folder.iterdir()) if path not in (serialized, handler, config)]
+    serialized, handler, config = (folder / name for name in ("model.pt", HANDLER, "model-config.yaml"))
+    files = [path for path in sorted(folder.iterdir()) if path not in (serialized, handler, config, folder / PACKAGE)]
+    # Of a folder the archiver takes what is in it: the package arrives whole from a folder around it.
+    packages = temporary / "packages"
+    shutil.copytree(folder / PACKAGE, packages / PACKAGE)
+    extra = [str(path) for path in (*files, packages)]
     command = [
         sys.executable, "-m", "model_archiver.model_packaging",
         "--model-name", model, "--version", version, "--serialized-file", str(serialized), "--handler", str(handler),

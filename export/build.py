@@ -19,17 +19,17 @@ from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
 from export.verify import Engine, Parity, VerificationError, eager_engine, require_parity, verify
-from handlers.backend_choice import FAST
-from handlers.int8_backend import INT8_GRAPH, Int8Backend
-from handlers.onnx_backend import OnnxBackend
-from handlers.preprocessing import ProductPreprocessor
-from handlers.settings import ProductSettings
-from handlers.torchscript_backend import TorchScriptBackend
-from training.attributes import attribute_targets
-from training.catalog import Catalog, CatalogSource, read_catalog
-from training.checkpoint import RunError, load_model, read_run
-from training.corrections import correct_again
+from handlers.product_serving.engines.choice import FAST
+from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Backend
+from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.engines.torchscript import TorchScriptBackend
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from handlers.product_serving.settings import ProductSettings
+from training.catalog.reading import Catalog, CatalogSource, read_catalog
+from training.data.attributes import attribute_targets
+from training.data.corrections import correct_again
 from training.models import ProductClassifier
+from training.run.checkpoint import RunError, load_model, read_run
 
 _LEAVE_IT = "leave the choice to --backend auto"
 
@@ -117,7 +117,7 @@ def build_archive(
         store: the model store.
         test: products to verify on.
         train: products to calibrate int8 on; without any the archive has no int8.
-        backend: engine of the archive, as :class:`handlers.settings.ProductSettings` has it.
+        backend: engine of the archive, as :class:`handlers.product_serving.settings.ProductSettings` has it.
         workers: processes that serve it.
         cache_mib: memory of each for answers it gave before, in MiB.
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from export.int8 import export_int8
 from export.verify import Parity
-from handlers.backends import Backend, BackendError
-from handlers.half_graph import HalfBackend
-from handlers.int8_backend import INT8_GRAPH, Int8Backend, require_vnni
-from handlers.openvino_backend import OpenVinoBackend
-from handlers.preprocessing import Product
+from handlers.product_serving.engine import Backend, BackendError
+from handlers.product_serving.engines.half import HalfBackend
+from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Backend, require_vnni
+from handlers.product_serving.engines.openvino import OpenVinoBackend
+from handlers.product_serving.preprocessing import Product
 
 MIN_SAME_CLASS = 0.995
 MAX_LOSS = 0.003  # of accuracy, of any attribute

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.verify import Engine
-from handlers.preprocessing import ProductPreprocessor, collate
-from handlers.product_calibration import calibrated_scores
-from handlers.product_hierarchy import chosen_labels
-from handlers.settings import ProductSettings
+from handlers.product_serving.calibration import calibrated_scores
+from handlers.product_serving.hierarchy import chosen_labels
+from handlers.product_serving.preprocessing import ProductPreprocessor, collate
+from handlers.product_serving.settings import ProductSettings
 
 CANDIDATES = 8
 GOLDEN_PER_FORM = 2

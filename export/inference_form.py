@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from training.depthwise import DepthwiseConv2d
 from training.models import ProductClassifier
+from training.models.depthwise import DepthwiseConv2d
 
 
 def inference_form(model: ProductClassifier, example: tuple[Tensor, Tensor, Tensor, Tensor]) -> ProductClassifier:

@@ -26,8 +26,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from tqdm import tqdm
 
 from export.shared_weights import share_weights
-from handlers.int8_backend import INT8_GRAPH
-from handlers.preprocessing import Product, collate
+from handlers.product_serving.engines.int8 import INT8_GRAPH
+from handlers.product_serving.preprocessing import Product, collate
 
 CALIBRATION_BATCH = 8
 QUANTISED = ("Conv", "Clip", "Add")  # what keeps a picture in int8 from one convolution to the next

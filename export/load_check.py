@@ -35,9 +35,13 @@ def main(folder: Path) -> None:
 def _refuse_repository(folder: Path) -> None:
     """Every module of ours must come from the archive."""
     ours = [name for name in sys.modules if name.split(".")[0] in ("handlers", "training", "export", "client")]
-    own_files = {path.stem for path in folder.glob("*.py")}
+    own_names = {path.stem for path in folder.glob("*.py")} | {
+        path.parent.name for path in folder.glob("*/__init__.py")
+    }
     strangers = [
-        name for name in own_files & set(sys.modules) if Path(sys.modules[name].__file__ or "").parent != folder
+        name
+        for name, module in sys.modules.items()
+        if name.split(".")[0] in own_names and not Path(module.__file__ or "").is_relative_to(folder)
     ]
     if ours or strangers:
         raise SystemExit(f"the archive imported {ours + strangers} from outside itself")

@@ -2,7 +2,7 @@
 
 Beside ``forward`` the file has the model's parts as methods of their own, on the same weights: ``cells`` and
 ``tokens``, the towers, and ``classify``, the head. Explanations are made with them. The head reads fp32 whatever the
-towers compute in: :mod:`handlers.half_graph` casts their weights.
+towers compute in: :mod:`handlers.product_serving.engines.half` casts their weights.
 """
 
 import warnings

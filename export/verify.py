@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from handlers.preprocessing import Batch, Product, collate
-from handlers.product_calibration import calibrated_scores
-from handlers.product_hierarchy import chosen_labels
-from handlers.settings import ProductSettings
-from training.metrics import accuracy
+from handlers.product_serving.calibration import calibrated_scores
+from handlers.product_serving.hierarchy import chosen_labels
+from handlers.product_serving.preprocessing import Batch, Product, collate
+from handlers.product_serving.settings import ProductSettings
+from training.data.attributes import MISSING
 from training.models import ProductClassifier
-from training.objective import MISSING
+from training.scores.metrics import accuracy
 
 BATCH_SIZES = (1, 3, 8)
 TOLERANCE = 1e-3

@@ -12,10 +12,10 @@ from known_model import build_known_archive
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel
 
-from training.catalog import CatalogSource
-from training.options import TrainOptions
-from training.pipeline import train_run
-from training.sample_catalog import write_sample_catalog
+from training.catalog.drawn import write_sample_catalog
+from training.catalog.reading import CatalogSource
+from training.pipeline.order import train_run
+from training.run.options import TrainOptions
 
 # A shell that puts the tests into its background starts them deaf to Ctrl-C, and so would be every process they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

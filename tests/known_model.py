@@ -20,8 +20,8 @@ from export.golden import golden_products
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
 from export.verify import eager_engine
-from handlers.preprocessing import ProductPreprocessor
-from handlers.settings import ProductSettings
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from handlers.product_serving.settings import ProductSettings
 from training.models import ProductClassifier
 
 BAG, SHOE = range(2)

@@ -2,6 +2,8 @@
 
 import ast
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,57 +11,51 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("handlers", "training", "export", "client", "benchmarks")
-MAY_IMPORT = {
-    "handlers": set[str](),
-    "training": {"handlers"},
-    "export": {"handlers", "training"},
-    "client": {"handlers", "training"},  # of training only CATALOGUE
-    "benchmarks": {"handlers", "training", "export", "client"},
+# Which folder may import which others, from the ground up; a folder may always import itself, and nothing else of ours.
+SERVING = "handlers/product_serving"
+HANDLERS = {SERVING, f"{SERVING}/engines"}
+BELOW_PIPELINE = {
+    *(f"training/{name}" for name in ("system", "catalog", "data", "models", "scores", "features", "fit", "run")),
+    SERVING,
 }
-# What reads a catalogue, for training and for scoring; it stands on the handlers' leaves, on nothing else of training.
-CATALOGUE = {f"training.catalog_{name}" for name in ("files", "table", "rows", "images")}
+REPORTING = {f"training/reporting/{name}" for name in ("results", "figures", "document", "sections")}
+MAY_IMPORT: dict[str, set[str]] = {
+    SERVING: set(),
+    f"{SERVING}/engines": {SERVING},
+    "handlers": {SERVING},
+    "training/system": set(),
+    "training/catalog/drawing": set(),
+    "training/catalog": {SERVING, "training/system", "training/catalog/drawing"},
+    "training/data": {SERVING, "training/system", "training/catalog"},
+    "training/models": {"training/system"},
+    "training/scores": {SERVING, "training/data"},
+    "training/features": {SERVING, "training/system", "training/data", "training/models"},
+    "training/fit": {"training/system", "training/data", "training/scores"},
+    "training/run": BELOW_PIPELINE,
+    "training/pipeline": BELOW_PIPELINE,
+    "training/evaluation": {*BELOW_PIPELINE, "training/pipeline"},
+    **{name: {*BELOW_PIPELINE, *REPORTING, "training/pipeline", "training/evaluation"} for name in REPORTING},
+    "training/reporting": {*BELOW_PIPELINE, *REPORTING},
+    "training": {*BELOW_PIPELINE, "training/pipeline", "training/evaluation", "training/reporting"},
+    "export": {*HANDLERS, *BELOW_PIPELINE},
+}
+# Of training a client takes one door, the reading of catalogues, and the writing of files.
+CLIENT_DOORS = {"training.catalog", "training.system.storage"}
 # The engine without a server is the handler itself, so that it answers as a server does.
 RUNS_THE_HANDLER = {"client/scoring/local.py"}
-# Inside handlers/ everything may know the settings and the errors; beyond that, only these.
-LEAVES = {"settings", "product_errors"}
-HANDLER_EDGES = {
-    "preprocessing": {"product_picture"},
-    "onnx_backend": {"backends"},
-    "int8_backend": {"backends", "onnx_backend"},
-    "cached_backend": {"backends", "preprocessing"},
-    "openvino_backend": {"backends", "onnx_backend"},
-    "torchscript_backend": {"backends"},
-    "half_graph": {"backends", "torchscript_backend"},
-    "graph_replay": {"backends"},
-    "cuda_backend": {"backends", "graph_replay", "half_graph", "settings", "torchscript_backend"},
-    "backend_choice": {
-        "backends",
-        "cuda_backend",
-        "half_graph",
-        "int8_backend",
-        "onnx_backend",
-        "openvino_backend",
-        "settings",
-        "torchscript_backend",
-    },
-    "product_explanation": {"backends", "preprocessing"},
-    "product_calibration": {"product_hierarchy"},
-    "product_scores": {"backends", "preprocessing", "product_calibration"},
-    "product_answer": {"product_hierarchy"},
-    "product_archive": {"product_hierarchy"},
-}
-# A worker puts a caller's PYTHONPATH before the model's folder: a common name could be taken from there.
-TAKEN_NAMES = {"utils", "common", "config", "handler", "model", "helpers", "types", "errors", "test"}
+# The one module of the package that knows the engines.
+SERVICE = "service"
 ENGINES = {
-    "onnx_backend": {"onnxruntime"},
-    "openvino_backend": {"openvino"},
-    "torchscript_backend": {"torch"},
-    "half_graph": {"torch"},
-    "cuda_backend": {"torch"},
+    "onnx": {"onnxruntime"},
+    "openvino": {"openvino"},
+    "torchscript": {"torch"},
+    "half": {"torch"},
+    "cuda": {"torch"},
 }
 HEAVY = {"torch", "onnxruntime", "openvino", "transformers", "torchvision", "pandas", "sklearn", "scipy", "matplotlib"}
 MODELS = ("image", "text", "early", "intermediate", "late")
 LONGEST_FILE = 350
+MOST_FILES = 16
 LONGEST_FUNCTION = 60
 
 
@@ -92,65 +88,77 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
 def top_level_imports(tree: ast.Module) -> set[str]:
     """First names of what is imported when the module is, functions left out."""
     bodies = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    return {name.split(".")[0] for body in bodies for name, _ in imports(body)}
+    return {name.split(".")[0] for body in bodies for name, level in imports(body) if not level}
+
+
+def folder_of(module: str) -> str:
+    """The folder that a module of ours lies in; that of a package is its own."""
+    path = ROOT / module.replace(".", "/")
+    return name_of(path if path.is_dir() else path.parent)
+
+
+def own_imports(path: Path) -> set[str]:
+    """Modules of ours that a file imports, by their full names."""
+    package = path.relative_to(ROOT).parent.parts
+    found = set()
+    for name, level in imports(tree_of(path)):
+        full = ".".join([*package[: len(package) - level + 1], *([name] if name else [])]) if level else name
+        if full.split(".")[0] in (*PACKAGES, "tests"):
+            found.add(full)
+    return found
 
 
 @every_shipped
-def test_packages_import_only_what_stands_below_them(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    ours = {name.split(".")[0] for name, level in imports(tree_of(path)) if not level} & {*PACKAGES, "tests"}
-    assert ours <= MAY_IMPORT[package] | {package}
+def test_folders_import_only_what_stands_below_them(path: Path) -> None:
+    folder = name_of(path.parent)
+    allowed = MAY_IMPORT.get(folder)
+    if allowed is None:  # client and benchmarks stand on top
+        tops = {"client": {"handlers", "training", "client"}, "benchmarks": set(PACKAGES)}[folder.split("/")[0]]
+        assert {name.split(".")[0] for name in own_imports(path)} <= tops
+    else:
+        engines = {f"{SERVING}/engines"} if folder == SERVING and path.stem == SERVICE else set()
+        assert {folder_of(name) for name in own_imports(path)} <= allowed | engines | {folder}
+
+
+def test_the_rules_name_folders_that_are_there() -> None:
+    rules = {*MAY_IMPORT, *(name for below in MAY_IMPORT.values() for name in below)}
+    assert not [name for name in rules if not (ROOT / name).is_dir()]
 
 
 @pytest.mark.parametrize("path", sources("client"), ids=name_of)
 def test_clients_never_import_the_handler(path: Path) -> None:
-    names = {name for name, _ in imports(tree_of(path))}
-    assert "handlers.product_handler" not in names or name_of(path) in RUNS_THE_HANDLER
+    assert "handlers.product_handler" not in own_imports(path) or name_of(path) in RUNS_THE_HANDLER
 
 
 @pytest.mark.parametrize("path", sources("client"), ids=name_of)
 def test_clients_take_of_training_only_the_reading_of_catalogues(path: Path) -> None:
-    assert {name for name, _ in imports(tree_of(path)) if name.split(".")[0] == "training"} <= CATALOGUE
+    assert {name for name in own_imports(path) if name.split(".")[0] == "training"} <= CLIENT_DOORS
 
 
-@pytest.mark.parametrize("name", sorted(CATALOGUE))
-def test_catalogues_are_read_without_the_rest_of_training(name: str) -> None:
-    tree = tree_of(ROOT / f"{name.replace('.', '/')}.py")
-    assert not {module.split(".")[0] for module, _ in imports(tree)} & HEAVY
-    assert {module for module, _ in imports(tree) if module.split(".")[0] == "training"} <= CATALOGUE
-
-
-@every_handler
-def test_handlers_stand_on_leaves(path: Path) -> None:
-    relative = {name for name, level in imports(tree_of(path)) if level}
-    if path.stem != "product_handler":
-        assert relative <= LEAVES | HANDLER_EDGES.get(path.stem, set())
-    if path.stem in LEAVES:
-        assert not relative
+@pytest.mark.parametrize("door", sorted(CLIENT_DOORS))
+def test_what_a_client_takes_of_training_loads_nothing_heavy(door: str) -> None:
+    program = f"import sys, {door}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not set(loaded.stdout.split()) & HEAVY
 
 
 @every_handler
-def test_handlers_import_alike_in_the_package_and_in_the_archive(path: Path) -> None:
-    """Inside an archive ``__package__`` is empty; both branches of the switch have to name the same things."""
-    tree = tree_of(path)
-    switches = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "__package__"]
-    inside = [node for switch in switches for node in switch.body]
-    assert all(isinstance(node, ast.ImportFrom) and node.level == 1 for node in inside)
-    flat = [ast.unparse(node) for switch in switches for node in switch.orelse]
-    assert flat == [ast.unparse(node).replace("from .", "from ") for node in inside]
-    neighbours = {neighbour.stem for neighbour in sources("handlers")}
-    outside = [node for node in tree.body if node not in switches]
-    assert not {name for node in outside for name, level in imports(node) if level or name in neighbours}
+def test_handlers_import_one_another_relatively(path: Path) -> None:
+    """Inside an archive the package has no parent; only the entry point knows both worlds."""
+    ours = {name.split(".")[0] for name, level in imports(tree_of(path)) if not level}
+    if path.stem == "product_handler":
+        assert "product_serving" in ours
+    else:
+        assert not ours & {*PACKAGES, "product_serving"}
 
 
 @every_handler
 def test_handlers_load_no_engine_until_one_is_chosen(path: Path) -> None:
     tree = tree_of(path)
     assert not top_level_imports(tree) & HEAVY
-    everywhere = {name.split(".")[0] for name, _ in imports(tree)}
+    everywhere = {name.split(".")[0] for name, level in imports(tree) if not level}
     assert everywhere & HEAVY <= ENGINES.get(path.stem, set())
-    if path.stem != "product_handler":
-        assert "ts" not in everywhere
+    assert "ts" not in everywhere
 
 
 def test_only_the_server_side_knows_torchserve() -> None:
@@ -160,9 +168,8 @@ def test_only_the_server_side_knows_torchserve() -> None:
         if "ts" in {name.split(".")[0] for name, _ in imports(tree_of(path))}
     }
     assert users <= {
-        "handlers/product_handler.py",
         "export/load_check.py",
-        "benchmarks/server_handlers/stock_handler.py",
+        "benchmarks/server/server_handlers/stock_handler.py",
     }
 
 
@@ -173,11 +180,15 @@ def test_the_handler_is_the_only_class_of_its_module() -> None:
     assert not [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "handle"]
 
 
-def test_what_ships_is_flat_and_has_names_of_its_own() -> None:
-    names = [path.stem for path in sources("handlers")]
-    assert all(path.parent == ROOT / "handlers" for path in sources("handlers"))
-    assert not TAKEN_NAMES & set(names)
-    assert not (ROOT / "handlers" / "__init__.py").read_text(encoding="utf-8").strip()
+def test_an_archive_has_one_module_and_one_package_at_its_root() -> None:
+    """What lies at the root can be shadowed by a caller's PYTHONPATH: two names, which nobody else has."""
+    root = {path.name for path in (ROOT / "handlers").iterdir() if path.name != "__pycache__"}
+    assert root == {"__init__.py", "product_handler.py", "product_serving"}
+
+
+@every_shipped
+def test_a_folder_holds_some_fifteen_files(path: Path) -> None:
+    assert len(list(path.parent.glob("*.py"))) <= MOST_FILES
 
 
 def test_the_registry_is_a_literal_of_five() -> None:

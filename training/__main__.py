@@ -7,27 +7,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.catalog import CatalogSource
-from training.checkpoint import RunError, write_json
-from training.device import PRECISIONS, keep_freed_memory, loader_processes
-from training.encoders import IMAGE_ENCODERS
-from training.engine import is_main_process, one_voice
-from training.evaluation import evaluate_run
-from training.faults import exit_status
-from training.metrics import PRECISION_TARGET
+from training.catalog.drawn import write_sample_catalog
+from training.catalog.reading import CatalogSource
+from training.data.splits import PARTS
+from training.evaluation.conditions import CONDITIONS
+from training.evaluation.evaluate import evaluate_run
+from training.evaluation.robustness import FILE
+from training.exit_status import exit_status
 from training.models import HEADS, MODELS
-from training.options import ATTRIBUTE_WEIGHT, TrainOptions
-from training.pipeline import cross_validate, train_run
-from training.recipes import RECIPES
-from training.report import write_report
-from training.robustness import FILE
-from training.robustness_grid import CONDITIONS
-from training.sample_catalog import write_sample_catalog
-from training.splits import PARTS
+from training.models.encoders import IMAGE_ENCODERS
+from training.pipeline.order import cross_validate, train_run
+from training.reporting.report import write_report
+from training.run.checkpoint import RunError
+from training.run.options import ATTRIBUTE_WEIGHT, TrainOptions
+from training.run.recipes import RECIPES
+from training.scores.metrics import PRECISION_TARGET
+from training.system.device import PRECISIONS, keep_freed_memory, loader_processes
+from training.system.processes import one_voice
+from training.system.rank import is_main_process
+from training.system.storage import write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status, as :func:`training.faults.exit_status`."""
+    """Run one command; returns the exit status, as :func:`training.exit_status.exit_status`."""
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     with one_voice():
         return exit_status(lambda: options.command(options), goes_on=options.command is _train)

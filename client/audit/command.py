@@ -15,12 +15,12 @@ from client.config import ServerConfig
 from client.errors import ClientError
 from client.scoring.storage import make_folder
 from client.store import ModelStore, read_member
-from training.catalog_files import CatalogError
+from training.catalog import CatalogError
 
 if TYPE_CHECKING:
     from client.audit.findings import Answers, Finding
     from client.scoring.engines import Engine
-    from training.catalog_rows import CatalogSource
+    from training.catalog import CatalogSource
 
 SHOWN = 200
 # The most that every server lists: the longer an answer is, the more often the given label is on it.

@@ -1,7 +1,6 @@
 """The labels that a catalogue gives its products."""
 
-from training.catalog_files import CatalogError, open_files
-from training.catalog_rows import CatalogSource, open_rows
+from training.catalog import CatalogError, CatalogSource, open_files, open_rows
 
 
 def read_labels(source: CatalogSource) -> dict[int, str]:

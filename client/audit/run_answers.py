@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from client.audit.findings import Answers
 from client.audit.sides import PICTURE, SIDES, TITLE, TOGETHER
 from client.errors import ClientError
-from training.catalog_files import open_files
-from training.catalog_rows import CatalogRow, CatalogSource, open_rows
+from training.catalog import CatalogRow, CatalogSource, open_files, open_rows
 
 MODELS = {PICTURE: "image", TITLE: "text", TOGETHER: "late"}
 PARTS = {"out_of_fold": "training", "validation": "validation", "test": "test"}

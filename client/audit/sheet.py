@@ -23,10 +23,7 @@ from client.audit.findings import Finding
 from client.audit.kinds import MEANING, SIDES_DIFFER, UNANIMOUS
 from client.audit.sides import PICTURE, TITLE, TOGETHER
 from client.scoring.storage import atomic_path
-from training.catalog_files import CatalogFiles, RowError, open_files
-from training.catalog_images import decode_picture
-from training.catalog_rows import CatalogSource
-from training.catalog_table import harmless
+from training.catalog import CatalogFiles, CatalogSource, RowError, decode_picture, harmless, open_files
 
 SHEET, FINDINGS = "audit.html", "findings.csv"
 TEMPLATES = Path(__file__).parent / "templates"

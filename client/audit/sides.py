@@ -13,8 +13,7 @@ from client.scoring.answers import Batch
 from client.scoring.engines import Engine
 from client.scoring.run import Say, score_catalog
 from client.scoring.workspace import Workspace
-from training.catalog_files import CatalogFiles, RowError
-from training.catalog_rows import CatalogRow, CatalogSource
+from training.catalog import CatalogFiles, CatalogRow, CatalogSource, RowError
 
 PICTURE, TITLE, TOGETHER = SIDES = ("picture", "title", "together")
 

@@ -11,7 +11,7 @@ from client.page.asking import Choice, Look
 from client.page.examples import Example
 from client.page.pictures import overlay, thumbnail
 from client.page.sentences import sentence
-from handlers.product_errors import ProductError
+from handlers.product_serving.errors import ProductError
 
 TEMPLATES = Path(__file__).parent / "templates"
 _SIDES = {"image": "Picture", "text": "Title"}

@@ -16,8 +16,7 @@ from client.scoring.outputs import CSV, FAILED, FILES, REVIEW
 from client.scoring.remote import server_engine
 from client.scoring.run import score_catalog
 from client.scoring.workspace import Workspace
-from training.catalog_files import CatalogFiles
-from training.catalog_rows import CatalogSource
+from training.catalog import CatalogFiles, CatalogSource
 
 _COLUMNS = {
     CSV: ("id", "text", "label", "score", "needs_review"),

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from handlers.product_picture import open_picture
-from handlers.settings import ProductSettings
+from handlers.product_serving.picture import open_picture
+from handlers.product_serving.settings import ProductSettings
 
 SIDE = 448
 # Okabe & Ito 2008: vermilion and blue are told apart by every kind of colour vision.

@@ -5,8 +5,8 @@ import re
 from markupsafe import Markup, escape
 
 from client.errors import ClientError, ServerError, TokenError
-from handlers.product_errors import ERROR_CODES, ProductError
-from training.catalog_files import CatalogError
+from handlers.product_serving.errors import ERROR_CODES, ProductError
+from training.catalog import CatalogError
 
 EXPECTED = (ClientError, CatalogError, ProductError)
 _FIELDS = {"image: ": "The picture: ", "text: ": "The title: "}

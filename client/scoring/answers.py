@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from client.errors import ServerError
 from client.inference import Prediction, Product
-from training.catalog_files import CatalogFiles, RowError
-from training.catalog_images import LIMITS
-from training.catalog_rows import CatalogRow
+from training.catalog import LIMITS, CatalogFiles, CatalogRow, RowError
 
 Answer = Prediction | ServerError | RowError
 

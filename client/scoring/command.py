@@ -9,7 +9,7 @@ from pathlib import Path
 from client.arguments import ENGINES, add_catalogue, add_columns, add_model, count, engine_of, say, source_of
 from client.config import ServerConfig
 from client.errors import ClientError
-from training.catalog_files import CatalogError
+from training.catalog import CatalogError
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

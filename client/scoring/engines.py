@@ -7,8 +7,7 @@ from typing import Protocol, TypeVar
 
 from client.scoring.answers import Answer, Batch
 from client.scoring.workspace import Workspace
-from training.catalog_files import CatalogFiles
-from training.catalog_rows import CatalogRow
+from training.catalog import CatalogFiles, CatalogRow
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -58,7 +58,7 @@ class Scratch:
 
 
 class DiskIds:
-    """Ids with the line that had each first; what :func:`training.catalog_rows.open_rows` remembers them in.
+    """Ids with the line that had each first; what :func:`training.catalog.rows.open_rows` remembers them in.
 
     Args:
         path: of a database that is made anew, and removed at the end of the ``with`` block.

@@ -23,13 +23,13 @@ from client.scoring.answers import Answer, Batch, Request, read_request
 from client.scoring.engines import ordered_map, score_batches
 from client.scoring.workspace import Workspace
 from client.store import read_archive
-from handlers import preprocessing
-from handlers.backends import BackendError
-from handlers.product_archive import ArchiveError
-from handlers.product_errors import ProductError, guarded
 from handlers.product_handler import ProductHandler
-from handlers.product_request import ProductFields, read_product
-from training.catalog_files import CatalogFiles
+from handlers.product_serving import preprocessing
+from handlers.product_serving.archive import ArchiveError
+from handlers.product_serving.engine import BackendError
+from handlers.product_serving.errors import ProductError, guarded
+from handlers.product_serving.request import ProductFields, read_product
+from training.catalog import CatalogFiles
 
 READERS = 4
 

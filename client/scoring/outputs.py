@@ -29,7 +29,7 @@ from client.scoring.workspace import (
     attribute_cells,
     predictions_schema,
 )
-from training.catalog_table import harmless
+from training.catalog import harmless
 
 SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")

@@ -15,7 +15,7 @@ from typing import Any
 from client.errors import ClientError
 from client.scoring.local import LocalEngine, archive_identity
 from client.scoring.workspace import Workspace
-from training.catalog_files import CatalogFiles
+from training.catalog import CatalogFiles
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("client", "handlers", "training")

@@ -22,8 +22,8 @@ from client.scoring.engines import ordered_map, score_batches
 from client.scoring.workspace import Workspace
 from client.store import ModelStore
 from client.tokens import Tokens
-from handlers.product_errors import ERROR_CODES
-from training.catalog_files import CatalogFiles
+from handlers.product_serving.errors import ERROR_CODES
+from training.catalog import CatalogFiles
 
 # Two full batches of the archives' 16 requests: while one is answered, the next one waits.
 CONNECTIONS = 32

@@ -20,8 +20,7 @@ from client.scoring.workspace import (
     open_workspace,
     remove_workspace,
 )
-from training.catalog_files import CatalogFiles, open_files
-from training.catalog_rows import CatalogSource
+from training.catalog import CatalogFiles, CatalogSource, open_files
 
 Say = Callable[[str], None]
 

@@ -20,8 +20,7 @@ from client.errors import ClientError, ServerError
 from client.scoring.answers import Answer, Batch, reason_of
 from client.scoring.ids import DiskIds
 from client.scoring.storage import atomic_path, final_name, make_folder, read_json, write_json
-from training.catalog_files import CatalogFiles, RowError
-from training.catalog_rows import CatalogRow, CatalogSource, open_rows
+from training.catalog import CatalogFiles, CatalogRow, CatalogSource, RowError, open_rows
 
 CHUNK_ROWS = 512
 PARTS = "parts"

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from handlers.product_archive import SUMS, format_sums
+from handlers.product_serving.archive import CHECKED, SUMS, format_sums
 
 LABELS = ("Shirts", "Shoes", "Bags")
 TOKEN_MESSAGE = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
@@ -232,7 +232,7 @@ def write_archive(
         "settings.json": json.dumps({"labels": LABELS}),
         "manifest.json": json.dumps({"golden": golden}),
         **({} if workers is None else {"model-config.yaml": f"minWorkers: {workers}\nmaxWorkers: {workers}\n"}),
-        **dict.fromkeys(("product_handler.py", "tokenizer.json", "model.pt", "model.onnx"), ""),
+        **dict.fromkeys((set(CHECKED) - set(("manifest.json", "settings.json"))), ""),
     }
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     with zipfile.ZipFile(path, "w") as content:

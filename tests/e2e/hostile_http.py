@@ -8,7 +8,7 @@ from hostile import ACCEPTED, HOSTILE
 from raw_http import encode
 from serving import Request
 
-from handlers.product_errors import ERROR_CODES
+from handlers.product_serving.errors import ERROR_CODES
 
 FORM, WEB_FORM = "multipart/form-data", "application/x-www-form-urlencoded"
 # What TorchServe's front end makes of a request before the handler sees it: a form that it cannot read is its own 500,

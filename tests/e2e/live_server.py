@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from handlers.product_archive import SUMS, format_sums
+from handlers.product_serving.archive import SUMS, format_sums
 
 LISTEN = "0A"
 SERVER_MANIFEST = "MAR-INF/MANIFEST.json"

@@ -24,6 +24,7 @@ from client.management import Management
 from client.store import ModelStore
 
 LONGEST = 100_000
+SCORES = "product_serving/scores.py"
 # The tokenizer adds two: titles of five words exhaust the memory, of six make the model's answer NaN.
 TOO_MUCH, NO_NUMBER = "red red red red red", "red red red red red red"
 SICK = b"""
@@ -77,8 +78,8 @@ def sick(config: ServerConfig, known_archive: Path, store: ModelStore) -> Iterat
     """The path of a model that breaks on some titles, while it is registered."""
     healthy, path = store.folder / "healthy.mar", store.folder / "sick.mar"
     shutil.copy(known_archive, healthy)
-    source = (Path(__file__).parents[2] / "handlers" / "product_scores.py").read_bytes()
-    repack(healthy, path, version="0.9", changes={"product_scores.py": source + SICK}, sealed=True)
+    source = (Path(__file__).parents[2] / "handlers" / SCORES).read_bytes()
+    repack(healthy, path, version="0.9", changes={SCORES: source + SICK}, sealed=True)
     healthy.unlink()
     with Management(config.management_url, tokens=config.tokens()) as management:
         management.register(path.name)

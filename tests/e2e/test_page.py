@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.server_config import write_config
+from benchmarks.server.server_config import write_config
 from client.audit.findings import Finding, Said
 from client.audit.sheet import write_sheet
 from client.config import ServerConfig
@@ -17,8 +17,8 @@ from client.management import Management
 from client.page.browser import PATIENCE, missing, open_browser, running_page
 from client.store import ModelStore
 from client.tokens import KEY_FILE, Tokens
-from training.catalog_rows import CatalogSource
-from training.corrections import read_corrections
+from training.catalog import CatalogSource
+from training.data.corrections import read_corrections
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),

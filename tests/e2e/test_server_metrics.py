@@ -9,7 +9,7 @@ import pytest
 
 from client.config import ServerConfig
 from client.inference import Product, ProductClient
-from handlers.product_metrics import INTERVAL, dimension_value
+from handlers.product_serving.metrics import INTERVAL, dimension_value
 
 TITLE = "Marlow Men Navy Classic Running Shoes"
 SAMPLE = re.compile(r"(\w+)\{(.*)\} (\S+)")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from live_server import repack
 
-from benchmarks.server_config import ROOT, write_config
+from benchmarks.server.server_config import ROOT, write_config
 from client import server
 from client.config import ServerConfig
 from client.inference import ProductClient
@@ -109,7 +109,7 @@ def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tm
     wait_ready(config, store)
     log = (tmp_path / "logs" / "model_log.log").read_text()
     imported = {line.rsplit("|", 1)[1].strip() for line in log.splitlines() if "import time:" in line}
-    assert {"product_request", "tokenizers", "onnxruntime"} <= imported
+    assert {"product_serving.request", "tokenizers", "onnxruntime"} <= imported
     assert not {name.split(".")[0] for name in imported} & PACKAGES
 
 

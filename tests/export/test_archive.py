@@ -16,8 +16,8 @@ from export.__main__ import main
 from export.archive import ArchiveError, archive_version, check_archive
 from export.build import Built, build_archive, read_test_products
 from export.verify import Engine
-from handlers.preprocessing import Batch
-from training.checkpoint import RunError
+from handlers.product_serving.preprocessing import Batch
+from training.run.checkpoint import RunError
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from export.golden import CANDIDATES, GOLDEN_PER_FORM, golden_products
-from handlers.preprocessing import Batch, ProductPreprocessor
-from handlers.settings import ProductSettings
+from handlers.product_serving.preprocessing import Batch, ProductPreprocessor
+from handlers.product_serving.settings import ProductSettings
 
 SETTINGS = ProductSettings(model="text", target="label", labels=("A", "B", "C"))
 OF_WORDS = {1: (9.0, 0, 0), 2: (8.0, 0, 0), 3: (0, 2.0, 1.9), 4: (0, 3.0, 0), 5: (7.0, 0, 0)}

@@ -11,11 +11,11 @@ import torch
 
 from export.to_onnx import export_onnx
 from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
-from handlers.onnx_backend import OnnxBackend
-from handlers.preprocessing import Batch
-from handlers.torchscript_backend import TorchScriptBackend
-from training.encoders import build_image_encoder, build_text_encoder
+from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.engines.torchscript import TorchScriptBackend
+from handlers.product_serving.preprocessing import Batch
 from training.models import MODELS, ProductClassifier, build_head
+from training.models.encoders import build_image_encoder, build_text_encoder
 
 SIZE = 64
 

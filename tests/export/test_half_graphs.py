@@ -17,12 +17,12 @@ from torch.utils._pytree import tree_leaves
 from export.fast import fast_backends
 from export.inference_form import inference_form
 from export.torchscript import example_inputs, export_torchscript
-from handlers.backends import BackendError
-from handlers.half_graph import HEAD, HalfBackend, load_half_graph
-from handlers.preprocessing import Batch
-from handlers.torchscript_backend import TorchScriptBackend, load_graph
-from training.encoders import build_image_encoder, build_text_encoder
+from handlers.product_serving.engine import BackendError
+from handlers.product_serving.engines.half import HEAD, HalfBackend, load_half_graph
+from handlers.product_serving.engines.torchscript import TorchScriptBackend, load_graph
+from handlers.product_serving.preprocessing import Batch
 from training.models import ProductClassifier, build_head
+from training.models.encoders import build_image_encoder, build_text_encoder
 
 SIZE = 64
 MULTIPLIES = ("convolution", "addmm", "aten.mm", "linear")

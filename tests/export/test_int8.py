@@ -15,12 +15,12 @@ from export.int8 import EXACT_CONVOLUTIONS, export_int8
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
 from export.verify import Parity, VerificationError
-from handlers.backends import BackendError
-from handlers.int8_backend import INT8_GRAPH, Int8Backend
-from handlers.onnx_backend import OnnxBackend
-from handlers.preprocessing import Batch, Product, collate
-from training.encoders import ImageEncoder, build_text_encoder
+from handlers.product_serving.engine import BackendError
+from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Backend
+from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.preprocessing import Batch, Product, collate
 from training.models import ProductClassifier, build_head
+from training.models.encoders import ImageEncoder, build_text_encoder
 
 SIZE, CHANNELS, CONVOLUTIONS = 32, 16, 5
 

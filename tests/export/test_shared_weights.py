@@ -11,10 +11,10 @@ from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
-from handlers.onnx_backend import OnnxBackend
-from handlers.preprocessing import Batch
-from training.encoders import IMAGE_ENCODERS, build_image_encoder, build_text_encoder
+from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.preprocessing import Batch
 from training.models import ProductClassifier, build_head
+from training.models.encoders import IMAGE_ENCODERS, build_image_encoder, build_text_encoder
 
 SIZE = 64
 

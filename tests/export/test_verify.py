@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from export.verify import Engine, VerificationError, require_parity, verify
-from handlers.preprocessing import Batch, Product
+from handlers.product_serving.preprocessing import Batch, Product
 
 IDS = [f"product-{number}" for number in range(20)]
 TRUTH = np.arange(20) % 3

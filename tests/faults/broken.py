@@ -17,6 +17,8 @@ Content = dict[str, bytes]
 _DIES = b"""
 
 def _die(self, context):
+    import os
+
     os._exit(1)
 
 
@@ -52,7 +54,7 @@ def wrong_labels(content: Content) -> Content:
 
 def other_answers(content: Content) -> Content:
     """A model as it was verified, whose handler says something else over HTTP: only golden products tell."""
-    return {"product_answer.py": content["product_answer.py"] + _LIES}
+    return {"product_serving/answer.py": content["product_serving/answer.py"] + _LIES}
 
 
 def dying_workers(content: Content) -> Content:

@@ -14,13 +14,13 @@ from serving import LABELS, TITLES, Worker, b64, seal
 from tiny_model import TinyCells, TinyHead, TinyTokens
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-import handlers
+from export.archive import copy_handler
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
-from handlers.preprocessing import ProductPreprocessor
-from handlers.product_scores import score_batch
-from handlers.settings import ProductSettings
-from handlers.torchscript_backend import TorchScriptBackend
+from handlers.product_serving.engines.torchscript import TorchScriptBackend
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from handlers.product_serving.scores import score_batch
+from handlers.product_serving.settings import ProductSettings
 from training.models import ProductClassifier
 
 
@@ -74,9 +74,9 @@ def archive(
 ) -> Path:
     """An unpacked archive; read it, never change it."""
     folder = tmp_path_factory.mktemp("archive")
-    for source in [*Path(handlers.__path__[0]).glob("*.py"), *graphs.iterdir(), tokenizer_file]:
+    copy_handler(folder)
+    for source in [*graphs.iterdir(), tokenizer_file]:
         shutil.copy(source, folder)
-    (folder / "__init__.py").unlink()
     (folder / "settings.json").write_text(settings.to_json())
     reference = TorchScriptBackend(graphs / "model.pt", device="cpu", threads=1)
     golden = []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pictures import PNG_START, chunk, deep_png, draw, encode, turned
 from serving import Answer, Request, b64, bare, document, explained, form
 
-from handlers.product_errors import ERROR_CODES
+from handlers.product_serving.errors import ERROR_CODES
 
 PICTURES: Sequence[bytes] = (
     encode(draw()),

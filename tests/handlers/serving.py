@@ -13,8 +13,8 @@ from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.service import Service
 
-from handlers.product_archive import MANIFEST, SUMS, format_sums
 from handlers.product_handler import ProductHandler
+from handlers.product_serving.archive import MANIFEST, SUMS, format_sums
 
 METRICS = Path(__file__).parents[2] / "deploy" / "metrics.yaml"
 LABELS = ("Shirts", "Shoes", "Bags", "Montres à gousset")

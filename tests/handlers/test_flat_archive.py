@@ -40,4 +40,8 @@ def test_it_serves_on_its_own(copy_archive: Callable[..., Path], tmp_path: Path)
     shirt, refused = replies["answers"]
     assert shirt["modalities"] == ["text"] and shirt["model"]["version"] == "2.0"
     assert refused["type"] == "invalid_text" and replies["statuses"] == [[200, "OK"], [400, "Bad Request"]]
-    assert own == sorted(path.stem for path in folder.glob("*.py"))
+    assert own == sorted(_module(path.relative_to(folder)) for path in folder.rglob("*.py"))
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")

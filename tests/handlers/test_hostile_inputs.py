@@ -10,7 +10,7 @@ from hostile import ACCEPTED, HOSTILE, PICTURE, TITLE
 from pictures import turned
 from serving import TITLES, Worker, document, explained, form, same
 
-from handlers.product_errors import ERROR_CODES
+from handlers.product_serving.errors import ERROR_CODES
 
 NEIGHBOURS = [form(image=PICTURE, text=TITLE), document({"text": TITLES[1], "top_k": 3})]
 

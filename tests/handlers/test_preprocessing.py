@@ -14,9 +14,9 @@ from PIL import Image
 from serving import TITLES
 from tokenizers import Tokenizer
 
-from handlers.preprocessing import ProductPreprocessor, collate
-from handlers.product_errors import ProductError
-from handlers.settings import ProductSettings
+from handlers.product_serving.errors import ProductError
+from handlers.product_serving.preprocessing import ProductPreprocessor, collate
+from handlers.product_serving.settings import ProductSettings
 
 WHITE = (255, 255, 255)
 

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from handlers.product_answer import product_answer, serialise
-from handlers.product_errors import ProductError
-from handlers.settings import Attribute, ProductSettings
+from handlers.product_serving.answer import product_answer, serialise
+from handlers.product_serving.errors import ProductError
+from handlers.product_serving.settings import Attribute, ProductSettings
 
 SETTINGS = ProductSettings(model="late", target="label", labels=("été", "b", 'c"\n', "d\ud800"), review_threshold=0.5)
 MODEL = {"name": "late", "version": "1.0", "backend": "onnxruntime:cpu"}

@@ -14,12 +14,22 @@ from pictures import flip_bit
 from serving import LABELS, Worker, form, seal
 
 import handlers
-from handlers.backends import BackendError
-from handlers.product_archive import SUMS, ArchiveError, GoldenProduct, check_golden, golden_products, read_archive
-from handlers.settings import ProductSettings
+from handlers.product_serving.archive import (
+    SUMS,
+    ArchiveError,
+    GoldenProduct,
+    check_golden,
+    golden_products,
+    read_archive,
+)
+from handlers.product_serving.engine import BackendError
+from handlers.product_serving.settings import ProductSettings
 
 NEEDED = ("manifest.json", "settings.json", "model.pt", "model.onnx", "tokenizer.json", "product_handler.py")
-OURS = sorted(path.name for path in Path(handlers.__path__[0]).glob("*.py") if path.name != "__init__.py")
+HANDLERS = Path(handlers.__path__[0])
+OURS = sorted(
+    ["product_handler.py", *(str(path.relative_to(HANDLERS)) for path in HANDLERS.glob("product_serving/**/*.py"))]
+)
 GOLDEN = [GoldenProduct(None, "a", "b", np.array([0.2, 0.7, 0.1]))]
 
 
@@ -60,14 +70,15 @@ def test_one_changed_byte_in_any_file_of_an_unpacked_mar_is_named(known_archive:
 def test_a_check_that_is_damaged_itself_refuses_or_does_not_run(copy_archive: Callable[..., Path]) -> None:
     """The worker runs the archive's own module: a damaged one has to notice that it is, or to break."""
     folder = copy_archive()
-    source = (folder / "product_archive.py").read_bytes()
+    path = folder / "product_serving" / "archive.py"
+    source = path.read_bytes()
     for position in range(0, len(source), 29):
         damaged = flip_bit(source, position)
-        (folder / "product_archive.py").write_bytes(damaged)
-        module = {"__package__": "", "__name__": "product_archive"}
+        path.write_bytes(damaged)
+        module = {"__package__": "handlers.product_serving", "__name__": "handlers.product_serving.archive"}
         with pytest.raises(Exception, match=r"."), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exec(compile(damaged, "product_archive.py", "exec"), module)
+            exec(compile(damaged, "archive.py", "exec"), module)
             module["read_archive"](folder)  # type: ignore[operator]
 
 
@@ -84,7 +95,7 @@ def test_no_damage_of_the_list_passes(copy_archive: Callable[..., Path]) -> None
             read_archive(folder)
 
 
-@pytest.mark.parametrize("name", [*NEEDED, "product_request.py", SUMS])
+@pytest.mark.parametrize("name", [*NEEDED, "product_serving/request.py", SUMS])
 def test_a_missing_file_is_named(copy_archive: Callable[..., Path], name: str) -> None:
     folder = copy_archive()
     (folder / name).unlink()

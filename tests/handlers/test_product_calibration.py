@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handlers.product_answer import product_answer
-from handlers.product_calibration import calibrated_scores, review_thresholds
-from handlers.product_hierarchy import attribute_scores
-from handlers.settings import Attribute, Hierarchy, OneSided, ProductSettings, modalities_read
+from handlers.product_serving.answer import product_answer
+from handlers.product_serving.calibration import calibrated_scores, review_thresholds
+from handlers.product_serving.hierarchy import attribute_scores
+from handlers.product_serving.settings import Attribute, Hierarchy, OneSided, ProductSettings, modalities_read
 
 WHOLE = ProductSettings(
     model="late",

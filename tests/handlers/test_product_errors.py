@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.product_errors import ERROR_CODES, ProductError, guarded
+from handlers.product_serving.errors import ERROR_CODES, ProductError, guarded
 
 CONTRACT = {
     400: {"missing_field", "unknown_field", "invalid_json", "invalid_base64", "invalid_text", "out_of_range"},

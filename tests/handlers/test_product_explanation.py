@@ -17,12 +17,12 @@ from serving import LABELS, TITLES, Worker, b64, document, explained, form, same
 from tiny_model import TinyCells, TinyHead, TinyTokens
 from torch import Tensor
 
-from handlers.backends import Backend, Parts
-from handlers.onnx_backend import OnnxBackend
-from handlers.preprocessing import ProductPreprocessor, collate
-from handlers.product_explanation import MAX_RUNS, MAX_RUNS_OF_TITLES, ProductExplainer
-from handlers.settings import OneSided, ProductSettings
-from handlers.torchscript_backend import TorchScriptBackend
+from handlers.product_serving.engine import Backend, Parts
+from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.engines.torchscript import TorchScriptBackend
+from handlers.product_serving.explanation import MAX_RUNS, MAX_RUNS_OF_TITLES, ProductExplainer
+from handlers.product_serving.preprocessing import ProductPreprocessor, collate
+from handlers.product_serving.settings import OneSided, ProductSettings
 
 PICTURE = encode(draw())
 TITLE = "Plain red Shoes, running"

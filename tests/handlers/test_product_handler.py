@@ -13,10 +13,10 @@ from pictures import blank_png, draw, encode, turned
 from PIL import Image
 from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same, seal
 
-from handlers.backends import BackendError
-from handlers.preprocessing import Batch
-from handlers.product_archive import ArchiveError
-from handlers.product_handler import LARGE_PICTURE
+from handlers.product_serving.archive import ArchiveError
+from handlers.product_serving.engine import BackendError
+from handlers.product_serving.preprocessing import Batch
+from handlers.product_serving.service import LARGE_PICTURE
 
 PICTURE = encode(draw())
 Fail = Callable[[], float | None]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from handlers.product_hierarchy import attribute_scores, chosen_labels
-from handlers.settings import Attribute, Hierarchy, ProductSettings
+from handlers.product_serving.hierarchy import attribute_scores, chosen_labels
+from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
 
 LABELS = ("Shirts", "Shoes", "Sandals")
 KIND = Attribute(name="kind", labels=("Apparel", "Footwear", "Free Items"), temperature=1.5)

@@ -13,8 +13,8 @@ import yaml
 from pictures import draw, encode
 from serving import LABELS, METRICS, TITLES, Worker, document, explained, form, metrics_cache
 
-from handlers.product_errors import ProductError
-from handlers.product_metrics import COUNTERS, STAGES, ProductMetrics, dimension_value
+from handlers.product_serving.errors import ProductError
+from handlers.product_serving.metrics import COUNTERS, STAGES, ProductMetrics, dimension_value
 
 PICTURE = encode(draw())
 MODEL = {"name": "tiny", "version": "1.0", "backend": "onnxruntime:cpu"}

@@ -27,9 +27,9 @@ from pictures import (
 )
 from PIL import Image
 
-from handlers.product_errors import ProductError
-from handlers.product_picture import MAX_READS, MAX_SCANS, header_pixels, open_picture
-from handlers.settings import ProductSettings
+from handlers.product_serving.errors import ProductError
+from handlers.product_serving.picture import MAX_READS, MAX_SCANS, header_pixels, open_picture
+from handlers.product_serving.settings import ProductSettings
 
 SETTINGS = ProductSettings(model="image", target="label", labels=("a",))
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.preprocessing import Product, ProductPreprocessor
-from handlers.product_errors import ERROR_CODES, ProductError
-from handlers.product_request import ProductFields, ProductRequest, read_request
-from handlers.settings import ProductSettings
+from handlers.product_serving.errors import ERROR_CODES, ProductError
+from handlers.product_serving.preprocessing import Product, ProductPreprocessor
+from handlers.product_serving.request import ProductFields, ProductRequest, read_request
+from handlers.product_serving.settings import ProductSettings
 
 SETTINGS = ProductSettings(model="late", target="label", labels=("a", "b"))
 FORM = "multipart/form-data; boundary=x"

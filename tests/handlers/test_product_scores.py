@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.preprocessing import Product
-from handlers.product_errors import ProductError
-from handlers.product_scores import score_batch, score_products
-from handlers.settings import ProductSettings
+from handlers.product_serving.errors import ProductError
+from handlers.product_serving.preprocessing import Product
+from handlers.product_serving.scores import score_batch, score_products
+from handlers.product_serving.settings import ProductSettings
 
 SETTINGS = ProductSettings(model="late", target="label", labels=("a", "b", "c"), temperature=2.0, max_batch=4)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.settings import Attribute, Hierarchy, ProductSettings
+from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
 
 SETTINGS = ProductSettings(model="late", target="label", labels=("Été", "b"), modalities=("text",), temperature=1.5)
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from training.encoders import ImageEncoder, TextEncoder
 from training.models.early import EarlyFusion
+from training.models.encoders import ImageEncoder, TextEncoder
 from training.models.gated import GatedFusion
 from training.models.image import ImageHead
 from training.models.intermediate import IntermediateFusion

@@ -4,7 +4,7 @@ Adding logits is the product of the two opinions, what independent witnesses cal
 independent, nor always worth the same. The fusion learns how much each opinion counts
 (:mod:`training.models.certainty`) and what else is wrong with the sum. It starts from the plain sum. For a product with
 one side missing that is the very answer of the surviving single model, which a correction can harm: it counts by the
-share that the validation part finds it worth (:func:`training.fusions.weigh_corrections`).
+share that the validation part finds it worth (:func:`training.pipeline.fusions.weigh_corrections`).
 """
 
 from collections.abc import Sequence

@@ -14,11 +14,11 @@ from client.__main__ import main
 from client.audit.run_answers import read_record, read_run_answers
 from client.audit.sheet import FINDINGS, SHEET
 from client.errors import ClientError
-from training.catalog_rows import CatalogSource
-from training.label_noise import damage_labels
-from training.options import TrainOptions
-from training.pipeline import train_run
-from training.run_data import open_products
+from training.catalog import CatalogSource
+from training.data.label_noise import damage_labels
+from training.pipeline.order import train_run
+from training.run.data import open_products
+from training.run.options import TrainOptions
 
 CLASSES = ("Bags", "Hats", "Shoes")
 COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200]])

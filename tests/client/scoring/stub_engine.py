@@ -21,8 +21,7 @@ from client.scoring.answers import answer_rows
 from client.scoring.engines import Engine, score_batches
 from client.scoring.run import score_catalog
 from client.scoring.workspace import Workspace
-from training.catalog_files import CatalogFiles
-from training.catalog_rows import CatalogSource
+from training.catalog import CatalogFiles, CatalogSource
 
 LABELS = ("Bags", "Shirts", "Shoes")
 BATCH = 4

@@ -16,7 +16,7 @@ from stub_engine import fingerprint, rows_of, run
 from client.errors import ClientError
 from client.scoring.local import LocalEngine
 from client.scoring.ray_data import RayEngine
-from handlers.product_archive import SUMS, format_sums
+from handlers.product_serving.archive import SUMS, format_sums
 
 ROOT = Path(__file__).parents[3]
 with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'ray[data]'")

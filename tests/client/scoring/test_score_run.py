@@ -19,7 +19,7 @@ from stub_engine import StubEngine, answer, fingerprint, rows_of, run
 from client.errors import ClientError, ServerError
 from client.inference import Product
 from client.scoring.workspace import Workspace
-from training.catalog_files import CatalogError, CatalogFiles
+from training.catalog import CatalogError, CatalogFiles
 
 REASONS = {"id_duplicate", "id_empty", "product_empty", "image_outside", "image_missing", "row_malformed"}
 

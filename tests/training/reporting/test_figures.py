@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from training.reporting import figures, style
-from training.reporting.figures import (
+from training.reporting.figures.charts import (
     MATRIX_CLASSES,
     draw_comparison,
     draw_confusion,
     draw_reliability,
     draw_risk_coverage,
 )
-from training.reporting.style import drawing, fit_text
+from training.reporting.figures.style import drawing, fit_text
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from PIL import Image
 from written_run import LABELS, MODELS, TEST, write_catalogue, write_run
 
 from training.__main__ import main
-from training.checkpoint import RunError
-from training.report import default_folder, write_report
 from training.reporting import style
+from training.reporting.report import default_folder, write_report
+from training.run.checkpoint import RunError
 
 FIGURES = [
     *("comparison", "risk-coverage", "reliability", "predictions", "confusion", "misclassified"),

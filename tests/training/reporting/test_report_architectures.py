@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.models.early import EarlyFusion
 from training.models.intermediate import IntermediateFusion
-from training.reporting.architectures import (
+from training.reporting.figures.architectures import (
     BOX_WIDTH,
     STEP,
     Diagram,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.reporting.attention import (
+from training.reporting.figures.attention import (
     SHOWN_KEYS,
     SIDE,
     AttendedProduct,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from written_run import write_catalogue, write_run
 
-from training.reporting.attributes import attribute_record, attributes
-from training.reporting.blocks import Paragraph, Table
-from training.reporting.material import Material
-from training.reporting.runs import RunResults, read_results
+from training.reporting.document.blocks import Paragraph, Table
+from training.reporting.results.runs import RunResults, read_results
+from training.reporting.sections.attributes import attribute_record, attributes
+from training.reporting.sections.report_data import Material
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from training.reporting.classes import Pair, class_scores, confusion_counts, most_confused, worst_pairs
+from training.reporting.sections.classes import Pair, class_scores, confusion_counts, most_confused, worst_pairs
 
 
 def test_class_scores_are_those_of_scikit_learn() -> None:

@@ -11,13 +11,13 @@ from PIL import Image
 from written_run import write_catalogue, write_run
 
 from training.reporting import history
-from training.reporting.blocks import Figure, Paragraph, Table
-from training.reporting.history import draw_history, read_history, training_history
-from training.reporting.learning import by_size, learning_curve
-from training.reporting.making import cost
-from training.reporting.material import Material
-from training.reporting.runs import RunResults, read_results
-from training.reporting.style import drawing
+from training.reporting.document.blocks import Figure, Paragraph, Table
+from training.reporting.figures.style import drawing
+from training.reporting.results.runs import RunResults, read_results
+from training.reporting.sections.history import draw_history, read_history, training_history
+from training.reporting.sections.learning_curve import by_size, learning_curve
+from training.reporting.sections.provenance import cost
+from training.reporting.sections.report_data import Material
 
 HISTORY = """stage,epoch,loss,accuracy,macro_f1,seconds
 head,1,2.0,0.5,0.4,1.0

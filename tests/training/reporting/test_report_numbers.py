@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.reporting.numbers import compare, shared_groups
-from training.reporting.runs import ModelAnswers, RunResults, pool_results
+from training.reporting.results.numbers import compare, shared_groups
+from training.reporting.results.runs import ModelAnswers, RunResults, pool_results
 
 RECORD = {"labels": ["a", "b"], "models": ["image", "text"]}
 

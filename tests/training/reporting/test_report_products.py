@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from written_run import MODELS, write_catalogue, write_run
 
-from training.reporting.products import Answer, Shelf, _line, spread_over_classes
-from training.reporting.runs import read_results
-from training.reporting.sections import error_rows
+from training.reporting.figures.products import Answer, Shelf, _line, spread_over_classes
+from training.reporting.results.runs import read_results
+from training.reporting.sections.all_sections import error_rows
 
 
 def test_every_class_has_its_turn_before_one_comes_again() -> None:

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 from written_run import MODELS, write_catalogue, write_run
 
-from training.checkpoint import RunError
-from training.reporting.blocks import Figure, Paragraph, Table
-from training.reporting.conditions import read_conditions
-from training.reporting.material import Material
-from training.reporting.robustness import judge, robustness, robustness_record
-from training.reporting.runs import RunResults, read_results
-from training.robustness import FILE
-from training.robustness_grid import CONDITIONS
+from training.evaluation.conditions import CONDITIONS
+from training.evaluation.robustness import FILE
+from training.reporting.document.blocks import Figure, Paragraph, Table
+from training.reporting.results.runs import RunResults, read_results
+from training.reporting.sections.conditions import read_conditions
+from training.reporting.sections.report_data import Material
+from training.reporting.sections.robustness import judge, robustness, robustness_record
+from training.run.checkpoint import RunError
 
 CLEAN = {"image": 0.88, "text": 0.96, "early": 0.97, "intermediate": 0.97, "late": 0.97, "baseline": 0.95}
 NO_TITLE = {"image": 0.88, "text": 0.1, "early": 0.87, "intermediate": 0.876, "late": 0.88, "baseline": 0.1}
@@ -75,7 +75,7 @@ def test_conditions_that_all_measured_runs_have_are_read(runs: list[RunResults])
 
 
 def test_the_grid_that_is_measured_can_be_read(tmp_path: Path) -> None:
-    """The names of training.robustness_grid, so that neither side changes alone."""
+    """The names of training.evaluation.conditions, so that neither side changes alone."""
     run = write_run(tmp_path / "run", write_catalogue(tmp_path / "shop", products=20))
     write_robustness(run, {each.name: (each.kind, each.tick, CLEAN) for each in CONDITIONS})
     conditions = read_conditions([read_results(run)])

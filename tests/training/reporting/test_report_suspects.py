@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from written_run import LABELS, write_catalogue, write_run
 
-from training.reporting.blocks import Paragraph, Products
-from training.reporting.material import Material
-from training.reporting.runs import read_results
-from training.reporting.suspects import COLUMNS, FILE, suspects
+from training.reporting.document.blocks import Paragraph, Products
+from training.reporting.results.runs import read_results
+from training.reporting.sections.report_data import Material
+from training.reporting.sections.suspects import COLUMNS, FILE, suspects
 
 WRONG = {"intermediate": [4], "image": [4], "text": [5]}
 

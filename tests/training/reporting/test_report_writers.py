@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from training.reporting.blocks import (
+from training.reporting.document.blocks import (
     Block,
     Bullets,
     Cell,
@@ -22,9 +22,9 @@ from training.reporting.blocks import (
     Tile,
     Tiles,
 )
-from training.reporting.html import html
-from training.reporting.markdown import escape, markdown
-from training.reporting.products import Answer, Card
+from training.reporting.document.html import html
+from training.reporting.document.markdown import escape, markdown
+from training.reporting.figures.products import Answer, Card
 
 HOSTILE = (
     "<script>alert(1)</script>",

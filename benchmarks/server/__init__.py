@@ -1,0 +1,1 @@
+"""The server measured beside its peers: ``python -m benchmarks.server --help``."""

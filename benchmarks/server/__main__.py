@@ -1,0 +1,110 @@
+"""The server beside its peers, with one engine object, on one machine, in one run.
+
+    make bench                                            about half an hour on two cores
+    make bench BENCH=quick                                whether all of it works; its figures mean little
+    make bench BENCH_ARGS="--data fashion.zip --shape bert"
+    python -m benchmarks.server --help
+
+A report (Markdown, JSON, a chart) goes to ``benchmarks/results/``. Run it on a machine that does nothing else.
+Exit status: 0 a report was written, 1 an error; a target that is missed is no error.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.server.machine import describe_machine
+from benchmarks.server.payloads import make_bodies, read_samples, write_bodies
+from benchmarks.server.plan import PLANS, SYSTEMS
+from benchmarks.server.report import document, write_report
+from benchmarks.server.rounds import Rounds, add_simulations
+from benchmarks.server.subject import MODEL, SHAPES, subject_of_run, subject_of_shape
+from client.errors import ClientError
+from export.archive import WORKERS
+from export.verify import VerificationError
+from training.catalog import CatalogError
+from training.catalog.drawn import write_sample_catalog
+from training.models.encoders import WeightsError
+from training.run.checkpoint import RunError
+
+RESULTS = Path(__file__).parents[1] / "results"
+DRAWN = "drawn catalogue"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and write a report; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an end from outside stops the server that runs, too
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            _run(options, Path(folder))
+    except (CatalogError, ClientError, RunError, VerificationError, WeightsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(options: argparse.Namespace, folder: Path) -> None:
+    plan, began = PLANS[options.plan], time.monotonic()
+    if not options.peers_python.exists():
+        raise ClientError(f"{options.peers_python} does not exist; `make bench` installs it, and the peers with it")
+    machine = describe_machine(options.peers_python)
+    data = options.data or write_sample_catalog(folder / "drawn", per_class=plan.products // 6).parent
+    samples = read_samples(data, plan.products)
+    made = {kind: make_bodies(samples, kind, photos=plan.photos) for kind in plan.kinds}
+    bodies = {kind: write_bodies(content, folder / f"{kind}.bodies") for kind, content in made.items()}
+    print("Exporting the model and packing its archive.", flush=True)
+    store = folder / "store"
+    store.mkdir()
+    if options.run:
+        subject = subject_of_run(options.run, options.model, store, workers=options.workers)
+    else:
+        subject = subject_of_shape(options.shape, store, samples, workers=options.workers)
+    results = Rounds(plan, subject, python=options.peers_python, bodies=bodies, only=options.only).run()
+    add_simulations(results, cap=subject.cap, workers=subject.workers)
+    report = document(
+        results,
+        machine=machine | {"load_average_after": list(os.getloadavg())},
+        subject=subject,
+        plan=plan,
+        catalogue=options.data.name if options.data else DRAWN,
+        when=datetime.now(UTC),
+        minutes=(time.monotonic() - began) / 60,
+    )
+    print(write_report(report, options.out).read_text(encoding="utf-8"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--plan", choices=PLANS, default="full", help="how much to measure (default: %(default)s)")
+    parser.add_argument("--data", type=Path, help="catalogue of pictures and titles (default: one that is drawn)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--run", type=Path, help="measure a trained run's model")
+    what.add_argument(
+        "--shape", choices=SHAPES, default="minilm", help="measure an architecture without training (default: minilm)"
+    )
+    parser.add_argument("--model", default=MODEL, help="of the run; it must read both sides (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", choices=SYSTEMS, help="measure these systems alone, and in process")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=WORKERS,
+        help="processes that compute in each system and share the cores (default: %(default)s, as an archive has them)",
+    )
+    parser.add_argument(
+        "--peers-python", type=Path, default=Path("build/bench/bin/python"), help="of the environment of the peers"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the report (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

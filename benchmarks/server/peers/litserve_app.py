@@ -1,0 +1,50 @@
+"""LitServe: its server parses the JSON, processes of their own compute batches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import litserve
+from fastapi import Request, Response
+
+from benchmarks.server.peers import DELAY_MS, HOST, settings
+from benchmarks.server.pipeline import Pipeline
+
+
+class ProductApi(litserve.LitAPI):  # type: ignore[misc]
+    """The four hooks of LitServe."""
+
+    def setup(self, device: str) -> None:
+        """Load the model in the process that computes."""
+        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
+
+    def decode_request(self, request: Request) -> Any:
+        """The product, which the server has parsed."""
+        return request
+
+    def batch(self, inputs: Sequence[Any]) -> list[Any]:
+        """A list stays a list."""
+        return list(inputs)
+
+    def predict(self, x: list[Any]) -> list[str]:
+        """Answer a batch."""
+        return self.pipeline(x)
+
+    def unbatch(self, output: list[str]) -> list[str]:
+        """A list stays a list."""
+        return output
+
+    def encode_response(self, output: str) -> Response:
+        """The text is JSON already."""
+        return Response(output, media_type="application/json")
+
+
+def main() -> None:
+    """Serve until the end."""
+    _, port, cap, workers = settings()
+    api = ProductApi(max_batch_size=cap, batch_timeout=DELAY_MS / 1000)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=120, fast_queue=True)
+    server.run(host=HOST, port=port, generate_client_file=False, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

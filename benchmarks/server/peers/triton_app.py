@@ -1,0 +1,53 @@
+"""NVIDIA Triton by its PyTriton wheel: a front end in C++ with its dynamic batcher, and this process, which
+computes in a thread for each worker.
+
+The wheel has an environment of its own. Triton's Python backend, which hands requests over, is compiled against NumPy 1
+and is to find that one alone; the pipeline's packages are in front in this process only.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+from pytriton.decorators import batch
+from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
+from pytriton.triton import Triton, TritonConfig
+
+from benchmarks.server.peers import DELAY_MS, HOST, settings
+from benchmarks.server.pipeline import Pipeline
+from benchmarks.server.server_config import free_ports
+
+
+def _instance(pipeline: Pipeline) -> Any:
+    @batch  # type: ignore[untyped-decorator]
+    def predict(body: Any) -> dict[str, Any]:
+        answers = [answer.encode("ascii") for answer in pipeline([bytes(each) for each in body[:, 0]])]
+        return {"answer": np.array(answers, dtype=object)[:, None]}
+
+    return predict
+
+
+def main() -> None:
+    """Serve until it is ended."""
+    archive, port, cap, workers = settings()
+    instances = [_instance(Pipeline(archive, workers=workers)) for _ in range(workers)]
+    del os.environ["PYTHONPATH"]
+    [grpc_port] = free_ports(1)
+    config = TritonConfig(
+        http_address=HOST, http_port=port, grpc_address=HOST, grpc_port=grpc_port, allow_metrics=False
+    )
+    with Triton(config=config) as triton:
+        triton.bind(
+            "product",
+            infer_func=instances,
+            inputs=[Tensor(name="body", dtype=bytes, shape=(1,))],
+            outputs=[Tensor(name="answer", dtype=bytes, shape=(1,))],
+            config=ModelConfig(
+                max_batch_size=cap, batcher=DynamicBatcher(max_queue_delay_microseconds=1000 * DELAY_MS)
+            ),
+        )
+        triton.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""What telling several attributes costs in accuracy: a run of all of them against one run for each.
+
+    python -m training train --data fashion.zip --target articleType,gender,season --split grouped --out runs/all
+    python -m training train --data fashion.zip --target gender --split grouped --out runs/gender        (and so on)
+    python -m benchmarks.studies.attribute_accuracy fashion.zip --several runs/all --single runs/gender runs/season \
+        --out build/attributes.json
+
+Runs of different targets split a catalogue differently. So each pair is compared on the products that *neither* run has
+trained on or was stopped by, nor any product of the same group; with ``--train-share`` those are most of them. The
+answers are those that are served: in a hierarchy, the most probable combination. Differences are judged as in a report.
+Their training products differ as well, so beside each difference stands what TF-IDF and a linear SVM make of the two
+samples: what those differ by is not of the models' making.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from handlers.product_serving.hierarchy import chosen_labels
+from training.catalog.reading import Catalog, CatalogSource, attribute_column, read_catalog
+from training.data.splits import product_groups
+from training.evaluation.baseline import read_split
+from training.evaluation.measured import GroupFeatures, Measured
+from training.evaluation.model_groups import load_groups
+from training.run.checkpoint import read_run
+from training.scores.baseline import fit_predict
+from training.scores.metrics import Answers, paired_bootstrap, verdict
+from training.system.device import choose_device
+
+TARGET = -0.005
+
+
+def unseen_rows(runs: Sequence[Path], products: pd.DataFrame, groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N,) which products no run has trained on or validated by, and none of their group.
+
+    Args:
+        runs: of this catalogue.
+        products: N rows with ``id``.
+        groups: (N,) of each.
+    """
+    splits = [read_split(run) for run in runs]
+    seen = pd.concat([split.loc[split["part"] != "test", "id"] for split in splits])
+    return ~np.isin(groups, groups[products["id"].isin(seen).to_numpy()])
+
+
+def drawn_rows(count: int, wanted: int | None) -> NDArray[np.bool_]:
+    """(count,) as many of the rows as wanted, by chance; all where None or more are wanted."""
+    return np.random.default_rng(0).permutation(count) < (count if wanted is None else wanted)
+
+
+def answers(run: Path, catalog: Catalog, products: pd.DataFrame, *, model: str) -> pd.DataFrame:
+    """The served label of each of N products, a column an attribute, in the order of ``products``.
+
+    Args:
+        run: complete.
+        catalog: where the pictures lie.
+        products: N rows of it.
+        model: of the run.
+    """
+    group = load_groups(run, [model])[0]
+    settings, everything = group.settings[model], np.arange(len(products))
+    measured = Measured(catalog, products, np.zeros(len(products), np.int64), everything)
+    device = choose_device(read_run(run)["arguments"]["precision"])
+    with tempfile.TemporaryDirectory(prefix="attribute-accuracy-") as folder:
+        features = GroupFeatures(group, measured, device=device, folder=Path(folder))
+        scores = group.scores(features.put_together(), device=device)[model]
+    chosen = chosen_labels(scores, settings) if settings.attributes else scores.argmax(axis=1)[:, None]
+    labels = zip(settings.heads, chosen.T, strict=True)
+    return pd.DataFrame({head.name: np.array(head.labels, dtype=object)[codes] for head, codes in labels})
+
+
+def by_words(
+    runs: Sequence[Path], products: pd.DataFrame, labels: "pd.Series[str]", rows: NDArray[np.bool_]
+) -> list[float]:
+    """Accuracy in percent of TF-IDF and a linear SVM on some titles, fitted on the training products of each run.
+
+    Args:
+        runs: of this catalogue.
+        products: N rows with ``id`` and ``text``.
+        labels: N labels; "" stands for none.
+        rows: (N,) which products are asked about; all have a label.
+    """
+    titles, found = products["text"], []
+    for run in runs:
+        split = read_split(run)
+        train = products["id"].isin(split.loc[split["part"] == "train", "id"]) & labels.ne("")
+        predicted = fit_predict(titles[train].tolist(), labels[train].tolist(), titles[rows].tolist())
+        found.append(100 * float((labels[rows] == predicted).mean()))
+    return found
+
+
+def compare(truth: Sequence[str], several: Sequence[str], single: Sequence[str], groups: Any) -> dict[str, Any]:
+    """Accuracy of both in percent, and the difference in points with its interval and verdict.
+
+    Args:
+        truth: N labels.
+        several: N answers of the run of several attributes.
+        single: N answers of the run of this one.
+        groups: (N,) int64.
+    """
+    codes, labels = pd.factorize(np.concatenate([truth, several, single]))
+    true, *predicted = codes.reshape(3, -1)
+    boot = paired_bootstrap([Answers(true, np.stack(predicted), groups, len(labels))])
+    difference = boot.difference("accuracy", 0, 1)
+    return {
+        "products": len(truth),
+        "several": 100 * float((predicted[0] == true).mean()),
+        "single": 100 * float((predicted[1] == true).mean()),
+        "difference": 100 * difference.mean,
+        "low": 100 * difference.low,
+        "high": 100 * difference.high,
+        "verdict": verdict(difference),
+        "within_target": round(difference.mean, 9) >= TARGET,
+    }
+
+
+def main() -> None:
+    """Compare, print a table, write JSON."""
+    options = _parser().parse_args()
+    source = CatalogSource(**read_run(options.several)["source"])
+    source = dataclasses.replace(source, path=str(options.catalog))
+    catalog = read_catalog(source)
+    groups = product_groups(catalog, catalog.products)
+    drawn = drawn_rows(len(catalog.products), options.products)
+    unseen = {run: drawn & unseen_rows([options.several, run], catalog.products, groups) for run in options.single}
+    chosen = np.logical_or.reduce(list(unseen.values()))
+    said = answers(options.several, catalog, catalog.products[chosen].reset_index(drop=True), model=options.model)
+    said.index = pd.Index(np.flatnonzero(chosen))
+    results = {}
+    for run in tqdm(options.single, desc="runs", unit="run"):
+        name = read_run(run)["target"]
+        labels = _labels(catalog, name)
+        known = unseen[run] & labels.ne("").to_numpy()
+        products = catalog.products[known].reset_index(drop=True)
+        alone = answers(run, catalog, products, model=options.model).iloc[:, 0].tolist()
+        several = said.loc[np.flatnonzero(known), name].tolist()
+        words = by_words([options.several, run], catalog.products, labels, known)
+        results[name] = {
+            **compare(labels[known].tolist(), several, alone, groups[known]),
+            "several_by_words": words[0],
+            "single_by_words": words[1],
+        }
+    record = {"catalogue": options.catalog.name, "model": options.model, "attributes": results}
+    options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(table(results))
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """The results as Markdown."""
+    lines = [
+        "| attribute | products | several, accuracy % | alone, accuracy % | difference | 95 % interval | verdict "
+        "| difference of TF-IDF |",
+        "|---|---:|---:|---:|---:|---:|---|---:|",
+    ]
+    lines += [
+        f"| {name} | {each['products']:,} | {each['several']:.1f} | {each['single']:.1f} | {each['difference']:+.1f} | "
+        f"{each['low']:+.1f} … {each['high']:+.1f} | {each['verdict']} | "
+        f"{each['several_by_words'] - each['single_by_words']:+.1f} |"
+        for name, each in results.items()
+    ]
+    return "\n".join(lines)
+
+
+def _labels(catalog: Catalog, name: str) -> "pd.Series[str]":
+    """Of each product; "" where it has none."""
+    column = "label" if name == catalog.source.label_column else attribute_column(name)
+    return catalog.products[column].fillna("")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.studies.attribute_accuracy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="that the runs were trained on")
+    parser.add_argument("--several", type=Path, required=True, metavar="RUN", help="of several attributes")
+    parser.add_argument("--single", type=Path, nargs="+", required=True, metavar="RUN", help="of one attribute each")
+    parser.add_argument("--products", type=int, help="draw so many of the catalogue (default: all)")
+    parser.add_argument("--model", default="late", help="of the runs (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file for the figures")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

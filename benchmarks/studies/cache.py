@@ -1,0 +1,82 @@
+"""What a memory of answers saves, by how many products come again.
+
+    python -m benchmarks.studies.cache --data fashion.zip --archive model_store/intermediate.mar --rows 256
+
+In process, without a server: pictures and titles are decoded and read each time, with the cache and without. Batches of
+16, of which a share was answered before; with the cache and without it by turns, best of ``REPEATS``.
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks.studies.explanations import catalogue_products
+from client.scoring.local import load_handler
+from handlers.product_handler import ProductHandler
+from handlers.product_serving.engine import Backend
+from handlers.product_serving.engines.cached import CachedBackend
+from handlers.product_serving.request import ProductFields
+
+BATCH = 16
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+REPEATS = 3
+MIB = 64
+
+
+def main() -> None:
+    """Print, for each share of products that come again, milliseconds a product without and with the cache."""
+    options = _parser().parse_args()
+    with tempfile.TemporaryDirectory(prefix="archive-") as folder:
+        handler = load_handler(options.archive, Path(folder))
+        fields = [
+            ProductFields(image, text, handler.settings.default_top_k)
+            for image, text in itertools.islice(catalogue_products(options.data), options.rows)
+        ]
+        plain = handler.backend
+        _milliseconds(handler, plain, fields[:BATCH])  # warm
+        print(
+            f"{handler.backend.name}, {len(fields)} products\n{'again':>6} {'without':>9} {'with':>9}   times as fast"
+        )
+        for share in tqdm(SHARES, leave=False):
+            without, kept = _compare(handler, plain, fields, share)
+            print(f"{share:6.0%} {without:6.2f} ms {kept:6.2f} ms {without / kept:9.2f}", flush=True)
+
+
+def _compare(
+    handler: ProductHandler, plain: Backend, fields: Sequence[ProductFields], share: float
+) -> tuple[float, float]:
+    """Milliseconds a product without and with the cache."""
+    known = [product for number, product in enumerate(fields) if int((number + 1) * share) > int(number * share)]
+    times: list[tuple[float, float]] = []
+    for _ in range(REPEATS):
+        cached = CachedBackend(plain, mib=MIB, count=lambda hits, misses: None)
+        if known:
+            _milliseconds(handler, cached, known)
+        times.append((_milliseconds(handler, plain, fields), _milliseconds(handler, cached, fields)))
+    without, kept = zip(*times, strict=True)
+    return min(without), min(kept)
+
+
+def _milliseconds(handler: ProductHandler, backend: Backend, fields: Sequence[ProductFields]) -> float:
+    handler.backend = backend
+    began = time.perf_counter()
+    for start in range(0, len(fields), BATCH):
+        handler.inference(handler.preprocess(fields[start : start + BATCH]))
+    return 1000 * (time.perf_counter() - began) / len(fields)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a catalogue")
+    parser.add_argument("--archive", type=Path, required=True, help="archive of a model")
+    parser.add_argument("--rows", type=int, default=256, help="products, the catalogue's first ones")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

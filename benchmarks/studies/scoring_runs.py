@@ -1,0 +1,149 @@
+"""A whole catalogue scored end to end by each engine, as a user does it: rows a second and peak memory.
+
+    python -m benchmarks.studies.scoring_runs fashion.zip --archive model_store/intermediate.mar \\
+        --out build/scoring_runs
+
+Each engine is a ``python -m client score`` of its own: its time goes from the command to its end, with the reading of
+the table, the loading of the model and the writing of the results. The server is started before, with our
+configuration and this archive, on free ports, and is warm. Memory is that of all processes of an engine together, the
+server's included, at the moment when it was most: resident (pages that processes share count for each) and private
+(those that are no file's). ``scoring_runs.json`` and ``scoring_runs.md`` hold the figures, of an engine that was
+measured before as well: one engine at a time can be measured into the same folder.
+
+Run it on a machine that does nothing else.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.server.machine import describe_machine
+from benchmarks.server.processes import MARK, marked, new_mark, usage
+from benchmarks.server.server_config import write_config
+from benchmarks.studies.drawn_catalogue import draw_products, write_table
+from client import server
+from client.arguments import ENGINES
+from client.processes import server_processes
+from client.store import read_archive
+from training.catalog import CatalogSource
+
+NAME = "scoring_runs"
+PAUSE = 0.2
+GIB = 2**30
+
+
+def measure(command: Sequence[str], *, others: Callable[[], Collection[int]]) -> dict[str, float]:
+    """Run a command to its end.
+
+    Args:
+        command: with its arguments.
+        others: processes that work for it.
+
+    Returns:
+        ``seconds``, ``peak_gib`` and ``private_gib``.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    mark, resident, private = new_mark(), 0, 0
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env={**os.environ, MARK: mark}, stdout=sys.stderr)
+    try:
+        while process.poll() is None:
+            used = usage(marked(mark) | set(others())).values()
+            resident = max(resident, sum(each.resident_bytes for each in used))
+            private = max(private, sum(each.private_bytes for each in used))
+            time.sleep(PAUSE)
+    finally:
+        process.terminate()
+        status = process.wait()
+    seconds = time.perf_counter() - began
+    if status:
+        raise subprocess.CalledProcessError(status, command)
+    return {"seconds": seconds, "peak_gib": resident / GIB, "private_gib": private / GIB}
+
+
+def score(engine: str, catalogue: Path, *, archive: Path, scores: Path) -> dict[str, Any]:
+    """Score a catalogue by one engine, into a folder that is thrown away.
+
+    Returns:
+        What came out (``read``, ``predicted``, ``errors``) beside what :func:`measure` tells and ``rows_per_second``.
+    """
+    model = read_archive(archive).model
+    own = ["score", str(catalogue), "--out", str(scores), "--engine", engine, "--model", model]
+    with serving(archive) if engine == "server" else contextlib.nullcontext((["--archive", str(archive)], set)) as how:
+        more, others = how
+        before, behind = (more, []) if engine == "server" else ([], more)
+        found = measure([sys.executable, "-m", "client", *before, *own, *behind], others=others)
+    summary = json.loads((scores / "summary.json").read_text(encoding="utf-8"))
+    shutil.rmtree(scores)
+    counts = {name: summary[name] for name in ("read", "predicted", "errors")}
+    return {**counts, **found, "rows_per_second": summary["read"] / found["seconds"]}
+
+
+@contextlib.contextmanager
+def serving(archive: Path) -> Iterator[tuple[list[str], Callable[[], Collection[int]]]]:
+    """A server of one archive; what the client is told to find it, and its processes."""
+    with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
+        config = write_config(Path(folder), store=archive.parent.resolve(), load_models=archive.name)
+        local = server.start(config, timeout=server.START_TIMEOUT, say=lambda _: None)
+        try:
+            yield ["--config", str(Path(folder) / "config.properties")], lambda: server_processes(local.temporary)
+        finally:
+            server.stop(config)
+
+
+def table(engines: dict[str, dict[str, Any]]) -> str:
+    """The figures as Markdown."""
+    lines = [
+        "| engine | rows | answered | errors | seconds | rows/s | peak memory, GiB | of it private |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, each in engines.items():
+        lines.append(
+            f"| {name} | {each['read']:,} | {each['predicted']:,} | {each['errors']:,} | {each['seconds']:,.0f} | "
+            f"{each['rows_per_second']:,.1f} | {each['peak_gib']:.2f} | {each['private_gib']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure engine by engine, keep the figures after each, print the table."""
+    options = _parser().parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    catalogue = options.catalog
+    if options.rows is not None:
+        drawn = draw_products(CatalogSource(path=str(catalogue)), options.out / "catalogue", count=options.rows)
+        catalogue = write_table(drawn, options.out / "catalogue" / "products.csv")
+    path = options.out / f"{NAME}.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"engines": {}}
+    for engine in options.engines:
+        print(f"{engine}: scoring {catalogue}", file=sys.stderr, flush=True)
+        found = score(engine, catalogue, archive=options.archive, scores=options.out / f"scores-{engine}")
+        record["engines"][engine] = {**found, "machine": describe_machine(Path(sys.executable))}
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        path.with_suffix(".md").write_text(table(record["engines"]) + "\n", encoding="utf-8")
+    print(table(record["engines"]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="to be scored")
+    parser.add_argument("--archive", type=Path, required=True, metavar="FILE", help="of the model, in a model store")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="(default: all)")
+    parser.add_argument("--rows", type=int, metavar="N", help="drawn at random; all otherwise")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the figures")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

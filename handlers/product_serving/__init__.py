@@ -1,0 +1,1 @@
+"""What a served model does with a request; travels inside every archive, imported relatively."""

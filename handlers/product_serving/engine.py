@@ -1,0 +1,61 @@
+"""What every engine looks like to the handler: a batch in, logits out, or the graph in its parts.
+
+Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXACT = 1e-3  # of a score, for an engine that computes in fp32
+NOTHING = np.empty(0, dtype=np.float32)
+
+
+class Arrays(Protocol):
+    """A batch of arrays by the graph's input names; what :func:`product_serving.preprocessing.collate` makes."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+class Parts(Protocol):
+    """A graph in its three parts, so that an explanation can change what lies between them.
+
+    A part that the graph has not, the picture's tower in a model of titles, answers an empty array.
+    """
+
+    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(B, 3, H, W) -> (B, N, D), the picture's cells row by row."""
+
+    def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(B, T), (B, T) -> (B, T, D)."""
+
+    def classify(
+        self,
+        cells: NDArray[np.float32],
+        tokens: NDArray[np.float32],
+        attention_mask: NDArray[np.int64],
+        present: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """Features, mask and (B, 2) -> logits (B, C)."""
+
+
+class Backend(Protocol):
+    """Something that runs a graph.
+
+    Args:
+        name: engine and device or precision, as answered.
+        tolerance: how far its scores may lie from those of the trained model.
+    """
+
+    name: str
+    tolerance: float
+
+    def __call__(self, batch: Arrays) -> NDArray[np.float32]: ...
+
+    def parts(self) -> Parts:
+        """The same graph in parts, loaded when this is called: what explains nothing does not pay for it."""
+
+
+class BackendError(RuntimeError):
+    """No backend gives the expected answers."""

@@ -1,0 +1,1 @@
+"""Engines: what computes the graph, and the choice among them."""

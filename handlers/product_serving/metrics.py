@@ -1,0 +1,183 @@
+"""What a worker did, as counters that Prometheus reads at TorchServe's metrics address.
+
+Each update is a line on the worker's output that the front end parses. So counts are gathered here and reported once a
+second at most, whatever the load. ``deploy/metrics.yaml`` declares the counters; where it does not, nothing is counted.
+
+No dimension ever holds a caller's text: values are the model's labels, error codes, and words of this file. The version
+is one of them, because TorchServe itself calls it "default" wherever the request names none.
+"""
+
+import contextlib
+import itertools
+import logging
+import math
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .errors import ERROR_CODES, ProductError
+
+logger = logging.getLogger(__name__)
+
+# Counter -> its dimensions behind model_name and model_version, in the order of deploy/metrics.yaml.
+COUNTERS: dict[str, tuple[str, ...]] = {
+    "product_items_total": ("backend", "api", "code", "modality"),
+    "product_labels_total": ("label",),
+    "product_reviews_total": (),
+    "product_cache_total": ("outcome",),
+    "product_batch_size_bucket": ("le",),
+    "product_stage_milliseconds_bucket": ("stage", "le"),
+    "product_stage_milliseconds_sum": ("stage",),
+}
+APIS = ("predictions", "explanations")
+READ = ("image", "text", "both")
+CACHED = ("hit", "miss")
+STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
+INTERVAL = 1.0
+_PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
+_MILLISECONDS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
+# Commas, colons and bars part the fields of a metric's line, brackets open one; see Metric.java of TorchServe.
+_SEPARATORS = re.compile(r"[,:|#\[\]\"\\]|[^\w\s!$-~]")
+_MAX_VALUE_CHARS = 80
+
+
+class ProductMetrics:
+    """Counters of one worker.
+
+    Args:
+        cache: TorchServe's, from the context; None counts nothing.
+        model: name, version and backend.
+        labels: class names.
+        interval: seconds between two reports, at least.
+    """
+
+    def __init__(
+        self, cache: Any, *, model: Mapping[str, str], labels: Sequence[str], interval: float = INTERVAL
+    ) -> None:
+        self._counters = _declared(cache)
+        self._model = [dimension_value(model["name"]), dimension_value(model["version"])]
+        self._backend = dimension_value(model["backend"])
+        self._labels = _distinct_values(labels)
+        self._interval = interval
+        self._lock = threading.Lock()
+        self._spent: dict[str, float] = defaultdict(float)
+        self._counts: dict[tuple[str, ...], float] = defaultdict(float)
+        self._timer: threading.Timer | None = None
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to one of ``STAGES`` of this batch; that of several threads adds up."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._spent[stage] += 1000 * (time.perf_counter() - start)
+
+    def announce(self) -> None:
+        """Report every series with 0: Prometheus sees only an increase from there, that of the first error too."""
+        if self._counters:
+            with self._lock:
+                for key in self._series():
+                    self._counts[key] += 0
+            self.report()
+
+    def record(self, answers: Sequence[Mapping[str, Any] | ProductError], explained: Sequence[bool]) -> None:
+        """Count a batch that is answered.
+
+        Args:
+            answers: one a product.
+            explained: whether its request was for explanations.
+        """
+        if not self._counters:
+            return
+        with self._lock:
+            self._observe(len(answers), _PRODUCTS, "product_batch_size_bucket")
+            for stage, spent in self._spent.items():
+                self._observe(spent, _MILLISECONDS, "product_stage_milliseconds_bucket", stage)
+                self._counts["product_stage_milliseconds_sum", stage] += spent
+            self._spent.clear()
+            for answer, why in zip(answers, explained, strict=True):
+                self._count(answer, "explanations" if why else "predictions")
+            if self._timer is None:  # what comes within the interval goes into one report
+                self._timer = threading.Timer(self._interval, self.report)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def count_cached(self, hits: int, misses: int) -> None:
+        """Count products whose answer was there, and those that had to be computed; :meth:`record` reports them."""
+        if self._counters:
+            with self._lock:
+                for outcome, count in zip(CACHED, (hits, misses), strict=True):
+                    self._counts["product_cache_total", outcome] += count
+
+    def report(self) -> None:
+        """Write a line for each count that has grown since the last report."""
+        with self._lock:
+            counts, self._counts, self._timer = self._counts, defaultdict(float), None
+        for (name, *values), count in counts.items():
+            self._counters[name].add_or_update(round(count, 3), [*self._model, *values])
+
+    def _series(self) -> Iterator[tuple[str, ...]]:
+        outcomes = [("200", read) for read in READ] + [(str(code), "none") for code in sorted({*ERROR_CODES.values()})]
+        for api, outcome in itertools.product(APIS, outcomes):
+            yield "product_items_total", self._backend, api, *outcome
+        for label in self._labels.values():
+            yield "product_labels_total", label
+        yield ("product_reviews_total",)
+        for kept in CACHED:
+            yield "product_cache_total", kept
+        for bound in _PRODUCTS:
+            yield "product_batch_size_bucket", _bound(bound)
+        for stage in STAGES:
+            yield "product_stage_milliseconds_sum", stage
+            for bound in _MILLISECONDS:
+                yield "product_stage_milliseconds_bucket", stage, _bound(bound)
+
+    def _count(self, answer: Mapping[str, Any] | ProductError, api: str) -> None:
+        if isinstance(answer, ProductError):
+            self._counts["product_items_total", self._backend, api, str(answer.code), "none"] += 1
+            return
+        read = answer["modalities"]
+        self._counts["product_items_total", self._backend, api, "200", read[0] if len(read) == 1 else "both"] += 1
+        self._counts["product_labels_total", self._labels[answer["label"]]] += 1
+        if answer["needs_review"]:
+            self._counts[("product_reviews_total",)] += 1
+
+    def _observe(self, value: float, bounds: Sequence[float], *key: str) -> None:
+        """Count in every bucket that the value fits into, as Prometheus' histograms do."""
+        for bound in bounds:
+            if value <= bound:
+                self._counts[*key, _bound(bound)] += 1
+
+
+def _bound(bound: float) -> str:
+    return "+Inf" if bound == math.inf else str(bound)
+
+
+def dimension_value(text: str) -> str:
+    """A text that a metric's line can carry: no separator of its fields, nothing invisible, not empty, not long."""
+    return " ".join(_SEPARATORS.sub("_", text).split())[:_MAX_VALUE_CHARS] or "_"
+
+
+def _distinct_values(labels: Sequence[str]) -> dict[str, str]:
+    """Values by label; what would look alike is numbered."""
+    values: dict[str, str] = {}
+    for number, label in enumerate(labels):
+        value = dimension_value(label)
+        values[label] = f"{value} ({number})" if value in values.values() else value
+    return values
+
+
+def _declared(cache: Any) -> dict[str, Any]:
+    """TorchServe's counters by name; none where one of them is not declared."""
+    if cache is None:
+        return {}
+    try:
+        return {name: cache.get_metric(name) for name in COUNTERS}
+    except Exception as error:  # a server with a metrics.yaml of its own still has to serve
+        logger.warning("no metrics: %s; set metrics_config to this project's deploy/metrics.yaml", type(error).__name__)
+        return {}

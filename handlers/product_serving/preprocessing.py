@@ -1,0 +1,176 @@
+"""From picture bytes and a title to the arrays that every graph reads; training and serving both come through here.
+
+Legend: B batch, H = W picture side, T title tokens.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from tokenizers import Tokenizer, normalizers
+
+from .errors import ProductError
+from .picture import open_picture
+from .settings import ProductSettings
+
+# WordPiece gives one unknown token to a word of more than 100 characters: no token needs more than that and a space.
+_CHARS_PER_TOKEN = 101
+
+
+class Product(NamedTuple):
+    """One product as arrays.
+
+    Args:
+        image: (3, H, W) uint8, RGB; white where there is none.
+        input_ids: (T,) int64, from [CLS] to [SEP].
+        attention_mask: (T,) int64 of ones.
+        present: (2,) bool: picture, title.
+    """
+
+    image: NDArray[np.uint8]
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    present: NDArray[np.bool_]
+
+
+class Batch(NamedTuple):
+    """Products of one batch, titles padded to the longest.
+
+    Args:
+        image: (B, 3, H, W) uint8.
+        input_ids: (B, T) int64, 0 where padded.
+        attention_mask: (B, T) int64, 0 where padded.
+        present: (B, 2) bool.
+    """
+
+    image: NDArray[np.uint8]
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    present: NDArray[np.bool_]
+
+
+class Word(NamedTuple):
+    """A word of a title, as far as the model reads it.
+
+    Args:
+        text: as it was written, normalised.
+        start: position of its first token.
+        stop: position behind its last token.
+    """
+
+    text: str
+    start: int
+    stop: int
+
+
+class ProductPreprocessor:
+    """Pictures to pixels, titles to tokens.
+
+    Safe to call from several threads.
+
+    Args:
+        settings: sizes and limits.
+        tokenizer: path of a ``tokenizer.json``.
+    """
+
+    def __init__(self, settings: ProductSettings, tokenizer: Path) -> None:
+        self.settings = settings
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(settings.max_tokens)
+        # A title is text: "[SEP]" in one must not become the token that ends it.
+        self._tokenizer.encode_special_tokens = True
+        self._empty_length = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._nfkc = normalizers.NFKC()
+
+    def __call__(self, image: bytes | None, text: str | None) -> Product:
+        """One product; None, or a title of nothing that the tokenizer reads, stands for a side that is missing.
+
+        Raises:
+            ProductError: the picture or the title cannot be used.
+        """
+        return self.product(None if image is None else self.pixels(image), self.tokens("" if text is None else text))
+
+    def product(self, pixels: NDArray[np.uint8] | None, input_ids: NDArray[np.int64]) -> Product:
+        """A product of (3, H, W) pixels, or none, and (T,) tokens, which may be those of an empty title."""
+        present = np.array([pixels is not None, len(input_ids) > self._empty_length])
+        return Product(self.blank() if pixels is None else pixels, input_ids, np.ones_like(input_ids), present)
+
+    def picture(self, image: bytes) -> Image.Image:
+        """Encoded bytes -> RGB picture at its own proportions; see :func:`product_serving.picture.open_picture`."""
+        return open_picture(image, self.settings)
+
+    def fit(self, picture: Image.Image) -> Image.Image:
+        """RGB of any size -> RGB of ``image_size`` x ``image_size``: padded with white, or squashed, as set."""
+        size = (self.settings.image_size, self.settings.image_size)
+        if self.settings.image_fit == "squash":
+            return picture.resize(size, Image.Resampling.BICUBIC)
+        return ImageOps.pad(picture, size, method=Image.Resampling.BICUBIC, color="white")
+
+    def pixels(self, image: bytes) -> NDArray[np.uint8]:
+        """Encoded bytes -> (3, H, W) uint8."""
+        return np.ascontiguousarray(np.asarray(self.fit(self.picture(image))).transpose(2, 0, 1))
+
+    def title(self, text: str) -> str:
+        """A title in NFKC, control characters and runs of white space turned into single spaces.
+
+        Raises:
+            ProductError: ``text_too_long``, or ``invalid_text`` for lone surrogates.
+        """
+        if len(text) > self.settings.max_text_chars:
+            raise ProductError("text_too_long", f"text: longer than {self.settings.max_text_chars} characters")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ProductError("invalid_text", "text: holds lone surrogates; send valid Unicode") from error
+        spaced = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
+        # The tokenizer library's NFKC: Python's takes quadratic time on long runs of combining marks.
+        return " ".join(self._nfkc.normalize_str(spaced).split())
+
+    def tokens(self, text: str) -> NDArray[np.int64]:
+        """A title -> (T,) int64 token ids, [CLS] and [SEP] included, at most ``max_tokens``."""
+        return np.array(self._encode(text)[1].ids, dtype=np.int64)
+
+    def words(self, text: str) -> list[Word]:
+        """The words of a title, between white space, that :meth:`tokens` gives at least one token; in order."""
+        title, encoding = self._encode(text)
+        words: dict[int, Word] = {}
+        for position, ((begin, _), special) in enumerate(
+            zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+        ):
+            if not special:
+                number = title.count(" ", 0, begin)
+                start = words[number].start if number in words else position
+                words[number] = Word(title.split(" ")[number], start, position + 1)
+        return list(words.values())
+
+    def blank(self) -> NDArray[np.uint8]:
+        """The picture that stands for none: (3, H, W) uint8, white."""
+        return np.full((3, self.settings.image_size, self.settings.image_size), 255, dtype=np.uint8)
+
+    def _encode(self, text: str) -> tuple[str, Any]:
+        """The part of a title that tokens can come from, and the tokenizer's encoding of it."""
+        title = self.title(text)[: _CHARS_PER_TOKEN * self.settings.max_tokens]
+        return title, self._tokenizer.encode(title)
+
+
+def collate(products: Sequence[Product]) -> Batch:
+    """Stack products; T is the longest title among them.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not products:
+        raise ValueError("a batch needs at least one product")
+    longest = max(len(product.input_ids) for product in products)
+    input_ids = np.zeros((len(products), longest), dtype=np.int64)
+    attention_mask = np.zeros_like(input_ids)
+    for row, product in enumerate(products):
+        input_ids[row, : len(product.input_ids)] = product.input_ids
+        attention_mask[row, : len(product.input_ids)] = product.attention_mask
+    image = np.stack([product.image for product in products])
+    return Batch(image, input_ids, attention_mask, np.stack([product.present for product in products]))

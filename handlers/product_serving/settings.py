@@ -1,0 +1,311 @@
+"""Everything a served model needs to know about itself, as one frozen value that travels with its weights.
+
+Training writes ``settings.json`` beside the weights, the archive carries it, the handler reads it: preprocessing,
+calibration and limits have no second definition.
+"""
+
+import dataclasses
+import functools
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MODALITIES = ("image", "text")
+IMAGE_FITS = ("pad", "squash")
+BACKENDS = ("auto", "fp32", "int8", "openvino", "torchscript", "cuda")
+ZERO_ALLOWED = ("review_threshold", "cache_mib")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """Something that a model tells of a product: a slice of its logits, with a softmax of its own.
+
+    Args:
+        name: of the catalogue column the labels come from.
+        labels: class names in the order of the slice.
+        temperature: divides the slice before its softmax.
+        review_threshold: a score below it asks for a person's look.
+
+    Raises:
+        ValueError: a value is outside its range; the message names the attribute.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    temperature: float = 1.0
+    review_threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels of {self.name!r} must be distinct and at least one, got {len(self.labels)}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature of {self.name!r} must be > 0, got {self.temperature}")
+        if not 0 <= self.review_threshold <= 1:
+            raise ValueError(f"review_threshold of {self.name!r} must be in [0, 1], got {self.review_threshold}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hierarchy:
+    """Attributes of which the first one tells all others: a shoe is footwear.
+
+    Args:
+        attributes: names; the finest first.
+        combinations: for each label of the first attribute the labels of all of them, as positions.
+        temperature: of the joint probability, see :mod:`product_serving.hierarchy`.
+    """
+
+    attributes: tuple[str, ...]
+    combinations: tuple[tuple[int, ...], ...]
+    temperature: float = 1.0
+
+    @functools.cached_property
+    def places(self) -> NDArray[np.int64]:
+        """(combinations, attributes), the combinations as an array."""
+        return np.array(self.combinations, dtype=np.int64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OneSided:
+    """What takes the place of a model's temperatures and review thresholds for products with one side only.
+
+    Args:
+        modality: the side that is there.
+        temperatures: of each of :attr:`ProductSettings.heads`.
+        review_thresholds: likewise.
+        hierarchy_temperatures: of each of :attr:`ProductSettings.hierarchies`.
+    """
+
+    modality: str
+    temperatures: tuple[float, ...]
+    review_thresholds: tuple[float, ...]
+    hierarchy_temperatures: tuple[float, ...] = ()
+
+    def applied(self, settings: "ProductSettings") -> "ProductSettings":
+        """The settings for such products.
+
+        Raises:
+            ValueError: not a value for each head and hierarchy, or one that is out of its range.
+        """
+        fitted = list(zip(settings.heads, self.temperatures, self.review_thresholds, strict=True))
+        heads = [dataclasses.replace(head, temperature=each, review_threshold=low) for head, each, low in fitted]
+        joint = zip(settings.hierarchies, self.hierarchy_temperatures, strict=True)
+        return dataclasses.replace(
+            settings,
+            temperature=heads[0].temperature,
+            review_threshold=heads[0].review_threshold,
+            attributes=tuple(heads[1:]),
+            hierarchies=tuple(dataclasses.replace(each, temperature=value) for each, value in joint),
+            one_sided=(),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProductSettings:
+    """Settings of one trained model.
+
+    Args:
+        model: registry name of the architecture (``image``, ``text``, ``early``, ``intermediate``, ``late``).
+        target: name of the catalogue column the labels come from.
+        labels: class names in the order of the logits' last dimension.
+        modalities: what the model reads, a non-empty subset of ``MODALITIES``.
+        image_size: height and width of the graph's input picture, in pixels.
+        image_fit: ``pad`` keeps proportions on a white square, ``squash`` stretches.
+        max_tokens: longest title in WordPiece tokens, ``[CLS]`` and ``[SEP]`` included; what is longer is cut.
+        temperature: divides the logits before the softmax, fitted on validation (Guo et al. 2017, arXiv:1706.04599).
+        review_threshold: a top score below it asks for a person's look.
+        review_precision: the validation precision that ``review_threshold`` was chosen to reach.
+        default_top_k: classes answered unless the request says otherwise.
+        max_top_k: the most classes a request may ask for.
+        max_instances: the most products in one JSON request.
+        max_explained: the most products in one request for explanations, each of which costs up to ten answers.
+        max_batch: the most products that the model answers at once.
+        max_image_bytes: the longest encoded picture, in bytes.
+        max_image_pixels: the largest picture by its header, in pixels; checked before decoding.
+        max_request_pixels: the pixels of all pictures in one JSON request together.
+        max_image_ratio: the longest side divided by the shortest, at most.
+        min_image_side: the shortest side, in pixels, at least.
+        max_text_chars: the longest title, in characters before normalisation.
+        attributes: what the model tells besides ``target``, in the order in which their logits follow those of
+            ``labels``; none in a model of a single target.
+        hierarchies: which attributes follow from which; each attribute is in one at most.
+        one_sided: what else is fitted for products with one side only; none where the model reads only one.
+        backend: ``auto`` chooses by the machine; ``fp32`` (ONNX Runtime, the reference on a CPU), ``int8`` (the same,
+            rounded), ``openvino``, ``torchscript`` or ``cuda`` forces one.
+        cache_mib: memory for the logits of products that were answered before, in MiB; 0 keeps none.
+
+    Raises:
+        ValueError: a value is outside its range; the message names the field.
+    """
+
+    model: str
+    target: str
+    labels: tuple[str, ...]
+    modalities: tuple[str, ...] = MODALITIES
+    image_size: int = 224
+    image_fit: str = "pad"
+    max_tokens: int = 32
+    temperature: float = 1.0
+    review_threshold: float = 0.0
+    review_precision: float = 0.95
+    default_top_k: int = 5
+    max_top_k: int = 20
+    max_instances: int = 64
+    max_explained: int = 4
+    max_batch: int = 32
+    max_image_bytes: int = 6_000_000
+    max_image_pixels: int = 25_000_000
+    max_request_pixels: int = 100_000_000
+    max_image_ratio: float = 20.0
+    min_image_side: int = 2
+    max_text_chars: int = 10_000
+    backend: str = "auto"
+    cache_mib: float = 0
+    attributes: tuple[Attribute, ...] = ()
+    hierarchies: tuple[Hierarchy, ...] = ()
+    one_sided: tuple[OneSided, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels must be distinct and at least one, got {len(self.labels)}")
+        if not self.modalities or not set(self.modalities) <= set(MODALITIES):
+            raise ValueError(f"modalities must be a non-empty subset of {MODALITIES}, got {self.modalities}")
+        if self.image_fit not in IMAGE_FITS:
+            raise ValueError(f"image_fit must be one of {IMAGE_FITS}, got {self.image_fit!r}")
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {BACKENDS}, got {self.backend!r}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type in (int, float) and field.name not in ZERO_ALLOWED and not value > 0:
+                raise ValueError(f"{field.name} must be > 0, got {value}")
+        if self.max_image_ratio > self.image_size:  # padded to the model's square, a side would have no pixel left
+            raise ValueError(f"max_image_ratio must be <= image_size, got {self.max_image_ratio}")
+        if not 0 <= self.cache_mib < float("inf"):
+            raise ValueError(f"cache_mib must be >= 0, got {self.cache_mib}")
+        if not 0 <= self.review_threshold <= 1:
+            raise ValueError(f"review_threshold must be in [0, 1], got {self.review_threshold}")
+        _check_hierarchies(self.hierarchies, {attribute.name: len(attribute.labels) for attribute in self.heads})
+        if len({attribute.name for attribute in self.heads}) < len(self.heads):
+            raise ValueError(f"attributes must be distinct, got {[attribute.name for attribute in self.heads]}")
+        if unknown := {each.modality for each in self.one_sided} - set(self.modalities):
+            raise ValueError(f"one_sided must name what the model reads, got {sorted(unknown)}")
+        _ = self._readings
+
+    @functools.cached_property
+    def heads(self) -> tuple[Attribute, ...]:
+        """All that the model tells, ``target`` first, in the order of the logits."""
+        primary = Attribute(
+            name=self.target,
+            labels=self.labels,
+            temperature=self.temperature,
+            review_threshold=self.review_threshold,
+        )
+        return (primary, *self.attributes)
+
+    @functools.cached_property
+    def slices(self) -> dict[str, slice]:
+        """By name of each of :attr:`heads` where its logits and scores lie on the last axis."""
+        ends = itertools.accumulate((len(head.labels) for head in self.heads), initial=0)
+        return {head.name: slice(*span) for head, span in zip(self.heads, itertools.pairwise(ends), strict=True)}
+
+    @functools.cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """(A,) where the logits of each of :attr:`heads` begin."""
+        return np.array([part.start for part in self.slices.values()])
+
+    @functools.cached_property
+    def owners(self) -> NDArray[np.int64]:
+        """(C,) which of :attr:`heads` each logit belongs to."""
+        return np.repeat(np.arange(len(self.heads)), [len(head.labels) for head in self.heads])
+
+    @functools.cached_property
+    def temperatures(self) -> NDArray[np.float64]:
+        """(C,) what each logit is divided by."""
+        return np.array([head.temperature for head in self.heads])[self.owners]
+
+    @functools.cached_property
+    def columns(self) -> dict[tuple[str, ...], NDArray[np.int64]]:
+        """By the attributes of a hierarchy (attributes, combinations): the logits of its combinations' labels."""
+        return {
+            each.attributes: each.places.T + np.array([[self.slices[name].start] for name in each.attributes])
+            for each in self.hierarchies
+        }
+
+    @functools.cached_property
+    def memberships(self) -> dict[str, NDArray[np.float64]]:
+        """By name of each attribute of a hierarchy (combinations, classes): 1 where a combination has that label."""
+        sizes = {head.name: len(head.labels) for head in self.heads}
+        return {
+            name: (place[:, None] == np.arange(sizes[name])).astype(np.float64)
+            for hierarchy in self.hierarchies
+            for name, place in zip(hierarchy.attributes, hierarchy.places.T, strict=True)
+        }
+
+    def reading(self, modalities: Sequence[str]) -> "ProductSettings":
+        """The settings for a product that was read from these sides."""
+        return self._readings.get(tuple(modalities), self)
+
+    @functools.cached_property
+    def _readings(self) -> dict[tuple[str, ...], "ProductSettings"]:
+        return {(each.modality,): each.applied(self) for each in self.one_sided}
+
+    @classmethod
+    def from_json(cls, path: Path | str) -> "ProductSettings":
+        """Read ``settings.json``.
+
+        Raises:
+            ValueError: the file is no JSON object, or holds a key this version does not know.
+            OSError: the file cannot be read.
+        """
+        values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"{Path(path).name} must hold a JSON object, got {type(values).__name__}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"{Path(path).name} has unknown settings {unknown}; known are {sorted(known)}")
+        for name in ("labels", "modalities"):
+            if name in values:
+                values[name] = tuple(values[name])
+        for name, kind in (("attributes", Attribute), ("hierarchies", Hierarchy), ("one_sided", OneSided)):
+            if name in values:
+                values[name] = tuple(kind(**_tuples(entry)) for entry in values[name])
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """The settings as JSON text that :meth:`from_json` reads back to an equal value."""
+        values = dataclasses.asdict(self)
+        for name in ("attributes", "hierarchies", "one_sided"):
+            if not values[name]:
+                del values[name]
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def modalities_read(present: Iterable[bool | np.bool_]) -> tuple[str, ...]:
+    """The names of the sides that are there."""
+    return tuple(name for name, there in zip(MODALITIES, present, strict=True) if there)
+
+
+def _check_hierarchies(hierarchies: tuple[Hierarchy, ...], classes: dict[str, int]) -> None:
+    met: set[str] = set()
+    for each in hierarchies:
+        if unknown := [name for name in each.attributes if name not in classes or name in met]:
+            raise ValueError(f"hierarchies must name each attribute once at most, and known ones, got {unknown}")
+        met |= set(each.attributes)
+        sizes = [classes[name] for name in each.attributes]
+        right = all(
+            len(labels) == len(sizes) and all(0 <= label < size for label, size in zip(labels, sizes, strict=True))
+            for labels in each.combinations
+        )
+        if not right or [labels[0] for labels in each.combinations] != list(range(sizes[0])):
+            raise ValueError(f"hierarchies: the combinations of {each.attributes} must name a label of each, in order")
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, however deep; its objects stay."""
+    if isinstance(value, dict):
+        return {name: _tuples(entry) for name, entry in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

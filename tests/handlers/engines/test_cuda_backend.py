@@ -1,0 +1,256 @@
+"""The backend of a GPU: its choice and its answers on a stand-in, its calls of CUDA on a record, all of it where there
+is a GPU.
+"""
+
+import contextlib
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from late_device import LateDevice
+from serving import TITLES, Worker, document
+from test_backends import batch
+from test_engine_choice import choose
+
+from handlers.product_serving.engine import Backend, BackendError
+from handlers.product_serving.engines import cuda as cuda_backend
+from handlers.product_serving.engines.cuda import WARM_RUNS, CudaBackend, CudaDevice, half_precision
+from handlers.product_serving.engines.graph_replay import GraphReplayer
+from handlers.product_serving.engines.half import HalfBackend, load_half_graph
+from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.settings import ProductSettings
+
+VERIFIED = (HalfBackend.name,)
+
+
+@pytest.fixture
+def folder(graphs: Path, settings: ProductSettings, tmp_path: Path) -> Path:
+    """Both graphs with their settings."""
+    for source in graphs.iterdir():
+        (tmp_path / source.name).symlink_to(source)
+    (tmp_path / "settings.json").write_text(settings.to_json())
+    return tmp_path
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """One GPU, which is the CPU; keyword arguments are those of the late device."""
+
+    def pretend(*, capability: tuple[int, int] = (9, 0), **options: Any) -> None:
+        def load(path: Path, *, device: str, precision: str) -> Any:
+            assert device == "cuda:0"
+            return load_half_graph(path, device="cpu", precision=precision)
+
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda gpu: capability)
+        monkeypatch.setattr(cuda_backend, "load_half_graph", load)
+        monkeypatch.setattr(cuda_backend, "CudaDevice", lambda graph, gpu: LateDevice(graph, **options))
+
+    return pretend
+
+
+def accept(backend: Backend) -> None:
+    """Any answer will do."""
+
+
+@pytest.mark.parametrize(("capability", "name"), [((9, 0), "cuda:bf16"), ((8, 0), "cuda:bf16"), ((7, 5), "cuda:fp16")])
+def test_a_verified_archive_replays_graphs_on_a_gpu(
+    folder: Path, pretended_gpu: Callable[..., None], capability: tuple[int, int], name: str
+) -> None:
+    pretended_gpu(capability=capability)
+    backend, reason = choose(folder, gpu=0, verified=VERIFIED)
+    assert (backend.name, reason) == (name, "GPU 0 was given")
+    exact = OnnxBackend(folder / "model.onnx", threads=1)
+    for products, tokens in [(1, 2), (5, 9), (70, 16)]:
+        asked = batch(products, tokens)
+        np.testing.assert_allclose(backend(asked), exact(asked), atol=0.02 * np.abs(exact(asked)).max())
+
+
+def test_on_a_cpu_and_in_an_archive_that_was_not_verified_it_is_no_candidate(
+    folder: Path, pretended_gpu: Callable[..., None]
+) -> None:
+    pretended_gpu()
+    assert choose(folder, gpu=None, verified=VERIFIED)[0].name == "onnxruntime:cpu"
+    backend, reason = choose(folder, gpu=0, verified=())
+    assert not backend.name.startswith("cuda:") and "passed over cuda" not in reason
+
+
+def test_a_capture_that_fails_leaves_the_plain_graph_in_charge_and_says_so(
+    folder: Path, pretended_gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pretended_gpu(fails_at=3)
+    plain = cuda_backend.TorchScriptBackend(folder / "model.pt", device="cpu", threads=1)
+    monkeypatch.setattr("handlers.product_serving.engines.choice.TorchScriptBackend", lambda path, **options: plain)
+    backend, reason = choose(folder, gpu=0, verified=VERIFIED)
+    assert (backend, reason) == (plain, "GPU 0 was given; passed over cuda (CaptureError)")
+    assert "operation not permitted when stream is capturing" in caplog.text
+
+
+def test_what_half_precision_gets_wrong_leaves_the_plain_graph_in_charge(
+    folder: Path, pretended_gpu: Callable[..., None]
+) -> None:
+    def exact_only(backend: Backend) -> None:
+        if backend.tolerance > 1e-3:
+            raise ValueError("golden product 1: scores differ")
+
+    pretended_gpu()
+    backend, reason = choose(folder, gpu=0, verified=VERIFIED, accept=exact_only)
+    assert backend.tolerance == 1e-3 and reason.startswith("GPU 0 was given; passed over cuda (ValueError)")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "capability", "message"),
+    [
+        (None, (9, 0), "cuda: no GPU$"),
+        (3, (9, 0), "cuda: no GPU 3, there are 1$"),
+        (0, (6, 1), r"cuda: this GPU \(compute capability 6.1\) has no tensor cores$"),
+    ],
+)
+def test_forced_it_says_what_is_missing(
+    folder: Path, pretended_gpu: Callable[..., None], gpu: int | None, capability: tuple[int, int], message: str
+) -> None:
+    pretended_gpu(capability=capability)
+    with pytest.raises(BackendError, match=message):
+        choose(folder, forced="cuda", gpu=gpu)
+
+
+def test_the_reference_can_still_be_forced(folder: Path, pretended_gpu: Callable[..., None]) -> None:
+    pretended_gpu()
+    assert choose(folder, forced="fp32", gpu=0, verified=VERIFIED)[0].name == "onnxruntime:cpu"
+
+
+def test_an_explanation_is_of_the_fp32_graph(
+    folder: Path, pretended_gpu: Callable[..., None], settings: ProductSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretended_gpu()
+    asked: list[str] = []
+    plain = cuda_backend.TorchScriptBackend
+
+    def record(path: Path, *, device: str, threads: int) -> Any:
+        asked.append(device)
+        return plain(path, device="cpu", threads=threads)
+
+    monkeypatch.setattr(cuda_backend, "TorchScriptBackend", record)
+    parts = CudaBackend(folder / "model.pt", gpu=0, settings=settings).parts()
+    cells = parts.cells(batch(2, 3).image)
+    assert asked == ["cuda:0"] and cells.shape == (2, 4, 3)
+
+
+def test_a_worker_answers_with_it(copy_archive: Callable[..., Path], pretended_gpu: Callable[..., None]) -> None:
+    """Through the handler: the manifest's verdict, golden products, batches, the name and the reason in the answer."""
+    pretended_gpu()
+    archive = copy_archive()
+    manifest = json.loads((archive / "manifest.json").read_text())
+    from serving import seal  # noqa: PLC0415
+
+    seal(archive, fast={HalfBackend.name: {"passed": True}}, golden=manifest["golden"])
+    worker = Worker(archive, gpu=0)
+    assert worker.handler.backend.name == "cuda:bf16"
+    [answer] = worker.ask(document({"text": TITLES[0]}))
+    assert answer.status == 200
+    assert answer.json["model"]["backend"] == "cuda:bf16"
+    assert answer.json["model"]["backend_reason"] == "GPU 0 was given"
+
+
+class RecordedCuda:
+    """``torch.cuda`` that computes on the CPU at once and writes down what is asked of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.said: list[str] = []
+        self.stream_now = "default"
+        recorded, names = self, iter(["upload", "compute"])
+
+        class Stream:
+            def __init__(self, device: torch.device) -> None:
+                assert device.type == "cuda"
+                self.name = next(names)
+
+            def wait_event(self, event: "Event") -> None:
+                recorded.said.append(f"{self.name} waits for {event.of}")
+
+            def synchronize(self) -> None:
+                recorded.said.append(f"wait for {self.name}")
+
+        class Event:
+            of = ""
+
+            def __init__(self, *, blocking: bool) -> None:
+                assert blocking
+
+            def record(self, stream: Stream) -> None:
+                self.of = stream.name
+
+            def synchronize(self) -> None:
+                recorded.said.append(f"host waits for {self.of}")
+
+        class CUDAGraph:
+            def replay(self) -> None:
+                recorded.said.append(f"replay in {recorded.stream_now}")
+
+        @contextlib.contextmanager
+        def stream(chosen: Stream) -> Iterator[None]:
+            before, recorded.stream_now = recorded.stream_now, chosen.name
+            yield
+            recorded.stream_now = before
+
+        @contextlib.contextmanager
+        def graph(*arguments: Any, **keywords: Any) -> Iterator[None]:
+            inspect.signature(real_graph).bind(*arguments, **keywords)
+            recorded.said.append("begin capture")
+            with stream(keywords["stream"]):
+                yield
+            recorded.said.append("end capture")
+
+        real_graph, real_zeros = torch.cuda.graph, torch.zeros
+        for value in (Stream, Event, CUDAGraph, stream, graph):
+            monkeypatch.setattr(torch.cuda, value.__name__, value)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+        monkeypatch.setattr(
+            torch, "zeros", lambda *shape, dtype, device=None, pin_memory=False: real_zeros(*shape, dtype=dtype)
+        )
+
+
+def test_the_gpu_is_asked_for_the_right_things_in_the_right_order(
+    graphs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What CUDA is told, on a CPU: warm-up and capture on the stream that replays, uploads on another one."""
+    cuda = RecordedCuda(monkeypatch)
+    module = load_half_graph(graphs / "model.pt", device="cpu", precision="bf16")
+
+    def graph(*inputs: torch.Tensor) -> torch.Tensor:
+        assert torch.is_inference_mode_enabled() and not torch._C._get_graph_executor_optimize()
+        cuda.said.append(f"run in {cuda.stream_now}")
+        answer: torch.Tensor = module(*inputs)
+        return answer
+
+    replay = GraphReplayer(CudaDevice(graph, gpu=0), image_size=32, max_tokens=16, seconds=0)
+    capture = ["wait for compute", "begin capture", "run in compute", "end capture", "wait for compute"]
+    assert cuda.said == ["run in compute"] * WARM_RUNS + capture
+    assert torch._C._get_graph_executor_optimize(), "left as it was"
+    cuda.said.clear()
+    assert replay(batch(3, 4)).shape == (3, 4)
+    assert cuda.said == ["compute waits for upload", "replay in compute", "host waits for compute"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_real_gpu_every_size_is_near_the_reference(folder: Path, settings: ProductSettings) -> None:
+    backend = CudaBackend(folder / "model.pt", gpu=0, settings=settings)
+    exact = OnnxBackend(folder / "model.onnx", threads=1)
+    for products in (1, 3, 8, 33, 64, 65, 200):
+        for tokens in (2, 8, 9, 16):
+            asked = batch(products, tokens)
+            expected = exact(asked)
+            np.testing.assert_allclose(backend(asked), expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_capabilities() -> None:
+    assert [half_precision(each) for each in ((7, 0), (7, 5), (8, 0), (8, 9), (10, 0))] == [
+        "fp16", "fp16", "bf16", "bf16", "bf16",
+    ]  # fmt: skip

@@ -1,0 +1,53 @@
+"""Thinned titles keep their order, keep something, and lose words about as often as asked, telling ones first."""
+
+import numpy as np
+
+from training.data.title_thinning import MAX_SHARE, MIN_SHARE, MOST_TELLING, TitleThinner, learn_thinner
+
+TITLE = "Puma Men Navy Blue Running Sports Shoes With Laces"
+
+
+def thinned(count: int) -> list[list[str]]:
+    return [TitleThinner()(TITLE, np.random.default_rng(seed)).split() for seed in range(count)]
+
+
+def test_words_that_stay_keep_their_order() -> None:
+    words = TITLE.split()
+    for kept in thinned(50):
+        assert kept and kept == [word for word in words if word in kept]
+
+
+def test_a_share_between_the_limits_goes() -> None:
+    gone = 1 - np.mean([len(kept) for kept in thinned(2000)]) / len(TITLE.split())
+    assert abs(gone - (MIN_SHARE + MAX_SHARE) / 2) < 0.05
+
+
+def test_every_word_goes_some_time_and_the_seed_decides() -> None:
+    titles = thinned(200)
+    assert all(any(word not in kept for kept in titles) for word in TITLE.split())
+    assert titles == thinned(200)
+
+
+def test_nothing_is_taken_from_a_single_word() -> None:
+    assert [TitleThinner()(title, np.random.default_rng(0)) for title in ("", "Shoe")] == ["", "Shoe"]
+    thinner = TitleThinner({"shoe": 1.0, "red": 1.0})
+    assert {len(thinner("Red Shoe", np.random.default_rng(seed)).split()) for seed in range(50)} == {1, 2}
+
+
+def test_a_word_tells_as_much_as_its_titles_are_of_one_class() -> None:
+    """Four shoes and four shirts; "sandal" is as pure as "shoe", but rare."""
+    titles = ["Puma Shoe", "Puma shoe", "Nike SHOE", "Nike Sandal", *["Puma Shirt"] * 2, *["Nike Shirt"] * 2]
+    telling = learn_thinner(titles, [0] * 4 + [1] * 4).telling
+    assert telling == {"puma": 2 / 7, "shoe": 3 / 6, "nike": 2 / 7, "sandal": 1 / 4, "shirt": 4 / 7}
+
+
+def test_half_of_the_titles_lose_the_words_that_tell_most() -> None:
+    order = ["shoes", "running", "laces"]
+    thinner = TitleThinner({word: 0.9 - 0.1 * place for place, word in enumerate(order)})
+    gone = []
+    for seed in range(2000):
+        kept = thinner(TITLE, np.random.default_rng(seed)).casefold().split()
+        gone.append(tuple(word for word in TITLE.casefold().split() if word not in kept))
+    telling = [{*order[:count]} for count in range(1, MOST_TELLING + 1)]
+    shares = [np.mean([set(words) == most for words in gone]) for most in telling]
+    assert all(share > 0.5 / MOST_TELLING * 0.85 for share in shares) and sum(shares) < 0.6

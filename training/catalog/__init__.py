@@ -1,0 +1,22 @@
+"""Reading a catalogue: a table and its pictures, checked row by row; also the built-in drawn one.
+
+What is offered here loads no heavy library: it is the one door through which clients read catalogues.
+"""
+
+from training.catalog.files import CatalogError, CatalogFiles, RowError, open_files
+from training.catalog.images import LIMITS, decode_picture
+from training.catalog.rows import CatalogRow, CatalogSource, open_rows
+from training.catalog.table import harmless
+
+__all__ = [
+    "LIMITS",
+    "CatalogError",
+    "CatalogFiles",
+    "CatalogRow",
+    "CatalogSource",
+    "RowError",
+    "decode_picture",
+    "harmless",
+    "open_files",
+    "open_rows",
+]

@@ -1,0 +1,152 @@
+"""A catalogue of products: a CSV and pictures, read and checked; read = used + rejected, with a reason for each row.
+
+Two layouts are read, each as a folder, as the CSV or Parquet in it, or straight from a zip:
+
+- *Fashion Product Images* of Kaggle: ``styles.csv`` and ``images/<id>.jpg``;
+- any table with named columns, ``image,text,label`` unless told otherwise; picture paths are relative to the CSV.
+
+A row needs a label (of several that are predicted, the first) and at least one of picture and title: an empty cell
+means that this side is missing, and a picture that is named but missing or broken rejects the row. Reasons:
+``row_malformed``, ``id_empty``, ``id_duplicate`` (the first one counts), ``label_empty``, ``product_empty``,
+``image_outside``, ``image_missing``, and the server's own names for what it would refuse as well: ``text_too_long``,
+``image_corrupt``, ``image_empty``, ``image_bad_shape``, ``image_too_large``, ``unsupported_image``.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from training.catalog.files import CatalogError, CatalogFiles, RowError, open_files
+from training.catalog.images import decode_picture
+from training.catalog.rows import CatalogRow, CatalogSource, open_rows
+from training.catalog.sampling import sample_products
+from training.system.threads import map_threads
+
+__all__ = ["Catalog", "CatalogError", "CatalogSource", "attribute_column", "read_catalog", "sample_products"]
+
+PRODUCT_COLUMNS = ("id", "image", "text", "label")
+REJECTED_COLUMNS = ("line", "id", "reason", "detail")
+EXAMPLE_LENGTH = 160
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Catalog:
+    """A catalogue that was read. It may be used from threads, forked and spawned processes.
+
+    Args:
+        source: with the columns that were found; reading it again gives the same catalogue.
+        products: index 0..n-1; columns ``id``, ``image`` (path relative to the CSV, "" for none), ``text`` ("" for
+            none), ``label`` and :func:`attribute_column` of each further attribute ("" for none), all str; in the order
+            of the file.
+        rejected: columns ``line`` (int, from 1), ``id``, ``reason``, ``detail``; in the order of the file.
+        read: rows read, those of ``products`` and ``rejected`` together.
+        files: where the pictures are read from.
+    """
+
+    source: CatalogSource
+    products: pd.DataFrame
+    rejected: pd.DataFrame
+    read: int
+    files: CatalogFiles
+
+    def image_bytes(self, name: str) -> bytes:
+        """The encoded picture, as in the column ``image``.
+
+        Raises:
+            CatalogError: it cannot be read any more; the message names it.
+        """
+        return self.files.read(name)
+
+    def summary(self) -> str:
+        """One line: rows read, used and rejected, and how often for which reason."""
+        counts = self.rejected["reason"].value_counts()
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
+        rejected = f"{len(self.rejected):,} rejected" + (f" ({reasons})" if reasons else "")
+        return f"{self.read:,} rows read = {len(self.products):,} used + {rejected}"
+
+
+def attribute_column(name: str) -> str:
+    """The column of ``products`` that holds a further attribute, whatever that is called."""
+    return f"attribute {name}"
+
+
+def read_catalog(
+    source: CatalogSource, *, check_images: bool = True, max_rejected: float = 0.05, progress: bool = True
+) -> Catalog:
+    """Read a catalogue and check every row and picture.
+
+    Args:
+        source: what to read.
+        check_images: decode every picture; without it, only their paths are looked at, as is enough for a catalogue
+            that was checked before.
+        max_rejected: share of rejected rows, 0..1, above which the catalogue is refused.
+        progress: show a progress bar.
+
+    Raises:
+        CatalogError: the catalogue cannot be used; the message says what to mend.
+    """
+    if not 0 <= max_rejected <= 1:
+        raise CatalogError(f"max_rejected must be in [0, 1], got {max_rejected}")
+    files = open_files(source.path)
+    with open_rows(source, files) as (found, rows):
+        candidates = list(rows)
+    if check_images:
+        candidates = _with_images_checked(candidates, files, progress=progress)
+    catalog = _collected(found, candidates, files)
+    _check_budget(catalog, max_rejected)
+    return catalog
+
+
+def _with_images_checked(candidates: Sequence[CatalogRow], files: CatalogFiles, *, progress: bool) -> list[CatalogRow]:
+    names = list(dict.fromkeys(each.image for each in candidates if each.image and each.fault is None))
+
+    def fault_of(name: str) -> RowError | None:
+        try:
+            decode_picture(files.read(name), name=name)
+        except RowError as error:
+            return error
+        return None
+
+    faults = dict(
+        zip(names, map_threads(fault_of, names, description="checking pictures", progress=progress), strict=True)
+    )
+    return [each._replace(fault=each.fault or faults.get(each.image)) for each in candidates]
+
+
+def _collected(source: CatalogSource, candidates: Sequence[CatalogRow], files: CatalogFiles) -> Catalog:
+    used = [(each.id, each.image, each.text, each.label, *each.attributes) for each in candidates if each.fault is None]
+    rejected = [(each.line, each.id, each.fault.reason, each.fault.detail) for each in candidates if each.fault]
+    return Catalog(
+        source=source,
+        products=pd.DataFrame(
+            used, columns=[*PRODUCT_COLUMNS, *map(attribute_column, source.attribute_columns)], dtype="str"
+        ),
+        rejected=pd.DataFrame(rejected, columns=list(REJECTED_COLUMNS)).astype(
+            {"line": "int64", "id": "str", "reason": "str", "detail": "str"}
+        ),
+        read=len(candidates),
+        files=files,
+    )
+
+
+def _check_budget(catalog: Catalog, max_rejected: float) -> None:
+    rejected = len(catalog.rejected)
+    if len(catalog.products) and rejected <= max_rejected * catalog.read:
+        return
+    share = rejected / catalog.read
+    mend = f"mend the catalogue, or allow it with --max-rejected {math.ceil(share * 100) / 100}"
+    if catalog.products.empty:
+        mend = "no row is left to use: mend the catalogue"
+    raise CatalogError(
+        f"{catalog.source.path}: {rejected:,} of {catalog.read:,} rows are rejected ({share:.1%}), "
+        f"allowed are {max_rejected:.1%}; {mend}\n" + "\n".join(_reasons(catalog.rejected))
+    )
+
+
+def _reasons(rejected: pd.DataFrame) -> Iterator[str]:
+    """One line a reason, the most frequent first, with how often and where it came up first."""
+    for reason, rows in sorted(rejected.groupby("reason"), key=lambda item: -len(item[1])):
+        line, detail = rows.iloc[0][["line", "detail"]]
+        yield f"  {reason}: {len(rows):,}, first in line {line}: {detail[:EXAMPLE_LENGTH]}"

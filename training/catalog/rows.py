@@ -1,0 +1,192 @@
+"""Rows of a catalogue by the roles of their cells: id, picture, title, label; checked as far as their cells tell.
+
+The one definition of what a row of a catalogue is, for training, which needs labels, and for scoring, which does not
+and reads catalogues that no memory holds. Nothing here loads a model's library or a picture.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from training.catalog.files import CatalogError, CatalogFiles, RowError, inside
+from training.catalog.images import LIMITS
+from training.catalog.table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, Table, open_table
+
+TEXT_COLUMN = "text"
+LABEL_COLUMN = "label"
+ID_COLUMN = KAGGLE_ID
+KAGGLE_LABEL = "articleType"
+# How catalogues write that a product has no such attribute; compared without case.
+NO_VALUE = frozenset({"", "na", "n/a", "nan", "null"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CatalogSource:
+    """Where a catalogue lies and what its columns are called; enough to read it again.
+
+    Args:
+        path: a CSV or Parquet, a folder that holds one, or a zip that holds a CSV.
+        image_column: column of the picture's path, relative to the table; the Kaggle layout has none.
+        text_column: column of the title; ``productDisplayName`` in the Kaggle layout.
+        label_column: column to be predicted; None takes ``label``, or ``articleType`` in the Kaggle layout. Several,
+            with commas between them, are one and, behind it, ``attribute_columns``.
+        id_column: column of the product's id; None takes ``id`` where there is one, else the row's line in the file.
+        attribute_columns: further columns to be predicted; a row needs no value there.
+    """
+
+    path: str
+    image_column: str = IMAGE_COLUMN
+    text_column: str = TEXT_COLUMN
+    label_column: str | None = None
+    id_column: str | None = None
+    attribute_columns: Sequence[str] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; a single column to be predicted is just that."""
+        values = dataclasses.asdict(self)
+        further = list(values.pop("attribute_columns"))
+        return {**values, "attribute_columns": further} if further else values
+
+
+class CatalogRow(NamedTuple):
+    """A row as read: its cells by role, and why it cannot be used, if it cannot.
+
+    Args:
+        line: of the file where it starts, from 1; in a Parquet the row's number.
+        id: the product's.
+        image: path of the picture relative to the table; "" for none.
+        text: the title; "" for none.
+        label: "" where none is read.
+        fault: what is wrong with the row.
+        attributes: a value for each of :attr:`CatalogSource.attribute_columns`; "" for none.
+    """
+
+    line: int
+    id: str
+    image: str
+    text: str
+    label: str
+    fault: RowError | None = None
+    attributes: Sequence[str] = ()
+
+
+def attribute_value(cell: str) -> str:
+    """A further attribute as its cell says it; "" for none."""
+    value = cell.strip()
+    return "" if value.casefold() in NO_VALUE else value
+
+
+class SeenIds(Protocol):
+    """Ids with the line that had each first; a ``dict[str, int]`` is one."""
+
+    def setdefault(self, id: str, line: int, /) -> int: ...
+
+
+@contextlib.contextmanager
+def open_rows(
+    source: CatalogSource, files: CatalogFiles, *, labelled: bool = True, seen: SeenIds | None = None
+) -> Iterator[tuple[CatalogSource, Iterator[CatalogRow]]]:
+    """Begin to read a catalogue.
+
+    Args:
+        source: names of the columns.
+        files: where it lies.
+        labelled: a row needs a label, and the table a column of pictures and one of titles; without it, no label is
+            read, and one of the two columns is enough.
+        seen: where ids are remembered, to find those that come again; in memory unless told otherwise.
+
+    Returns:
+        ``source`` with the columns that were found, and the rows, read as they are asked for.
+
+    Raises:
+        CatalogError: the catalogue cannot be used; also while it is read.
+    """
+    with files.open_table() as stream:
+        table = open_table(stream, name=files.table_name, image_column=source.image_column)
+        found = _resolved(source, table, files.table_name, labelled=labelled)
+        yield found, _rows(found, table, {} if seen is None else seen, labelled=labelled)
+
+
+def _resolved(source: CatalogSource, table: Table, name: str, *, labelled: bool) -> CatalogSource:
+    """``source`` with the columns that the table has."""
+    found = dataclasses.replace(
+        source,
+        text_column=KAGGLE_TITLE if table.is_kaggle and source.text_column == TEXT_COLUMN else source.text_column,
+        label_column=source.label_column or (KAGGLE_LABEL if table.is_kaggle else LABEL_COLUMN) if labelled else None,
+        id_column=source.id_column or (ID_COLUMN if ID_COLUMN in table.header else None),
+    )
+    if not labelled:
+        found = dataclasses.replace(found, attribute_columns=())
+        if not table.is_kaggle:
+            found = _without_missing_side(found, table.header)
+    found = _with_several_labels(found, table.header, name)
+    image = KAGGLE_ID if table.is_kaggle else found.image_column
+    for column in (image, found.text_column, found.label_column, found.id_column, *found.attribute_columns):
+        if column:
+            _check_column(column, table.header, name)
+    return found
+
+
+def _without_missing_side(source: CatalogSource, header: Sequence[str]) -> CatalogSource:
+    """``source`` with "" for the one of its two usual columns that the table does without."""
+    if source.image_column == IMAGE_COLUMN not in header and source.text_column in header:
+        return dataclasses.replace(source, image_column="")
+    if source.text_column == TEXT_COLUMN not in header and source.image_column in header:
+        return dataclasses.replace(source, text_column="")
+    return source
+
+
+def _with_several_labels(source: CatalogSource, header: Sequence[str], name: str) -> CatalogSource:
+    """``source`` with the columns that its label column lists; one that has a comma in its own name is one."""
+    if source.label_column is not None and source.label_column not in header and not source.attribute_columns:
+        first, *further = [column.strip() for column in source.label_column.split(",")]
+        source = dataclasses.replace(source, label_column=first, attribute_columns=further)
+    targets = [source.label_column, *source.attribute_columns]
+    if "" in targets or len(set(targets)) < len(targets):
+        raise CatalogError(f"{name}: the columns to be predicted must be named once each, got {targets}")
+    return source
+
+
+def _check_column(column: str, header: Sequence[str], name: str) -> None:
+    if column not in header:
+        hint = "" if len(header) > 1 else " (cells are separated by commas)"
+        columns = ", ".join(map(repr, header))
+        raise CatalogError(f"{name} has no column {column!r}; its columns are {columns}{hint}")
+    if header.count(column) > 1:
+        raise CatalogError(f"{name} has the column {column!r} {header.count(column)} times: rename all but one")
+
+
+def _rows(source: CatalogSource, table: Table, seen: SeenIds, *, labelled: bool) -> Iterator[CatalogRow]:
+    place = {column: position for position, column in enumerate(table.header)}
+    roles = (source.id_column, KAGGLE_ID if table.is_kaggle else source.image_column, source.text_column)
+    wanted = [place[column] if column else None for column in (*roles, source.label_column)]
+    further = [place[column] for column in source.attribute_columns]
+    for row in table.rows:
+        if row.fault is not None:
+            yield CatalogRow(row.line, "", "", "", "", row.fault)
+            continue
+        id, image, text, label = ("" if position is None else row.cells[position].strip() for position in wanted)
+        image = f"images/{image}.jpg" if table.is_kaggle else image
+        product = CatalogRow(row.line, id if source.id_column else str(row.line), image, text, label)
+        product = product._replace(attributes=[attribute_value(row.cells[position]) for position in further])
+        try:
+            first_line = seen.setdefault(id, row.line) if source.id_column else row.line
+            _check_cells(product, first_line, labelled=labelled)
+        except RowError as error:
+            product = product._replace(fault=error)
+        yield product
+
+
+def _check_cells(product: CatalogRow, first_line: int, *, labelled: bool) -> None:
+    if not product.id:
+        raise RowError("id_empty", "the id is empty")
+    if first_line != product.line:
+        raise RowError("id_duplicate", f"line {first_line} has the id {product.id!r} already")
+    if labelled and not product.label:
+        raise RowError("label_empty", "the label is empty")
+    if not product.image and not product.text:
+        raise RowError("product_empty", "neither a picture nor a title")
+    if len(product.text) > LIMITS.max_text_chars:
+        raise RowError("text_too_long", f"the title has more than {LIMITS.max_text_chars} characters")
+    inside(product.image)

@@ -1,0 +1,225 @@
+"""A catalogue's table as rows: split into cells, each with its line number; what cannot be split says why.
+
+Rows are read as they are asked for: a table of any length takes the memory of one row, or of one batch of a Parquet.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, NamedTuple
+
+from training.catalog.files import READ_ERRORS, CatalogError, RowError
+
+IMAGE_COLUMN = "image"
+KAGGLE_ID = "id"
+KAGGLE_TITLE = "productDisplayName"
+PARQUET = ".parquet"
+ENCODING_HELP = "save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8')"
+MAX_LINE_BYTES = 16 * 2**20
+FORMULA = re.compile(r"[=+\-@\t\r]")
+_PARQUET_ROWS = 4096
+
+
+class Row(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        line: of the file where it starts, from 1.
+        cells: one for each column; empty where ``fault`` says why there are none.
+        fault: what is wrong with the row as a row.
+    """
+
+    line: int
+    cells: Sequence[str]
+    fault: RowError | None = None
+
+
+class Table(NamedTuple):
+    """A header and the rows below it; ``is_kaggle``: laid out as *Fashion Product Images*."""
+
+    header: Sequence[str]
+    rows: Iterable[Row]
+    is_kaggle: bool
+
+
+def open_table(stream: IO[bytes], *, name: str, image_column: str) -> Table:
+    """Begin to read a table: its header now, its rows, once, as they are asked for.
+
+    A table with the columns ``id`` and ``productDisplayName`` and no column ``image`` has the Kaggle layout: pictures
+    are named by the id, and in its CSV, one line a row and nothing quoted, the cells beyond the header's length belong
+    to the title. In other CSVs quotes work as in RFC 4180, and a row of another length is at fault.
+
+    Args:
+        stream: the file; a name that ends in ``.parquet`` says that it is a Parquet, which is read by its column names.
+        name: what messages call it.
+        image_column: the column of pictures; another one than ``image`` rules out the Kaggle layout.
+
+    Raises:
+        CatalogError: the file is empty, no UTF-8, holds NUL bytes, or has no rows; also while the rows are read.
+    """
+    if name.lower().endswith(PARQUET):
+        header, rows = _open_parquet(stream, name)
+        return Table(header, _at_least_one(rows, name), _is_kaggle(header, image_column))
+    lines = _lines(stream, name)
+    records = _records(lines, name)
+    first = next(records, Row(1, [], RowError("row_malformed", "there is none")))
+    if first.fault is not None:
+        raise CatalogError(f"{name}, line {first.line}, the header: {first.fault.detail}")
+    header = [cell.strip() for cell in first.cells]
+    is_kaggle = _is_kaggle(header, image_column)
+    if is_kaggle:
+        records = _kaggle_records(lines, header, after=first.line)
+    return Table(header, _at_least_one((_fitted(row, len(header)) for row in records), name), is_kaggle)
+
+
+def read_table(content: bytes, *, name: str, image_column: str) -> Table:
+    """All rows of a table that is in memory; see :func:`open_table`."""
+    table = open_table(io.BytesIO(content), name=name, image_column=image_column)
+    return table._replace(rows=list(table.rows))
+
+
+def _is_kaggle(header: Sequence[str], image_column: str) -> bool:
+    return {KAGGLE_ID, KAGGLE_TITLE} <= set(header) and image_column == IMAGE_COLUMN not in header
+
+
+def _at_least_one(rows: Iterable[Row], name: str) -> Iterator[Row]:
+    empty = True
+    for row in rows:
+        empty = False
+        yield row
+    if empty:
+        raise CatalogError(f"{name} has a header and no rows: one product a line is expected")
+
+
+def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
+    """Lines with their ends, which may be those of any system."""
+    blank = True
+    for number, line in enumerate(iter(lambda: _read_line(stream, name), b""), start=1):
+        text = _decode(line, number, name)
+        if number == 1:
+            text = text.removeprefix("\ufeff")
+        blank = blank and not text.strip()
+        # An old Mac's lines end in what others have within one.
+        yield from io.StringIO(text, newline="") if "\r" in text.rstrip("\r\n") else (text,)
+    if blank:
+        raise CatalogError(f"{name} is empty: a header and one product a line are expected")
+
+
+def _read_line(stream: IO[bytes], name: str) -> bytes:
+    try:
+        return stream.readline(MAX_LINE_BYTES)
+    except READ_ERRORS as error:
+        raise CatalogError(f"{name} cannot be read: {error}") from error
+
+
+def _decode(line: bytes, number: int, name: str) -> str:
+    if len(line) == MAX_LINE_BYTES:
+        raise CatalogError(f"{name}, line {number}: longer than {MAX_LINE_BYTES // 2**20} MiB; is it a CSV?")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CatalogError(
+            f"{name}, line {number}: byte 0x{line[error.start]:02x} is no UTF-8; {ENCODING_HELP}"
+        ) from error
+    if "\0" in text:
+        raise CatalogError(f"{name}, line {number}: holds a NUL byte; {ENCODING_HELP}")
+    return text
+
+
+def _records(lines: Iterable[str], name: str) -> Iterator[Row]:
+    """Rows by the rules of RFC 4180; blank lines are skipped."""
+    reader = csv.reader(lines, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if str(error) == "unexpected end of data":
+                raise CatalogError(f"{name}, line {line}: the quote opened there is never closed") from error
+            yield Row(line, [], RowError("row_malformed", f"{error}; a quote inside quotes is written twice"))
+            continue
+        if cells:
+            yield Row(line, cells)
+
+
+def _kaggle_records(lines: Iterable[str], header: Sequence[str], *, after: int) -> Iterator[Row]:
+    """One row a line, those that come ``after`` the header's; what a line has too many belongs to the title."""
+    title = header.index(KAGGLE_TITLE)
+    for number, line in enumerate(lines, start=after + 1):
+        if not line.strip():
+            continue
+        cells = _kaggle_cells(line.rstrip("\r\n"))
+        extra = max(0, len(cells) - len(header))
+        yield Row(number, [*cells[:title], ",".join(cells[title : title + extra + 1]), *cells[title + extra + 1 :]])
+
+
+def _kaggle_cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error:
+        # A title may hold a lone quote, as in 3.5" heel; then no quote of the line means anything.
+        return line.split(",")
+
+
+def _fitted(row: Row, columns: int) -> Row:
+    cells = list(row.cells)
+    while len(cells) > columns and not cells[-1].strip():
+        cells.pop()
+    if row.fault is not None or len(cells) == columns:
+        return row._replace(cells=cells)
+    detail = f"has {len(cells)} cells, the header {columns}; quote a cell that holds a comma"
+    return Row(row.line, [], RowError("row_malformed", detail))
+
+
+def _open_parquet(stream: IO[bytes], name: str) -> tuple[list[str], Iterator[Row]]:
+    """Names and rows of the columns that hold text, numbers or dates; a row's line is its number, from 1."""
+    import pyarrow as pa  # noqa: PLC0415 - a fifth of a second that a CSV must not pay for
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        file = pq.ParquetFile(stream)
+    except (pa.ArrowException, OSError) as error:
+        raise CatalogError(f"{name} cannot be read as a Parquet ({error}): write it again") from error
+    plain = [field.name for field in file.schema_arrow if not (pa.types.is_nested(field.type) or _is_bytes(field.type))]
+    return plain, _parquet_rows(file, plain, name)
+
+
+def _is_bytes(kind: Any) -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary))
+
+
+def _parquet_rows(file: Any, columns: Sequence[str], name: str) -> Iterator[Row]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    line = 0
+    try:
+        for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
+            place = f"{name}, behind row {line}, column "
+            named = zip(batch.schema.names, batch.columns, strict=True)
+            cells = [_texts(column.cast(pa.string()), f"{place}{title!r}") for title, column in named]
+            for line, row in enumerate(zip(*cells, strict=True), start=line + 1):  # noqa: B020 - goes on counting
+                yield Row(line, row)
+    except (pa.ArrowException, OSError) as error:
+        raise CatalogError(f"{name}, behind row {line}: cannot be read ({error}); write it again") from error
+
+
+def _texts(column: Any, place: str) -> list[str]:
+    """The cells of a column of strings, "" for none; Arrow does not look at their bytes before."""
+    try:
+        texts: list[str] = column.fill_null("").to_pylist()
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise CatalogError(f"{place}: byte 0x{byte:02x} is no UTF-8; write it again with its text in UTF-8") from error
+    return texts
+
+
+def harmless(text: str) -> str:
+    """A text that a spreadsheet would take for a formula gets an apostrophe before it; a plain number stays."""
+    if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
+        return f"'{text}"
+    return text

@@ -1,0 +1,213 @@
+"""Labels that a person has corrected: a CSV that is laid over a catalogue when it is read, and leaves its file alone.
+
+Columns: ``id`` and ``label``, the right one; ``column`` (whose labels they are, of the columns that are trained; the
+target's without it) and ``given`` (the label in the catalogue, so that one which has changed since is noticed) may be
+left out. The sheet of ``python -m client audit`` yields such a file; ``python -m training train --corrections FILE``
+applies it and keeps a copy in the run folder. Of several targets,
+:mod:`training.data.corrected_attributes` is the rest.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from training.catalog.reading import CatalogError, attribute_column
+from training.catalog.rows import attribute_value
+
+FILE = "corrections.csv"
+# Of corrected products, the further attributes that the run was trained on.
+ATTRIBUTES = "corrected_attributes.csv"
+COLUMNS = ("id", "column", "given", "label")
+NEEDED = ("id", "label")
+_NAMED = 5
+
+
+class Correction(NamedTuple):
+    """A label that was wrong.
+
+    Args:
+        line: of the file, from 1.
+        id: of the product.
+        column: of the catalogue; "" for the target.
+        given: the label in the catalogue; "" where the file does not say.
+        label: the right one.
+    """
+
+    line: int
+    id: str
+    column: str
+    given: str
+    label: str
+
+
+def read_corrections(path: Path) -> list[Correction]:
+    """Read a file of corrections.
+
+    Raises:
+        CatalogError: it cannot be read, has an unknown column, lacks one, or corrects a product twice in one column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            header = [name.strip() for name in next(reader, [])]
+            lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CatalogError(f"{path} cannot be read as a CSV of corrections ({error})") from error
+    _check_header(path, header)
+    found = [_correction(path, line, dict(zip(header, row, strict=False)), row, header) for line, row in lines]
+    if not found:
+        raise CatalogError(f"{path} holds no correction; leave out --corrections, or tick some on the audit's sheet")
+    _check_once(found, str(path))
+    return found
+
+
+def corrections_hash(path: Path) -> str:
+    """What tells the corrections of one file from those of another, in hexadecimal; their order does not count."""
+    rows = sorted(each[1:] for each in read_corrections(path))
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def resolved(corrections: Iterable[Correction], columns: Sequence[str]) -> list[Correction]:
+    """Corrections that all name their column; a further attribute that is to have no value has the label "".
+
+    Args:
+        corrections: as read.
+        columns: that are trained, the target's first.
+    """
+    named = [each._replace(column=each.column or columns[0]) for each in corrections]
+    return [each if each.column == columns[0] else each._replace(label=attribute_value(each.label)) for each in named]
+
+
+def product_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Where a catalogue's products have the labels of the columns that are trained, the target's first."""
+    return {columns[0]: "label", **{column: attribute_column(column) for column in columns[1:]}}
+
+
+def correct(
+    products: pd.DataFrame, corrections: Sequence[Correction], *, columns: Sequence[str], name: str
+) -> pd.DataFrame:
+    """Products with their corrected labels.
+
+    Args:
+        products: of a catalogue, with ``id``, ``label`` and its further attributes.
+        corrections: to apply.
+        columns: of the catalogue that are trained, the target's first.
+        name: of the file of corrections, for messages.
+
+    Raises:
+        CatalogError: a correction is of another column or an unknown product, changes nothing, was made of another
+            label than the catalogue has, or is one of two of the same label.
+    """
+    corrections = resolved(corrections, columns)
+    if foreign := [each for each in corrections if each.column not in columns]:
+        strange = ", ".join(sorted({repr(each.column) for each in foreign}))
+        trained = ", ".join(map(repr, columns)) + (" is trained" if len(columns) == 1 else " are trained")
+        raise CatalogError(
+            f"{name} corrects the column {strange}, but {trained}: {_lines(foreign)}; choose the columns with "
+            "--target, or take those lines out"
+        )
+    _check_once(corrections, name)
+    for column, place in product_columns(columns).items():
+        own = [each for each in corrections if each.column == column]
+        _check_labels(dict(zip(products["id"], products[place], strict=True)), own, name)
+        products = _laid_over(products, {each.id: each.label for each in own}, place)
+    return products
+
+
+def correct_again(run: Path, products: pd.DataFrame, *, target: str) -> pd.DataFrame:
+    """Products of a run's catalogue, read once more, with the labels that the run was trained on.
+
+    Args:
+        run: the run folder; one without corrections leaves the products as they are.
+        products: with ``id``, ``label`` and any further attributes; those that the corrections do not name stay.
+        target: of the run.
+    """
+    if not (run / FILE).is_file():
+        return products
+    labels = {each.id: each.label for each in read_corrections(run / FILE) if each.column in ("", target)}
+    products = _laid_over(products, labels, "label")
+    if (run / ATTRIBUTES).is_file():
+        saved = pd.read_csv(run / ATTRIBUTES, dtype=str, keep_default_na=False)
+        for place in saved.columns.intersection(products.columns).drop("id"):
+            products = _laid_over(products, dict(zip(saved["id"], saved[place], strict=True)), place)
+    return products
+
+
+def summary(corrections: Sequence[Correction], known: Iterable[str]) -> str:
+    """One line: how many labels are changed, what most often, and which classes are new.
+
+    Args:
+        corrections: that were applied.
+        known: labels of the catalogue before.
+    """
+    counts = pd.Series([each.label or "no value" for each in corrections]).value_counts()
+    most = ", ".join(f"{label} {count:,}" for label, count in counts.head(_NAMED).items())
+    more = f" and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
+    new = sorted({each.label for each in corrections} - {"", *known})
+    return f"{len(corrections):,} labels corrected, to {most}{more}" + (
+        f"; new classes: {', '.join(new)}" if new else ""
+    )
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    if unknown := [name for name in header if name not in COLUMNS]:
+        raise CatalogError(
+            f"{path} has unknown columns {', '.join(map(repr, unknown))}; known are {', '.join(COLUMNS)}"
+        )
+    if missing := [name for name in NEEDED if name not in header]:
+        raise CatalogError(f"{path} has no column {', '.join(map(repr, missing))}; it needs {' and '.join(NEEDED)}")
+    if len(set(header)) < len(header):
+        raise CatalogError(f"{path} has a column twice: {', '.join(header)}")
+
+
+def _correction(path: Path, line: int, cells: dict[str, str], row: Sequence[str], header: Sequence[str]) -> Correction:
+    if len(row) != len(header):
+        raise CatalogError(f"{path}, line {line}: {len(row)} cells, the header has {len(header)}")
+    values = {name: cells.get(name, "").strip() for name in COLUMNS}
+    for name in NEEDED:
+        if not values[name]:
+            raise CatalogError(f"{path}, line {line}: the {name} is empty")
+    return Correction(line, **values)
+
+
+def _check_once(corrections: Iterable[Correction], name: str) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    for each in corrections:
+        if (first := seen.setdefault((each.id, each.column), each.line)) != each.line:
+            raise CatalogError(f"{name}: lines {first} and {each.line} both correct {each.id!r}; keep one of them")
+
+
+def _check_labels(labels: Mapping[str, str], corrections: Sequence[Correction], name: str) -> None:
+    """Refuse corrections of one column that do not go with its labels by id."""
+    if unknown := [each for each in corrections if each.id not in labels]:
+        raise CatalogError(
+            f"{name} corrects {len(unknown):,} products that the catalogue does not have, or that were rejected: "
+            f"{_lines(unknown)}; take those lines out"
+        )
+    if same := [each for each in corrections if labels[each.id] == each.label]:
+        raise CatalogError(
+            f"{name} changes nothing in {len(same):,} products, whose label in the catalogue is the corrected one "
+            f"already: {_lines(same)}; take those lines out"
+        )
+    if stale := [each for each in corrections if each.given and labels[each.id] != each.given]:
+        first = stale[0]
+        raise CatalogError(
+            f"{name} was made of other labels than the catalogue has, in {len(stale):,} products: {_lines(stale)}; "
+            f"{first.id!r} was {first.given!r} and is {labels[first.id]!r}: audit the catalogue as it is now"
+        )
+
+
+def _laid_over(products: pd.DataFrame, right: Mapping[str, str], place: str) -> pd.DataFrame:
+    """Products with other values, by id, in one column."""
+    values = [right.get(id, value) for id, value in zip(products["id"], products[place], strict=True)]
+    return products.assign(**{place: pd.Series(values, index=products.index, dtype="str")})
+
+
+def _lines(found: Sequence[Correction]) -> str:
+    shown = ", ".join(f"{each.id!r} (line {each.line})" for each in found[:_NAMED])
+    return shown + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")

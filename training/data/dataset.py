@@ -1,0 +1,210 @@
+"""Catalogue rows to tensors, through the very preprocessing that serves; augmentation is PIL to PIL, before it.
+
+Legend: B batch, H = W picture side, T title tokens.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from handlers.product_serving.preprocessing import Product, ProductPreprocessor, collate
+from training.catalog.reading import Catalog
+from training.data.attributes import MISSING
+from training.data.picture_cache import PictureCache
+from training.data.picture_reading import read_picture
+from training.data.title_thinning import TitleThinner
+
+GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
+LabelledProducts = tuple[GraphInputs, Tensor]
+Classes = np.int64 | NDArray[np.int64]
+
+
+def augmentation(size: int) -> v2.Transform:
+    """Crop to .5-1 of the area, flip, change brightness and contrast; no hue, because colour is a label elsewhere."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.2, contrast=0.2),
+        ]
+    )
+
+
+class ProductDataset(Dataset[tuple[Product, Classes]]):
+    """Products of a catalogue, preprocessed one at a time.
+
+    Augmentation draws from a seed made of (seed, epoch, row), so that a resumed epoch and another number of loader
+    processes give the same products.
+
+    Args:
+        catalog: where the pictures lie.
+        products: rows with ``image`` and ``text``; "" stands for none.
+        targets: (N,) int64, the class of each row; (N, A) those of several attributes.
+        preprocessor: as served.
+        modalities: what to read; the other one is handed over as missing, unread.
+        pictures: decoded before; None reads and decodes them from the catalogue.
+        augment: change pictures by :func:`augmentation`.
+        thin_titles: share of the titles that are thinned.
+        thinner: thins them.
+        seed: of both.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        products: pd.DataFrame,
+        *,
+        targets: NDArray[np.int64],
+        preprocessor: ProductPreprocessor,
+        modalities: Sequence[str] = ("image", "text"),
+        pictures: PictureCache | None = None,
+        augment: bool = False,
+        thin_titles: float = 0.0,
+        thinner: TitleThinner | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.catalog = catalog
+        self.images = products["image"].tolist() if "image" in modalities else [""] * len(products)
+        self.texts = products["text"].tolist() if "text" in modalities else [""] * len(products)
+        self.targets = targets
+        self.preprocessor = preprocessor
+        self.pictures = pictures
+        self.augment = augmentation(preprocessor.settings.image_size) if augment else None
+        self.thin_titles = thin_titles
+        self.thinner = thinner or TitleThinner()
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, row: int) -> tuple[Product, Classes]:
+        product = self.preprocessor(None, self._title(row))
+        if self.images[row]:
+            pixels = np.ascontiguousarray(np.asarray(self._square(row)).transpose(2, 0, 1))
+            product = product._replace(image=pixels, present=np.array([True, product.present[1]]))
+        return product, self.targets[row]
+
+    def picture(self, row: int) -> Image.Image:
+        """The RGB picture of a row that has one, not yet square."""
+        name = self.images[row]
+        if self.pictures is not None:
+            return self.pictures[name]
+        return read_picture(self.catalog, self.preprocessor, name)
+
+    def _square(self, row: int) -> Image.Image:
+        picture = self.preprocessor.fit(self.picture(row))
+        if self.augment is None:
+            return picture
+        with torch.random.fork_rng(devices=[]):
+            # torch.manual_seed would seed GPUs as well, which without one formats a stack trace a picture.
+            torch.default_generator.manual_seed(hash((self.seed, self.epoch, row)) % 2**63)
+            changed: Image.Image = self.augment(picture)
+        return changed
+
+    def _title(self, row: int) -> str | None:
+        title = self.texts[row] or None
+        if title is None or not self.thin_titles:
+            return title
+        random = np.random.default_rng((self.seed, self.epoch, row))
+        return self.thinner(title, random) if random.random() < self.thin_titles else title
+
+
+class EpochSampler(Sampler[list[int]]):
+    """Batches of row numbers, drawn anew for each epoch from (seed, epoch).
+
+    Args:
+        lengths: (N,) title tokens of each row: rows of similar length share a batch, so that little is padding.
+        batch_size: rows in a batch, at most.
+        weights: (N,) chance of each row, drawn with replacement; None takes each row once.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, lengths: NDArray[np.int64], *, batch_size: int, weights: NDArray[np.float64] | None = None, seed: int = 0
+    ) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.weights = weights
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        rows = self._draw(random)
+        pool = 50 * self.batch_size
+        batches = []
+        for start in range(0, len(rows), pool):
+            near = rows[start : start + pool]
+            near = near[np.argsort(self.lengths[near], kind="stable")]
+            batches += [
+                near[first : first + self.batch_size].tolist() for first in range(0, len(near), self.batch_size)
+            ]
+        random.shuffle(batches)
+        return iter(batches)
+
+    def _draw(self, random: np.random.Generator) -> NDArray[np.int64]:
+        if self.weights is None:
+            return random.permutation(len(self.lengths))
+        return random.choice(len(self.lengths), size=len(self.lengths), p=self.weights / self.weights.sum())
+
+
+def balanced_weights(targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) chance of each row: rare classes are seen more often, not equally.
+
+    Proportional to n^-.5 of the row's class; of several attributes, to the mean of that over the attributes, each
+    scaled to a mean of 1, so that none is balanced at the others' cost.
+
+    Args:
+        targets: (N,) classes, or (N, A) of several attributes, ``MISSING`` where a row has no value: it counts as 1.
+    """
+    columns = targets.reshape(len(targets), -1).T
+    return np.asarray(np.mean([_attribute_weights(classes) for classes in columns], axis=0), dtype=np.float64)
+
+
+def _attribute_weights(classes: NDArray[np.int64]) -> NDArray[np.float64]:
+    weights, known = np.ones(len(classes)), classes != MISSING
+    if known.any():
+        counts = np.bincount(classes[known])
+        weights[known] = counts[classes[known]] ** -0.5
+        weights[known] /= weights[known].mean()
+    return weights
+
+
+def title_lengths(preprocessor: ProductPreprocessor, texts: Sequence[str]) -> NDArray[np.int64]:
+    """(N,) tokens of each title; equal titles are tokenised once."""
+    lengths = {text: len(preprocessor.tokens(text)) for text in set(texts)}
+    return np.array([lengths[text] for text in texts], dtype=np.int64)
+
+
+def product_loader(
+    dataset: ProductDataset, *, batch_size: int, sampler: EpochSampler | None = None, processes: int = 0
+) -> DataLoader[LabelledProducts]:
+    """Batches of graph inputs and targets; in row order unless a sampler says otherwise."""
+    how: dict[str, Any] = {
+        "collate_fn": to_tensors,
+        "num_workers": processes,
+        "pin_memory": torch.cuda.is_available(),  # copied to a GPU while it works on the batch before
+    }
+    if sampler is not None:
+        return DataLoader[Any](dataset, batch_sampler=sampler, **how)
+    return DataLoader[Any](dataset, batch_size=batch_size, **how)
+
+
+def to_tensors(rows: Sequence[tuple[Product, Classes]]) -> LabelledProducts:
+    """Products and targets -> ((B,3,H,W) uint8, (B,T) int64, (B,T) int64, (B,2) bool), (B,) or (B, A) int64."""
+    batch = collate([product for product, _ in rows])
+    image, input_ids, attention_mask, present = (torch.from_numpy(array) for array in batch)
+    return (image, input_ids, attention_mask, present), torch.from_numpy(np.stack([target for _, target in rows]))

@@ -1,0 +1,151 @@
+"""Products that a fair split keeps together: equal titles, identical files, near-identical pictures.
+
+Pictures are compared by pHash (imagehash library): 64 bits, set where a low frequency of the picture lies above the
+median. So exactly 32 are set, distances between two pictures are even, and a distance of at most 1 means 0: such
+pictures are linked. Some that are identical to the eye lie at 2, the next distance there is, among many more that just
+have one shape: those are linked if their thumbnails agree. A flat picture has another number of bits; its hash means
+nothing and links nothing.
+"""
+
+import hashlib
+import logging
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import imagehash
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from training.catalog.images import decode_picture
+from training.catalog.reading import Catalog
+from training.system.threads import map_threads
+
+log = logging.getLogger(__name__)
+
+HASH_BITS = 64
+THUMBNAIL_SIDE = 16
+THUMBNAIL_DIFFERENCE = 1.5
+LARGE_SHARE = 0.1
+Integers = NDArray[np.int64]
+
+
+class Fingerprint(NamedTuple):
+    """What a picture is recognised by: sha256 of the file, pHash, and a thumbnail (16*16*3,) uint8."""
+
+    digest: str
+    phash: int
+    thumbnail: NDArray[np.uint8]
+
+
+def product_groups(catalog: Catalog, products: pd.DataFrame, *, progress: bool = True) -> Integers:
+    """Number the groups of products that a fair split keeps together.
+
+    Args:
+        catalog: where the pictures lie.
+        products: N rows of it.
+        progress: show a progress bar.
+
+    Returns:
+        (N,) int64, the group of each product, numbered as they appear.
+
+    Raises:
+        CatalogError: a picture cannot be read any more.
+    """
+    rows = np.flatnonzero(products["image"] != "")
+    prints = _fingerprints(catalog, products["image"].iloc[rows].tolist(), progress=progress)
+    pictures = [equal([each.digest for each in prints]), similar_pictures(prints)]
+    links = np.concatenate(
+        [equal([normalised_title(title) for title in products["text"]]), *(rows[link] for link in pictures)]
+    )
+    count = len(products)
+    graph = coo_array((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    groups: Integers = pd.factorize(labels)[0].astype(np.int64)
+    _warn_of_a_large_group(groups, products)
+    return groups
+
+
+def normalised_title(title: str) -> str:
+    """Lower case, without punctuation, single spaces; compatibility forms (NFKC) made equal."""
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", title).casefold()).strip()
+
+
+def equal(keys: Sequence[str]) -> Integers:
+    """Links (K,2) from each row to the first with an equal key; an empty key equals none."""
+    codes, _ = pd.factorize(np.asarray(keys, dtype=object))
+    _, first = np.unique(codes, return_index=True)
+    rows = np.flatnonzero([key != "" for key in keys])
+    return np.stack([first[codes[rows]], rows], axis=1).astype(np.int64)
+
+
+def similar_pictures(prints: Sequence[Fingerprint]) -> Integers:
+    """Links (K,2) between pictures of equal pHash, and of distance 2 with nearly equal thumbnails."""
+    all_hashes = np.array([each.phash for each in prints], dtype=np.uint64)
+    telling = np.flatnonzero(np.bitwise_count(all_hashes) == HASH_BITS // 2)
+    distinct, first, codes = np.unique(all_hashes[telling], return_index=True, return_inverse=True)
+    first = telling[first]
+    same = np.stack([first[codes], telling], axis=1)
+    near = first[neighbours(distinct)]
+    thumbnails = np.array([each.thumbnail for each in prints], dtype=np.int16).reshape(
+        len(prints), THUMBNAIL_SIDE**2 * 3
+    )
+    apart = np.abs(thumbnails[near[:, 0]] - thumbnails[near[:, 1]]).mean(axis=1)
+    return np.concatenate([same, near[apart <= THUMBNAIL_DIFFERENCE]])
+
+
+def neighbours(hashes: NDArray[np.uint64]) -> Integers:
+    """Pairs (K,2) of positions whose hashes are at distance 2; all are distinct and have equally many bits set.
+
+    Two of them are at distance 2 exactly where taking one set bit from each leaves the same rest: sorted by those
+    rests, neighbours stand side by side, at most 33 for one rest.
+    """
+    bits = np.uint64(1) << np.arange(HASH_BITS, dtype=np.uint64)
+    owner, bit = np.nonzero(hashes[:, None] & bits)
+    rests = hashes[owner] & ~bits[bit]
+    order = np.argsort(rests, kind="stable")
+    owner, rests = owner[order], rests[order]
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    for apart in range(1, HASH_BITS // 2 + 1):
+        at = np.flatnonzero(rests[:-apart] == rests[apart:])
+        pairs.append(np.stack([owner[at], owner[at + apart]], axis=1))
+    return np.concatenate(pairs)
+
+
+def _fingerprints(catalog: Catalog, names: Sequence[str], *, progress: bool) -> list[Fingerprint]:
+    return map_threads(
+        lambda name: fingerprint(catalog.image_bytes(name), name=name),
+        names,
+        description="comparing pictures",
+        progress=progress,
+    )
+
+
+def fingerprint(image: bytes, *, name: str) -> Fingerprint:
+    """What an encoded picture is recognised by."""
+    picture = decode_picture(image, name=name)
+    small = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    return Fingerprint(
+        digest=hashlib.sha256(image).hexdigest(),
+        phash=int(str(imagehash.phash(picture)), 16),
+        thumbnail=np.asarray(small).reshape(-1),
+    )
+
+
+def _warn_of_a_large_group(groups: Integers, products: pd.DataFrame) -> None:
+    sizes = np.bincount(groups)
+    if len(products) and sizes.max() > LARGE_SHARE * len(products):
+        members = products[groups == sizes.argmax()]
+        log.warning(
+            "%s of %s products are one group, joined by shared titles or pictures such as %r and %r: "
+            "a grouped split cannot divide them",
+            f"{len(members):,}",
+            f"{len(products):,}",
+            members["text"].mode()[0],
+            members["image"].mode()[0],
+        )

@@ -1,0 +1,97 @@
+"""Decoded pictures of a catalogue in one file, so that an epoch of training decodes nothing.
+
+A picture larger than the models read is kept as they read it, a smaller one at its own size, so that
+:meth:`handlers.product_serving.preprocessing.ProductPreprocessor.fit` gives the same pixels from either.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from training.catalog.reading import Catalog
+from training.data.picture_reading import read_picture
+from training.system.storage import atomic_path, write_arrays
+from training.system.threads import map_threads
+
+BLOCK = 512
+
+
+class PictureCache:
+    """Pictures by name; safe to read from threads and from forked processes.
+
+    Args:
+        pixels: (sum of H*W*3,) uint8, the pictures end to end, memory-mapped.
+        names: n file names in the catalogue.
+        sizes: (n, 2) int64, width and height of each.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], names: Sequence[str], sizes: NDArray[np.int64]) -> None:
+        self._pixels = pixels
+        self._sizes = sizes
+        self._ends = np.cumsum(sizes.prod(1) * 3)
+        self._position = {name: number for number, name in enumerate(names)}
+
+    def __getitem__(self, name: str) -> Image.Image:
+        """RGB.
+
+        Raises:
+            KeyError: no such picture.
+        """
+        number = self._position[name]
+        width, height = self._sizes[number].tolist()
+        end = int(self._ends[number])
+        return Image.fromarray(self._pixels[end - width * height * 3 : end].reshape(height, width, 3))
+
+
+def open_picture_cache(
+    folder: Path, catalog: Catalog, names: Sequence[str], preprocessor: ProductPreprocessor
+) -> PictureCache:
+    """Read the cache of these pictures, or decode them first.
+
+    Args:
+        folder: where caches lie; each is named by what went in.
+        catalog: where the pictures are.
+        names: file names, each once.
+        preprocessor: its ``image_size`` is the largest that is needed.
+
+    Raises:
+        BrokenPictureError: a picture cannot be read any more.
+        StorageError: the disk has no room for them.
+    """
+    settings = preprocessor.settings
+    parts = (f"{settings.image_size} {settings.image_fit}", catalog.source.path, *names)
+    key = hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:16]
+    pixels, index = folder / f"pictures-{key}.bin", folder / f"pictures-{key}.npz"
+    if not index.exists():
+        sizes = _decode(pixels, catalog, names, preprocessor)
+        write_arrays(index, sizes=sizes)
+    with np.load(index, allow_pickle=False) as saved:
+        return PictureCache(np.memmap(pixels, dtype=np.uint8, mode="r"), names, saved["sizes"])
+
+
+def _decode(path: Path, catalog: Catalog, names: Sequence[str], preprocessor: ProductPreprocessor) -> NDArray[np.int64]:
+    """Write the pictures end to end, some at a time; returns their sizes (n, 2)."""
+    side = preprocessor.settings.image_size
+
+    def kept(name: str) -> NDArray[np.uint8]:
+        picture = read_picture(catalog, preprocessor, name)
+        return np.asarray(preprocessor.fit(picture) if max(picture.size) > side else picture)
+
+    sizes = []
+    with (
+        atomic_path(path) as partial,
+        partial.open("wb") as file,
+        tqdm(total=len(names), desc="decoding pictures", unit="picture", leave=False) as bar,
+    ):
+        for start in range(0, len(names), BLOCK):
+            for pixels in map_threads(kept, names[start : start + BLOCK], description="", progress=False):
+                file.write(pixels.tobytes())
+                sizes.append((pixels.shape[1], pixels.shape[0]))
+                bar.update()
+    return np.array(sizes, dtype=np.int64).reshape(-1, 2)

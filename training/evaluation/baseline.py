@@ -1,0 +1,88 @@
+"""The baseline of a run, TF-IDF and a linear SVM, fitted anew on the run's training titles to answer other titles."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from handlers.product_serving.settings import Attribute
+from training.catalog.reading import CatalogError, CatalogSource, read_catalog
+from training.data.attributes import attribute_targets
+from training.data.label_noise import damage_labels
+from training.run.checkpoint import RunError
+from training.scores.baseline import attribute_predictions, fit_predict
+
+
+class BaselineMissing(Exception):
+    """The training titles are no longer to be had; the message says why."""
+
+
+def read_split(run: Path) -> pd.DataFrame:
+    """``id``, ``label``, ``part`` of every product of a run, in the run's order; all str.
+
+    Raises:
+        RunError: the file is gone or broken.
+    """
+    path = run / "split.csv"
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)[["id", "label", "part"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} cannot be read ({error}): train the run anew") from error
+
+
+def baseline_answers(
+    run: Path, record: dict[str, Any], titles: Sequence[Sequence[str]], *, labels: Sequence[str]
+) -> list[NDArray[np.int64]]:
+    """Fit once, answer every list of titles.
+
+    Args:
+        run: the run folder.
+        record: content of its ``run.json``.
+        titles: V times N titles.
+        labels: C names of the run's classes.
+
+    Returns:
+        V times (N,) classes.
+
+    Raises:
+        BaselineMissing: the run's catalogue is gone or has changed.
+    """
+    products = _training_rows(run, record)
+    train_titles, train_labels = products["text"].tolist(), products["label"].tolist()
+    distinct = sorted({title for form in titles for title in form})
+    position = {label: number for number, label in enumerate(labels)}
+    answers = {
+        title: position[label]
+        for title, label in zip(distinct, fit_predict(train_titles, train_labels, distinct), strict=True)
+    }
+    return [np.array([answers[title] for title in form], dtype=np.int64) for form in titles]
+
+
+def attribute_baseline_answers(
+    run: Path, record: dict[str, Any], titles: Sequence[str], *, attributes: Sequence[Attribute]
+) -> NDArray[np.int64]:
+    """(N, attributes): of each further attribute the answers to N titles; raises as :func:`baseline_answers`."""
+    products = _training_rows(run, record)
+    return attribute_predictions(products["text"].tolist(), attribute_targets(products, attributes), titles)
+
+
+def _training_rows(run: Path, record: dict[str, Any]) -> pd.DataFrame:
+    """The training products, with the labels that they were trained on."""
+    source = CatalogSource(**record["source"])
+    try:
+        products = read_catalog(source, check_images=False, max_rejected=1.0, progress=False).products
+    except CatalogError as error:
+        raise BaselineMissing(f"the run's catalogue cannot be read any more: {error}") from error
+    split = read_split(run)
+    train = split[split["part"] == "train"]
+    if gone := sorted(set(train["id"]) - set(products["id"])):
+        raise BaselineMissing(
+            f"{len(gone)} of the {len(train)} training products are not in {source.path} any more, such as {gone[0]!r}"
+        )
+    arguments, labels = record["arguments"], train["label"].tolist()
+    if noise := arguments.get("label_noise", 0.0):
+        labels = damage_labels(labels, share=noise, seed=arguments["seed"]).tolist()
+    return products.set_index("id").loc[train["id"]].assign(label=labels)

@@ -1,0 +1,266 @@
+"""A trained run measured on any labelled catalogue, read as it is served: ``python -m training evaluate --help``.
+
+What comes out is JSON-able::
+
+    {
+      "run": "shop", "catalogue": "new.csv", "target": "articleType",
+      "part": null,                         or the part of the run's own split that was measured
+      "products": 4000,                     measured
+      "unknown_labels": {"Boats": 3},       products with a label the run has never seen: counted, not measured
+      "trained_on": 0,                      measured products that the run was trained on, by id; null: no telling
+      "hints": ["..."],                     sentences about what makes the figures doubtful
+      "models": {
+        "image": {
+          "products", "classes", "classes_frequent", "accuracy", "macro_f1" (classes that are there),
+          "macro_f1_frequent" (those with 5 products or more), "ece", "brier", "area_under_risk_coverage",
+          "coverage_at_95_precision",
+          "needs_review": 0.17,             share of the answers below the model's review threshold
+          "accuracy_unreviewed": 0.96,      of the others; null where all need a review
+          "reliability": [{"share", "confidence", "accuracy"}, ...],        15 bins of equal width
+          "risk_coverage": {"coverage": [...], "risk": [...]},              about 100 points
+          "attributes": {"gender": {...}}   only of a run of several: of each that the catalogue has, without "brier"
+        },
+        "early": {
+          ...,                              and of a model that reads both sides:
+          "sides": {                        the same numbers of the products
+            "both": {...},                  that have picture and title
+            "image": {...},                 that have a picture, answered without their title
+            "text": {...}                   that have a title, answered without their picture; null: no such products
+          }
+        },
+        "baseline": {...}                   TF-IDF and a linear SVM on the title: accuracy and macro-F1 only
+      },
+      "baseline_missing": "..."             only where there is no baseline: why
+    }
+
+and with ``robustness`` what :mod:`training.evaluation.robustness` documents.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from handlers.product_serving.settings import MODALITIES
+from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
+from training.data.corrections import correct_again
+from training.evaluation.attributes import attribute_baseline, measured_attributes, with_targets
+from training.evaluation.baseline import BaselineMissing, baseline_answers, read_split
+from training.evaluation.measured import GroupFeatures, Measured
+from training.evaluation.model_groups import load_groups
+from training.evaluation.robustness import damage_products, measure, measure_conditions
+from training.run.checkpoint import read_run
+from training.scores.metrics import reliability, risk_coverage, summarize_labels
+from training.system.device import choose_device
+
+CURVE_POINTS = 100
+
+
+def evaluate_run(
+    run: Path,
+    source: CatalogSource,
+    *,
+    max_rejected: float = 0.05,
+    part: str | None = None,
+    robustness: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Metrics of every model of a run on a catalogue.
+
+    The test part of the run's own catalogue gives the run's own test metrics, to the last digit on the same machine.
+
+    Args:
+        run: the run folder, complete.
+        source: the catalogue; without a label column, that of the run's target, and of its further attributes those
+            that the catalogue has.
+        max_rejected: share of bad rows above which the catalogue is refused.
+        part: measure only the products of this part of the run's split; None takes all.
+        robustness: measure on damaged products, too.
+        seed: of the damage.
+
+    Returns:
+        See above.
+
+    Raises:
+        CatalogError: the catalogue cannot be used, or shares no label, or no product of the part, with the run.
+        RunError: the run is not complete.
+    """
+    record, split = read_run(run), read_split(run)
+    source = with_targets(source, record)
+    # The products of a part were checked when the run was trained.
+    catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
+    if part is not None:
+        catalog = dataclasses.replace(catalog, products=correct_again(run, catalog.products, target=record["target"]))
+    products = catalog.products if part is None else _with_neighbours(catalog, split, part)
+    chosen = np.ones(len(products), dtype=bool) if part is None else products["id"].isin(_ids(split, part)).to_numpy()
+    unknown = ~products["label"].isin(record["labels"]).to_numpy()
+    measured = dataclasses.replace(
+        _measured(catalog, products[~unknown], chosen[~unknown], labels=record["labels"]),
+        attributes=[name for name in record.get("attributes", {}) if name in catalog.source.attribute_columns],
+    )
+    trained_on = _trained_on(record, split, measured)
+    return {
+        "run": run.name,
+        "catalogue": Path(source.path).name,
+        "target": catalog.source.label_column,
+        "part": part,
+        "products": len(measured.rows),
+        "unknown_labels": products.loc[unknown & chosen, "label"].value_counts().to_dict(),
+        "trained_on": trained_on,
+        "hints": _hints(split, measured, trained_on, part),
+        **_measures(run, record, measured, robustness=robustness, seed=seed),
+    }
+
+
+def _ids(split: pd.DataFrame, part: str) -> "pd.Series[str]":
+    return split.loc[split["part"] == part, "id"]
+
+
+def _with_neighbours(catalog: Catalog, split: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Products of a part with those that the run read along with them, in the run's order."""
+    ids = split.loc[(split["part"] == "train") == (part == "train"), "id"]
+    products = catalog.products.set_index("id", drop=False)
+    if not products["id"].isin(_ids(split, part)).any():
+        raise CatalogError(
+            f"{catalog.source.path} holds no product of the run's {part} part, by id: "
+            "give the catalogue that the run was trained on, or leave out --part"
+        )
+    return products.loc[[product for product in ids if product in products.index]].reset_index(drop=True)
+
+
+def _measured(catalog: Catalog, read: pd.DataFrame, chosen: NDArray[np.bool_], *, labels: Sequence[str]) -> Measured:
+    if not chosen.any():
+        raise CatalogError(
+            f"no product of {catalog.source.path} has a label the run knows in the column "
+            f"{catalog.source.label_column!r}; it knows {', '.join(map(repr, labels[:10]))}"
+            f"{' and others' if len(labels) > 10 else ''}: choose the column with --target"
+        )
+    position = {label: number for number, label in enumerate(labels)}
+    targets = np.array([position[label] for label in read["label"]], dtype=np.int64)
+    return Measured(catalog, read.reset_index(drop=True), targets, np.flatnonzero(chosen))
+
+
+def _trained_on(record: dict[str, Any], split: pd.DataFrame, measured: Measured) -> int | None:
+    """How many products the run has trained on; None where ids are line numbers of different files."""
+    own, source = CatalogSource(**record["source"]), measured.catalog.source
+    same_file = Path(own.path).resolve() == Path(source.path).resolve()
+    if not same_file and (own.id_column is None or source.id_column is None):
+        return None
+    return int(measured.products["id"].isin(_ids(split, "train")).sum())
+
+
+def _hints(split: pd.DataFrame, measured: Measured, trained_on: int | None, part: str | None) -> list[str]:
+    hints = []
+    products = measured.products
+    if trained_on is None and part is None:
+        hints.append("products have no ids (no id column), so nobody can tell which of them the run was trained on")
+    elif trained_on:
+        hints.append(
+            f"the run was trained on {trained_on} of these {len(products)} products: "
+            "on new ones it will do worse; --part test measures only what it has not seen"
+        )
+    if part is not None:
+        labels = split.set_index("id")["label"].loc[products["id"]].to_numpy()
+        wanted, other = len(_ids(split, part)), int((labels != products["label"].to_numpy()).sum())
+        if len(products) < wanted:
+            hints.append(f"only {len(products)} of the {wanted} products of the run's {part} part are measured")
+        if other:
+            hints.append(f"{other} of {len(products)} products have another label here than when the run was trained")
+    return hints
+
+
+def _measures(run: Path, record: dict[str, Any], measured: Measured, *, robustness: bool, seed: int) -> dict[str, Any]:
+    """``models``, and what else takes answers."""
+    damaged = damage_products(measured, seed=seed) if robustness else []
+    titles = [measured.products["text"].tolist(), *(each.titles for each in damaged)]
+    baseline, missing = _baseline(run, record, titles)
+    device = choose_device(record["arguments"]["precision"])
+    with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
+        groups = [
+            GroupFeatures(group, measured, device=device, folder=Path(folder))
+            for group in tqdm(load_groups(run, record["models"]), desc="reading pictures and titles", unit="towers")
+        ]
+        by_model = {name: metrics for group in groups for name, metrics in _model_measures(group).items()}
+        models = {name: by_model[name] for name in record["models"]}
+        if baseline:
+            models["baseline"] = summarize_labels(baseline[0], measured.truth, record["labels"])
+            models["baseline"] |= attribute_baseline(run, record, measured)
+        result: dict[str, Any] = {"models": models, **missing}
+        if robustness:
+            conditions = measure_conditions(
+                groups, measured, damaged, names=record["models"], baseline=baseline[1:], seed=seed
+            )
+            result |= {"seed": seed, "conditions": conditions}
+    return result
+
+
+def _baseline(
+    run: Path, record: dict[str, Any], titles: Sequence[Sequence[str]]
+) -> tuple[list[NDArray[np.int64]], dict[str, str]]:
+    """Answers to each list of titles; or none, and why."""
+    try:
+        return baseline_answers(run, record, titles, labels=record["labels"]), {}
+    except BaselineMissing as error:
+        return [], {"baseline_missing": str(error)}
+
+
+def _model_measures(features: GroupFeatures) -> dict[str, dict[str, Any]]:
+    """Numbers and curves of each model of a group."""
+    group, truth = features.group, features.measured.truth
+    clean = features.put_together()
+    result: dict[str, dict[str, Any]] = {}
+    for name, scores in group.scores(clean, device=features.device).items():
+        settings = group.settings[name]
+        probabilities = np.ascontiguousarray(scores[:, : len(settings.labels)])
+        result[name] = {
+            **measure(probabilities, truth, settings, present=clean.present),
+            "reliability": _reliability(probabilities, truth),
+            "risk_coverage": _risk_coverage(probabilities, truth),
+            **measured_attributes(scores, features.measured, settings),
+        }
+    fusions = [name for name, settings in group.settings.items() if len(settings.modalities) == len(MODALITIES)]
+    if fusions:
+        sides = _sides(features, clean.present)
+        for name in fusions:
+            result[name]["sides"] = {side: metrics[name] if metrics else None for side, metrics in sides.items()}
+    return result
+
+
+def _sides(features: GroupFeatures, present: NDArray[np.bool_]) -> dict[str, dict[str, Any] | None]:
+    """Numbers of each model on products as they are, without their titles, and without their pictures."""
+    hidden = {"both": (False, False), "image": (False, True), "text": (True, False)}
+    chosen = {"both": present.all(1), "image": present[:, 0], "text": present[:, 1]}
+    sides: dict[str, dict[str, Any] | None] = {}
+    for side, taken in hidden.items():
+        rows = np.flatnonzero(chosen[side])
+        sides[side] = None
+        if len(rows):
+            together = features.put_together(hidden=np.array(taken) & present.all(1, keepdims=True))
+            answers = features.group.answers(together, device=features.device)
+            sides[side] = {
+                name: measure(
+                    answers[name][rows], features.measured.truth[rows], settings, present=together.present[rows]
+                )
+                for name, settings in features.group.settings.items()
+            }
+    return sides
+
+
+def _reliability(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> list[dict[str, float]]:
+    """The bins of a reliability diagram, from the least to the most confident."""
+    names = ("share", "confidence", "accuracy")
+    columns = (values.tolist() for values in reliability(probabilities, truth))
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _risk_coverage(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, list[float]]:
+    """The curve at about ``CURVE_POINTS`` places, the first and the last among them."""
+    coverage, risk = risk_coverage(probabilities, truth)
+    places = np.unique(np.linspace(0, len(coverage) - 1, CURVE_POINTS).round().astype(np.int64))
+    return {"coverage": coverage[places].tolist(), "risk": risk[places].tolist()}

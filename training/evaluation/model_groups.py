@@ -1,0 +1,129 @@
+"""Models of a run by the towers they share, so that a picture or a title is read once for all of them.
+
+Legend: B batch, N products, M models, C classes.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from handlers.product_serving.settings import ProductSettings
+from training.features.batches import FeatureBatches, Features
+from training.features.extraction import weights_sha256
+from training.fit.loop import predict
+from training.models import ProductClassifier
+from training.models.encoders import ImageEncoder, TextEncoder
+from training.pipeline.results import served_scores
+from training.run.checkpoint import load_model
+from training.system.device import Device
+
+
+class HeadsTogether(nn.Module):
+    """Several heads on the same features as one module.
+
+    Args:
+        heads: M of them.
+    """
+
+    def __init__(self, heads: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        """Features as in :class:`training.models.ProductClassifier` -> logits (B, M, C) float32."""
+        return torch.stack([head(image, text, attention_mask, present).float() for head in self.heads], dim=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelGroup:
+    """Models that read the same features.
+
+    Args:
+        image_encoder: of their pictures; None where none of them reads one.
+        text_encoder: of their titles; likewise.
+        heads: M heads.
+        settings: of each, by name, in the order of the heads.
+        preprocessor: as served.
+    """
+
+    image_encoder: ImageEncoder | None
+    text_encoder: TextEncoder | None
+    heads: HeadsTogether
+    settings: dict[str, ProductSettings]
+    preprocessor: ProductPreprocessor
+
+    def answers(self, features: Features, *, device: Device) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probabilities (N, C) of each model, those of its target where it tells several attributes."""
+        return {
+            name: np.ascontiguousarray(scores[:, : len(self.settings[name].labels)])
+            for name, scores in self.scores(features, device=device).items()
+        }
+
+    def scores(self, features: Features, *, device: Device) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probabilities (N, C) of each model, those of all its attributes one behind the other."""
+        rows = np.arange(len(features.targets))
+        logits, _ = predict(self.heads, FeatureBatches(features, rows), device=device)  # (N, M, C)
+        return {
+            name: served_scores(np.ascontiguousarray(logits[:, number]), features.present, settings)
+            for number, (name, settings) in enumerate(self.settings.items())
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loaded:
+    name: str
+    model: ProductClassifier
+    settings: ProductSettings
+    towers: tuple[str, str]
+
+
+def load_groups(run: Path, names: Sequence[str]) -> list[ModelGroup]:
+    """Load models and put those together whose towers have equal weights, or that lack one.
+
+    Args:
+        run: the run folder.
+        names: of its models.
+
+    Raises:
+        RunError: a model is not complete.
+    """
+    groups: list[list[_Loaded]] = []
+    # Models with both towers first: a single model then finds the group whose tower it has.
+    for each in sorted(_load(run, names), key=lambda loaded: loaded.towers.count("")):
+        fitting = (group for group in groups if _fits(each.towers, group[0].towers))
+        if (group := next(fitting, None)) is None:
+            groups.append([each])
+        else:
+            group.append(each)
+    return [_grouped(run, group) for group in groups]
+
+
+def _load(run: Path, names: Sequence[str]) -> list[_Loaded]:
+    loaded = []
+    for name in names:
+        model, settings = load_model(run / name)
+        encoders = (model.image_encoder, model.text_encoder)
+        image, text = ("" if encoder is None else weights_sha256(encoder) for encoder in encoders)
+        loaded.append(_Loaded(name, model, settings, (image, text)))
+    return loaded
+
+
+def _fits(towers: tuple[str, str], shared: tuple[str, str]) -> bool:
+    return all(own in ("", other) for own, other in zip(towers, shared, strict=True))
+
+
+def _grouped(run: Path, loaded: Sequence[_Loaded]) -> ModelGroup:
+    first = loaded[0]
+    return ModelGroup(
+        first.model.image_encoder,
+        first.model.text_encoder,
+        HeadsTogether(each.model.head for each in loaded),
+        {each.name: each.settings for each in loaded},
+        ProductPreprocessor(first.settings, run / first.name / "tokenizer.json"),
+    )

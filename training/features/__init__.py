@@ -1,0 +1,1 @@
+"""Encoders' outputs, computed once, kept in files, and read back as batches."""

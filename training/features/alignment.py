@@ -1,0 +1,119 @@
+"""Features of one encoder, mapped to what another one would have said: linearly, by rows that neither was tuned on.
+
+Two encoders that were tuned on different rows use their outputs' axes differently: of 40,000 real products (November
+2026) the picture features of a fold's encoder and of the served one had a correlation of .39, and early fusion without
+the title had .822 of the products right, .856 with the map, and the picture's own model .864.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.features.batches import Features
+from training.features.files import stored
+
+RIDGE = 0.01  # of the features' mean variance
+BLOCK = 512
+Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
+Block = tuple[Halves, Halves]
+
+
+class LinearMap(NamedTuple):
+    """x -> x @ matrix + shift.
+
+    Args:
+        matrix: (D, D) float32.
+        shift: (D,) float32.
+    """
+
+    matrix: Floats
+    shift: Floats
+
+    def __call__(self, features: Halves) -> Halves:
+        """(..., D) -> (..., D), both float16."""
+        return (features.astype(np.float32) @ self.matrix + self.shift).astype(np.float16)
+
+    @property
+    def key(self) -> str:
+        """Names the map: 16 hexadecimal digits."""
+        return hashlib.sha256(self.matrix.tobytes() + self.shift.tobytes()).hexdigest()[:16]
+
+
+def fit_linear_map(blocks: Iterable[Block], *, width: int, ridge: float = RIDGE) -> LinearMap:
+    """The ridge regression of one encoder's features on another's, shrunk towards leaving them as they are.
+
+    Both encoders began from the same weights, so where few rows say otherwise, what the one says is the best guess of
+    what the other would.
+
+    Args:
+        blocks: (source (n, D), target (n, D)) of the same rows.
+        width: D.
+        ridge: strength of the shrinkage, in mean variances of a source feature.
+    """
+    count, sums, products = 0, np.zeros(2 * width), np.zeros((width, 2 * width))
+    for source, target in blocks:
+        given = source.astype(np.float32)
+        both = np.concatenate([given, target.astype(np.float32) - given], axis=1)
+        sums += both.sum(0, dtype=np.float64)
+        products += given.T @ both
+        count += len(source)
+    if not count:
+        return LinearMap(np.eye(width, dtype=np.float32), np.zeros(width, dtype=np.float32))
+    mean, change = sums[:width] / count, sums[width:] / count
+    covariance = products[:, :width] / count - np.outer(mean, mean)
+    damped = covariance + ridge * (np.trace(covariance) / width + np.finfo(np.float32).tiny) * np.eye(width)
+    slope = np.linalg.solve(damped, products[:, width:] / count - np.outer(mean, change))
+    return LinearMap((np.eye(width) + slope).astype(np.float32), (change - mean @ slope).astype(np.float32))
+
+
+def align_features(features: Features, *, source: Features, target: Features, folder: Path) -> Features:
+    """What one pair of encoders said of some products, as the other pair would have.
+
+    Args:
+        features: of the products, by the first pair.
+        source: of other products, by the first pair.
+        target: of the same other products in the same order, by the second pair.
+        folder: where the mapped pictures are kept.
+
+    Returns:
+        Features of the first products; the picture's are memory-mapped.
+    """
+    by_cell = fit_linear_map(_cells(source, target), width=source.image.shape[-1])
+    by_token = fit_linear_map(_tokens(source, target), width=source.tokens.shape[-1])
+    rows = [len(block) for block in _blocks(len(features.targets))]
+    image = stored(
+        folder / f"image-aligned-{by_cell.key}.npy",
+        lambda done: (by_cell(features.image[block]) for block in _blocks(len(features.targets))[done:]),
+        rows=rows,
+    )
+    return Features(**{**vars(features), "image": image, "tokens": by_token(features.tokens)})
+
+
+def _cells(source: Features, target: Features) -> Iterator[Block]:
+    seen = np.flatnonzero(source.present[:, 0])
+    for block in _blocks(len(seen)):
+        yield _flat(source.image[seen[block]]), _flat(target.image[seen[block]])
+
+
+def _tokens(source: Features, target: Features) -> Iterator[Block]:
+    for block in _blocks(len(source.targets)):
+        yield source.tokens[_places(source, block)], target.tokens[_places(target, block)]
+
+
+def _places(features: Features, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the tokens of some titles lie, end to end."""
+    starts, lengths = features.starts[0, rows], features.lengths[0, rows]
+    return np.concatenate([np.arange(start, start + length) for start, length in zip(starts, lengths, strict=True)])
+
+
+def _blocks(count: int) -> list[NDArray[np.int64]]:
+    return [np.arange(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+
+
+def _flat(cells: Halves) -> Halves:
+    return cells.reshape(-1, cells.shape[-1])

@@ -1,0 +1,189 @@
+"""What the heads read: encoder outputs of every product, and batches of them.
+
+Legend: B batch, N products, V forms of a title, T title tokens, D width of an encoder.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.data.dataset import EpochSampler
+
+FeatureBatch = tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What the heads read, for every product of a table.
+
+    Args:
+        image: (N, cells, D_image) float16, in memory, memory-mapped or :class:`JoinedRows`.
+        tokens: (sum of T, D_text) float16, the distinct titles end to end.
+        starts: (V, N) int64, where a product's title begins in ``tokens``: as it is, then thinned.
+        lengths: (V, N) int64, how many tokens it has.
+        present: (N, 2) bool.
+        targets: (N,) int64, or (N, A) of several attributes.
+    """
+
+    image: "NDArray[np.float16] | JoinedRows"
+    tokens: NDArray[np.float16]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    present: NDArray[np.bool_]
+    targets: NDArray[np.int64]
+
+    def batch(self, rows: NDArray[np.int64], *, variants: NDArray[np.int64] | int = 0) -> FeatureBatch:
+        """Rows -> (image (B, cells, D), text (B, T, D), attention_mask (B, T), present (B, 2)), targets (B,).
+
+        Args:
+            rows: (B,).
+            variants: (B,) or one for all, which form of the title is read: 0 is the title as it is.
+        """
+        lengths = self.lengths[variants, rows]
+        columns = np.arange(lengths.max())
+        mask = columns < lengths[:, None]
+        text = self.tokens[np.where(mask, self.starts[variants, rows][:, None] + columns, 0)]
+        inputs = (
+            torch.from_numpy(self.image[rows].astype(np.float32)),
+            torch.from_numpy(text.astype(np.float32)),
+            torch.from_numpy(mask.astype(np.int64)),
+            torch.from_numpy(self.present[rows]),
+        )
+        return inputs, torch.from_numpy(self.targets[rows])
+
+
+class JoinedRows:
+    """Rows of several arrays, read as if they were one array.
+
+    Args:
+        arrays: K arrays (n_k, ...) of equal width.
+        which: (N,) int64, the array of each row.
+        at: (N,) int64, its place there.
+    """
+
+    def __init__(self, arrays: Sequence[NDArray[np.float16]], which: NDArray[np.int64], at: NDArray[np.int64]) -> None:
+        self._arrays = arrays
+        self._which = which
+        self._at = at
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As that of an array."""
+        return (len(self._which), *self._arrays[0].shape[1:])
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        """(B,) -> (B, ...)."""
+        joined = np.empty((len(rows), *self._arrays[0].shape[1:]), dtype=np.float16)
+        for number, array in enumerate(self._arrays):
+            chosen = self._which[rows] == number
+            joined[chosen] = array[self._at[rows[chosen]]]
+        return joined
+
+
+def select_features(features: Features, rows: NDArray[np.int64]) -> Features:
+    """Features of some of the products, in the order of ``rows``."""
+    return Features(
+        image=JoinedRows([np.asarray(features.image)], np.zeros(len(rows), dtype=np.int64), rows),
+        tokens=features.tokens,
+        starts=features.starts[:, rows],
+        lengths=features.lengths[:, rows],
+        present=features.present[rows],
+        targets=features.targets[rows],
+    )
+
+
+def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count: int) -> Features:
+    """Features of some rows each -> features of all of them, for rows that different encoders have read.
+
+    Args:
+        parts: (row numbers (n_k,), features of n_k products); every row in exactly one part.
+        count: N, all rows.
+
+    Raises:
+        ValueError: a row is in no part, or in several.
+    """
+    rows = np.concatenate([numbers for numbers, _ in parts])
+    if not np.array_equal(np.sort(rows), np.arange(count)):
+        raise ValueError(f"the parts must hold each of {count} rows once, got {len(rows)} rows")
+    order = np.argsort(rows)
+    ends = np.cumsum([0, *(len(features.tokens) for _, features in parts)])
+    starts = [features.starts + end for (_, features), end in zip(parts, ends, strict=False)]
+    which = np.concatenate([np.full(len(numbers), number) for number, (numbers, _) in enumerate(parts)])
+    at = np.concatenate([np.arange(len(numbers)) for numbers, _ in parts])
+    return Features(
+        image=JoinedRows([np.asarray(features.image) for _, features in parts], which[order], at[order]),
+        tokens=np.concatenate([features.tokens for _, features in parts]),
+        starts=np.concatenate(starts, axis=1)[:, order],
+        lengths=np.concatenate([features.lengths for _, features in parts], axis=1)[:, order],
+        present=np.concatenate([features.present for _, features in parts])[order],
+        targets=np.concatenate([features.targets for _, features in parts])[order],
+    )
+
+
+class FeatureBatches:
+    """Batches of features for one pass, in row order or as a sampler draws them.
+
+    Args:
+        features: of all products.
+        rows: (M,) which of them.
+        batch_size: rows in a batch, at most.
+        sampler: draws positions in ``rows``; None keeps the order.
+        drop_image: chance that a product's picture is hidden (modality dropout); never both.
+        drop_text: likewise for its title.
+        thin_titles: chance that a thinned form of its title is read.
+        hidden: (2,) bool, sides that are hidden where the order is kept; None hides nothing.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        rows: NDArray[np.int64],
+        *,
+        batch_size: int = 256,
+        sampler: EpochSampler | None = None,
+        drop_image: float = 0.0,
+        drop_text: float = 0.0,
+        thin_titles: float = 0.0,
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self.features = features
+        self.rows = rows
+        self.batch_size = batch_size
+        self.sampler = sampler
+        self.drop_image = drop_image
+        self.drop_text = drop_text
+        self.thin_titles = thin_titles
+        self.hidden = torch.zeros(2, dtype=torch.bool) if hidden is None else torch.from_numpy(hidden)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size) if self.sampler is None else len(self.sampler)
+
+    def __iter__(self) -> Iterator[FeatureBatch]:
+        if self.sampler is None:
+            for start in range(0, len(self.rows), self.batch_size):
+                (image, text, mask, present), targets = self.features.batch(self.rows[start : start + self.batch_size])
+                yield (image, text, mask, present & ~self.hidden), targets
+            return
+        random = np.random.default_rng((self.sampler.seed, self.sampler.epoch, 1))
+        for positions in self.sampler:
+            variants = self._variants(len(positions), random)
+            (image, text, mask, present), targets = self.features.batch(self.rows[positions], variants=variants)
+            yield (image, text, mask, self._hide(present, random)), targets
+
+    def _variants(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """(B,) which form of each title is read."""
+        forms = len(self.features.starts)
+        if forms == 1 or not self.thin_titles:
+            return np.zeros(count, dtype=np.int64)
+        return np.where(random.random(count) < self.thin_titles, random.integers(1, forms, count), 0)
+
+    def _hide(self, present: Tensor, random: np.random.Generator) -> Tensor:
+        chance = torch.from_numpy(random.random((len(present), 1)))
+        hidden = torch.cat([chance < self.drop_image, chance >= 1 - self.drop_text], dim=1)
+        kept = present & ~hidden
+        return torch.where(kept.any(1, keepdim=True), kept, present)  # who has one side only keeps it

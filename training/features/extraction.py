@@ -1,0 +1,131 @@
+"""Running the encoders over products, once: the features are kept on disk.
+
+A file is named by what went in (encoder weights, preprocessing, products), so a stale one is never read. Pictures give
+(N, cells, D) float16; titles give the tokens of each distinct title end to end, since most titles are short and many
+are shared. An interrupted extraction goes on after its last batch: see :mod:`training.features.files`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import skip_first_batches
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from training.data.dataset import LabelledProducts, ProductDataset, product_loader
+from training.features.batches import Features
+from training.features.files import stored
+from training.models.encoders import ImageEncoder, TextEncoder
+from training.system.device import Device
+
+
+def extract_features(
+    folder: Path,
+    dataset: ProductDataset,
+    *,
+    image_encoder: ImageEncoder | None,
+    text_encoder: TextEncoder | None,
+    device: Device,
+    more_titles: Sequence[Sequence[str]] = (),
+    batch_size: int = 64,
+    processes: int = 0,
+) -> Features:
+    """Run the encoders over a dataset, or read what an earlier call left in ``folder``.
+
+    An encoder that is None gives one empty cell, or one empty token, for heads that do not read that side.
+
+    Args:
+        folder: where features are kept.
+        dataset: N products.
+        image_encoder: of the pictures.
+        text_encoder: of the titles.
+        device: where to run them.
+        more_titles: other forms of the N titles, each as many; empty where the title is.
+        batch_size: pictures, or titles, at once.
+        processes: extra processes that decode pictures.
+
+    Returns:
+        Features of the dataset's rows, memory-mapped.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    present = [[bool(image), bool(text)] for image, text in zip(dataset.images, dataset.texts, strict=True)]
+    image: NDArray[np.float16] = np.broadcast_to(np.zeros((1, 1, 1), np.float16), (len(dataset), 1, 1))
+    if image_encoder is not None:
+        path = folder / f"image-{_key(image_encoder, dataset, dataset.images)}.npy"
+        loader = product_loader(dataset, batch_size=batch_size, processes=processes)
+        rows = [min(batch_size, len(dataset) - start) for start in range(0, len(dataset), batch_size)]
+        image = stored(path, lambda done: _image_features(loader, image_encoder, device, done), rows=rows)
+    starts = lengths = np.zeros((1, len(dataset)), np.int64)
+    tokens: NDArray[np.float16] = np.zeros((1, 1), np.float16)
+    if text_encoder is not None:
+        forms = [dataset.texts, *more_titles]
+        path = folder / f"text-{_key(text_encoder, dataset, [text for form in forms for text in form])}.npy"
+        ids, starts, lengths = _distinct_titles(dataset.preprocessor, forms)
+        batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+        rows = [sum(map(len, batch)) for batch in batches]
+        tokens = stored(path, lambda done: _text_features(batches, text_encoder, device, done), rows=rows)
+    return Features(image, tokens, starts, np.maximum(lengths, 1), np.array(present), dataset.targets)
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """A digest of all parameters and buffers, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def _image_features(
+    loader: "torch.utils.data.DataLoader[LabelledProducts]", encoder: ImageEncoder, device: Device, done: int
+) -> Iterator[NDArray[np.float16]]:
+    device.take(encoder).eval()
+    batches = skip_first_batches(loader, done) if done else loader
+    bar = tqdm(batches, desc="picture features", unit="batch", initial=done, total=len(loader), leave=None)
+    for (image, *_), _ in bar:
+        with device.autocast():
+            cells = encoder(image.to(device.name))
+        yield cells.half().cpu().numpy()
+
+
+@torch.no_grad()
+def _text_features(
+    batches: Sequence[Sequence[NDArray[np.int64]]], encoder: TextEncoder, device: Device, done: int
+) -> Iterator[NDArray[np.float16]]:
+    device.take(encoder).eval()
+    bar = tqdm(batches[done:], desc="title features", unit="batch", initial=done, total=len(batches), leave=None)
+    for titles in bar:
+        lengths = np.array([len(title) for title in titles])
+        mask = torch.from_numpy((np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)).to(device.name)
+        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(title) for title in titles], batch_first=True)
+        with device.autocast():
+            tokens = encoder(padded.to(device.name), mask)
+        yield tokens[mask.bool()].half().cpu().numpy()
+
+
+def _distinct_titles(
+    preprocessor: ProductPreprocessor, forms: Sequence[Sequence[str]]
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids of each distinct title, shortest first; (V, N) where a title starts end to end; (V, N) its tokens."""
+    titles = sorted({title for form in forms for title in form}, key=lambda title: (len(title), title))
+    ids = [preprocessor.tokens(title) for title in titles]
+    starts = np.concatenate([[0], np.cumsum([len(title) for title in ids])]).astype(np.int64)
+    position = {title: number for number, title in enumerate(titles)}
+    which = np.array([[position[title] for title in form] for form in forms], dtype=np.int64)
+    return ids, starts[which], np.diff(starts)[which]
+
+
+def _key(encoder: nn.Module, dataset: ProductDataset, values: Sequence[str]) -> str:
+    settings = dataset.preprocessor.settings
+    parts = (
+        weights_sha256(encoder),
+        f"{settings.image_size} {settings.image_fit} {settings.max_tokens} {dataset.catalog.source.path}",
+        *values,
+    )
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,248 @@
+"""One epoch of training, one pass of evaluation, and the loop over epochs: no arguments parsed, no paths.
+
+A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B,) int64 classes, or (B, A) of
+several attributes. Processes that train together (:mod:`training.system.processes`) each take their share of every
+batch; the steps are those of one process.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from accelerate import skip_first_batches
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from training.fit.objective import Objective
+from training.fit.state import Epoch, FitState, Keeper, Progress, best_epoch
+from training.system import processes as engine
+from training.system.device import BusyClock, Device
+from training.system.interrupts import held_back
+from training.system.processes import Batch, Batches, Share
+
+SEEDS_APART = 10**9  # of the dropout of processes that train together
+
+__all__ = ["Batches", "Epoch", "FitState", "describe", "fit", "predict", "train_epoch"]
+
+
+def fit(
+    model: nn.Module,
+    *,
+    stage: str,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    train: Callable[[int], Batches],
+    validation: Batches,
+    device: Device,
+    seed: int = 0,
+    objective: Objective | None = None,
+    patience: int | None = 3,
+    state: FitState | None = None,
+    after_epoch: Callable[[FitState], None] = lambda state: None,
+    save_every: float = float("inf"),
+    together: bool = False,
+) -> list[Epoch]:
+    """Train with warm-up and cosine decay; the model ends with its best epoch on validation, or with the last one.
+
+    Args:
+        model: its ``forward`` takes the inputs of a batch.
+        stage: shown and kept in the history.
+        optimizer: over the parameters to train, at their peak learning rates.
+        epochs: at most.
+        train: epoch number -> its batches.
+        validation: batches that choose the best epoch, by macro-F1 plus accuracy.
+        device: where, and in which precision.
+        seed: of dropout, together with the epoch.
+        objective: what is minimised, and by what epochs are judged; None is that of a single target.
+        patience: epochs without a better one after which training stops; None runs all and keeps the last one.
+        state: where an interrupted call stopped, between two epochs or within one.
+        after_epoch: is handed the state: after each epoch, within one every ``save_every`` seconds, and on the way out
+            of whatever ends the call between two steps, such as Ctrl-C or a picture that broke.
+        save_every: seconds.
+        together: every process calls this, and trains on its share of the batches, which come from data loaders.
+
+    Returns:
+        One entry an epoch.
+    """
+    device.take(model)
+    steps = len(train(0))
+    scheduler = _warmup_cosine(optimizer, steps=epochs * steps)
+    keeper = Keeper(state, model, optimizer, scheduler, keep=after_epoch, every=save_every)
+    history, done = keeper.state.history, len(keeper.state.history) * steps + keeper.state.progress.steps
+    bar = tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False)
+    with bar, engine.joined(model) if together else nullcontext(model) as network:
+        trainer = _Trainer(network, optimizer, scheduler, device, objective or Objective(), keeper, bar, together)
+        for epoch in range(len(history), epochs):
+            if patience is not None and best_epoch(history) + patience < epoch:
+                break
+            bar.set_description(f"{stage} {epoch + 1}/{epochs}")
+            torch.manual_seed(1000 * seed + epoch + (SEEDS_APART * engine.rank() if together else 0))
+            result = trainer.epoch(stage, epoch + 1, train(epoch), model, validation)
+            with held_back():
+                keeper.epoch_done(result)
+            tqdm.write(describe(result, epochs, attributes=len(trainer.objective.sizes)))
+    if patience is not None:
+        model.load_state_dict(keeper.state.best)
+    return history
+
+
+class _Trainer(NamedTuple):
+    """The epochs of one fit; the fields are as in :func:`fit`."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    device: Device
+    objective: Objective
+    keeper: Keeper
+    bar: "tqdm[Any]"
+    together: bool
+
+    def epoch(self, stage: str, number: int, train: Batches, model: nn.Module, validation: Batches) -> Epoch:
+        """Train on the rest of an epoch's batches, then validate."""
+        progress, clock = self.keeper.state.progress, BusyClock(self.device)
+        with self.keeper.nothing_lost():
+            batches, shares = engine.shared(train) if self.together else (train, None)
+            loss = train_epoch(
+                self.network,
+                _rest(batches, progress.steps),
+                self.optimizer,
+                self.scheduler,
+                device=self.device,
+                objective=self.objective,
+                progress=progress,
+                shares=shares and shares[progress.steps :],
+                clock=clock,
+                after_step=self._after_step,
+            )
+            busy, started = clock.share(), time.monotonic()
+            logits, targets = self._predicted(model, validation)
+        return Epoch(
+            stage,
+            number,
+            loss,
+            *self.objective.judged(logits, targets),
+            progress.seconds + time.monotonic() - started,
+            products_per_second=progress.products / progress.seconds,
+            gpu_busy=busy,
+        )
+
+    def _after_step(self) -> None:
+        self.bar.update()
+        self.keeper.step_done()
+
+    def _predicted(self, model: nn.Module, validation: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if self.together:
+            return engine.predicted(lambda part: predict(model, part, device=self.device), validation)
+        return predict(model, validation, device=self.device)
+
+
+def train_epoch(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    *,
+    device: Device,
+    objective: Objective | None = None,
+    clip: float = 1.0,
+    progress: Progress | None = None,
+    shares: Iterable[Share] | None = None,
+    clock: BusyClock | None = None,
+    after_step: Callable[[], None] = lambda: None,
+) -> float:
+    """One pass over the batches, one step each; gradients are clipped to the norm ``clip``.
+
+    Args:
+        model: to train.
+        batches: those that are left to do.
+        optimizer: steps once a batch.
+        scheduler: likewise.
+        device: where.
+        objective: what is minimised; None is the cross-entropy.
+        clip: longest gradient.
+        progress: of the batches done before; counts on.
+        shares: of each batch, where several processes train together; None is the whole batch.
+        clock: measures how long the GPU works.
+        after_step: called when a step is whole.
+
+    Returns:
+        The mean loss over the whole epoch.
+    """
+    model.train()
+    objective = objective or Objective(label_smoothing=0)
+    progress, clock = progress or Progress(), clock or BusyClock(device)
+    progress.loss = progress.loss.to(device.name)
+    last = time.monotonic()
+    counted: Iterable[Share | None] = itertools.repeat(None) if shares is None else shares
+    for (inputs, targets), share in zip(batches, counted, strict=False):
+        with held_back(), progress.step(), clock.working():
+            with device.autocast():
+                logits = model(*(tensor.to(device.name, non_blocking=True) for tensor in inputs))
+            truth = targets.to(device.name, non_blocking=True)
+            loss = objective.loss(logits.float(), truth)
+            loss = loss if share is None else loss * share.weight
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+            scheduler.step()
+            products = len(targets) if share is None else share.products
+            progress.loss += loss.detach().double() * products
+            progress.products += products
+            now = time.monotonic()
+            progress.seconds, last = progress.seconds + now - last, now
+        after_step()
+    total = progress.loss if shares is None else engine.averaged(progress.loss)
+    return total.item() / progress.products
+
+
+@torch.no_grad()
+def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits (N, C) and targets (N,) or (N, A) of all batches, in order."""
+    device.take(model).eval()
+    logits, targets = [], []
+    for inputs, batch_targets in batches:
+        with device.autocast():
+            logits.append(model(*(tensor.to(device.name) for tensor in inputs)).float().cpu().numpy())
+        targets.append(batch_targets.numpy())
+    return np.concatenate(logits), np.concatenate(targets)
+
+
+def describe(epoch: Epoch, epochs: int, *, attributes: int = 0) -> str:
+    """One line for the terminal; it says so where the scores are means over several attributes."""
+    of = f"mean over {attributes} attributes: " if attributes > 1 else ""
+    busy = "" if epoch.gpu_busy is None else f"  GPU busy {epoch.gpu_busy:.0%}"
+    return (
+        f"{epoch.stage:<14} epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}"
+        f"  validation {of}accuracy {epoch.accuracy:.3f}  macro-F1 {epoch.macro_f1:.3f}  {epoch.seconds:.1f} s"
+        f"  {epoch.products_per_second or 0:,.0f} products/s{busy}"
+    )
+
+
+def _rest(batches: Batches, done: int) -> Iterable[Batch]:
+    """Without those that are done; a data loader does not read their products."""
+    if not done:
+        return batches
+    if isinstance(batches, DataLoader):
+        rest: DataLoader[Any] = skip_first_batches(batches, done)
+        return rest
+    return itertools.islice(batches, done, None)
+
+
+def _warmup_cosine(optimizer: torch.optim.Optimizer, *, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """10 % linear warm-up to the peak rates, then a cosine to zero."""
+    warmup = max(1, steps // 10)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warmup) / max(1, steps - warmup)))))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

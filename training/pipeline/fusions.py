@@ -1,0 +1,128 @@
+"""The three fusions on top of two trained towers: heads on cached features, weights on validation."""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.data.attributes import MISSING
+from training.features.batches import FeatureBatches, Features
+from training.fit.loop import Epoch, predict
+from training.models import ProductClassifier, build_head
+from training.models.late import LateFusion
+from training.models.residual import ResidualFusion
+from training.pipeline.results import Calibrated, as_trained
+from training.pipeline.towers import Tower, tune
+from training.run.context import Run
+from training.scores.calibration import fusion_weight
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def train_fusion(
+    run: Run, name: str, image: Tower, text: Tower, features: Features
+) -> tuple[ProductClassifier, list[Epoch]]:
+    """Train a fusion: its head on features first, then everything where ``joint_epochs`` asks for it."""
+    options = run.data.options
+    image_encoder, text_encoder = image.classifier.image_encoder, text.classifier.text_encoder
+    assert image_encoder is not None and text_encoder is not None
+    head = run.seeded(
+        lambda: build_head(
+            name,
+            image_width=image_encoder.width,
+            text_width=text_encoder.width,
+            classes=len(run.data.labels),
+            further=run.data.sizes,
+        )
+    )
+    assert isinstance(head, ResidualFusion)
+    for own, tower in ((head.image_head, image), (head.text_head, text)):
+        own.load_state_dict(as_trained(run, tower.classifier.head).state_dict())
+    head.weights.requires_grad_(bool(options.cross_fit))  # of rows that it was tuned on every encoder is certain
+    history = run.fit_fusion(head, features, stage=name)
+    head.weights.requires_grad_(False)
+    classifier = ProductClassifier(image_encoder, text_encoder, head)
+    if options.joint_epochs:
+        classifier = copy.deepcopy(classifier)  # the other models keep the towers as they are
+        assert classifier.image_encoder is not None and classifier.text_encoder is not None
+        history += tune(
+            run,
+            classifier,
+            stage=f"{name}-joint",
+            rows=run.data.rows("train"),
+            modalities=("image", "text"),
+            epochs=options.joint_epochs,
+            rates=[(classifier.image_encoder, options.image_rate), (classifier.text_encoder, options.text_rate)],
+        )
+    return classifier, history
+
+
+@torch.no_grad()
+def weigh_corrections(run: Run, head: ResidualFusion, features: Features) -> None:
+    """Choose how much of a fusion's correction counts for a product with one side only, for each attribute.
+
+    The share, in steps of a quarter, that makes the validation part's products right most often with their other side
+    hidden; of equals the smallest, and none of it where no product tells.
+
+    Args:
+        run: under way.
+        head: it answers with the classes' true frequencies; its shares are set.
+        features: as from :meth:`training.run.context.Run.held_out_features`.
+    """
+    places = np.searchsorted(run.data.held_out, run.data.rows("validation"))
+    for side in range(2):
+        there = places[features.present[places, side]]
+        head.one_sided_shares[side] = 0
+        if not len(there):
+            continue
+        batches = FeatureBatches(features, there, hidden=np.arange(2) != side)
+        plain, truth = predict(head, batches, device=run.device)
+        head.one_sided_shares[side] = 1
+        corrected, _ = predict(head, batches, device=run.device)
+        columns = truth.reshape(len(truth), -1).T
+        for part, classes in zip(run.data.preprocessor.settings.slices.values(), columns, strict=True):
+            known = classes != MISSING
+            head.one_sided_shares[side, part] = _share(plain[known, part], corrected[known, part], classes[known])
+
+
+def _share(plain: NDArray[np.float32], corrected: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """The step between two (N, C) logits that is right most often."""
+    right = [int(np.sum((plain + share * (corrected - plain)).argmax(1) == truth)) for share in SHARES]
+    return SHARES[int(np.argmax(right))]
+
+
+def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calibrated) -> ProductClassifier:
+    """Late fusion of two calibrated single models, its weight, of each attribute, chosen on the validation part's
+    products that have both sides.
+
+    Args:
+        image: the image tower.
+        text: the text tower.
+        by_image: its calibrated answers.
+        by_text: likewise.
+    """
+    whole = by_image.validation_whole if by_image.validation_whole.any() else slice(None)
+    truth = by_image.validation_truth[whole]
+    sides = by_image.validation_alone[whole], by_text.validation_alone[whole]
+    weights = [
+        _weight(sides[0][:, part], sides[1][:, part], classes)
+        for part, classes in zip(by_image.settings.slices.values(), truth.reshape(len(truth), -1).T, strict=True)
+    ]
+    several = len(weights) > 1
+    temperatures = [[each.temperature for each in answers.settings.heads] for answers in (by_image, by_text)]
+    head = LateFusion(
+        image.classifier.head,
+        text.classifier.head,
+        image_weight=weights if several else weights[0],
+        image_temperature=temperatures[0] if several else temperatures[0][0],
+        text_temperature=temperatures[1] if several else temperatures[1][0],
+        sizes=[len(each.labels) for each in by_image.settings.heads] if several else (),
+    )
+    return ProductClassifier(image.classifier.image_encoder, text.classifier.text_encoder, head)
+
+
+def _weight(image: NDArray[np.float32], text: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """The picture's weight by the products that have a value."""
+    known = truth != MISSING
+    return float(np.clip(fusion_weight(image[known], text[known], truth[known]), 0, 1)) if known.any() else 0.5

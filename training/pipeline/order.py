@@ -1,0 +1,288 @@
+"""A training run from catalogue to run folder: towers, cached features, heads, results.
+
+Every stage leaves its result in the run folder and is skipped when that is there, so an interrupted run goes on where
+it stopped; ``run.json`` is written last.
+"""
+
+import dataclasses
+import hashlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from training.catalog.reading import Catalog
+from training.data.corrections import read_corrections
+from training.data.splits import PARTS, fold_products, split_hash
+from training.features.batches import Features
+from training.models import HEADS, ProductClassifier
+from training.models.intermediate import IntermediateFusion
+from training.models.residual import ResidualFusion
+from training.pipeline.cross_fitting import fusion_features, training_parts
+from training.pipeline.fusions import combine_late, train_fusion, weigh_corrections
+from training.pipeline.out_of_fold import write_out_of_fold
+from training.pipeline.results import Calibrated, calibrate, restore_frequencies, write_result
+from training.pipeline.towers import Tower, cross_fitted_tower, require_weights, train_tower
+from training.run.checkpoint import RunError, locked
+from training.run.context import Run
+from training.run.data import RunData, draw_split, groups_for, open_products, prepare, write_tables
+from training.run.options import TrainOptions
+from training.run.stages import Stages
+from training.scores.attribute_metrics import summarize_predicted
+from training.scores.baseline import attribute_predictions, fit_predict
+from training.scores.metrics import summarize_labels
+from training.system.device import choose_device
+from training.system.processes import from_main, main_first
+from training.system.rank import is_main_process
+from training.system.storage import write_arrays, write_json
+
+ATTENTION_PRODUCTS = 8
+
+
+def train_run(options: TrainOptions) -> Path:
+    """Train one run, or finish an interrupted one.
+
+    Returns:
+        The run folder, complete.
+
+    Raises:
+        RunError: the folder belongs to a run with other options.
+        CatalogError: the catalogue cannot be used.
+        WeightsError: pretrained weights cannot be had.
+    """
+    with locked(options.out):
+        if not from_main(lambda: _is_complete(options)):
+            catalog, products = from_main(lambda: open_products(options))
+            from_main(lambda: require_weights(options))
+            _train(options, catalog, products, split=from_main(lambda: draw_split(options, catalog, products)))
+    return options.out
+
+
+def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
+    """Train a run for each fold, in ``fold-1``, ``fold-2``, ... below ``options.out``; each product is tested once.
+
+    Raises:
+        As :func:`train_run`.
+    """
+    runs = []
+    with locked(options.out):
+        catalog, products = from_main(lambda: open_products(options))
+        from_main(lambda: require_weights(options))
+        groups = from_main(lambda: groups_for(options, catalog, products))
+        splits = fold_products(products, folds=folds, kind=options.split, groups=groups, seed=options.seed)
+        for number, split in enumerate(splits, 1):
+            fold = dataclasses.replace(options, out=options.out / f"fold-{number}")
+            if not from_main(partial(_is_complete, fold)):
+                print(f"fold {number} of {folds}")
+                _train(fold, catalog, products, split=split)
+            runs.append(fold.out)
+    return runs
+
+
+def _is_complete(options: TrainOptions) -> bool:
+    """Claim the folder for these options, or recognise it.
+
+    Raises:
+        RunError: it is another run's.
+    """
+    record = options.out / "options.json"
+    begun = record.is_file() and (options.out / "split.csv").is_file()  # before that, nothing depends on the options
+    if begun and not options.made(json.loads(record.read_text(encoding="utf-8"))):
+        raise RunError(
+            f"{options.out} holds a run with other options ({record}); choose another --out, or remove that folder"
+        )
+    write_json(record, options.as_dict())
+    if (options.out / "run.json").is_file():
+        print(f"{options.out} is complete; nothing to train")
+        return True
+    return False
+
+
+def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, split: pd.DataFrame) -> None:
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "prepare"), main_first():
+        data = prepare(options, catalog, products, split)
+        write_tables(options.out, data)
+    run = Run(data, choose_device(options.precision), Stages(options.out / "state"))
+    print(_opening(run))
+    metrics = _train_models(run, seconds)
+    if not is_main_process():
+        return
+    with _timed(seconds, "baseline"):
+        metrics["baseline"] = _baseline(data)
+    write_json(options.out / "run.json", _summary(run, metrics, seconds))
+
+
+def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
+    """Train all models in the order in which they build on each other; returns the test metrics by model."""
+    models = run.data.options.models
+    towers: dict[str, Tower] = {}
+    answers: dict[str, Calibrated] = {}
+    metrics: dict[str, Any] = {}
+
+    def finish(name: str, classifier: ProductClassifier, history: list[Any]) -> None:
+        if name != "late":  # its parts answer with them already
+            restore_frequencies(run, classifier.head)
+        features = run.held_out_features(classifier)
+        if isinstance(classifier.head, ResidualFusion):
+            weigh_corrections(run, classifier.head, features)
+        answers[name] = calibrate(run, name, classifier, features)
+        metrics[name] = write_result(run, name, classifier, answers[name], history)
+        if name == "intermediate":
+            _write_attention(run, classifier.head, features)
+
+    for side in run.data.options.sides:
+        with _timed(seconds, side):
+            towers[side] = train_tower(run, side)
+            finish(side, towers[side].classifier, towers[side].history)
+    if len(towers) == 1:
+        return metrics
+    image, text = towers["image"], towers["text"]
+    if fused := [name for name in HEADS if name in models and name not in (*towers, "late")]:
+        features = _fusion_features(run, image, text, seconds)
+        for name in fused:
+            with _timed(seconds, name):
+                finish(name, *train_fusion(run, name, image, text, features))
+    if "late" in models:
+        with _timed(seconds, "late"):
+            finish("late", combine_late(image, text, answers["image"], answers["text"]), [])
+    return metrics
+
+
+def _fusion_features(run: Run, image: Tower, text: Tower, seconds: dict[str, float]) -> Features:
+    options = run.data.options
+    folds = []
+    if options.cross_fit:
+        parts = training_parts(run.data.split, parts=options.cross_fit, seed=options.seed)
+        with _timed(seconds, "image-folds"):
+            by_image = cross_fitted_tower(run, "image", parts)
+        with _timed(seconds, "text-folds"):
+            by_text = cross_fitted_tower(run, "text", parts)
+        folds = list(zip(parts, by_image, by_text, strict=True))
+    with _timed(seconds, "features"):
+        features = fusion_features(run, image.classifier, text.classifier, folds)
+    if folds:
+        with _timed(seconds, "out of fold"):
+            write_out_of_fold(run, folds)
+    return features
+
+
+def _baseline(data: RunData) -> dict[str, Any]:
+    """TF-IDF and a linear SVM on the title, the figure every network has to beat."""
+    texts, labels = data.products["text"].to_numpy(dtype=str), data.products["label"].to_numpy(dtype=str)
+    train, test = data.rows("train"), data.rows("test")
+    predicted = fit_predict(texts[train].tolist(), labels[train].tolist(), texts[test].tolist())
+    position = {label: number for number, label in enumerate(data.labels)}
+    predictions = np.array([position[label] for label in predicted], dtype=np.int64)
+    ids = data.products["id"].to_numpy(dtype=str)[test]
+    write_arrays(data.options.out / "baseline" / "test.npz", ids=ids, truth=data.targets[test], predicted=predictions)
+    numbers = summarize_labels(predictions, data.targets[test], data.labels)
+    return {**numbers, **_attribute_baseline(data)}
+
+
+def _attribute_baseline(data: RunData) -> dict[str, Any]:
+    """The baseline of each further attribute, of the products that have a value."""
+    if not data.sizes:
+        return {}
+    texts, targets = data.products["text"].to_numpy(dtype=str), data.all_targets[:, 1:]
+    test, train = data.rows("test"), data.rows("train")
+    predicted = attribute_predictions(texts[train].tolist(), targets[train], texts[test].tolist())
+    return {"attributes": summarize_predicted(predicted, targets[test], data.heads[1:])}
+
+
+@torch.no_grad()
+def _write_attention(run: Run, head: nn.Module, features: Features) -> None:
+    """What the cells of some test pictures attend to, for the report."""
+    places = np.searchsorted(run.data.held_out, run.data.rows("test"))
+    places = places[features.present[places].all(1)][:ATTENTION_PRODUCTS]
+    rows = run.data.held_out[places]
+    (image, text, mask, present), _ = features.batch(places)
+    fusion = head.cpu().eval().get_submodule("fusion")
+    assert isinstance(fusion, IntermediateFusion)
+    weights = fusion.attention_weights(image, text, mask, present)
+    tokenizer = Tokenizer.from_file(str(run.data.options.out / "tokenizer.json"))
+    tokens = np.full(weights.shape[::2], "", dtype="U64")  # (K, 1 + T)
+    tokens[:, 0] = "[none]"
+    for number, row in enumerate(rows):
+        ids = run.data.preprocessor.tokens(run.data.products["text"].iloc[row])
+        tokens[number, 1 : 1 + len(ids)] = [tokenizer.id_to_token(int(token)) for token in ids]
+    write_arrays(
+        run.data.options.out / "intermediate" / "attention.npz",
+        ids=run.data.products["id"].to_numpy(dtype=str)[rows],
+        tokens=tokens,
+        weights=weights.numpy(),
+    )
+
+
+def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
+    """The content of ``run.json``."""
+    data, options = run.data, run.data.options
+    return {
+        "source": data.catalog.source.as_dict(),
+        "target": data.catalog.source.label_column,
+        "labels": list(data.labels),
+        **_attributes(data),
+        "labels_sha256": hashlib.sha256("\n".join(data.labels).encode()).hexdigest(),
+        "seed": options.seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m training", *sys.argv[1:]]),
+        "arguments": options.as_dict(),
+        "device": dataclasses.asdict(run.device),
+        "products": {
+            "read": data.catalog.read,
+            "used": len(data.catalog.products),
+            "rejected": len(data.catalog.rejected),
+            "sampled": len(data.products),
+            **({} if options.corrections is None else {"corrected": len(read_corrections(options.corrections))}),
+        },
+        "split": {
+            "kind": options.split,
+            "hash": split_hash(data.split),
+            **{part: len(data.rows(part)) for part in PARTS},
+        },
+        "models": [name for name in metrics if name != "baseline"],
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "metrics": metrics,
+    }
+
+
+def _attributes(data: RunData) -> dict[str, Any]:
+    """What a record says of further attributes, where there are some."""
+    if not data.sizes:
+        return {}
+    return {
+        "attributes": {attribute.name: list(attribute.labels) for attribute in data.heads[1:]},
+        "hierarchies": [list(hierarchy.attributes) for hierarchy in data.hierarchies],
+    }
+
+
+def _opening(run: Run) -> str:
+    parts = ", ".join(f"{len(run.data.rows(part))} {part}" for part in PARTS)
+    heads = ", ".join(f"{len(head.labels)} of {head.name}" for head in run.data.heads[1:])
+    follow = [f"{' and '.join(each.attributes[1:])} from {each.attributes[0]}" for each in run.data.hierarchies]
+    return (
+        f"products: {parts}; {len(run.data.labels)} classes{f', {heads}' if heads else ''}\n"
+        + (f"follows by the training rows: {'; '.join(follow)}\n" if follow else "")
+        + f"device: {run.device.name}, {'bf16' if run.device.bf16 else 'fp32'} ({run.device.reason})\n"
+        f"results: {run.data.options.out}"
+    )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - started

@@ -1,0 +1,189 @@
+"""One tower and its single model: a head on the pretrained features first, then both tuned together."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from training.data.dataset import product_loader
+from training.fit.loop import Epoch
+from training.models import ProductClassifier, build_head
+from training.models.encoders import ImageEncoder, TextEncoder, build_image_encoder, build_text_encoder
+from training.run.context import Run, adamw
+from training.run.options import TrainOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Tower:
+    """A trained encoder with the head of its single model.
+
+    Args:
+        classifier: encoder and head; the other encoder is None.
+        history: epochs of the head, then of both.
+    """
+
+    classifier: ProductClassifier
+    history: list[Epoch]
+
+
+def train_tower(run: Run, side: str) -> Tower:
+    """Train the single model of one side on all training rows.
+
+    Args:
+        run: under way.
+        side: ``image`` or ``text``.
+    """
+    rows = run.data.rows("train")
+    classifier, history = _with_head(run, side, stage=f"{side}-head", rows=rows)
+    return Tower(classifier, history + _tune_side(run, classifier, side, stage=f"{side}-tuned", rows=rows))
+
+
+def cross_fitted_tower(run: Run, side: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
+    """The single model of one side, fitted once for each part of the training rows on all the other parts.
+
+    Each starts from the same encoder; its head as well has seen the labels of the other parts alone.
+
+    Args:
+        run: under way.
+        side: ``image`` or ``text``.
+        parts: row numbers, each training row in one.
+
+    Returns:
+        As many as parts; the k-th has seen no label of the k-th part.
+    """
+    fitted = []
+    sizes = run.data.options.cross_fit_sizes if side == "image" else ()
+    for number in range(len(parts)):
+        rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
+        stage = f"{side}-fold-{number + 1}"
+        classifier, _ = _with_head(run, side, stage=f"{stage}-head", rows=rows)
+        _tune_side(run, classifier, side, stage=stage, rows=rows, sizes=sizes)
+        fitted.append(classifier)
+    return fitted
+
+
+def tune(
+    run: Run,
+    classifier: ProductClassifier,
+    *,
+    stage: str,
+    rows: NDArray[np.int64],
+    modalities: tuple[str, ...],
+    epochs: int,
+    sizes: Sequence[int] = (),
+    rates: list[tuple[nn.Module, float]],
+) -> list[Epoch]:
+    """Train encoders and head together on pictures and titles.
+
+    Args:
+        run: under way.
+        classifier: starts from its weights.
+        stage: names the fit.
+        rows: training rows.
+        modalities: which sides are read.
+        epochs: at most.
+        sizes: side of the pictures in each epoch, in pixels; empty is the served size in all of them.
+        rates: encoders with their peak learning rates.
+    """
+    options = run.data.options
+    if options.freeze_stem and classifier.image_encoder is not None:
+        classifier.image_encoder.freeze_stem()
+    if options.batch_statistics and classifier.image_encoder is not None:
+        classifier.image_encoder.use_batch_statistics()
+    sampler = run.sampler(rows, batch_size=options.batch_size)
+    datasets = [
+        run.data.dataset(rows, modalities=modalities, training=True, image_size=size)
+        for size in sizes or [options.image_size]
+    ]
+
+    def train(epoch: int) -> Any:
+        dataset = datasets[min(epoch, len(datasets) - 1)]
+        sampler.epoch = dataset.epoch = epoch
+        return product_loader(dataset, batch_size=options.batch_size, sampler=sampler, processes=options.processes)
+
+    validation = product_loader(
+        run.data.dataset(run.data.rows("validation"), modalities=modalities), batch_size=64, processes=options.processes
+    )
+    return run.stages.fit(
+        classifier,
+        stage=stage,
+        objective=run.objective,
+        optimizer=adamw([*rates, (classifier.head, options.head_rate)]),
+        epochs=epochs,
+        train=train,
+        validation=validation,
+        device=run.device,
+        seed=options.seed,
+        together=True,
+    )
+
+
+def _with_head(run: Run, side: str, *, stage: str, rows: NDArray[np.int64]) -> tuple[ProductClassifier, list[Epoch]]:
+    """The pretrained encoder with a head that was fitted to its features of some rows."""
+    options = run.data.options
+    classifier = _untrained(run, side)
+    if side == "image" and options.image_weights == "none" and options.image_epochs:
+        return classifier, []  # a head on random features has nothing to learn
+    features = run.features(classifier.image_encoder, classifier.text_encoder)
+    return classifier, run.fit_head(classifier.head, features, stage=stage, rows=rows)
+
+
+def _tune_side(
+    run: Run,
+    classifier: ProductClassifier,
+    side: str,
+    *,
+    stage: str,
+    rows: NDArray[np.int64],
+    sizes: Sequence[int] = (),
+) -> list[Epoch]:
+    """Tune an encoder with its head; ``sizes`` are those of a picture in each epoch, if not the options'."""
+    options = run.data.options
+    if side == "text":
+        epochs, rate = options.text_epochs, options.text_rate
+    else:
+        epochs, rate = len(sizes) or options.image_epochs, options.image_rate
+        sizes = sizes or options.image_sizes
+    encoder = classifier.image_encoder or classifier.text_encoder
+    if not epochs or encoder is None:
+        return []
+    return tune(
+        run, classifier, stage=stage, rows=rows, modalities=(side,), epochs=epochs, sizes=sizes, rates=[(encoder, rate)]
+    )
+
+
+def require_weights(options: TrainOptions) -> None:
+    """Find out now, not after minutes of reading, whether the weights of the encoders in use are to be had.
+
+    Raises:
+        WeightsError: they are not; the message lists the choices.
+    """
+    with torch.random.fork_rng(devices=[]):
+        if "image" in options.sides:
+            build_image_encoder(options.image_encoder, options.image_weights)
+        if "text" in options.sides:
+            build_text_encoder(options.text_encoder)
+
+
+def _untrained(run: Run, side: str) -> ProductClassifier:
+    options = run.data.options
+    image_encoder: ImageEncoder | None = None
+    text_encoder: TextEncoder | None = None
+    if side == "image":
+        image_encoder = build_image_encoder(options.image_encoder, options.image_weights)
+    else:
+        text_encoder = build_text_encoder(options.text_encoder)
+    head = run.seeded(
+        lambda: build_head(
+            side,
+            image_width=image_encoder.width if image_encoder else 0,
+            text_width=text_encoder.width if text_encoder else 0,
+            classes=len(run.data.labels),
+            further=run.data.sizes,
+        )
+    )
+    return ProductClassifier(image_encoder, text_encoder, head)

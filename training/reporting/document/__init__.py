@@ -1,0 +1,1 @@
+"""The report as a document: blocks, rendered as HTML or Markdown."""

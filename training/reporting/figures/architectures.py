@@ -1,0 +1,192 @@
+"""Block diagrams of the three fusion architectures, with the widths of a run.
+
+Boxes lie on a grid: a column a step from left to right, row 1 for the picture, row -1 for the title, 0 between them.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from torch import nn
+
+from training.models.early import EarlyFusion
+from training.models.intermediate import IntermediateFusion
+from training.reporting.figures.style import INK, MUTED, drawing, fit_text
+from training.reporting.results.names import named
+
+STEP, BOX_WIDTH = 1.72, 1.38
+ROW, BOX_HEIGHT = 0.74, 0.56
+IMAGE, TEXT, BOTH, PLAIN = named("image").colour, named("text").colour, named("early").colour, "#999999"
+
+
+class Widths(NamedTuple):
+    """What a run's architectures have in figures.
+
+    Args:
+        image_encoder: its name.
+        image: width of the picture's features.
+        text_encoder: its name.
+        text: width of the title's features.
+        side: cells along each side of the picture.
+        classes: C.
+    """
+
+    image_encoder: str
+    image: int
+    text_encoder: str
+    text: int
+    side: int
+    classes: int
+
+
+class Box(NamedTuple):
+    """A block.
+
+    Args:
+        column: from 0.
+        row: from -1 to 1.
+        text: one or two lines.
+        colour: of its frame.
+        after: keys of the boxes it reads.
+    """
+
+    column: float
+    row: float
+    text: str
+    colour: str
+    after: Sequence[str] = ()
+
+
+class Diagram(NamedTuple):
+    """An architecture: its boxes by key, and what happens when one side is missing."""
+
+    title: str
+    missing: str
+    boxes: Mapping[str, Box]
+
+
+def draw_architectures(path: Path, widths: Widths) -> None:
+    """Early, intermediate and late fusion, one below the other; data flows from left to right."""
+    diagrams = [early_fusion(widths), intermediate_fusion(widths), late_fusion(widths)]
+    with drawing(path, width=11.2, height=2.82 * len(diagrams), layout="constrained") as figure:
+        for axes, diagram in zip(figure.subplots(len(diagrams), 1), diagrams, strict=True):
+            _draw_diagram(axes, diagram)
+
+
+def early_fusion(widths: Widths) -> Diagram:
+    """Features of both towers, normalised and concatenated, then one hidden layer."""
+    both, hidden = widths.image + widths.text, _default(EarlyFusion, "hidden")
+    return Diagram(
+        "Early fusion: concatenate the features",
+        "corrects the sum of the single models' logits; a missing picture or title is replaced by a learned vector",
+        {
+            **_towers(widths, f"mean of cells\n{widths.image}", f"[CLS]\n{widths.text}"),
+            "image norm": Box(3, 1, "LayerNorm", IMAGE, ["image"]),
+            "text norm": Box(3, -1, "LayerNorm", TEXT, ["text"]),
+            "join": Box(4, 0, f"concatenate\n{both}", BOTH, ["image norm", "text norm"]),
+            "hidden": Box(5, 0, f"linear, GELU\n{hidden}", BOTH, ["join"]),
+            "classes": Box(6, 0, f"linear, + singles,\n{widths.classes} classes", BOTH, ["hidden"]),
+        },
+    )
+
+
+def intermediate_fusion(widths: Widths) -> Diagram:
+    """The picture's cells attend to the title's tokens and a learned null key."""
+    width, heads = _default(IntermediateFusion, "width"), _default(IntermediateFusion, "heads")
+    return Diagram(
+        "Intermediate fusion: the picture asks the title",
+        "corrects the sum of the single models' logits; without a title, the null key stands alone",
+        {
+            **_towers(widths, f"cells\n{widths.side} × {widths.side} × {widths.image}", f"tokens\nT × {widths.text}"),
+            "cells": Box(3, 1, f"project: queries\n{widths.side**2} × {width}", IMAGE, ["image"]),
+            "tokens": Box(3, -1, f"project: keys,\nvalues  T × {width}", TEXT, ["text"]),
+            "null": Box(3, 0, f"learned null key\n1 × {width}", PLAIN),
+            "attention": Box(4, 0, f"cross-attention\n{heads} heads", BOTH, ["cells", "null", "tokens"]),
+            "join": Box(5, 0, f"concatenate means,\n[CLS]: 3 × {width}", BOTH, ["cells", "attention", "tokens"]),
+            "classes": Box(6, 0, f"MLP, + singles,\n{widths.classes} classes", BOTH, ["join"]),
+        },
+    )
+
+
+def late_fusion(widths: Widths) -> Diagram:
+    """Two finished models, calibrated; their probabilities are averaged."""
+    return Diagram(
+        "Late fusion: average the answers",
+        "a missing picture or title leaves the other model's answer as it is",
+        {
+            **_towers(widths, f"image model\n{widths.classes} logits", f"text model\n{widths.classes} logits"),
+            "image scaled": Box(3, 1, "divide by its\ntemperature", IMAGE, ["image"]),
+            "text scaled": Box(3, -1, "divide by its\ntemperature", TEXT, ["text"]),
+            "image softmax": Box(4, 1, "softmax", IMAGE, ["image scaled"]),
+            "text softmax": Box(4, -1, "softmax", TEXT, ["text scaled"]),
+            "image weight": Box(5, 1, "× w", IMAGE, ["image softmax"]),
+            "text weight": Box(5, -1, "× (1 − w)", TEXT, ["text softmax"]),
+            "classes": Box(6, 0, f"sum\n{widths.classes} classes", BOTH, ["image weight", "text weight"]),
+        },
+    )
+
+
+def _towers(widths: Widths, image: str, text: str) -> dict[str, Box]:
+    return {
+        "picture": Box(0, 1, "picture\n3 × H × W", PLAIN),
+        "title": Box(0, -1, "title\nT tokens", PLAIN),
+        "image encoder": Box(1, 1, f"{widths.image_encoder}\nCNN", IMAGE, ["picture"]),
+        "text encoder": Box(1, -1, f"{widths.text_encoder}\nBERT", TEXT, ["title"]),
+        "image": Box(2, 1, image, IMAGE, ["image encoder"]),
+        "text": Box(2, -1, text, TEXT, ["text encoder"]),
+    }
+
+
+def _default(module: type[nn.Module], argument: str) -> int:
+    return int(inspect.signature(module).parameters[argument].default)
+
+
+def _draw_diagram(axes: Axes, diagram: Diagram) -> None:
+    axes.set(xlim=(-0.05, 6 * STEP + BOX_WIDTH + 0.05), ylim=(-1.4, 1.6), aspect="equal")
+    axes.axis("off")
+    axes.text(0, 1.34, diagram.title, size=11, weight="bold")
+    axes.text(6 * STEP + BOX_WIDTH, -1.33, diagram.missing, ha="right", size=8, color=MUTED)
+    for box in diagram.boxes.values():
+        for name in box.after:
+            _draw_arrow(axes, diagram.boxes[name], box)
+        axes.add_patch(
+            FancyBboxPatch(
+                (box.column * STEP, box.row * ROW - BOX_HEIGHT / 2),
+                BOX_WIDTH,
+                BOX_HEIGHT,
+                boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor=f"{box.colour}26",
+                edgecolor=box.colour,
+                linewidth=1.3,
+            )
+        )
+        text = "\n".join(fit_text(line, width=1.22, size=8) for line in box.text.split("\n"))
+        axes.text(box.column * STEP + BOX_WIDTH / 2, box.row * ROW, text, ha="center", va="center", size=8, color=INK)
+
+
+def _draw_arrow(axes: Axes, start: Box, end: Box) -> None:
+    """From the right edge of a box to the next one's left edge; further on, along its row and onto the other box."""
+    tail = (start.column * STEP + BOX_WIDTH, start.row * ROW)
+    if end.column - start.column > 1:
+        side = 1 if start.row > end.row else -1
+        head = (end.column * STEP + BOX_WIDTH / 2, end.row * ROW + side * BOX_HEIGHT / 2)
+        style = "angle,angleA=0,angleB=90,rad=6"
+    else:
+        head = (end.column * STEP, end.row * ROW + 0.12 * (start.row - end.row))
+        style = "arc3"
+    axes.add_patch(
+        FancyArrowPatch(
+            tail,
+            head,
+            connectionstyle=style,
+            arrowstyle="-|>",
+            mutation_scale=9,
+            shrinkA=0,
+            shrinkB=0,
+            color="#777777",
+            linewidth=1,
+        )
+    )

@@ -1,0 +1,173 @@
+"""The charts of a report: the comparison, confusion, reliability, risk and coverage.
+
+Legend: N products, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from training.reporting.figures.style import FADED, INK, MUTED, drawing, fit_text
+from training.reporting.results.names import BASELINE, MAJORITY, named
+from training.scores.metrics import (
+    PRECISION_TARGET,
+    Classes,
+    Probabilities,
+    area_under_risk_coverage,
+    expected_calibration_error,
+    reliability,
+    risk_coverage,
+)
+
+MATRIX_CLASSES = 20
+OTHERS = "any other"
+FEW = 10
+PANELS = 4
+
+
+def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Accuracy and macro-F1 of every model with their intervals; a line down from the baseline, which is to be beaten.
+
+    Args:
+        path: PNG to write.
+        numbers: as in :class:`training.reporting.results.numbers.Comparison`.
+    """
+    names = [name for name in numbers if name != MAJORITY]
+    with drawing(path, width=8.4, height=1.0 + 0.3 * len(names)) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, metric, title in zip(panels, ("accuracy", "macro_f1"), ("accuracy", "macro-F1"), strict=True):
+            for place, name in enumerate(names):
+                _draw_interval(axes, numbers[name][metric], place, colour=named(name).colour, marker=named(name).marker)
+            if BASELINE in names:
+                axes.axvline(
+                    numbers[BASELINE][metric]["mean"], color=FADED, linewidth=1, linestyle=(0, (2, 2)), zorder=0
+                )
+            axes.set_title(title)
+            axes.grid(axis="x")
+            axes.spines["left"].set_visible(False)
+            axes.xaxis.set_major_formatter(_percent)
+            axes.xaxis.set_major_locator(MaxNLocator(6))
+            axes.margins(x=0.08)
+            axes.tick_params(length=0)
+        panels[0].set_yticks(range(len(names)), [named(name).display for name in names], color=INK)
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
+
+
+def draw_confusion(path: Path, counts: NDArray[np.int64], labels: Sequence[str]) -> None:
+    """A matrix of true against predicted classes; shares of the true class as colour, whose root is drawn.
+
+    Args:
+        path: PNG to write.
+        counts: (C, C) products, or (C, C + 1): the last column holds what was taken for any other class.
+        labels: C names.
+    """
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    columns = [*labels, OTHERS][: counts.shape[1]]
+    side = 1.9 + 0.37 * len(labels)
+    with drawing(path, width=side + 0.9, height=side + 0.3) as figure:
+        axes = figure.subplots()
+        picture = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
+        for axis, names in ((axes.xaxis, columns), (axes.yaxis, labels)):
+            axis.set_ticks(range(len(names)), [fit_text(name, width=1.7, size=8.5) for name in names], size=8.5)
+            axis.set_ticks(np.arange(len(names)) - 0.5, minor=True)
+        for label in axes.get_xticklabels():
+            label.set(rotation=45, ha="right", rotation_mode="anchor")
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.tick_params(length=0, colors=INK)
+        axes.grid(which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="minor", length=0)
+        axes.spines[:].set_visible(False)
+        for row, column in np.argwhere(counts):
+            colour = "white" if shares[row, column] > 0.35 else INK
+            axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", size=7, color=colour)
+        bar = figure.colorbar(picture, ax=axes, fraction=0.035, pad=0.02, format=_percent, ticks=[0, 0.05, 0.2, 0.5, 1])
+        bar.set_label("of the true class")
+        bar.ax.tick_params(length=0)
+        bar.outline.set_visible(False)
+
+
+def draw_reliability(path: Path, models: Mapping[str, tuple[Probabilities, Classes]]) -> None:
+    """Confidence against accuracy, a panel a model; a dot a bin, its area the share of the products.
+
+    A bin of fewer than ``FEW`` products is drawn hollow: its accuracy is chance.
+
+    Args:
+        path: PNG to write.
+        models: by name, probabilities (N, C) and truth (N,).
+    """
+    across = min(len(models), PANELS)
+    down = -(-len(models) // across)
+    with drawing(path, width=2.3 * across + 0.5, height=2.6 * down + 0.2) as figure:
+        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+        for axes, (name, (probabilities, truth)) in zip(panels.flat, models.items(), strict=False):
+            _draw_bins(axes, probabilities, truth, colour=named(name).colour)
+            axes.set_title(f"{named(name).display}   ECE {expected_calibration_error(probabilities, truth):.3f}")
+            axes.set(xlim=(0, 1.08), ylim=(-0.05, 1.08), xlabel="confidence", aspect="equal")
+            axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+            axes.tick_params(labelbottom=True)
+            _in_percent(axes)
+        for axes in panels[:, 0]:
+            axes.set_ylabel("accuracy")
+        for axes in panels.flat[len(models) :]:
+            axes.set_visible(False)
+
+
+def draw_risk_coverage(path: Path, models: Mapping[str, tuple[Probabilities, Classes]]) -> None:
+    """Error rate of the answers that are given, the most confident first, for each share of the products answered.
+
+    Args:
+        path: PNG to write.
+        models: by name, probabilities (N, C) and truth (N,).
+    """
+    with drawing(path, width=8.4, height=3.7) as figure:
+        axes, highest = figure.subplots(), 1.5 * (1 - PRECISION_TARGET)
+        for name, (probabilities, truth) in models.items():
+            coverage, risk = risk_coverage(probabilities, truth)
+            area, look = area_under_risk_coverage(probabilities, truth), named(name)
+            label = f"{look.display}  (area {area:.4f})"
+            axes.plot(coverage, risk, linewidth=1.8, label=label, color=look.colour, linestyle=look.line)
+            highest = max(highest, 1.1 * float(risk[coverage >= 0.1].max()))
+        axes.axhline(1 - PRECISION_TARGET, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
+        precise = f" {100 * PRECISION_TARGET:.0f} %\n precision"
+        axes.text(
+            1, 1 - PRECISION_TARGET, precise, transform=axes.get_yaxis_transform(), va="center", color=MUTED, size=8
+        )
+        axes.set(xlim=(0, 1), ylim=(0, highest), xlabel="products answered, the most confident first")
+        axes.set_ylabel("errors among the answers")
+        axes.grid(axis="y")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.09, 1.02))
+        _in_percent(axes)
+
+
+def _draw_interval(axes: Axes, value: Mapping[str, Any], place: int, *, colour: str, marker: str) -> None:
+    axes.hlines(place, value["low"], value["high"], color=colour, linewidth=2)
+    if len(value["runs"]) > 1:
+        heights = place + 0.24 * np.ones(len(value["runs"]))
+        axes.scatter(value["runs"], heights, s=10, facecolor="white", edgecolor=colour, linewidth=0.8, zorder=3)
+    axes.scatter(value["mean"], place, s=34, color=colour, marker=marker, zorder=3)
+
+
+def _draw_bins(axes: Axes, probabilities: Probabilities, truth: Classes, *, colour: str) -> None:
+    shares, confidence, accuracy = reliability(probabilities, truth)
+    many = shares * len(truth) >= FEW - 0.5
+    few = (shares > 0) & ~many
+    axes.plot([0, 1], [0, 1], color="#AAAAAA", linewidth=1, zorder=0)
+    axes.scatter(confidence[few], accuracy[few], s=12, facecolor="white", edgecolor=FADED, linewidth=0.9)
+    axes.vlines(confidence[many], confidence[many], accuracy[many], color=colour, linewidth=1.4)
+    axes.scatter(confidence[many], accuracy[many], s=14 + 240 * shares[many], color=colour, alpha=0.8, linewidth=0)
+
+
+def _percent(value: float, _: object = None) -> str:
+    return f"{round(100 * value, 6):g} %"
+
+
+def _in_percent(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(_percent)
+    axes.tick_params(length=0)

@@ -1,0 +1,107 @@
+"""Lines of several models over conditions or sizes, and dots over conditions that have no order."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from training.reporting.figures.style import INK, drawing, fit_text
+from training.reporting.results.names import named
+
+PANELS = 3
+
+
+class Curve(NamedTuple):
+    """One panel.
+
+    Args:
+        title: what grows along it.
+        places: P positions from left to right.
+        ticks: P names of them.
+        values: by model, P times the accuracies of some runs.
+        axis: name of what is drawn.
+    """
+
+    title: str
+    places: Sequence[float]
+    ticks: Sequence[str]
+    values: Mapping[str, Sequence[Sequence[float]]]
+    axis: str = "accuracy %"
+
+
+def draw_curves(path: Path, curves: Sequence[Curve]) -> None:
+    """Means as lines; the band behind a line holds all runs.
+
+    Args:
+        path: PNG to write.
+        curves: one or more.
+    """
+    across = min(len(curves), PANELS)
+    down = -(-len(curves) // across)
+    with drawing(path, width=2.9 * across + 0.4, height=2.55 * down + 0.5) as figure:
+        panels = figure.subplots(down, across, squeeze=False)
+        for axes, curve in zip(panels.flat, curves, strict=False):
+            _draw_curve(axes, curve)
+        for axes in panels.flat[len(curves) :]:
+            axes.set_visible(False)
+        _legend(figure, list(dict.fromkeys(name for curve in curves for name in curve.values)))
+
+
+def draw_dots(path: Path, curve: Curve) -> None:
+    """Conditions of one strength each, a row a condition and a dot a model; the first row is the one to compare with.
+
+    Args:
+        path: PNG to write.
+        curve: its places are rows.
+    """
+    with drawing(path, width=8.4, height=1.1 + 0.36 * len(curve.places)) as figure:
+        axes = figure.subplots()
+        names = list(curve.values)
+        for number, name in enumerate(names):
+            look, shift = named(name), 0.34 * (number / max(len(names) - 1, 1) - 0.5)
+            means = 100 * np.array([np.mean(values) for values in curve.values[name]])
+            rows = np.array(curve.places) + shift
+            axes.scatter(means, rows, s=26, color=look.colour, marker=look.marker, label=look.display, zorder=3)
+        ticks = [fit_text(tick, width=2.6, size=9) for tick in curve.ticks]
+        axes.set_yticks(curve.places, ticks, color=INK)
+        axes.set_ylim(max(curve.places) + 0.5, min(curve.places) - 0.5)
+        axes.hlines(np.array(curve.places[:-1]) + 0.5, *axes.get_xlim(), color="#EEEEEE", linewidth=0.8, zorder=0)
+        axes.set_xlabel("accuracy %")
+        axes.grid(axis="x")
+        axes.tick_params(length=0)
+        axes.spines["left"].set_visible(False)
+        _legend(figure, names, lines=False)
+
+
+def _draw_curve(axes: Axes, curve: Curve) -> None:
+    for name, values in curve.values.items():
+        look = named(name)
+        lowest, means, highest = (np.array([100 * of(runs) for runs in values]) for of in (np.min, np.mean, np.max))
+        axes.fill_between(curve.places, lowest, highest, color=look.colour, alpha=0.15, linewidth=0)
+        style = {"color": look.colour, "linestyle": look.line, "marker": look.marker}
+        axes.plot(curve.places, means, linewidth=1.6, markersize=4, **style)
+    axes.set_title(curve.title)
+    axes.set_ylabel(curve.axis)
+    axes.set_xticks(curve.places, curve.ticks)
+    axes.grid(axis="y")
+    axes.tick_params(length=0)
+
+
+def _legend(figure: Figure, names: Sequence[str], *, lines: bool = True) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=named(name).colour,
+            linestyle=named(name).line if lines else "",
+            marker=named(name).marker,
+            markersize=5,
+            label=named(name).display,
+        )
+        for name in names
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(names), 8), handlelength=2.4 if lines else 1)

@@ -1,0 +1,1 @@
+"""Finished runs as the report reads them: names, numbers, intervals."""

@@ -1,0 +1,239 @@
+"""Class by class: precision, recall and F1, and which two classes are taken for each other.
+
+Legend: N test products, C classes.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.reporting.document.blocks import Block, Cell, Column, Figure, Group, Paragraph, Products, Section, Table
+from training.reporting.figures.charts import MATRIX_CLASSES, OTHERS, draw_confusion
+from training.reporting.figures.products import draw_groups
+from training.reporting.results.names import MAJORITY, display
+from training.reporting.results.runs import RunResults
+from training.reporting.sections.report_data import Material
+from training.scores.metrics import Classes
+
+WORST_PAIRS = 20
+PAIRS_WITH_EXAMPLES = 6
+EXAMPLES = 4
+SHOWN_CLASSES = 40
+
+
+class ClassScores(NamedTuple):
+    """One model, class by class.
+
+    Args:
+        support: (C,) test products.
+        predicted: (C,) how often it answers the class.
+        precision: (C,) 0 where it never answers it.
+        recall: (C,) 0 where there are no products.
+        f1: (C,).
+    """
+
+    support: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+
+
+class Pair(NamedTuple):
+    """Two classes that are taken for each other.
+
+    Args:
+        first: the class that loses more products to the other.
+        second: the other.
+        lost: products of ``first`` that are taken for ``second``.
+        back: products of ``second`` that are taken for ``first``.
+    """
+
+    first: int
+    second: int
+    lost: int
+    back: int
+
+
+def class_scores(truth: Classes, predicted: Classes, *, classes: int) -> ClassScores:
+    """Precision, recall and F1 of (N,) predictions by class."""
+    support, said = np.bincount(truth, minlength=classes), np.bincount(predicted, minlength=classes)
+    hits = np.bincount(truth[truth == predicted], minlength=classes)
+    return ClassScores(
+        support,
+        said,
+        hits / np.maximum(said, 1),
+        hits / np.maximum(support, 1),
+        2 * hits / np.maximum(support + said, 1),
+    )
+
+
+def confusion_counts(truth: Classes, predicted: Classes, *, classes: int) -> NDArray[np.int64]:
+    """(C, C) products by true and predicted class."""
+    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def worst_pairs(counts: NDArray[np.int64]) -> list[Pair]:
+    """Pairs of classes by how many products are taken for the other one; of equal ones, the smaller classes first."""
+    wrong = counts - np.diag(np.diag(counts))
+    sizes = counts.sum(1)
+    pairs = [
+        Pair(a, b, int(wrong[a, b]), int(wrong[b, a]))
+        if wrong[a, b] >= wrong[b, a]
+        else Pair(b, a, int(wrong[b, a]), int(wrong[a, b]))
+        for a, b in np.argwhere(np.triu(wrong + wrong.T)).tolist()
+    ]
+    return sorted(pairs, key=lambda pair: (-(pair.lost + pair.back), sizes[pair.first] + sizes[pair.second]))
+
+
+def most_confused(pairs: Sequence[Pair], *, classes: int) -> list[int]:
+    """Classes in the order of the worst pairs, so that those which are mixed up stand beside each other."""
+    chain = itertools.chain.from_iterable((pair.first, pair.second) for pair in pairs)
+    return list(dict.fromkeys(chain))[:classes]
+
+
+def class_record(pooled: RunResults) -> dict[str, Any]:
+    """The per-class numbers for ``report.json``: by label, support and by model precision, recall and F1."""
+    scores = _all_scores(pooled)
+    return {
+        label: {
+            "support": int(scores[pooled.shown].support[place]),
+            "models": {
+                name: {
+                    "precision": float(each.precision[place]),
+                    "recall": float(each.recall[place]),
+                    "f1": float(each.f1[place]),
+                }
+                for name, each in scores.items()
+            },
+        }
+        for place, label in enumerate(pooled.labels)
+    }
+
+
+def per_class(material: Material) -> Iterator[Section]:
+    """All classes that have test products or are answered, the worst first."""
+    pooled = material.pooled
+    scores = _all_scores(pooled)
+    shown = scores.pop(pooled.shown)
+    there = np.flatnonzero(shown.support + shown.predicted)
+    order = there[np.lexsort((-shown.support[there], shown.f1[there], shown.support[there] == 0))]
+    name = display(pooled.shown)
+    columns = [Column(each, True) for each in ("test products", "precision %", "recall %", f"F1 % {name}")]
+    columns = [Column("class"), *columns, *(Column(display(each), True) for each in scores)]
+    rows = [
+        [
+            Cell(pooled.labels[place]),
+            Cell(f"{shown.support[place]:,}", int(shown.support[place])),
+            _share(shown.precision[place], there=bool(shown.predicted[place])),
+            _share(shown.recall[place], there=bool(shown.support[place])),
+            *(_share(each.f1[place], there=bool(shown.support[place])) for each in (shown, *scores.values())),
+        ]
+        for place in order.tolist()
+    ]
+    several = "all runs together; " if len(material.runs) > 1 else ""
+    text = (
+        f"{len(there)} classes, {several}worst first by the F1 of {name}; F1 of the other models beside it. "
+        "Of a class with few test products, every single one moves these numbers by many points."
+    )
+    yield Section(
+        "classes", "Class by class", [Paragraph(text), Table(columns, rows, sortable=True, first=SHOWN_CLASSES)]
+    )
+
+
+def confusion(material: Material) -> Iterator[Section]:
+    """A matrix, the pairs of classes that are mixed up most, and examples of them."""
+    pooled, name = material.pooled, display(material.pooled.shown)
+    predicted = pooled.answers[pooled.shown].predicted
+    counts = confusion_counts(pooled.truth, predicted, classes=len(pooled.labels))
+    pairs = worst_pairs(counts)
+    wrong = int((predicted != pooled.truth).sum())
+    title = "Which classes are mixed up"
+    if not pairs:
+        text = f"{name} gets none of {len(predicted):,} test answers wrong."
+        yield Section("confusion", title, [Paragraph(text), _matrix(material, counts, pairs)])
+        return
+    shown = pairs[:WORST_PAIRS]
+    amount = sum(pair.lost + pair.back for pair in shown)
+    text = f"{name} gets {wrong:,} of {len(predicted):,} test answers wrong. "
+    if len(pairs) > len(shown):
+        text += f"{amount:,} of them are between the {len(shown)} pairs of classes below; {len(pairs):,} pairs occur."
+    blocks: list[Block] = [Paragraph(text), _matrix(material, counts, pairs), _pair_table(shown, counts, pooled.labels)]
+    groups = _examples(material, predicted, shown[:PAIRS_WITH_EXAMPLES])
+    if groups:
+        draw_groups(material.figures / "mixed-up.png", [(group.heading, group.cards) for group in groups])
+        figure = Figure("mixed-up.png", f"Products that {name} takes for the other class of a pair")
+        blocks.append(Products(groups, figure))
+    yield Section("confusion", title, blocks)
+
+
+def _all_scores(pooled: RunResults) -> dict[str, ClassScores]:
+    return {
+        name: class_scores(pooled.truth, answers.predicted, classes=len(pooled.labels))
+        for name, answers in pooled.answers.items()
+        if name != MAJORITY
+    }
+
+
+def _share(value: float, *, there: bool) -> Cell:
+    return Cell(f"{100 * value:.1f}", float(value)) if there else Cell("–", -1, "muted")
+
+
+def _matrix(material: Material, counts: NDArray[np.int64], pairs: Sequence[Pair]) -> Figure:
+    """Of all classes; where they are too many to read, of those that are confused most."""
+    labels, path = material.pooled.labels, material.figures / "confusion.png"
+    alt = "Confusion matrix: true classes by row, predicted ones by column"
+    if len(labels) <= MATRIX_CLASSES:
+        draw_confusion(path, counts, labels)
+        return Figure("confusion.png", alt, "Counts of test products; the colour is the share of the true class.")
+    chosen = most_confused(pairs, classes=MATRIX_CLASSES) or np.argsort(-counts.sum(1))[:MATRIX_CLASSES].tolist()
+    inside = counts[np.ix_(chosen, chosen)]
+    others = counts[chosen].sum(1, keepdims=True) - inside.sum(1, keepdims=True)
+    draw_confusion(path, np.concatenate([inside, others], axis=1), [labels[place] for place in chosen])
+    return Figure(
+        "confusion.png",
+        alt,
+        f"The {len(chosen)} classes of the worst pairs, of {len(labels)}; “{OTHERS}” holds the rest. Counts of test "
+        "products; the colour is the share of the true class.",
+    )
+
+
+def _pair_table(pairs: Sequence[Pair], counts: NDArray[np.int64], labels: Sequence[str]) -> Table:
+    sizes = counts.sum(1)
+    names = ("mixed up", "taken for the second", "taken for the first", "% of both classes")
+    columns = [Column("first class"), Column("second class"), *(Column(name, True) for name in names)]
+    rows = []
+    for pair in pairs:
+        both, size = pair.lost + pair.back, int(sizes[pair.first] + sizes[pair.second])
+        amounts = [Cell(f"{amount:,}", amount) for amount in (both, pair.lost, pair.back)]
+        share = Cell(f"{100 * both / size:.1f}", both / size)
+        rows.append([Cell(labels[pair.first]), Cell(labels[pair.second]), *amounts, share])
+    return Table(columns, rows, sortable=True)
+
+
+def _examples(material: Material, predicted: Classes, pairs: Sequence[Pair]) -> list[Group]:
+    """The errors in each pair that the model was surest of, no product twice; none where the catalogue is gone."""
+    if material.shelf.gone:
+        return []
+    pooled = material.pooled
+    probabilities = pooled.answers[pooled.shown].probabilities
+    assert probabilities is not None
+    groups = []
+    for pair in pairs:
+        inside = _between(pooled.truth, predicted, pair)
+        order = inside[np.argsort(-probabilities[inside].max(1), kind="stable")]
+        _, first = np.unique(pooled.ids[order], return_index=True)
+        rows = order[np.sort(first)][:EXAMPLES]
+        a, b = pooled.labels[pair.first], pooled.labels[pair.second]
+        heading = f"{a} and {b}: {pair.lost + pair.back:,} mixed up"
+        groups.append(Group(heading, [material.card(pooled, int(row), [pooled.shown]) for row in rows]))
+    return groups
+
+
+def _between(truth: Classes, predicted: Classes, pair: Pair) -> NDArray[np.int64]:
+    return np.flatnonzero(
+        ((truth == pair.first) & (predicted == pair.second)) | ((truth == pair.second) & (predicted == pair.first))
+    )

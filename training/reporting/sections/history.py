@@ -1,0 +1,87 @@
+"""The course of training: loss and validation accuracy of every model, epoch by epoch."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from training.reporting.document.blocks import Figure, Section
+from training.reporting.figures.style import FADED, drawing
+from training.reporting.results.names import named
+from training.reporting.sections.report_data import Material
+
+COLUMNS = ("stage", "loss", "accuracy", "products_per_second", "gpu_busy")
+PANELS = 4
+
+
+def training_history(material: Material) -> Iterator[Section]:
+    """Of every model that was fitted; late fusion is not."""
+    read = {
+        name: [read_history(run.folder / name / "history.csv") for run in material.runs] for name in material.models
+    }
+    histories = {name: kept for name, each in read.items() if (kept := [one for one in each if len(one)])}
+    if not histories:
+        return
+    draw_history(material.figures / "history.png", histories)
+    alt = "Training loss and validation accuracy by epoch, a panel a model"
+    caption = (
+        "Accuracy on validation above (of several attributes their mean), training loss below; a line a run, and a "
+        "vertical line where a new stage of training begins. Of every stage the best epoch is kept, and it ends when "
+        "none is better for a while."
+    )
+    yield Section("history", "How training went", [Figure("history.png", alt, caption)])
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """``COLUMNS`` by epoch, empty where they were not kept; no rows where nothing was fitted."""
+    if not path.is_file():
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.read_csv(path).reindex(columns=list(COLUMNS))
+
+
+def draw_history(path: Path, histories: Mapping[str, Sequence[pd.DataFrame]]) -> None:
+    """A column a model, accuracy above loss; epochs are counted on from stage to stage.
+
+    Args:
+        path: PNG to write.
+        histories: by model, what :func:`read_history` read of every run.
+    """
+    across = min(len(histories), PANELS)
+    down = -(-len(histories) // across)
+    with drawing(path, width=2.6 * across + 0.3, height=3.3 * down) as figure:
+        panels = figure.subplots(2 * down, across, squeeze=False)
+        for number, (name, runs) in enumerate(histories.items()):
+            row, column = 2 * (number // across), number % across
+            _draw_model(panels[row, column], panels[row + 1, column], runs, name=name)
+        for axes in panels.flat:
+            axes.set_visible(bool(axes.lines))
+
+
+def _draw_model(above: Axes, below: Axes, runs: Sequence[pd.DataFrame], *, name: str) -> None:
+    look = named(name)
+    for run in runs:
+        for start, end in itertools.pairwise([0, *_new_stages(run), len(run)]):
+            epochs, stage = np.arange(start + 1, end + 1), run.iloc[start:end]
+            for axes, values in ((above, 100 * stage["accuracy"]), (below, stage["loss"])):
+                axes.plot(epochs, values, color=look.colour, linewidth=1.4, alpha=0.85, marker=".", markersize=4)
+    above.set_title(look.display)
+    above.set_ylabel("accuracy %")
+    below.set(ylabel="loss", xlabel="epoch", ylim=(0, None))
+    above.tick_params(labelbottom=False)
+    for axes in (above, below):
+        axes.set_xlim(0.5, max(len(run) for run in runs) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+        axes.tick_params(length=0)
+        for start in _new_stages(runs[0]):
+            axes.axvline(start + 0.5, color=FADED, linewidth=0.8)
+
+
+def _new_stages(run: pd.DataFrame) -> list[int]:
+    """Epochs done before every stage but the first."""
+    stages = run["stage"].to_numpy(dtype=str)
+    return [int(number) for number in np.flatnonzero(stages[1:] != stages[:-1]) + 1]

@@ -1,0 +1,178 @@
+"""What is left when titles or pictures are missing or damaged: curves, all conditions, and whether fusion holds.
+
+A fusion that falls below a single model on the same products had better not look at the other side at all.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from training.evaluation.conditions import CLEAN
+from training.reporting.document.blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
+from training.reporting.figures.curves import Curve, draw_curves, draw_dots
+from training.reporting.results.names import BASELINE, SINGLES, display
+from training.reporting.results.numbers import spread
+from training.reporting.sections.conditions import METRICS, Condition, read_conditions
+from training.reporting.sections.report_data import Material
+from training.scores.metrics import FREQUENT
+
+TOLERANCE = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """Fusions against the single model that copes best.
+
+    Args:
+        survivor: the single model with the higher score: with no title the one that reads the picture.
+        score: its mean over the runs.
+        gains: by fusion, its mean minus that score.
+    """
+
+    survivor: str
+    score: float
+    gains: Mapping[str, float]
+
+    @property
+    def failures(self) -> list[str]:
+        """Fusions that lose more than half a point to the survivor."""
+        return [name for name, gain in self.gains.items() if gain < -TOLERANCE]
+
+    @property
+    def words(self) -> str:
+        """The verdict."""
+        if len(self.failures) == len(self.gains) > 1:
+            return "failure: all"
+        if failures := self.failures:
+            return f"failure: {', '.join(map(display, failures))}"
+        if all(gain > TOLERANCE for gain in self.gains.values()):
+            return "all above"
+        return "none below"
+
+
+def robustness(material: Material) -> Iterator[Section]:
+    """Of all runs that have been measured so; where there is none, there is nothing to say."""
+    conditions = read_conditions(material.runs)
+    if not conditions:
+        return
+    clean = [condition for condition in conditions if condition.kind == CLEAN]
+    damaged = [condition for condition in conditions if condition.kind != CLEAN]
+    models = [name for name in (*material.models, BASELINE) if all(name in each.models for each in conditions)]
+    fusions = [name for name in models if name not in (*SINGLES, BASELINE)]
+    blocks: list[Block] = [Paragraph(_EXPLAINED), *_figures(material, clean, damaged, models)]
+    if fusions and set(SINGLES) <= set(models):
+        blocks[1:1] = [Paragraph(_summary(damaged, fusions))]
+        blocks.append(_verdicts(damaged, fusions))
+    blocks += [_scores(conditions, models, metric) for metric in METRICS]
+    yield Section("robustness", "When titles or pictures are missing or damaged", blocks)
+
+
+def judge(condition: Condition, fusions: Sequence[str], *, metric: str) -> Judgement:
+    """Every fusion in one condition, by one metric."""
+    survivor = max(SINGLES, key=lambda name: condition.mean(metric, name))
+    score = condition.mean(metric, survivor)
+    return Judgement(survivor, score, {name: condition.mean(metric, name) - score for name in fusions})
+
+
+def robustness_record(material: Material) -> list[dict[str, Any]]:
+    """The same for ``report.json``: an entry a condition, empty where nothing was measured."""
+    return [
+        {
+            "condition": each.words,
+            "changed": each.changed,
+            **{metric: {name: spread(each.scores[metric][name]) for name in each.models} for metric in METRICS},
+        }
+        for each in read_conditions(material.runs)
+    ]
+
+
+_EXPLAINED = (
+    "Test products whose titles or pictures are taken away or damaged, for the test only. A fusion is compared with "
+    "the single model that survives the same damage best; losing more than "
+    f"{100 * TOLERANCE:.1f} points to it is a failure."
+)
+_BAND = "Lines: means; bands: from the lowest to the highest run."
+
+
+def _summary(damaged: Sequence[Condition], fusions: Sequence[str]) -> str:
+    """How many conditions see a fusion fail, by metric, and which fusions."""
+    parts = []
+    for metric, name in METRICS.items():
+        failed = [failures for each in damaged if (failures := judge(each, fusions, metric=metric).failures)]
+        if not failed:
+            parts.append(f"By {name}, no fusion fails in any of {len(damaged)} conditions.")
+            continue
+        names = dict.fromkeys(display(fusion) for failures in failed for fusion in failures)
+        parts.append(f"By {name}, a fusion fails in {len(failed)} of {len(damaged)} conditions: {', '.join(names)}.")
+    return " ".join(parts)
+
+
+def _figures(
+    material: Material, clean: Sequence[Condition], damaged: Sequence[Condition], models: Sequence[str]
+) -> Iterator[Figure]:
+    """Kinds of several strengths as curves, the others as dots."""
+    kinds: dict[str, list[Condition]] = {}
+    for condition in damaged:
+        kinds.setdefault(condition.kind, []).append(condition)
+    curves = [_curve(kind, [*clean, *group], models) for kind, group in kinds.items() if len(group) > 1]
+    single = [group[0] for group in kinds.values() if len(group) == 1]
+    if curves:
+        draw_curves(material.figures / "robustness.png", curves)
+        yield Figure("robustness.png", "Accuracy of every model as damage grows, a panel a kind of damage", _BAND)
+    if single:
+        draw_dots(material.figures / "robustness-more.png", _curve("", [*clean, *single], models))
+        yield Figure("robustness-more.png", "Accuracy of every model in conditions of one strength")
+
+
+def _curve(title: str, conditions: Sequence[Condition], models: Sequence[str]) -> Curve:
+    return Curve(
+        title,
+        range(len(conditions)),
+        [condition.tick if title else condition.words for condition in conditions],
+        {name: [condition.scores["accuracy"][name] for condition in conditions] for name in models},
+    )
+
+
+def _verdicts(damaged: Sequence[Condition], fusions: Sequence[str]) -> Table:
+    columns = [Column(name) for name in ("condition", "by accuracy", "by macro-F1", "best single model")]
+    columns += [Column("accuracy %", True), *(Column(display(name), True) for name in fusions)]
+    rows = []
+    for condition in damaged:
+        judged, macro = (judge(condition, fusions, metric=metric) for metric in METRICS)
+        rows.append(
+            [
+                Cell(condition.words),
+                *(Cell(each.words, tone="bad" if each.failures else "muted") for each in (judged, macro)),
+                Cell(display(judged.survivor)),
+                Cell(f"{100 * judged.score:.1f}", judged.score),
+                *(_gain(judged.gains[name]) for name in fusions),
+            ]
+        )
+    caption = "Whether fusions hold, and by how many points of accuracy each is above the best single model"
+    return Table(columns, rows, caption, sortable=True)
+
+
+def _scores(conditions: Sequence[Condition], models: Sequence[str], metric: str) -> Table:
+    columns = [Column("condition"), Column("titles changed %", True), Column("pictures changed %", True)]
+    rows = [
+        [
+            Cell(each.words),
+            *(Cell(f"{100 * each.changed[side]:.0f}", each.changed[side], "muted") for side in ("title", "image")),
+            *(_percent(each.scores[metric][name]) for name in models),
+        ]
+        for each in conditions
+    ]
+    of = f", classes with ≥ {FREQUENT} test products" if metric == "macro_f1_frequent" else ""
+    caption = f"{METRICS[metric].capitalize()} % of every model in every condition{of}"
+    return Table([*columns, *(Column(display(name), True) for name in models)], rows, caption, sortable=True)
+
+
+def _gain(gain: float) -> Cell:
+    text = f"{round(100 * gain, 1) + 0.0:+.1f}".replace("-", "−")
+    return Cell(text, gain, "bad" if gain < -TOLERANCE else "good" if gain > TOLERANCE else "")
+
+
+def _percent(values: Sequence[float]) -> Cell:
+    value = spread(values)
+    deviation = "" if value["std"] is None else f" ± {100 * value['std']:.1f}"
+    return Cell(f"{100 * value['mean']:.1f}{deviation}", value["mean"])

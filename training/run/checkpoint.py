@@ -1,0 +1,178 @@
+"""Run folders: what training leaves and everything else reads. Files appear whole or not at all."""
+
+import csv
+import dataclasses
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from handlers.product_serving.settings import ProductSettings
+from training.fit.state import Epoch, FitState
+from training.models import ProductClassifier, build_head
+from training.models.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
+from training.system.rank import is_main_process
+from training.system.storage import atomic_path, storage_errors, warn, write_json, write_text
+
+
+class RunError(ValueError):
+    """A run folder that is missing, incomplete, or belongs to something else."""
+
+
+@contextmanager
+def locked(folder: Path, *, wait: float = 10.0) -> Iterator[None]:
+    """Inside, no other process trains into a run folder; a killed one leaves no lock behind.
+
+    Args:
+        folder: of the run, or of several; made if it is not there.
+        wait: seconds for another process to end: the helpers of a killed one take some to see that it is gone.
+
+    Raises:
+        RunError: another process trains into it.
+        StorageError: the folder cannot be written to.
+    """
+    if not is_main_process():
+        yield
+        return
+    lock = FileLock(folder / ".lock")
+    with storage_errors(folder / ".lock"):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=wait)
+        except Timeout:
+            raise RunError(
+                f"another process is training into {folder}: wait for it, stop it, or choose another --out"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_history(path: Path, history: Iterable[Epoch]) -> None:
+    """Write ``history.csv``: a line an epoch."""
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Epoch)])
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(epoch) for epoch in history)
+
+
+def save_fit_state(path: Path, state: FitState) -> None:
+    """Keep the state of an unfinished :func:`training.fit.loop.fit`.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written to.
+    """
+    values = state.as_dict()
+    needs = sum(tensor.nbytes for tensor in _tensors(values))
+    with atomic_path(path, needs=needs) as partial, partial.open("wb") as file:
+        torch.save(values, file)
+
+
+def load_fit_state(path: Path) -> FitState | None:
+    """Read what :func:`save_fit_state` wrote; None where there is nothing, or nothing that can be read."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        try:
+            if (wrong := zipfile.ZipFile(file).testzip()) is not None:  # which torch.load does not look at
+                raise ValueError(f"{wrong} has another checksum")
+            file.seek(0)
+            return FitState.from_dict(torch.load(file, map_location="cpu", weights_only=True))
+        except Exception as error:  # whatever reading damaged bytes comes to
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            warn(f"{path} is damaged ({reason}): {path.stem} starts anew")
+            return None
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested dicts and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(each)
+
+
+def save_model(
+    folder: Path, model: ProductClassifier, *, settings: ProductSettings, image_encoder: str, tokenizer: str
+) -> None:
+    """Write a trained model; ``settings.json`` comes last, so that its presence means that all is there.
+
+    Args:
+        folder: the model's folder in a run.
+        model: on any device.
+        settings: what the model needs when served.
+        image_encoder: name in ``IMAGE_ENCODERS``.
+        tokenizer: content of ``tokenizer.json``.
+    """
+    architecture = {
+        "head": settings.model,
+        "image_encoder": None if model.image_encoder is None else image_encoder,
+        "image_width": 0 if model.image_encoder is None else model.image_encoder.width,
+        "text_encoder": None if model.text_encoder is None else describe_text_encoder(model.text_encoder),
+    }
+    if not is_main_process():
+        return
+    (folder / "settings.json").unlink(missing_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(folder / "model.safetensors", needs=sum(tensor.nbytes for tensor in weights.values())) as partial:
+        save_file(weights, partial)
+    write_json(folder / "architecture.json", architecture)
+    write_text(folder / "tokenizer.json", tokenizer)
+    write_text(folder / "settings.json", settings.to_json())
+
+
+def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
+    """Read what :func:`save_model` wrote, on the CPU, ready for evaluation.
+
+    Raises:
+        RunError: the folder holds no complete model, or one of another version of this package.
+    """
+    if not (folder / "settings.json").is_file():
+        raise RunError(
+            f"{folder} holds no complete model (no settings.json): run `python -m training train` to the end"
+        )
+    settings = ProductSettings.from_json(folder / "settings.json")
+    architecture = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
+    image_encoder = architecture["image_encoder"] and build_image_encoder(architecture["image_encoder"], "none")
+    text_encoder = architecture["text_encoder"] and empty_text_encoder(architecture["text_encoder"])
+    head = build_head(
+        architecture["head"],
+        image_width=architecture["image_width"],
+        text_width=text_encoder.width if text_encoder else 0,
+        classes=len(settings.labels),
+        further=[len(attribute.labels) for attribute in settings.attributes],
+    )
+    model = ProductClassifier(image_encoder, text_encoder, head)
+    weights = load_file(folder / "model.safetensors")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"{folder} holds weights of another shape than this version's {settings.model} model: train the run again, "
+            "or use the version that trained it"
+        ) from error
+    return model.eval(), settings
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of ``run.json``.
+
+    Raises:
+        RunError: there is none, so the run is not complete.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise RunError(
+            f"{folder} holds no complete run (no run.json); `python -m training train --out {folder}` finishes it"
+        )
+    run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return run

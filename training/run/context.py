@@ -1,0 +1,174 @@
+"""What the stages of a run share: its data, the device, finished fits, and cached features."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from training.data.dataset import EpochSampler, balanced_weights
+from training.features.batches import FeatureBatches, Features
+from training.features.extraction import extract_features
+from training.fit.loop import Epoch
+from training.fit.objective import Objective
+from training.models import ProductClassifier
+from training.models.encoders import ImageEncoder, TextEncoder
+from training.run.data import RunData
+from training.run.options import ATTRIBUTE_WEIGHT
+from training.run.stages import Stages
+from training.system.device import Device
+
+HEAD_BATCH_SIZE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training run under way.
+
+    Args:
+        data: products, parts and classes.
+        device: where it trains.
+        stages: its finished and interrupted fits.
+    """
+
+    data: RunData
+    device: Device
+    stages: Stages
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised: the target weighs 1, a further attribute as the options say."""
+        if not self.data.sizes:
+            return Objective()
+        chosen = dict(self.data.options.attribute_weights)
+        weights = [chosen.get(attribute.name, ATTRIBUTE_WEIGHT) for attribute in self.data.heads[1:]]
+        return Objective(sizes=[len(self.data.labels), *self.data.sizes], weights=[1.0, *weights])
+
+    def features(
+        self,
+        image_encoder: ImageEncoder | None,
+        text_encoder: TextEncoder | None,
+        *,
+        rows: NDArray[np.int64] | None = None,
+        more_titles: Sequence[Sequence[str]] = (),
+    ) -> Features:
+        """Features of some rows, or of all products, kept in the run folder; see :func:`extract_features`."""
+        return extract_features(
+            self.data.options.out / "features",
+            self.data.dataset(rows),
+            image_encoder=image_encoder,
+            text_encoder=text_encoder,
+            device=self.device,
+            more_titles=more_titles,
+            processes=self.data.options.processes,
+        )
+
+    def held_out_features(self, classifier: ProductClassifier) -> Features:
+        """Features of the validation and test products, in the order of :attr:`RunData.held_out`."""
+        return self.features(classifier.image_encoder, classifier.text_encoder, rows=self.data.held_out)
+
+    def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
+        """Training batches of some rows; where classes differ in size, rare ones are seen more often."""
+        weights = balanced_weights(self.data.all_targets[rows])
+        return EpochSampler(
+            self.data.lengths[rows],
+            batch_size=batch_size,
+            weights=None if np.ptp(weights) == 0 else weights,
+            seed=self.data.options.seed,
+        )
+
+    def fit_head(
+        self, head: nn.Module, features: Features, *, stage: str, rows: NDArray[np.int64] | None = None
+    ) -> list[Epoch]:
+        """Train a single model's head on cached features; the validation part chooses the best epoch.
+
+        Args:
+            head: starts from its weights.
+            features: of all products.
+            stage: names the fit.
+            rows: training rows; None is all of them.
+        """
+        validation = FeatureBatches(features, self.data.rows("validation"))
+        options = self.data.options
+        return self._fit_on(
+            head,
+            features,
+            validation,
+            stage=stage,
+            rows=rows,
+            epochs=options.head_epochs,
+            rate=options.head_rate,
+        )
+
+    def fit_fusion(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
+        """Train a fusion's head on cached features, of products that may lack a side or words of the title.
+
+        The last epoch is kept. A fusion starts from what the single models know, so on whole products the first epoch
+        can look like a peak, while what the fusion is for, products that lack words, still gets better.
+        """
+        options = self.data.options
+        return self._fit_on(
+            head,
+            features,
+            FeatureBatches(features, self.data.rows("validation")),
+            stage=stage,
+            epochs=options.fusion_epochs,
+            rate=options.fusion_rate,
+            patience=None,
+            batches=partial(
+                FeatureBatches,
+                drop_image=options.drop_image,
+                drop_text=options.drop_text,
+                thin_titles=options.thin_titles,
+            ),
+        )
+
+    def _fit_on(
+        self,
+        head: nn.Module,
+        features: Features,
+        validation: FeatureBatches,
+        *,
+        stage: str,
+        epochs: int,
+        rate: float,
+        patience: int | None = 3,
+        rows: NDArray[np.int64] | None = None,
+        batches: Callable[..., FeatureBatches] = FeatureBatches,
+    ) -> list[Epoch]:
+        trained = self.data.rows("train") if rows is None else rows
+        sampler = self.sampler(trained, batch_size=HEAD_BATCH_SIZE)
+
+        def train(epoch: int) -> FeatureBatches:
+            sampler.epoch = epoch
+            return batches(features, trained, sampler=sampler)
+
+        return self.stages.fit(
+            head,
+            objective=self.objective,
+            stage=stage,
+            optimizer=adamw([(head, rate)]),
+            epochs=epochs,
+            patience=patience,
+            train=train,
+            validation=validation,
+            device=self.device,
+            seed=self.data.options.seed,
+        )
+
+    def seeded(self, build: Callable[[], nn.Module]) -> nn.Module:
+        """Build a module whose random weights depend on the run's seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.data.options.seed)
+            return build()
+
+
+def adamw(groups: list[tuple[nn.Module, float]]) -> torch.optim.AdamW:
+    """AdamW with weight decay .01 over what is to be trained of modules, each at its peak learning rate."""
+    trained = [([value for value in module.parameters() if value.requires_grad], rate) for module, rate in groups]
+    return torch.optim.AdamW(
+        [{"params": values, "lr": rate} for values, rate in trained], weight_decay=0.01, fused=True
+    )

@@ -1,0 +1,302 @@
+"""What every stage of a run works on: the products, their parts and classes, and the preprocessing."""
+
+import dataclasses
+import functools
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
+from training.catalog.reading import Catalog, CatalogError, attribute_column, read_catalog, sample_products
+from training.data.attributes import attribute_classes, attribute_targets, find_hierarchies
+from training.data.corrected_attributes import corrected_cells, followed, trusted, with_attributes
+from training.data.corrections import ATTRIBUTES as CORRECTED_ATTRIBUTES
+from training.data.corrections import FILE as CORRECTIONS
+from training.data.corrections import correct, product_columns, read_corrections, resolved
+from training.data.corrections import summary as correction_summary
+from training.data.dataset import ProductDataset, title_lengths
+from training.data.label_noise import damage_labels
+from training.data.picture_cache import PictureCache, open_picture_cache
+from training.data.splits import keep_training, product_groups, split_products
+from training.data.title_thinning import TitleThinner, learn_thinner
+from training.models.encoders import tokenizer_json
+from training.run.options import TrainOptions
+from training.system.storage import write_text
+
+CACHE_SHARE = 0.5  # of the free disk, at most, for decoded pictures
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """Products of a run and how they are read.
+
+    Args:
+        options: of the run.
+        catalog: where the pictures lie.
+        products: N sampled rows of the catalogue.
+        split: N rows with ``id, label, part, group``, aligned with ``products``.
+        labels: class names of the target, fixed by the training part.
+        preprocessor: as served.
+        lengths: (N,) title tokens.
+        pictures: decoded before; None decodes them when they are read.
+        hierarchies: which attributes follow from which.
+    """
+
+    options: TrainOptions
+    catalog: Catalog
+    products: pd.DataFrame
+    split: pd.DataFrame
+    labels: tuple[str, ...]
+    preprocessor: ProductPreprocessor
+    lengths: NDArray[np.int64]
+    pictures: PictureCache | None = None
+    hierarchies: tuple[Hierarchy, ...] = ()
+
+    @functools.cached_property
+    def thinner(self) -> TitleThinner:
+        """Thins titles by what their words tell of the target in the training part.
+
+        In all of it, also for the encoders of a part (:mod:`training.pipeline.cross_fitting`): which words those are
+        not shown is then chosen with labels that they do not learn.
+        """
+        train = self.rows("train")
+        return learn_thinner(self.products["text"].iloc[train].tolist(), self.targets[train].tolist())
+
+    @property
+    def heads(self) -> tuple[Attribute, ...]:
+        """The A attributes that are told, the target first."""
+        return self.preprocessor.settings.heads
+
+    @property
+    def sizes(self) -> list[int]:
+        """Classes of each further attribute."""
+        return [len(attribute.labels) for attribute in self.heads[1:]]
+
+    @property
+    def all_targets(self) -> NDArray[np.int64]:
+        """(N,) class of each product, or (N, A) classes where there are several attributes."""
+        if len(self.heads) == 1:
+            return self.targets
+        return np.column_stack([self.targets, attribute_targets(self.products, self.heads[1:])])
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """(N,) class of each product in the target."""
+        position = {label: number for number, label in enumerate(self.labels)}
+        return np.array([position[label] for label in self.products["label"]], dtype=np.int64)
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Row numbers of a part."""
+        return np.flatnonzero(self.split["part"] == part)
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Row numbers of validation and test, ascending."""
+        return np.flatnonzero(self.split["part"] != "train")
+
+    def dataset(
+        self,
+        rows: NDArray[np.int64] | None = None,
+        *,
+        modalities: tuple[str, ...] = ("image", "text"),
+        training: bool = False,
+        image_size: int | None = None,
+    ) -> ProductDataset:
+        """Some rows as a dataset.
+
+        Args:
+            rows: which; None takes all.
+            modalities: what is read.
+            training: change pictures and thin titles, as training does.
+            image_size: side of the pictures; None is the one that is served.
+        """
+        chosen = np.arange(len(self.products)) if rows is None else rows
+        return ProductDataset(
+            self.catalog,
+            self.products.iloc[chosen],
+            targets=self.all_targets[chosen],
+            preprocessor=self.preprocessor if image_size is None else self._resized(image_size),
+            modalities=modalities,
+            pictures=self.pictures,
+            augment=training,
+            thin_titles=self.options.thin_titles if training else 0.0,
+            thinner=self.thinner if training else None,
+            seed=self.options.seed,
+        )
+
+    def _resized(self, image_size: int) -> ProductPreprocessor:
+        settings = dataclasses.replace(self.preprocessor.settings, image_size=image_size)
+        return ProductPreprocessor(settings, self.options.out / "tokenizer.json")
+
+
+def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
+    """Read the catalogue and sample it.
+
+    Raises:
+        CatalogError: it cannot be used; the message says how to mend it.
+    """
+    catalog = read_catalog(options.source, max_rejected=options.max_rejected)
+    print(f"catalogue: {catalog.summary()}")
+    if options.corrections is not None:
+        catalog = _corrected(catalog, options.corrections)
+    products = sample_products(
+        catalog.products,
+        classes=options.classes or None,
+        per_class=options.per_class,
+        min_class=options.min_class,
+        seed=options.seed,
+    )
+    counts = products["label"].value_counts()
+    if single := sorted(counts.index[counts == 1]):
+        names = ", ".join(single[:5]) + (f" and {len(single) - 5} more" if len(single) > 5 else "")
+        print(
+            f"note: only trained on, never tested, for want of a second product: {names}; --min-class 2 leaves out such"
+        )
+    return catalog, products.reset_index(drop=True)
+
+
+def _corrected(catalog: Catalog, path: Path) -> Catalog:
+    """The catalogue with the labels that a person has corrected."""
+    columns = [catalog.source.label_column or "", *catalog.source.attribute_columns]
+    corrections = resolved(read_corrections(path), columns)
+    products = correct(catalog.products, corrections, columns=columns, name=path.name)
+    for column, place in product_columns(columns).items():
+        if own := [each for each in corrections if each.column == column]:
+            of = "" if place == "label" else f" of {column}"
+            print(f"corrections{of}: {correction_summary(own, catalog.products[place])} ({path})")
+    return dataclasses.replace(catalog, products=products)
+
+
+def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> NDArray[np.int64] | None:
+    """The groups that a grouped split keeps together; None for a plain one."""
+    if options.split != "grouped":
+        return None
+    print("grouping equal titles and near-identical pictures, then splitting by groups", flush=True)
+    return product_groups(catalog, products)
+
+
+def draw_split(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> pd.DataFrame:
+    """The parts of a run that is no fold of a cross-validation; see :func:`split_products`."""
+    groups = groups_for(options, catalog, products)
+    return split_products(products, kind=options.split, groups=groups, seed=options.seed)
+
+
+def prepare(
+    options: TrainOptions, catalog: Catalog, products: pd.DataFrame, split: pd.DataFrame | None = None
+) -> RunData:
+    """Split the products, fix the classes, and set up the preprocessing in the run folder.
+
+    Args:
+        options: of the run.
+        catalog: where the products come from.
+        products: N sampled rows.
+        split: made before, for cross-validation; None draws one.
+
+    Raises:
+        CatalogError: fewer than two classes are left to tell apart.
+    """
+    if split is None:
+        split = draw_split(options, catalog, products)
+    if options.train_share < 1:
+        split = keep_training(split, share=options.train_share, kind=options.split, seed=options.seed)
+        products = products[products["id"].isin(split["id"])].reset_index(drop=True)
+    aligned = split.set_index("id").loc[products["id"]].reset_index()
+    labels = tuple(sorted(set(aligned.loc[aligned["part"] == "train", "label"])))
+    if len(labels) < 2:
+        raise CatalogError(f"a classifier needs two classes or more, the training part has {list(labels)}")
+    train = aligned["part"] == "train"
+    if options.label_noise:
+        noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
+        products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
+    vocabulary = options.text_encoder if "text" in options.sides else "minilm"  # of no use there, but no download
+    write_text(options.out / "tokenizer.json", tokenizer_json(vocabulary))
+    attributes = attribute_classes(products[train], catalog.source.attribute_columns)
+    _check_weights(options, attributes)
+    settings = _base_settings(options, target=catalog.source.label_column or "", labels=labels, attributes=attributes)
+    preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
+    lengths = title_lengths(preprocessor, products["text"].tolist())
+    pictures = _decoded(options, catalog, products, preprocessor)
+    data = RunData(options, catalog, products, aligned, labels, preprocessor, lengths, pictures)
+    return _with_hierarchies(data) if attributes else data
+
+
+def _with_hierarchies(data: RunData) -> RunData:
+    """Which attributes follow from which, by the training rows; where a label was corrected, they do follow."""
+    path = data.options.corrections
+    corrections = [] if path is None else read_corrections(path)
+    corrected = corrected_cells(corrections, data.products["id"], [head.name for head in data.heads])
+    targets, train = data.all_targets, data.rows("train")
+    hierarchies = find_hierarchies(trusted(targets[train], corrected[train]), data.heads)
+    after = followed(targets, corrected, data.heads, hierarchies)
+    products = with_attributes(data.products, data.heads, before=targets, after=after)
+    return dataclasses.replace(data, products=products, hierarchies=hierarchies)
+
+
+def _check_weights(options: TrainOptions, attributes: Sequence[Attribute]) -> None:
+    known = [attribute.name for attribute in attributes]
+    if unknown := sorted({name for name, _ in options.attribute_weights} - set(known)):
+        raise CatalogError(f"--attribute-weights names {unknown}; the further attributes of --target are {known}")
+
+
+def _decoded(
+    options: TrainOptions, catalog: Catalog, products: pd.DataFrame, preprocessor: ProductPreprocessor
+) -> PictureCache | None:
+    """Pictures decoded once, where they are read often and the disk has room; read from the catalogue otherwise."""
+    names = sorted(set(products["image"]) - {""})
+    largest = max((options.image_size, *options.image_sizes, *options.cross_fit_sizes))
+    needed, free = 3 * largest**2 * len(names), shutil.disk_usage(options.out).free
+    if "image" not in options.sides or not options.image_epochs or needed > free * CACHE_SHARE:
+        return None
+    return open_picture_cache(options.out / "features", catalog, names, preprocessor)
+
+
+def _base_settings(
+    options: TrainOptions, *, target: str, labels: tuple[str, ...], attributes: tuple[Attribute, ...]
+) -> ProductSettings:
+    """The settings that all models of a run share."""
+    return ProductSettings(
+        model="early",
+        target=target,
+        labels=labels,
+        image_size=options.image_size,
+        image_fit=options.image_fit,
+        max_tokens=options.max_tokens,
+        review_precision=options.review_precision,
+        attributes=attributes,
+    )
+
+
+def write_tables(folder: Path, data: RunData) -> None:
+    """Leave which product went where, and which row was rejected why.
+
+    Raises:
+        CatalogError: the run was begun with other products, or with others in its parts.
+    """
+    table = folder / "split.csv"
+    if table.exists():
+        _check_same(pd.read_csv(table, dtype=str, keep_default_na=False), data.split.astype(str), table)
+    write_text(table, data.split.to_csv(index=False))
+    write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
+    if data.options.corrections is not None:
+        write_text(folder / CORRECTIONS, data.options.corrections.read_text(encoding="utf-8-sig"))
+        if data.sizes:
+            ids = {each.id for each in read_corrections(data.options.corrections)}
+            columns = ["id", *(attribute_column(head.name) for head in data.heads[1:])]
+            rows = data.products.loc[data.products["id"].isin(ids), columns]
+            write_text(folder / CORRECTED_ATTRIBUTES, rows.to_csv(index=False))
+
+
+def _check_same(before: pd.DataFrame, now: pd.DataFrame, table: Path) -> None:
+    """What was trained so far knows the products that are tested, once the parts have changed."""
+    columns = ["id", "label", "part"]
+    rows = [set(parts[columns].itertuples(index=False, name=None)) for parts in (before, now)]
+    if changed := sorted({product for product, *_ in rows[0] ^ rows[1]}):
+        raise CatalogError(
+            f"the catalogue has changed since this run was begun: {len(changed):,} products differ from {table}, "
+            f"{', '.join(changed[:5])} among them; put it back as it was, or train what it is now into another --out"
+        )

@@ -1,0 +1,85 @@
+"""Fits that remember: a finished one is read back, an interrupted one goes on where it stopped."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from training.fit.loop import Epoch, FitState, fit
+from training.run.checkpoint import load_fit_state, save_fit_state
+from training.system.processes import main_first
+from training.system.rank import is_main_process, process_count
+from training.system.storage import atomic_path, warn, write_json
+
+SAVE_EVERY = 180.0  # seconds of an epoch that a killed process loses, at most
+
+
+class Stages:
+    """The fits of one run.
+
+    Args:
+        folder: where their results and states are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fit(self, model: nn.Module, *, stage: str, together: bool = False, **arguments: Any) -> list[Epoch]:
+        """As :func:`training.fit.loop.fit`, once; the model ends with the fitted weights either way.
+
+        Args:
+            model: in the state that the fit starts from.
+            stage: names the files.
+            together: where several processes were started, all of them fit; otherwise the main one does.
+            arguments: of :func:`training.fit.loop.fit`.
+
+        Returns:
+            One entry an epoch.
+        """
+        if together and process_count() > 1 and self._finished(model, stage) is None:
+            self._fit(model, stage, together=True, **arguments)
+        with main_first():
+            history = self._finished(model, stage)
+            return self._fit(model, stage, **arguments) if history is None else history
+
+    def _fit(self, model: nn.Module, stage: str, **arguments: Any) -> list[Epoch]:
+        unfinished = self.folder / f"{stage}.state"
+
+        def keep(state: FitState) -> None:
+            if is_main_process():
+                save_fit_state(unfinished, state)
+
+        state = load_fit_state(unfinished)
+        history = fit(model, stage=stage, state=state, after_epoch=keep, save_every=SAVE_EVERY, **arguments)
+        if is_main_process():
+            write_json(self._history(stage), [dataclasses.asdict(epoch) for epoch in history])
+            weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+            needs = sum(tensor.nbytes for tensor in weights.values())
+            with atomic_path(self._weights(stage), needs=needs) as partial:
+                save_file(weights, partial)
+            unfinished.unlink(missing_ok=True)
+        return history
+
+    def _finished(self, model: nn.Module, stage: str) -> list[Epoch] | None:
+        """What an earlier call came to, its weights put into the model; None where there was none, or it is damaged."""
+        weights = self._weights(stage)
+        if not weights.exists():
+            return None
+        try:
+            history = [Epoch(**epoch) for epoch in json.loads(self._history(stage).read_text(encoding="utf-8"))]
+            fitted = load_file(weights)
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            warn(f"{weights} or its .json is damaged ({error}): {stage} is fitted again")
+            return None
+        model.load_state_dict(fitted)  # only now: a fit that is done again starts from the model as it came
+        return history
+
+    def _weights(self, stage: str) -> Path:
+        return self.folder / f"{stage}.safetensors"
+
+    def _history(self, stage: str) -> Path:
+        return self.folder / f"{stage}.json"

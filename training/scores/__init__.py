@@ -1,0 +1,1 @@
+"""Numbers about answers: metrics, calibration, the TF-IDF baseline, labels that are probably wrong."""
