@@ -19,10 +19,10 @@ from run_processes import signal_instead_of_training, start
 
 from training.__main__ import main
 from training.fit import state as fit_state
-from training.pipeline.order import order as pipeline
+from training.pipeline import order as pipeline
+from training.run import data as run_data
+from training.run import stages
 from training.run.checkpoint import load_fit_state, locked
-from training.run.context import data as run_data
-from training.run.context import stages
 from training.system import storage
 from training.system.storage import StorageError, atomic_path, storage_errors
 

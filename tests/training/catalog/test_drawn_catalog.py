@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
+from training.catalog import drawn as sample_catalog
 from training.catalog.drawing import PATTERNS, PRODUCTS, SHARED
 from training.catalog.drawn import (
     BOTH_SHARE,
@@ -27,7 +28,6 @@ from training.catalog.drawn import (
     write_sample_catalog,
 )
 from training.catalog.reading import CatalogError, CatalogSource, read_catalog
-from training.catalog.reading import drawn as sample_catalog
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ import pytest
 from run_processes import start, train
 from safetensors.numpy import load_file
 
-from training.features.batches import extraction
+from training.features import extraction
 from training.fit import state as fit_state
 from training.models import MODELS
-from training.run.context import stages
+from training.run import stages
 from training.run.options import TrainOptions
 from training.system import storage
 

@@ -11,7 +11,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from training.reporting import figures, style
+from training.reporting.figures import charts as figures
+from training.reporting.figures import style
 from training.reporting.figures.charts import (
     MATRIX_CLASSES,
     draw_comparison,

@@ -14,7 +14,7 @@ from PIL import Image
 from written_run import LABELS, MODELS, TEST, write_catalogue, write_run
 
 from training.__main__ import main
-from training.reporting import style
+from training.reporting.figures import style
 from training.reporting.report import default_folder, write_report
 from training.run.checkpoint import RunError
 

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure as Drawing
 from PIL import Image
 from written_run import write_catalogue, write_run
 
-from training.reporting import history
 from training.reporting.document.blocks import Figure, Paragraph, Table
 from training.reporting.figures.style import drawing
 from training.reporting.results.runs import RunResults, read_results
+from training.reporting.sections import history
 from training.reporting.sections.history import draw_history, read_history, training_history
 from training.reporting.sections.learning_curve import by_size, learning_curve
 from training.reporting.sections.provenance import cost

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.fit.loop import Epoch
-from training.run.context import stages
+from training.run import stages
 from training.run.stages import Stages
 from training.system.device import Device
 
