@@ -136,7 +136,7 @@ def test_a_plan_says_the_steps_and_changes_nothing(
 ) -> None:
     rollout.plan("intermediate", "2.0", sample=Sample([Product(text="Blue Shoes")]))
     assert [line.split()[:2] for line in said] == [
-        ["archive:", "8"],
+        ["archive:", "9"],
         ["would", "register"],
         ["would", "ask"],
         ["would", "compare"],

@@ -149,7 +149,7 @@ def test_what_torchserve_adds_is_left_alone(copy_archive: Callable[..., Path]) -
     (folder / "MAR-INF").mkdir()
     (folder / "MAR-INF" / "MANIFEST.json").write_text("{}")
     (folder / "__pycache__").mkdir()
-    shutil.copy(folder / "backends.py", folder / "__pycache__")
+    shutil.copy(folder / "product_handler.py", folder / "__pycache__")
     assert Worker(folder).ask(form(text="shoe"))[0].status == 200
 
 
