@@ -86,8 +86,7 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  step 'The catalogue'; \
 	  $(BIN)/python -m training sample --out $(CATALOGUE); \
 	  step 'Five models'; \
-	  $(BIN)/python -m training train --data $(CATALOGUE) --out runs/demo --image-encoder efficientnet_lite0 \
-	    --text-encoder minilm --image-epochs 0 --text-epochs 2 --text-rate 1e-4; \
+	  $(BIN)/python -m training train --data $(CATALOGUE) --out runs/demo --image-epochs 0 --text-epochs 2 --text-rate 1e-4; \
 	  step 'Side by side'; \
 	  $(BIN)/python -m training report runs/demo; \
 	  step 'Archives'; \

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__, allow_abbrev=False)
     parser.add_argument("--run", type=Path, required=True, help="run folder of `python -m training train`")
     parser.add_argument(
         "--model", action="append", help="one model; may be repeated (default: the run's, without ablations)"

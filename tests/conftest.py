@@ -73,6 +73,7 @@ def options(
             "text_rate": 1e-3,
             "batch_size": 16,
             "precision": "fp32",
+            "processes": 0,
         }
         return TrainOptions(**{**small, **changes})
 

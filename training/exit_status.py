@@ -6,7 +6,7 @@ from collections.abc import Callable
 from training.catalog.files import CatalogError
 from training.models.encoders import WeightsError
 from training.run.checkpoint import RunError
-from training.run.options import OptionsError
+from training.run.option_table import OptionsError
 from training.system.interrupts import Terminated, sigterm_like_ctrl_c
 from training.system.storage import FORBIDDEN, FULL, StorageError
 

@@ -82,7 +82,10 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--plan", choices=PLANS, default="full", help="how much to measure (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="catalogue of pictures and titles (default: one that is drawn)")

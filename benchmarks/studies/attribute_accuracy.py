@@ -181,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.studies.attribute_accuracy",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("catalog", type=Path, metavar="CATALOG", help="that the runs were trained on")
     parser.add_argument("--several", type=Path, required=True, metavar="RUN", help="of several attributes")

@@ -131,7 +131,9 @@ def _line(size: int, times: Sequence[tuple[float, float]]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--model", choices=MODELS, default="intermediate", help="whose head (default: %(default)s)")
     parser.add_argument("--image-size", type=int, default=128, help="of the picture, in pixels (default: %(default)s)")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8, 32), help="products answered at once")

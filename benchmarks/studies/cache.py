@@ -71,7 +71,9 @@ def _milliseconds(handler: ProductHandler, backend: Backend, fields: Sequence[Pr
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--data", type=Path, required=True, help="a catalogue")
     parser.add_argument("--archive", type=Path, required=True, help="archive of a model")
     parser.add_argument("--rows", type=int, default=256, help="products, the catalogue's first ones")

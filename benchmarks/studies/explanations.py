@@ -85,7 +85,9 @@ def _high(values: list[float]) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--data", type=Path, required=True, help="a catalogue")
     parser.add_argument("--archive", type=Path, nargs="+", required=True, help="archives of models")
     parser.add_argument("--rows", type=int, default=50, help="products, the catalogue's first ones")

@@ -61,7 +61,9 @@ class Turn(NamedTuple):
 
 def main() -> int:
     """Measure and print a table; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("archive", type=Path, help="archive of a model")
     parser.add_argument("--gpu", type=int, default=0, help="its number (default: 0)")
     options = parser.parse_args()

@@ -167,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         "[-- TRAINING_OPTION ...]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("catalog", metavar="CATALOG", help="with labels that are mostly right")
     parser.add_argument("--labels", required=True, metavar="COLUMN", help="its labels")

@@ -192,7 +192,9 @@ def _measures(bench: Bench, options: argparse.Namespace, config: ServerConfig) -
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--data", type=Path, required=True, help="catalogue")
     parser.add_argument("--archive", type=Path, required=True, help="of the model that the server serves")
     parser.add_argument("--config", type=Path, default=Path("config.properties"), help="of the server")

@@ -79,7 +79,9 @@ def measure(catalogue: Path, out: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Measure each length, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()

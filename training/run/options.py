@@ -1,4 +1,4 @@
-"""Every choice of a training run, as one value that is written beside its results."""
+"""Every option of training, each defined once: the flag, the recipe's key, the help and the entry in a run's record."""
 
 import dataclasses
 from pathlib import Path
@@ -8,64 +8,103 @@ from handlers.product_serving.settings import MODALITIES
 from training.catalog.reading import CatalogSource
 from training.data.corrections import corrections_hash
 from training.models import HEADS, MODEL_MODALITIES, MODELS
+from training.models.encoders import IMAGE_ENCODERS
+from training.run.option_table import (
+    AT_LEAST_ONE,
+    COUNT,
+    PARTS,
+    POSITIVE,
+    POSITIVE_SHARE,
+    SHARE,
+    NamedWeight,
+    Option,
+    OptionsError,
+    check_options,
+    option,
+    options_of,
+)
 from training.scores.metrics import PRECISION_TARGET
+from training.system.device import PRECISIONS, loader_processes
 
 ATTRIBUTE_WEIGHT = 0.5
 
+CATALOG = "catalogue"
+RUN = "run"
+SAMPLE = "products and split"
+ENCODERS = "models and encoders"
+TUNING = "tuning of the encoders"
+FUSION = "heads and fusion"
 
-class OptionsError(ValueError):
-    """A choice that cannot be, or does not go with another one."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CatalogOptions:
+    """Where a catalogue lies and what its columns are called."""
+
+    data: str = option(
+        dataclasses.MISSING,
+        "a CSV, a folder with one, or the Kaggle fashion data set as folder or .zip",
+        group=CATALOG,
+        first=True,
+        metavar="PATH",
+    )
+    image_column: str = option(
+        CatalogSource.image_column, "column of the picture's path, relative to the CSV", group=CATALOG, first=True
+    )
+    text_column: str = option(CatalogSource.text_column, "column of the title", group=CATALOG, first=True)
+    target: str | None = option(
+        None,
+        "column of the label (label; Kaggle: articleType); several, with commas between them, are told at once, the "
+        "first one above all",
+        group=CATALOG,
+        first=True,
+        aliases=("--label-column",),
+    )
+    id_column: str | None = option(
+        None, "column of the product's id (id where there is one, else the row's line)", group=CATALOG, first=True
+    )
+
+    @property
+    def source(self) -> CatalogSource:
+        """The catalogue that they name."""
+        return CatalogSource(
+            path=self.data,
+            image_column=self.image_column,
+            text_column=self.text_column,
+            label_column=self.target,
+            id_column=self.id_column,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CommandOptions:
+    """What the command does with the runs that it trains."""
+
+    recipe: str = option(
+        "quick", "a set of choices: quick, full or a TOML file; what is typed wins", group=RUN, first=True
+    )
+    out: Path | None = option(
+        None,
+        "run folder, by default below runs/; an interrupted run in it goes on",
+        group=RUN,
+        first=True,
+        metavar="FOLDER",
+    )
+    report: bool = option(False, "end with the robustness on the test part and the report", group=RUN, first=True)
+    folds: int = option(0, "k-fold cross-validation: a run a fold; 0 is one split", group=RUN, first=True, limit=PARTS)
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Arguments of ``python -m training train``; two runs with equal options give equal results on a CPU.
+    """The options of one run. Two runs with equal options give equal results on a CPU.
 
     Args:
         source: the catalogue.
         out: the run folder.
-        classes: labels to keep; empty keeps all.
-        per_class: products drawn of each class; None keeps all.
-        min_class: classes with fewer products are left out.
-        max_rejected: share of rejected rows above which the catalogue is refused.
-        split: ``stratified`` or ``grouped`` (no title and no picture on both sides).
-        train_share: of the training part that is used, for learning curves; the other parts stay whole.
-        seed: of the sample, the split, the weights and the batches.
-        models: names in ``HEADS`` to train; a fusion brings both single models, on which it builds.
-        image_encoder: name in ``IMAGE_ENCODERS``.
-        image_weights: ``imagenet``, ``none`` or a file.
-        text_encoder: ``minilm``, a folder or a hub name.
-        image_size: side of the graph's input, in pixels.
-        image_fit: ``pad`` or ``squash``.
-        max_tokens: longest title.
-        image_epochs: epochs of tuning the image encoder; 0 leaves it as pretrained.
-        image_sizes: side of the picture in each of those epochs, in pixels; empty is ``image_size`` in all of them.
-        text_epochs: likewise for the text encoder.
-        head_epochs: epochs of each single model's head on the pretrained features, at most.
-        fusion_epochs: epochs of each fusion's head on cached features.
-        cross_fit: parts of the training rows whose features come from encoders that were tuned on the other parts; 0
-            has the fusion heads see the features of the very rows that the encoders were tuned on.
-        cross_fit_sizes: like ``image_sizes``, with as many epochs, for the image encoders that only those features are
-            of; empty tunes them as the served one.
-        thin_titles: share of the training titles that are shown without some of their words.
-        label_noise: share of the training rows that get a wrong label, for experiments.
-        joint_epochs: epochs of tuning the early and intermediate models end to end; 0 leaves the encoders.
-        batch_statistics: tune the image encoder with each batch's mean and variance instead of the pretrained ones;
-            pays from some thousand products on.
-        freeze_stem: leave the image encoder's layers up to a stride of 4 as pretrained; a step takes .6 of the time.
-        image_rate: peak learning rate of the image encoder.
-        text_rate: peak learning rate of the text encoder.
-        head_rate: peak learning rate of the single models' heads.
-        fusion_rate: peak learning rate of the fusions' heads.
-        batch_size: products in a step of tuning.
-        drop_image: chance that training hides a product's picture from a fusion head.
-        drop_text: likewise for its title.
-        review_precision: of the answers on validation that need no review.
-        precision: ``auto``, ``fp32`` or ``bf16``.
-        processes: extra processes that decode pictures.
-        corrections: a file of corrected labels; see :mod:`training.data.corrections`.
-        attribute_weights: names of further attributes with their weights in the loss, where the target has 1;
-            ``ATTRIBUTE_WEIGHT`` for those that are not named.
+
+    The other fields are options; each says what it is.
 
     Raises:
         OptionsError: a value is out of its range; the message names it.
@@ -73,63 +112,139 @@ class TrainOptions:
 
     source: CatalogSource
     out: Path
-    classes: tuple[str, ...] = ()
-    per_class: int | None = None
-    min_class: int | None = None
-    max_rejected: float = 0.05
-    split: str = "stratified"
-    train_share: float = 1.0
-    seed: int = 0
-    models: tuple[str, ...] = tuple(MODELS)
-    image_encoder: str = "resnet18"
-    image_weights: str = "imagenet"
-    text_encoder: str = "bert-base-uncased"
-    image_size: int = 224
-    image_fit: str = "pad"
-    max_tokens: int = 32
-    image_epochs: int = 2
-    image_sizes: tuple[int, ...] = ()
-    text_epochs: int = 2
-    head_epochs: int = 30
-    fusion_epochs: int = 10
-    cross_fit: int = 0
-    cross_fit_sizes: tuple[int, ...] = ()
-    thin_titles: float = 0.0
-    label_noise: float = 0.0
-    joint_epochs: int = 0
-    batch_statistics: bool = False
-    freeze_stem: bool = False
-    image_rate: float = 1e-4
-    text_rate: float = 3e-5
-    head_rate: float = 1e-3
-    fusion_rate: float = 1e-3
-    batch_size: int = 32
-    drop_image: float = 0.15
-    drop_text: float = 0.25
-    review_precision: float = PRECISION_TARGET
-    precision: str = "auto"
-    processes: int = 0
-    corrections: Path | None = None
-    attribute_weights: tuple[tuple[str, float], ...] = ()
+    max_rejected: float = option(0.05, "share of bad rows above which to stop", group=CATALOG, limit=SHARE)
+    corrections: Path | None = option(
+        None, "CSV of corrected labels: id, label, column; from an audit's sheet", group=RUN, first=True
+    )
+    seed: int = option(0, "of everything random: sample, split, weights and batches", group=RUN, first=True)
+    precision: str = option("auto", "of the forward pass", group=RUN, choices=PRECISIONS)
+    processes: int = option(
+        loader_processes,
+        "extra processes that decode pictures",
+        group=RUN,
+        limit=COUNT,
+        default_words="none on a CPU, up to 8 beside a GPU",
+    )
+
+    classes: tuple[str, ...] = option((), "keep these labels only", group=SAMPLE, metavar="LABEL")
+    per_class: int | None = option(None, "draw that many products of each class", group=SAMPLE, limit=AT_LEAST_ONE)
+    min_class: int | None = option(None, "leave out classes with fewer products", group=SAMPLE, limit=COUNT)
+    split: str = option(
+        "stratified",
+        "grouped: equal titles and near-identical pictures stay in one part",
+        group=SAMPLE,
+        choices=("stratified", "grouped"),
+    )
+    train_share: float = option(
+        1.0,
+        "share of the training part to use, for a learning curve; the other parts stay whole",
+        group=SAMPLE,
+        experiment=True,
+        limit=POSITIVE_SHARE,
+    )
+    label_noise: float = option(
+        0.0, "share of training labels made wrong on purpose", group=SAMPLE, experiment=True, limit=SHARE
+    )
+
+    models: tuple[str, ...] = option(
+        tuple(MODELS),
+        "to train; a fusion brings the image and the text model, on which it builds",
+        group=ENCODERS,
+        first=True,
+        choices=HEADS,
+        metavar="MODEL",
+    )
+    image_encoder: str = option(
+        "efficientnet_lite0",
+        "picture tower; the weights of resnet18 are downloaded",
+        group=ENCODERS,
+        first=True,
+        choices=sorted(IMAGE_ENCODERS),
+    )
+    image_weights: str = option("imagenet", "imagenet, none (random) or a state dict file", group=ENCODERS)
+    text_encoder: str = option(
+        "minilm",
+        "title tower: minilm, a folder, or a name on the Hugging Face hub such as bert-base-uncased, which is "
+        "downloaded",
+        group=ENCODERS,
+        first=True,
+    )
+    image_size: int = option(224, "edge of the picture, in pixels", group=ENCODERS, limit=AT_LEAST_ONE)
+    image_fit: str = option("pad", "how a picture becomes square", group=ENCODERS, choices=("pad", "squash"))
+    max_tokens: int = option(32, "longest title", group=ENCODERS, limit=AT_LEAST_ONE)
+
+    image_epochs: int = option(2, "epochs of the picture tower; 0 leaves it as pretrained", group=TUNING, limit=COUNT)
+    image_sizes: tuple[int, ...] = option(
+        (),
+        "edge of the picture in each of those epochs; not given: the image size in all of them",
+        group=TUNING,
+        limit=AT_LEAST_ONE,
+    )
+    batch_statistics: bool = option(
+        False,
+        "tune the picture tower by each batch's own mean and variance; pays from some thousand products on",
+        group=TUNING,
+    )
+    freeze_stem: bool = option(
+        False,
+        "leave the picture tower's layers up to a stride of 4 as pretrained; a step takes 0.6 of the time",
+        group=TUNING,
+    )
+    image_rate: float = option(1e-4, "peak learning rate of the picture tower", group=TUNING, limit=POSITIVE)
+    text_epochs: int = option(2, "epochs of the title tower; 0 leaves it as pretrained", group=TUNING, limit=COUNT)
+    text_rate: float = option(3e-5, "peak learning rate of the title tower", group=TUNING, limit=POSITIVE)
+    thin_titles: float = option(0.0, "share of training titles that lose words", group=TUNING, limit=SHARE)
+    batch_size: int = option(32, "products in a step of tuning", group=TUNING, limit=AT_LEAST_ONE)
+
+    cross_fit: int = option(
+        0,
+        "parts of the training products; the fusions learn each part from encoders that were tuned on the others; 0: "
+        "from the served encoders",
+        group=FUSION,
+        limit=PARTS,
+    )
+    cross_fit_sizes: tuple[int, ...] = option(
+        (),
+        "edge of the picture in each epoch of the image encoders of the parts; not given: they are tuned as the served "
+        "one",
+        group=FUSION,
+        limit=AT_LEAST_ONE,
+    )
+    head_epochs: int = option(
+        30, "epochs of each single model's head on the pretrained features, at most", group=FUSION, limit=COUNT
+    )
+    fusion_epochs: int = option(10, "epochs of each fusion's head on cached features", group=FUSION, limit=COUNT)
+    head_rate: float = option(1e-3, "peak learning rate of the single models' heads", group=FUSION, limit=POSITIVE)
+    fusion_rate: float = option(1e-3, "peak learning rate of the fusions' heads", group=FUSION, limit=POSITIVE)
+    joint_epochs: int = option(
+        0, "epochs of tuning each learned fusion end to end; 0 leaves the encoders", group=FUSION, limit=COUNT
+    )
+    drop_image: float = option(
+        0.15, "chance of hiding a product's picture from a fusion in training", group=FUSION, limit=SHARE
+    )
+    drop_text: float = option(
+        0.25, "chance of hiding a product's title from a fusion in training", group=FUSION, limit=SHARE
+    )
+    review_precision: float = option(
+        PRECISION_TARGET,
+        "precision, on validation, of the answers that need no review",
+        group=FUSION,
+        limit=POSITIVE_SHARE,
+    )
+    attribute_weights: tuple[NamedWeight, ...] = option(
+        (),
+        f"weights of further attributes in the loss, where the target has 1; {ATTRIBUTE_WEIGHT} if not named",
+        group=FUSION,
+        limit=POSITIVE,
+        metavar="NAME=WEIGHT",
+    )
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.image_sizes and len(self.image_sizes) != self.image_epochs:
             raise OptionsError(
-                f"image_sizes must name a side for each of {self.image_epochs} epochs, got {list(self.image_sizes)}"
+                f"image_sizes must name an edge for each of {self.image_epochs} epochs, got {list(self.image_sizes)}"
             )
-        if self.cross_fit == 1 or self.cross_fit < 0:
-            raise OptionsError(f"cross_fit must be 0 or at least 2 parts, got {self.cross_fit}")
-        for name in ("thin_titles", "label_noise", "drop_image", "drop_text"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionsError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        for name in ("train_share", "review_precision"):
-            if not 0 < getattr(self, name) <= 1:
-                raise OptionsError(f"{name} must be in (0, 1], got {getattr(self, name)}")
-        if unknown := sorted(set(self.models) - set(HEADS)):
-            raise OptionsError(f"unknown models {unknown}; known are {list(HEADS)}")
-        for name, weight in self.attribute_weights:
-            if not weight > 0:
-                raise OptionsError(f"attribute_weights must be > 0, got {weight} for {name!r}")
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -156,6 +271,12 @@ class TrainOptions:
 
     def made(self, record: dict[str, Any]) -> bool:
         """Whether a run that left this record had equal options; what it does not name was not there yet, and off."""
-        chosen = {field.name for field in dataclasses.fields(self) if field.default is dataclasses.MISSING}
-        defaults = type(self)(**{name: getattr(self, name) for name in chosen}).as_dict()
+        defaults = type(self)(source=self.source, out=self.out).as_dict()
         return {**defaults, **record} == self.as_dict()
+
+
+CATALOG_OPTIONS: dict[str, Option] = {
+    **options_of(CatalogOptions),
+    "max_rejected": options_of(TrainOptions)["max_rejected"],
+}
+TRAIN_OPTIONS: dict[str, Option] = {**CATALOG_OPTIONS, **options_of(CommandOptions), **options_of(TrainOptions)}

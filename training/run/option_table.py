@@ -1,0 +1,195 @@
+"""Options as fields of a dataclass: each field says its type, default, help, group and limits, and says them once.
+
+The command line (:mod:`training.run.option_parser`), recipes (:mod:`training.run.recipe`) and the record of a run read
+what :func:`options_of` finds.
+"""
+
+import dataclasses
+import types
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+NamedWeight = tuple[str, float]
+
+_METADATA = "option"
+_ACCEPTED: dict[Any, tuple[type | tuple[type, ...], str]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    str: (str, "a text"),
+    Path: (str, "a path"),
+}
+
+
+class OptionsError(ValueError):
+    """A choice that cannot be, or does not go with another one."""
+
+
+class Limit(NamedTuple):
+    """The numbers that an option takes, in words and as a test."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+COUNT = Limit("0 or more", lambda value: value >= 0)
+AT_LEAST_ONE = Limit("1 or more", lambda value: value >= 1)
+POSITIVE = Limit("> 0", lambda value: value > 0)
+SHARE = Limit("in [0, 1]", lambda value: 0 <= value <= 1)
+POSITIVE_SHARE = Limit("in (0, 1]", lambda value: 0 < value <= 1)
+PARTS = Limit("0 or at least 2", lambda value: value == 0 or value >= 2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Option:
+    """One choice of the user.
+
+    Args:
+        name: of the field, of the recipe's key and, with dashes, of the flag.
+        item: type of a value, or of each of several.
+        many: whether it takes several values.
+        default: what it is unless chosen; MISSING where it has to be chosen.
+        help: what it does, without a full stop.
+        group: heading in the help.
+        first: whether a user needs it first; ``--help`` shows these, ``--help-all`` all.
+        experiment: whether it is of no use but for experiments.
+        choices: the values that it takes; none takes any.
+        limit: the numbers that it takes.
+        default_words: what to call a default that differs between machines.
+        metavar: what to call a value in the help.
+        aliases: further flags.
+    """
+
+    name: str
+    item: Any
+    many: bool
+    default: Any
+    help: str
+    group: str
+    first: bool
+    experiment: bool
+    choices: tuple[str, ...]
+    limit: Limit | None
+    default_words: str
+    metavar: str
+    aliases: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """As it is typed: ``--image-size``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def required(self) -> bool:
+        """Whether it has to be chosen."""
+        return self.default is dataclasses.MISSING
+
+    @property
+    def shown_default(self) -> str:
+        """The default as it would be typed; "" where it is nothing, or off."""
+        if self.default_words or self.required or self.default is None or self.default is False or self.default == ():
+            return self.default_words
+        return " ".join(map(str, self.default)) if self.many else str(self.default)
+
+    def check(self, value: Any) -> None:
+        """Refuse a value that is out of range.
+
+        Raises:
+            OptionsError: it is; the message names the option and what it takes.
+        """
+        for each in value if self.many else () if value is None else (value,):
+            if self.choices and each not in self.choices:
+                raise OptionsError(f"{self.name} must be one of {', '.join(self.choices)}, got {each!r}")
+            number = each[1] if self.item == NamedWeight else each
+            if self.limit and not self.limit.holds(number):
+                raise OptionsError(f"{self.name} must be {self.limit.words}, got {each}")
+
+    def from_toml(self, value: object) -> Any:
+        """A value of a recipe as the field holds it.
+
+        Raises:
+            OptionsError: it has another type, or is out of range; the message names the option.
+        """
+        if self.item == NamedWeight:
+            entries = self._typed(value, dict, "a table such as {gender = 0.5}").items()
+            found: Any = tuple((name, self._one(weight, float)) for name, weight in entries)
+        elif self.many:
+            found = tuple(self._one(each, self.item) for each in self._typed(value, list, "a list"))
+        else:
+            found = self._one(value, self.item)
+        self.check(found)
+        return found
+
+    def _one(self, value: object, item: Any) -> Any:
+        accepted, words = _ACCEPTED[item]
+        if isinstance(value, bool) and item is not bool:
+            accepted = ()
+        return item(self._typed(value, accepted, words))
+
+    def _typed(self, value: object, accepted: type | tuple[type, ...], words: str) -> Any:
+        if not isinstance(value, accepted):
+            raise OptionsError(f"{self.name} must be {words}, got {value!r}")
+        return value
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    first: bool = False,
+    experiment: bool = False,
+    choices: Iterable[str] = (),
+    limit: Limit | None = None,
+    default_words: str = "",
+    metavar: str = "",
+    aliases: tuple[str, ...] = (),
+) -> Any:
+    """A field of a dataclass that is an option; see :class:`Option`. A function as default is called for each value."""
+    about = {
+        "help": help,
+        "group": group,
+        "first": first,
+        "experiment": experiment,
+        "choices": tuple(choices),
+        "limit": limit,
+        "default_words": default_words,
+        "metavar": metavar,
+        "aliases": aliases,
+    }
+    how = {"default_factory": default} if callable(default) else {"default": default}
+    return dataclasses.field(**how, metadata={_METADATA: about})
+
+
+def options_of(owner: type) -> dict[str, Option]:
+    """The options among the fields of a dataclass, by name, in their order."""
+    hints = get_type_hints(owner)
+    return {
+        field.name: Option(name=field.name, default=_default(field), **_kind(hints[field.name]), **about)
+        for field in dataclasses.fields(owner)
+        if (about := field.metadata.get(_METADATA))
+    }
+
+
+def check_options(values: Any) -> None:
+    """Refuse a dataclass that holds a value out of its range.
+
+    Raises:
+        OptionsError: as :meth:`Option.check`.
+    """
+    for name, each in options_of(type(values)).items():
+        each.check(getattr(values, name))
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _kind(hint: Any) -> dict[str, Any]:
+    """``item`` and ``many`` of an annotation: ``int``, ``int | None`` or ``tuple[int, ...]``."""
+    if get_origin(hint) is types.UnionType:
+        hint = next(each for each in get_args(hint) if each is not type(None))
+    if get_origin(hint) is tuple:
+        return {"item": get_args(hint)[0], "many": True}
+    return {"item": hint, "many": False}
