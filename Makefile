@@ -17,6 +17,7 @@ IMAGE   ?=
 TEXT    ?=
 SAMPLE  ?=
 OUT     ?= build/faults
+DEMO_ARGS ?=
 BENCH   ?= full
 BENCH_ARGS ?=
 PORT    ?= 7860
@@ -31,7 +32,7 @@ PAGE      := .venv/.page
 BROWSER   := .venv/.browser
 CATALOGUE := runs/sample-catalogue
 
-.PHONY: help setup demo test test-faults bench check format lock lock-bench lock-page archive serve stop predict switch ui \
+.PHONY: help setup demo test test-docs test-faults bench check format lock lock-bench lock-page archive serve stop predict switch ui \
   setup-browser docs-images clean
 
 help: ## list the targets
@@ -79,12 +80,12 @@ $(BROWSER): client/page/browser.lock $(PAGE)
 	@touch $@
 
 # One shell for all of it: whatever fails, the server it started is stopped.
-demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a built-in catalogue
+demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a built-in catalogue (DEMO_ARGS="--per-class 20")
 	@test ! -e .torchserve/server.json || { echo "error: a server of this folder is running; \`make stop\` stops it" >&2; exit 1; }
 	@echo "Demo: draws a catalogue, trains five models, compares them, exports, verifies and archives them, serves one and asks it. About 5 minutes on 2 cores."
 	@step() { printf '\n== %s (after %d:%02d)\n' "$$1" $$((SECONDS / 60)) $$((SECONDS % 60)); }; \
 	  step 'The catalogue'; \
-	  $(BIN)/python -m training sample --out $(CATALOGUE); \
+	  $(BIN)/python -m training sample --out $(CATALOGUE) $(DEMO_ARGS); \
 	  step 'Five models'; \
 	  $(BIN)/python -m training train --data $(CATALOGUE) --out runs/demo --image-epochs 0 --text-epochs 2 --text-rate 1e-4; \
 	  step 'Side by side'; \
@@ -110,6 +111,9 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 
 test: $(INSTALLED) ## run the tests, a live TorchServe among them
 	@$(BIN)/python -m pytest
+
+test-docs: $(INSTALLED) ## type the commands of README, tutorial and how-to pages as printed, some minutes
+	@$(BIN)/python -m pytest tests/docs -m 'docs or not docs'
 
 test-faults: $(INSTALLED) ## break a live server in every way we know, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
