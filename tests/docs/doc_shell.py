@@ -1,7 +1,7 @@
 """Run the command blocks of a page as a reader would: one after the other, in one shell, in a folder of one's own.
 
-The folder is a copy of the project's files with the environment linked into it. Its ports differ from the printed ones, so
-that another server does not matter; everything else is typed as printed.
+The folder is a copy of the project's files with the environment linked into it. Its ports differ from the printed ones,
+so that another server does not matter. Everything else is typed as printed.
 """
 
 import dataclasses
@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from benchmarks.server.server_config import free_ports
 _PRINTED_PORTS = ("8080", "8081", "8082", "7070", "7071")
 _MARK = "DOCUMENTATION_TEST"
 _BEGIN = "@@@ block"
+_NOT_INHERITED = ("TS_CONFIG_FILE", "VIRTUAL_ENV", "MAKEFLAGS")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,10 +130,11 @@ def _ended(mark: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in _marked(mark):
+        while left := _marked(mark):
+            for process in left:
                 with suppress(ProcessLookupError):
-                    os.kill(process, number)
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.1)
 
 
 def _marked(mark: str) -> list[int]:
