@@ -80,7 +80,7 @@ $(BROWSER): client/page/browser.lock $(PAGE)
 	@touch $@
 
 # One shell for all of it: whatever fails, the server it started is stopped.
-demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a built-in catalogue (DEMO_ARGS="--per-class 20")
+demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a built-in catalogue (DEMO_ARGS="--per-class 20" MODEL=)
 	@test ! -e .torchserve/server.json || { echo "error: a server of this folder is running; \`make stop\` stops it" >&2; exit 1; }
 	@echo "Demo: draws a catalogue, trains five models, compares them, exports, verifies and archives them, serves one and asks it. About 5 minutes on 2 cores."
 	@step() { printf '\n== %s (after %d:%02d)\n' "$$1" $$((SECONDS / 60)) $$((SECONDS % 60)); }; \
@@ -91,7 +91,7 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  step 'Side by side'; \
 	  $(BIN)/python -m training report runs/demo; \
 	  step 'Archives'; \
-	  $(BIN)/python -m export --run runs/demo; \
+	  $(BIN)/python -m export --run runs/demo $(addprefix --model ,$(MODEL)); \
 	  step 'The server'; \
 	  trap '$(BIN)/python -m client stop' EXIT; \
 	  $(BIN)/python -m client serve; \
