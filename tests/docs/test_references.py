@@ -157,10 +157,7 @@ def test_page_of_the_api_names_every_error_with_its_status() -> None:
     nginx = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     of_proxy = re.search(r"map \$status \$error_type \{(.*?)\}", nginx, re.S)
     assert of_proxy is not None
-    known = {
-        *ERROR_CODES.items(),
-        *((kind, int(status)) for status, kind in re.findall(r"(\d{3}) (\w+);", of_proxy[1])),
-    }
+    known = set(ERROR_CODES) | set(re.findall(r"\d{3} (\w+);", of_proxy[1]))
     named = {
         (kind, int(status))
         for row in re.findall(r"^\| *(\d{3}[^|]*)\|([^|]*)\|", HTTP_API.read_text(encoding="utf-8"), re.M)
