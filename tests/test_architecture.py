@@ -39,6 +39,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {*BELOW_PIPELINE, "training/pipeline", "training/evaluation", "training/reporting"},
     "export": {*HANDLERS, *BELOW_PIPELINE},
 }
+BENCH = "benchmarks/server"
+# The rooms of the benchmarks have one direction among themselves; all that they measure stands below them.
+BENCHMARK_ROOMS: dict[str, set[str]] = {
+    "benchmarks": set(),
+    f"{BENCH}/handlers": set(),
+    f"{BENCH}/peers": set(),
+    f"{BENCH}/load": set(),
+    f"{BENCH}/systems": {f"{BENCH}/load"},
+    f"{BENCH}/measure": {f"{BENCH}/load", f"{BENCH}/systems", f"{BENCH}/peers"},
+    f"{BENCH}/report": {f"{BENCH}/load", f"{BENCH}/systems", f"{BENCH}/measure"},
+    BENCH: {f"{BENCH}/{name}" for name in ("load", "systems", "measure", "report")},
+    "benchmarks/studies": {f"{BENCH}/systems", f"{BENCH}/report"},
+}
 # Of training a client takes one door, the reading of catalogues, and the writing of files.
 CLIENT_DOORS = {"training.catalog", "training.system.storage"}
 # The engine without a server is the handler itself, so that it answers as a server does.
@@ -112,16 +125,19 @@ def own_imports(path: Path) -> set[str]:
 def test_folders_import_only_what_stands_below_them(path: Path) -> None:
     folder = name_of(path.parent)
     allowed = MAY_IMPORT.get(folder)
-    if allowed is None:  # client and benchmarks stand on top
-        tops = {"client": {"handlers", "training", "client"}, "benchmarks": set(PACKAGES)}[folder.split("/")[0]]
-        assert {name.split(".")[0] for name in own_imports(path)} <= tops
+    if folder.startswith("benchmarks"):
+        others = {folder_of(name) for name in own_imports(path) if name.startswith("benchmarks")}
+        assert others <= BENCHMARK_ROOMS[folder] | {folder}
+    elif allowed is None:
+        assert {name.split(".")[0] for name in own_imports(path)} <= {"handlers", "training", "client"}
     else:
         engines = {f"{SERVING}/engines"} if folder == SERVING and path.stem == SERVICE else set()
         assert {folder_of(name) for name in own_imports(path)} <= allowed | engines | {folder}
 
 
 def test_the_rules_name_folders_that_are_there() -> None:
-    rules = {*MAY_IMPORT, *(name for below in MAY_IMPORT.values() for name in below)}
+    tables = (MAY_IMPORT, BENCHMARK_ROOMS)
+    rules = {name for table in tables for folder, below in table.items() for name in (folder, *below)}
     assert not [name for name in rules if not (ROOT / name).is_dir()]
 
 
@@ -169,7 +185,7 @@ def test_only_the_server_side_knows_torchserve() -> None:
     }
     assert users <= {
         "export/load_check.py",
-        "benchmarks/server/server_handlers/stock_handler.py",
+        "benchmarks/server/handlers/stock_handler.py",
     }
 
 

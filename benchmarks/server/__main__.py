@@ -5,7 +5,7 @@
     make bench BENCH_ARGS="--data fashion.zip --shape bert"
     python -m benchmarks.server --help
 
-A report (Markdown, JSON, a chart) goes to ``benchmarks/results/``. Run it on a machine that does nothing else.
+A report (Markdown, JSON and a chart) goes to ``benchmarks/results/``. Run it on a machine that does nothing else.
 Exit status: 0 a report was written, 1 an error; a target that is missed is no error.
 """
 
@@ -19,12 +19,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.server.machine import describe_machine
-from benchmarks.server.payloads import make_bodies, read_samples, write_bodies
-from benchmarks.server.plan import PLANS, SYSTEMS
-from benchmarks.server.report import document, write_report
-from benchmarks.server.rounds import Rounds, add_simulations
-from benchmarks.server.subject import MODEL, SHAPES, subject_of_run, subject_of_shape
+from benchmarks.server.load.bodies import make_bodies, read_samples, write_bodies
+from benchmarks.server.measure.plan import PLANS
+from benchmarks.server.measure.results import add_simulations
+from benchmarks.server.measure.rounds import Rounds
+from benchmarks.server.report.document import document, write_report
+from benchmarks.server.report.machine import describe_machine
+from benchmarks.server.systems.names import SYSTEMS
+from benchmarks.server.systems.served_model import MODEL, SHAPES, archive_run, archive_shape
 from client.errors import ClientError
 from export.archive import WORKERS
 from export.verify import VerificationError
@@ -63,15 +65,15 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     store = folder / "store"
     store.mkdir()
     if options.run:
-        subject = subject_of_run(options.run, options.model, store, workers=options.workers)
+        served = archive_run(options.run, options.model, store, workers=options.workers)
     else:
-        subject = subject_of_shape(options.shape, store, samples, workers=options.workers)
-    results = Rounds(plan, subject, python=options.peers_python, bodies=bodies, only=options.only).run()
-    add_simulations(results, cap=subject.cap, workers=subject.workers)
+        served = archive_shape(options.shape, store, samples, workers=options.workers)
+    results = Rounds(plan, served, python=options.peers_python, bodies=bodies, only=options.only).run()
+    add_simulations(results, cap=served.cap, workers=served.workers)
     report = document(
         results,
         machine=machine | {"load_average_after": list(os.getloadavg())},
-        subject=subject,
+        served=served,
         plan=plan,
         catalogue=options.data.name if options.data else DRAWN,
         when=datetime.now(UTC),
@@ -82,7 +84,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
+        prog="python -m benchmarks.server",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -94,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--shape", choices=SHAPES, default="minilm", help="measure an architecture without training (default: minilm)"
     )
-    parser.add_argument("--model", default=MODEL, help="of the run; it must read both sides (default: %(default)s)")
+    parser.add_argument("--model", default=MODEL, help="of the run; must read both modalities (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=SYSTEMS, help="measure these systems alone, and in process")
     parser.add_argument(
         "--workers",

@@ -28,7 +28,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benchmarks.server.figures import summarise
+from benchmarks.server.report.summary import summarise
 from handlers.product_serving.engine import BackendError
 from handlers.product_serving.engines.cuda import CudaBackend
 from handlers.product_serving.engines.graph_replay import Size

@@ -26,9 +26,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.server.machine import describe_machine
-from benchmarks.server.processes import MARK, marked, new_mark, usage
-from benchmarks.server.server_config import write_config
+from benchmarks.server.report.machine import describe_machine
+from benchmarks.server.systems.process_usage import MARK, marked, new_mark, usage
+from benchmarks.server.systems.torchserve_config import write_config
 from benchmarks.studies.drawn_catalogue import draw_products, write_table
 from client import server
 from client.arguments import ENGINES

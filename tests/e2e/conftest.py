@@ -9,7 +9,7 @@ import pytest
 from live_server import repack
 from PIL import Image
 
-from benchmarks.server.server_config import write_config
+from benchmarks.server.systems.torchserve_config import write_config
 from client import server
 from client.config import ServerConfig
 from client.inference import ProductClient

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.server.server_config import ROOT, free_ports
+from benchmarks.server.systems.torchserve_config import ROOT, free_ports
 from client.config import ServerConfig
 
 NGINX, OPENSSL = shutil.which("nginx") or shutil.which("/usr/sbin/nginx"), shutil.which("openssl")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from benchmarks.server.server_config import ROOT, free_ports
+from benchmarks.server.systems.torchserve_config import ROOT, free_ports
 from client.config import ServerConfig
 from client.errors import ClientError
 from client.inference import Product, ProductClient

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.server.server_config import write_config
+from benchmarks.server.systems.torchserve_config import write_config
 from client.audit.findings import Finding, Said
 from client.audit.sheet import write_sheet
 from client.config import ServerConfig

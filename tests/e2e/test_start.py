@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from live_server import repack
 
-from benchmarks.server.server_config import ROOT, write_config
+from benchmarks.server.systems.torchserve_config import ROOT, write_config
 from client import server
 from client.config import ServerConfig
 from client.inference import ProductClient

@@ -15,7 +15,7 @@ from live_server import repack
 from raw_http import encode
 from scale import Figures, count
 
-from benchmarks.server.server_config import write_config
+from benchmarks.server.systems.torchserve_config import write_config
 from client import server
 from client.config import ServerConfig
 from client.golden import read_golden

@@ -9,7 +9,7 @@ import pytest
 from live_server import LOOPBACK, ROUTES, listening
 from scale import Figures
 
-from benchmarks.server.server_config import write_config
+from benchmarks.server.systems.torchserve_config import write_config
 from client import server
 from client.config import ServerConfig, read_config
 from client.inference import ProductClient

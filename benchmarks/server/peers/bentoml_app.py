@@ -4,8 +4,8 @@ from typing import Any
 
 import bentoml
 
-from benchmarks.server.peers import settings
-from benchmarks.server.pipeline import Pipeline
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.peers.settings import settings
 
 
 @bentoml.service(workers=settings().workers, traffic={"timeout": 120, "max_concurrency": 1024})
@@ -13,11 +13,11 @@ class ProductService:
     """A process that computes."""
 
     def __init__(self) -> None:
-        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
+        self.handler = ArchiveHandler(settings().archive, workers=settings().workers)
 
     @bentoml.api(  # type: ignore[untyped-decorator]
         batchable=True, max_batch_size=settings().cap, max_latency_ms=60_000
     )
     def predict(self, products: list[dict[str, Any]]) -> list[str]:
         """Answer a batch."""
-        return self.pipeline(products)
+        return self.handler(products)

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from benchmarks.server.peers import HOST, settings
-from benchmarks.server.pipeline import Pipeline
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.peers.settings import HOST, settings
 
 Waiting = tuple[bytes, asyncio.Future[str]]
 
 
-async def answer_batches(queue: asyncio.Queue[Waiting], pipeline: Pipeline, cap: int) -> None:
+async def answer_batches(queue: asyncio.Queue[Waiting], handler: ArchiveHandler, cap: int) -> None:
     """Answer what waits, up to ``cap`` at once, in a thread, so that requests are read meanwhile."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as thread:
@@ -22,7 +22,7 @@ async def answer_batches(queue: asyncio.Queue[Waiting], pipeline: Pipeline, cap:
             batch = [await queue.get()]
             while len(batch) < cap and not queue.empty():
                 batch.append(queue.get_nowait())
-            answers = await loop.run_in_executor(thread, pipeline, [body for body, _ in batch])
+            answers = await loop.run_in_executor(thread, handler, [body for body, _ in batch])
             for (_, answered), answer in zip(batch, answers, strict=True):
                 if not answered.cancelled():
                     answered.set_result(answer)
@@ -31,12 +31,12 @@ async def answer_batches(queue: asyncio.Queue[Waiting], pipeline: Pipeline, cap:
 def build() -> FastAPI:
     """The application with its model loaded."""
     archive, _, cap, workers = settings()
-    pipeline = Pipeline(archive, workers=workers)
+    handler = ArchiveHandler(archive, workers=workers)
     queue: asyncio.Queue[Waiting] = asyncio.Queue()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(answer_batches(queue, pipeline, cap))
+        task = asyncio.create_task(answer_batches(queue, handler, cap))
         yield
         task.cancel()
 

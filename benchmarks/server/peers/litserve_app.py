@@ -6,8 +6,8 @@ from typing import Any
 import litserve
 from fastapi import Request, Response
 
-from benchmarks.server.peers import DELAY_MS, HOST, settings
-from benchmarks.server.pipeline import Pipeline
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.peers.settings import DELAY_MS, HOST, settings
 
 
 class ProductApi(litserve.LitAPI):  # type: ignore[misc]
@@ -15,7 +15,7 @@ class ProductApi(litserve.LitAPI):  # type: ignore[misc]
 
     def setup(self, device: str) -> None:
         """Load the model in the process that computes."""
-        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
+        self.handler = ArchiveHandler(settings().archive, workers=settings().workers)
 
     def decode_request(self, request: Request) -> Any:
         """The product, which the server has parsed."""
@@ -27,7 +27,7 @@ class ProductApi(litserve.LitAPI):  # type: ignore[misc]
 
     def predict(self, x: list[Any]) -> list[str]:
         """Answer a batch."""
-        return self.pipeline(x)
+        return self.handler(x)
 
     def unbatch(self, output: list[str]) -> list[str]:
         """A list stays a list."""

@@ -2,8 +2,8 @@
 
 from mosec import Server, Worker
 
-from benchmarks.server.peers import DELAY_MS, settings
-from benchmarks.server.pipeline import Pipeline
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.peers.settings import DELAY_MS, settings
 
 
 class ProductWorker(Worker):  # type: ignore[misc]
@@ -11,15 +11,15 @@ class ProductWorker(Worker):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
+        self.handler = ArchiveHandler(settings().archive, workers=settings().workers)
 
     def deserialize(self, data: bytes) -> bytes:
-        """The pipeline parses."""
+        """The handler parses."""
         return data
 
     def forward(self, data: list[bytes]) -> list[str]:
         """Answer a batch."""
-        return self.pipeline(data)
+        return self.handler(data)
 
     def serialize(self, data: str) -> bytes:
         """The text is JSON already."""

@@ -8,8 +8,8 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from benchmarks.server.peers import DELAY_MS, HOST, settings
-from benchmarks.server.pipeline import Pipeline
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.peers.settings import DELAY_MS, HOST, settings
 
 
 @serve.deployment(num_replicas=settings().workers, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
@@ -17,12 +17,12 @@ class ProductDeployment:
     """The replica."""
 
     def __init__(self) -> None:
-        self.pipeline = Pipeline(settings().archive, workers=settings().workers)
+        self.handler = ArchiveHandler(settings().archive, workers=settings().workers)
 
     @serve.batch(max_batch_size=settings().cap, batch_wait_timeout_s=DELAY_MS / 1000)
     async def answer(self, bodies: list[bytes]) -> list[str]:
         """Answer a batch."""
-        return self.pipeline(bodies)
+        return self.handler(bodies)
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""

@@ -2,7 +2,7 @@
 computes in a thread for each worker.
 
 The wheel has an environment of its own. Triton's Python backend, which hands requests over, is compiled against NumPy 1
-and is to find that one alone; the pipeline's packages are in front in this process only.
+and is to find that one alone; the handler's packages are in front in this process only.
 """
 
 import os
@@ -13,15 +13,14 @@ from pytriton.decorators import batch
 from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
 
-from benchmarks.server.peers import DELAY_MS, HOST, settings
-from benchmarks.server.pipeline import Pipeline
-from benchmarks.server.server_config import free_ports
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.peers.settings import DELAY_MS, HOST, settings
 
 
-def _instance(pipeline: Pipeline) -> Any:
+def _instance(handler: ArchiveHandler) -> Any:
     @batch  # type: ignore[untyped-decorator]
     def predict(body: Any) -> dict[str, Any]:
-        answers = [answer.encode("ascii") for answer in pipeline([bytes(each) for each in body[:, 0]])]
+        answers = [answer.encode("ascii") for answer in handler([bytes(each) for each in body[:, 0]])]
         return {"answer": np.array(answers, dtype=object)[:, None]}
 
     return predict
@@ -30,9 +29,9 @@ def _instance(pipeline: Pipeline) -> Any:
 def main() -> None:
     """Serve until it is ended."""
     archive, port, cap, workers = settings()
-    instances = [_instance(Pipeline(archive, workers=workers)) for _ in range(workers)]
+    instances = [_instance(ArchiveHandler(archive, workers=workers)) for _ in range(workers)]
     del os.environ["PYTHONPATH"]
-    [grpc_port] = free_ports(1)
+    grpc_port = int(os.environ["PRODUCT_SECOND_PORT"])
     config = TritonConfig(
         http_address=HOST, http_port=port, grpc_address=HOST, grpc_port=grpc_port, allow_metrics=False
     )

@@ -1,8 +1,8 @@
-"""A run's document with round numbers, as :func:`benchmarks.server.report.document` makes it."""
+"""A run's document with round numbers, as :func:`benchmarks.server.report.document.document` makes it."""
 
 from typing import Any
 
-from benchmarks.server.plan import NOOP, OURS, STOCK
+from benchmarks.server.systems.names import NOOP, OURS, STOCK
 
 PEER, SLOW_PEER = "mosec", "FastAPI + uvicorn"
 
@@ -66,7 +66,7 @@ def in_process() -> dict[str, Any]:
         "reason": "no GPU; 2.0 times as fast here",
         "cap": 16,
         "rates": {"both": 200.0, "text": 500.0},
-        "batch_seconds": {"1": [0.010, 0.010], "16": [0.080]},
+        "batch_ms": {"1": 10.0, "16": 80.0},
         "engine_rates": {"1": 120.0, "16": 240.0},
         "reference_rate": 40.0,
         "tokens": 11.5,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.server.load import GOOD, LOST, REFUSED, Load, Task
-from benchmarks.server.payloads import Body, write_bodies
-from benchmarks.server.server_config import ROOT
+from benchmarks.server.load.bodies import Body, write_bodies
+from benchmarks.server.load.task import GOOD, LOST, REFUSED, LoadResult, Task
+from benchmarks.server.systems.torchserve_config import ROOT
 
 PEERS_PYTHON = ROOT / "build" / "bench" / "bin" / "python"
 BODIES = [Body("application/json", b'{"text": "one"}'), Body("application/json", b'{"text": "two"}')]
@@ -21,21 +21,21 @@ OPEN = Task(url="", bodies="", rate=10, warm=1, seconds=2)
 
 
 def test_a_closed_loop_counts_what_comes_in_its_window() -> None:
-    load = Load(seconds=2)
+    load = LoadResult(seconds=2)
     for due, now in ((0.0, 0.5), (0.9, 1.0), (1.5, 2.9), (2.9, 3.0)):
         load.count(CLOSED, GOOD, due=due, now=now)
     assert (load.statuses, load.answers, load.rate) == ({"200": 2}, 4, 1.0)
 
 
 def test_an_open_loop_counts_what_was_due_in_its_window_however_late_it_came() -> None:
-    load = Load(seconds=2)
+    load = LoadResult(seconds=2)
     for due, now in ((0.9, 1.2), (1.0, 1.1), (2.9, 9.9), (3.0, 3.1)):
         load.count(OPEN, GOOD, due=due, now=now)
     assert load.latencies == pytest.approx([0.1, 7.0])
 
 
 def test_refusals_and_losses_are_no_good_answers() -> None:
-    load = Load(seconds=2)
+    load = LoadResult(seconds=2)
     for status in (GOOD, REFUSED, LOST, REFUSED):
         load.count(OPEN, status, due=1.5, now=1.75)
     assert load.statuses == {"200": 1, "503": 2, "0": 1}
@@ -68,16 +68,16 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
-def generate(task: Task) -> Load:
+def generate(task: Task) -> LoadResult:
     result = subprocess.run(
-        [PEERS_PYTHON, "-m", "benchmarks.server.load_generator"],
+        [PEERS_PYTHON, "-m", "benchmarks.server.load.generator"],
         cwd=ROOT,
         input=json.dumps(dataclasses.asdict(task)),
         capture_output=True,
         text=True,
         check=True,
     )
-    return Load(**json.loads(result.stdout))
+    return LoadResult(**json.loads(result.stdout))
 
 
 @pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the environment of `make bench`")

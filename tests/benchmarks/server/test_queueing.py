@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.server.queueing import BatchTimes, poisson_arrivals, simulate_queue
+from benchmarks.server.load.queueing import BatchTimes, poisson_arrivals, simulate_queue
 
 
 def test_arrivals_are_poisson() -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.server.envelopes import ENVELOPES
-from benchmarks.server.pipeline import Pipeline
-from benchmarks.server.plan import SYSTEMS
-from benchmarks.server.processes import MARK, end, marked, new_mark, own_peak, usage
-from benchmarks.server.rounds import Results, add_simulations
-from benchmarks.server.server_config import ROOT, write_config
-from benchmarks.server.stages import parse_stages
-from benchmarks.server.subject import write_plain_archive
-from benchmarks.server.systems import peers
+from benchmarks.server.load.body_formats import BODY_FORMATS
+from benchmarks.server.measure.results import Results, add_simulations
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.systems.names import SYSTEMS
+from benchmarks.server.systems.peer import peers
+from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark, own_peak, usage
+from benchmarks.server.systems.served_model import write_plain_archive
+from benchmarks.server.systems.stage_counters import parse_stages
+from benchmarks.server.systems.torchserve_config import ROOT, write_config
 from client.store import read_archive
 
 METRICS = """# TYPE product_stage_milliseconds_sum counter
@@ -55,8 +55,8 @@ def test_stages_are_read_from_the_metrics() -> None:
 def test_peers_are_told_apart(tmp_path: Path) -> None:
     found = peers(Path(sys.executable), tmp_path / "model.mar", cap=16, workers=2)
     assert len({peer.name for peer in found}) == 6 and {peer.name for peer in found} < set(SYSTEMS)
-    assert all(peer.envelope in ENVELOPES for peer in found)
-    assert all((ROOT / "benchmarks" / "peers" / f"{peer.module}.py").is_file() for peer in found)
+    assert all(peer.body_format in BODY_FORMATS for peer in found)
+    assert all((ROOT / "benchmarks" / "server" / "peers" / f"{peer.module}.py").is_file() for peer in found)
 
 
 def test_processes_are_found_by_their_mark_and_ended() -> None:
@@ -78,9 +78,9 @@ def test_a_process_knows_its_own_peak() -> None:
     assert own_peak() > 2**20
 
 
-def test_the_pipeline_answers_what_frameworks_hand_over(known_archive: Path) -> None:
+def test_the_handler_answers_what_frameworks_hand_over(known_archive: Path) -> None:
     """Raw JSON and JSON that was parsed give the same answer."""
-    raw, parsed = Pipeline(known_archive)([b'{"text": "Red Shoe"}', {"text": "Red Shoe"}])
+    raw, parsed = ArchiveHandler(known_archive)([b'{"text": "Red Shoe"}', {"text": "Red Shoe"}])
     assert raw == parsed and '"label"' in raw
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from bench_document import PEER, SLOW_PEER, run_document
 
-from benchmarks.server.plan import NOOP, OURS, STOCK
-from benchmarks.server.targets import GPU_TARGETS, MET, MISSED, NOT_MEASURED, TARGETS, best_peer, rates, verdicts
+from benchmarks.server.report.targets import GPU_TARGETS, MET, MISSED, NOT_MEASURED, TARGETS, best_peer, rates, verdicts
+from benchmarks.server.systems.names import NOOP, OURS, STOCK
 
 
 def verdict_on(part: str, measured: dict[str, Any]) -> tuple[str, float | None]:

@@ -1,0 +1,139 @@
+"""Request bodies from a catalogue's products: many distinct pictures and titles, encoded before anything is timed.
+
+| kind | body |
+|---|---|
+| both | JSON, a 224-pixel JPEG in base64 and a title |
+| photo | JSON, the same pictures scaled up to 1080x1440, and a title |
+| text | JSON, a title |
+| image | JSON, a 224-pixel JPEG |
+| form | multipart form, what ``both`` holds; only TorchServe's front end takes forms apart by itself |
+
+The same JSON goes to every system.
+"""
+
+import base64
+import io
+import itertools
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from training.catalog import CatalogError, CatalogSource, open_files, open_rows
+
+KINDS = ("both", "photo", "text", "image", "form")
+SIDE = 224
+PHOTO = (1080, 1440)
+QUALITY = 90
+BOUNDARY = "product-boundary-5c1f"
+JSON = "application/json"
+
+
+class Body(NamedTuple):
+    """A request's body.
+
+    Args:
+        content_type: its header.
+        content: bytes.
+    """
+
+    content_type: str
+    content: bytes
+
+
+class Sample(NamedTuple):
+    """A product.
+
+    Args:
+        image: JPEG of 224x224 pixels.
+        text: title.
+    """
+
+    image: bytes
+    text: str
+
+
+def read_samples(data: Path, count: int) -> list[Sample]:
+    """The first products of a catalogue that have a picture and a title.
+
+    Args:
+        data: catalogue, as ``python -m training train --data`` takes it.
+        count: of them.
+
+    Raises:
+        CatalogError: it cannot be read, or holds too few.
+    """
+    files = open_files(data)
+    with open_rows(CatalogSource(path=str(data)), files, labelled=False) as (_, rows):
+        usable = (row for row in rows if row.fault is None and row.image and row.text)
+        samples = [Sample(_small(files.read(row.image)), row.text) for row in itertools.islice(usable, count)]
+    if len(samples) < count:
+        raise CatalogError(f"{data} holds {len(samples)} products with picture and title; {count} are needed")
+    return samples
+
+
+def make_bodies(samples: list[Sample], kind: str, *, photos: int) -> list[Body]:
+    """Bodies of one kind.
+
+    Args:
+        samples: one body each.
+        kind: one of :data:`KINDS`.
+        photos: so many of the samples become large pictures.
+    """
+    if kind == "form":
+        return [_form(sample) for sample in samples]
+    if kind == "photo":
+        samples = [Sample(_scaled_up(sample.image), sample.text) for sample in samples[:photos]]
+    return [Body(JSON, json.dumps(dict(_fields(sample, kind))).encode()) for sample in samples]
+
+
+def write_bodies(bodies: list[Body], path: Path) -> Path:
+    """Keep bodies in a file, for the process that sends them."""
+    path.write_bytes(pickle.dumps([tuple(body) for body in bodies]))
+    return path
+
+
+def read_bodies(path: Path) -> list[Body]:
+    """What :func:`write_bodies` kept; only for files of this run."""
+    return [Body(*body) for body in pickle.loads(path.read_bytes())]
+
+
+def _fields(sample: Sample, kind: str) -> Iterator[tuple[str, str]]:
+    if kind != "text":
+        yield "image", base64.b64encode(sample.image).decode("ascii")
+    if kind != "image":
+        yield "text", sample.text
+
+
+def _form(sample: Sample) -> Body:
+    parts = [
+        (b'name="image"; filename="image.jpg"\r\nContent-Type: image/jpeg', sample.image),
+        (b'name="text"', sample.text.encode()),
+    ]
+    mark = b"--" + BOUNDARY.encode()
+    content = b"".join(
+        mark + b"\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + value + b"\r\n" for head, value in parts
+    )
+    return Body(f"multipart/form-data; boundary={BOUNDARY}", content + mark + b"--\r\n")
+
+
+def _small(image: bytes) -> bytes:
+    """A picture of 224x224 as it is; any other one scaled to that."""
+    with Image.open(io.BytesIO(image)) as picture:
+        if picture.size == (SIDE, SIDE) and picture.format == "JPEG":
+            return image
+        return _jpeg(picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def _scaled_up(image: bytes) -> bytes:
+    with Image.open(io.BytesIO(image)) as picture:
+        return _jpeg(picture.convert("RGB").resize(PHOTO, Image.Resampling.BICUBIC))
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()

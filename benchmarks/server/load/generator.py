@@ -1,0 +1,107 @@
+"""The load on a server, in a process of its own.
+
+Runs as ``python -m benchmarks.server.load.generator`` with a JSON task on its input.
+
+A closed loop keeps a number of connections busy and finds the capacity. An open loop sends at given moments, whatever
+the server does, and counts from the moment that a request should have gone out: a server that stalls does not slow
+down what measures it. Answers are counted in the window behind the warm-up.
+"""
+
+import asyncio
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from benchmarks.server.load.bodies import Body, read_bodies
+from benchmarks.server.load.body_formats import BODY_FORMATS
+from benchmarks.server.load.queueing import poisson_arrivals
+from benchmarks.server.load.task import LOST, LoadResult, Task
+
+TIMEOUT = 120.0
+
+
+class Generator:
+    """Sends a task over one event loop."""
+
+    def __init__(self, task: Task, session: aiohttp.ClientSession) -> None:
+        self._task, self._session = task, session
+        enclose = BODY_FORMATS[task.body_format]
+        bodies = read_bodies(Path(task.bodies))
+        self._bodies = [Body(body.content_type, enclose(body.content)) for body in bodies]
+        self._load = LoadResult(seconds=task.seconds)
+        self._lateness: list[float] = []
+        self._start = 0.0
+
+    async def run(self) -> LoadResult:
+        """Send everything and wait for the last answers."""
+        self._start = began = time.perf_counter()
+        spent = time.process_time()
+        await (self._closed_loop() if self._task.connections else self._open_loop())
+        self._load.cpu_seconds = time.process_time() - spent
+        self._load.wall_seconds = time.perf_counter() - began
+        if self._task.requests:
+            self._load.seconds = self._load.wall_seconds
+        if self._lateness:
+            self._load.late = sorted(self._lateness)[int(0.99 * (len(self._lateness) - 1))]
+        return self._load
+
+    async def _closed_loop(self) -> None:
+        number = iter(range(sys.maxsize))
+        end = self._start + self._task.warm + self._task.seconds
+        last = self._task.requests or sys.maxsize
+
+        async def caller() -> None:
+            while (turn := next(number)) < last and (self._task.requests or time.perf_counter() < end):
+                await self._ask(turn, time.perf_counter())
+
+        await asyncio.gather(*(caller() for _ in range(self._task.connections)))
+
+    async def _open_loop(self) -> None:
+        due = poisson_arrivals(self._task.rate, seconds=self._task.warm + self._task.seconds, seed=self._task.seed)
+        self._load.arrivals = [float(moment) for moment in due]
+        pending = set()
+        for turn, moment in enumerate(self._load.arrivals):
+            if (wait := self._start + moment - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            self._lateness.append(max(0.0, time.perf_counter() - self._start - moment))
+            task = asyncio.create_task(self._ask(turn, self._start + moment))
+            pending.add(task)
+            task.add_done_callback(pending.discard)
+        await asyncio.gather(*pending)
+
+    async def _ask(self, turn: int, due: float) -> None:
+        body = self._bodies[turn % len(self._bodies)]
+        headers = {"Content-Type": body.content_type}
+        try:
+            async with self._session.post(self._task.url, data=body.content, headers=headers) as answer:
+                await answer.read()
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            status = LOST
+        now = time.perf_counter() - self._start
+        self._load.count(self._task, status, due=due - self._start, now=now)
+
+
+async def send(task: Task) -> LoadResult:
+    """Do a task with connections that are kept."""
+    connector = aiohttp.TCPConnector(limit=task.connections, keepalive_timeout=60)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=task.headers) as session:
+        return await Generator(task, session).run()
+
+
+def main() -> None:
+    """Read a task, do it, write what came of it."""
+    task = Task(**json.load(sys.stdin))
+    load: Any = dataclasses.asdict(uvloop.run(send(task)))
+    json.dump(load, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The measurements, round by round."""

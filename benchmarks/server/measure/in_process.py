@@ -1,0 +1,180 @@
+"""The pipeline and the engine without a server, in a process of their own.
+
+    python -m benchmarks.server.measure.in_process ARCHIVE SECONDS WORKERS KIND=BODIES...
+
+prints JSON: see :class:`InProcess`. The first kind is the one that batch times are measured with.
+"""
+
+import dataclasses
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from benchmarks.server.load.bodies import read_bodies
+from benchmarks.server.peers.archive_handler import ArchiveHandler
+from benchmarks.server.systems.process_usage import own_peak
+from benchmarks.server.systems.torchserve_config import ROOT
+from client.errors import ClientError
+from handlers.product_serving.engine import Backend
+from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.errors import ProductError
+from handlers.product_serving.preprocessing import Batch, Product, collate
+from handlers.product_serving.request import read_request
+
+ENGINE_SIZES = (1, 8, 16, 32)
+BATCH_SIZES = (1, 2, 4, 8, 12, 16)
+CAP = 16
+WARM_CALLS = 3
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(kw_only=True)
+class InProcess:
+    """What one measurement found.
+
+    Args:
+        backend: that answers.
+        reason: why it was chosen.
+        cap: the batch size of the rates.
+        rates: kind of request -> products a second from raw bytes to JSON.
+        batch_seconds: batch size -> times of whole batches from raw bytes to JSON, on the cores of one worker.
+        engine_rates: batch size -> products a second of the graph alone.
+        reference_rate: of ONNX Runtime in fp32, titles padded to the longest length, batches of ``cap``.
+        tokens: mean length of the titles.
+        peak_bytes: of this process, with the model as one worker has it.
+    """
+
+    backend: str
+    reason: str
+    cap: int
+    rates: dict[str, float]
+    batch_seconds: dict[str, list[float]]
+    engine_rates: dict[str, float]
+    reference_rate: float
+    tokens: float
+    peak_bytes: int
+
+
+def measure(archive: Path, seconds: float, bodies: dict[str, Path], *, workers: int) -> InProcess:
+    """Measure it in a process of its own.
+
+    Args:
+        archive: ours.
+        seconds: of each batch size and kind.
+        bodies: kind -> file.
+        workers: that share the cores.
+
+    Raises:
+        ClientError: it failed.
+    """
+    pairs = [f"{kind}={path}" for kind, path in bodies.items()]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.server.measure.in_process",
+        str(archive),
+        str(seconds),
+        str(workers),
+        *pairs,
+    ]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ClientError(f"the pipeline fails without a server, too: {result.stderr[-1000:]}")
+    return InProcess(**json.loads(result.stdout.splitlines()[-1]))
+
+
+class _Bench:
+    def __init__(self, archive: Path, seconds: float, workers: int, bodies: dict[str, Path]) -> None:
+        self._archive, self._seconds = archive, seconds
+        self._one_worker = ArchiveHandler(archive, workers=workers)
+        self._bodies = {kind: [body.content for body in read_bodies(path)] for kind, path in bodies.items()}
+
+    def run(self) -> InProcess:
+        main = next(iter(self._bodies))
+        batch_seconds = {size: self._times(self._one_worker, _slices(self._bodies[main], size)) for size in BATCH_SIZES}
+        peak = own_peak()
+        products = self._products(main)
+        every_core = ArchiveHandler(self._archive)
+        handler = every_core.handler
+        rates = {kind: CAP / statistics.mean(self._times(every_core, _slices(bodies, CAP)))
+                 for kind, bodies in self._bodies.items()}  # fmt: skip
+        engine = {size: self._engine_rate(handler.backend, products, size) for size in ENGINE_SIZES}
+        return InProcess(
+            backend=handler.backend.name,
+            reason=handler.model["backend_reason"],
+            cap=CAP,
+            rates=rates,
+            batch_seconds={str(size): times for size, times in batch_seconds.items()},
+            engine_rates={str(size): rate for size, rate in engine.items()},
+            reference_rate=self._reference(products, handler.settings.max_tokens),
+            tokens=statistics.mean(len(product.input_ids) for product in products),
+            peak_bytes=peak,
+        )
+
+    def _products(self, kind: str) -> list[Product]:
+        handler = self._one_worker.handler
+        requests = [read_request({"body": body}, "application/json", handler.settings) for body in self._bodies[kind]]
+        prepared = handler.preprocess([item for request in requests for item in request.items])
+        if broken := [product for product in prepared if isinstance(product, ProductError)]:
+            raise broken[0]
+        return [product for product in prepared if isinstance(product, Product)]
+
+    def _engine_rate(self, backend: Backend, products: Sequence[Product], size: int, *, tokens: int = 0) -> float:
+        batches = (_padded(collate(chosen), tokens) for chosen in _slices(products, size))
+        held = list(itertools.islice(batches, max(1, len(products) // size)))
+        return size / statistics.mean(self._times(backend, itertools.cycle(held)))
+
+    def _reference(self, products: Sequence[Product], tokens: int) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            with zipfile.ZipFile(self._archive) as content:
+                content.extractall(folder, ["model.onnx", "model.pt"])
+            backend = OnnxBackend(Path(folder) / "model.onnx", threads=len(os.sched_getaffinity(0)))
+            return self._engine_rate(backend, products, CAP, tokens=tokens)
+
+    def _times(self, call: Callable[[T], object], values: Iterator[T]) -> list[float]:
+        for value in itertools.islice(values, WARM_CALLS):
+            call(value)
+        times: list[float] = []
+        end = time.perf_counter() + self._seconds
+        while (began := time.perf_counter()) < end or not times:
+            call(next(values))
+            times.append(time.perf_counter() - began)
+        return times
+
+
+def _slices(values: Sequence[T], size: int) -> Iterator[list[T]]:
+    """Endless batches, each of other values than the one before."""
+    endless = itertools.cycle(values)
+    while True:
+        yield list(itertools.islice(endless, size))
+
+
+def _padded(batch: Batch, tokens: int) -> Batch:
+    """Titles of at least so many tokens."""
+    missing = max(0, tokens - batch.input_ids.shape[1])
+    return batch._replace(
+        input_ids=np.pad(batch.input_ids, ((0, 0), (0, missing))),
+        attention_mask=np.pad(batch.attention_mask, ((0, 0), (0, missing))),
+    )
+
+
+def main() -> None:
+    """Measure, print JSON."""
+    archive, seconds, workers, *pairs = sys.argv[1:]
+    bodies = {kind: Path(path) for kind, path in (pair.split("=", 1) for pair in pairs)}
+    print(json.dumps(dataclasses.asdict(_Bench(Path(archive), float(seconds), int(workers), bodies).run())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What is measured of one system while it runs: rates, latencies, processor time and memory."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.server.load.bodies import Body, read_bodies
+from benchmarks.server.load.body_formats import BODY_FORMATS
+from benchmarks.server.load.task import LoadResult, Task, percentile
+from benchmarks.server.measure.plan import LOADS, OVERLOAD, Plan
+from benchmarks.server.systems.names import GENERATOR, NOOP, OURS, STOCK
+from benchmarks.server.systems.process_usage import Usage, usage
+from benchmarks.server.systems.stage_counters import stage_milliseconds
+from benchmarks.server.systems.system import NotServing, Running, System, ask
+from benchmarks.server.systems.torchserve import TorchServe
+from benchmarks.server.systems.torchserve_config import ROOT
+
+CHECKED = 8
+CORES = len(os.sched_getaffinity(0))
+TURNS = 4
+"""Answers that each connection of a saturation gets at least: answers come in batches, and few batches are no rate."""
+_LABEL = re.compile(rb'label[\\"]*: *[\\"]*([^\\"]*)')  # BentoML answers JSON within JSON
+
+
+class SystemBench:
+    """Measures systems with the same requests.
+
+    Args:
+        plan: how much.
+        bodies: kind of request -> file.
+        python: of the peers' environment; the load comes from there.
+    """
+
+    def __init__(self, plan: Plan, bodies: dict[str, Path], *, python: Path) -> None:
+        self._plan, self._bodies, self._python = plan, bodies, python
+        self._labels: list[bytes] = []
+
+    @property
+    def probe(self) -> Body:
+        """A request that a system has to answer before it is measured."""
+        return read_bodies(self._bodies["both"])[0]
+
+    def measure(self, system: System, running: Running, *, connections: int, seed: int) -> dict[str, Any]:
+        """One entry of :class:`benchmarks.server.measure.results.Results`.
+
+        Args:
+            system: that runs.
+            running: its addresses and processes.
+            connections: of a saturation.
+            seed: of the random arrivals.
+
+        Raises:
+            NotServing: it answers wrongly, or has ended.
+        """
+        if system.name not in (STOCK, NOOP):
+            self._check(system.name, running)
+        before, counted = usage(running.processes()), stage_milliseconds(running.metrics_url)
+        load = self.saturate(running, "both", self._plan.seconds, connections=connections)
+        found: dict[str, Any] = {
+            "start_seconds": running.start_seconds,
+            "rates": {"both": load.rate},
+            "statuses": load.statuses,
+            "p50_ms": 1000 * percentile(load.latencies, 0.5),
+            "p99_ms": 1000 * percentile(load.latencies, 0.99),
+            "generator_share": load.cpu_seconds / load.wall_seconds / CORES,
+            "cpu_ms": self._spent(running, before, load),
+        }
+        if system.name == OURS:
+            after = stage_milliseconds(running.metrics_url)
+            found["stages"] = {name: after[name] - counted.get(name, 0) for name in after}
+            found |= self._latencies(running, load.rate, seed=seed)
+        if system.name not in (STOCK, NOOP):
+            kinds = [kind for kind in self._plan.kinds if kind != "form" or isinstance(system, TorchServe)]
+            for kind in kinds[1:]:
+                rate = self.saturate(running, kind, self._plan.kind_seconds, connections=connections).rate
+                found["rates"][kind] = rate
+        return {**found, **self._memory(system.name, running)}
+
+    def _check(self, name: str, running: Running) -> None:
+        """Every system has to give the same answers: another one would do other work."""
+        found = []
+        for body in read_bodies(self._bodies["both"])[:CHECKED]:
+            enclosed = Body(body.content_type, BODY_FORMATS[running.body_format](body.content))
+            status, answer = ask(running.url, enclosed, running.headers)
+            label = _LABEL.search(answer)
+            if status != 200 or label is None:
+                raise NotServing(f"{name} answers {status}: {answer[:200]!r}")
+            found.append(label[1])
+        self._labels = self._labels or found
+        if found != self._labels:
+            raise NotServing(f"{name} answers {found}, another system {self._labels}")
+
+    def _latencies(self, running: Running, saturation: float, *, seed: int) -> dict[str, Any]:
+        lone = self._send(running, "both", connections=1, requests=self._plan.unloaded)
+        open_loops = [self._open_loop(running, share, saturation, seed=seed) for share in LOADS]
+        over = self._send(
+            running, "both", rate=OVERLOAD * saturation, warm=self._plan.warm_seconds,
+            seconds=self._plan.load_seconds, seed=seed,
+        )  # fmt: skip
+        return {
+            "unloaded_p50_ms": 1000 * percentile(lone.latencies, 0.5),
+            "open": open_loops,
+            "overload": {
+                "offered": OVERLOAD * saturation,
+                "goodput": over.rate,
+                "statuses": over.statuses,
+                "refused_p50_ms": 1000 * percentile(over.refused, 0.5),
+                "refused_p99_ms": 1000 * percentile(over.refused, 0.99),
+                "generator_share": over.cpu_seconds / over.wall_seconds / CORES,
+            },
+        }
+
+    def _open_loop(self, running: Running, share: float, saturation: float, *, seed: int) -> dict[str, Any]:
+        load = self._send(
+            running, "both", rate=share * saturation, warm=self._plan.warm_seconds, seconds=self._plan.load_seconds,
+            seed=seed,
+        )  # fmt: skip
+        return {
+            "load": share,
+            "offered": share * saturation,
+            "arrivals": load.arrivals,
+            "warm": self._plan.warm_seconds,
+            "statuses": load.statuses,
+            "p50_ms": 1000 * percentile(load.latencies, 0.5),
+            "p99_ms": 1000 * percentile(load.latencies, 0.99),
+            "late_ms": 1000 * load.late,
+        }
+
+    def saturate(self, running: Running, kind: str, seconds: float, *, connections: int) -> LoadResult:
+        """Keep so many connections busy with requests of one kind."""
+        load = self._send(running, kind, connections=connections, warm=self._plan.warm_seconds, seconds=seconds)
+        turn = percentile(load.latencies, 0.5)
+        if seconds >= TURNS * turn or not load.latencies:
+            return load
+        return self._send(running, kind, connections=connections, warm=turn, seconds=TURNS * turn)
+
+    def _send(self, running: Running, kind: str, **task: Any) -> LoadResult:
+        whole = Task(
+            url=running.url,
+            headers=running.headers,
+            body_format=running.body_format,
+            bodies=str(self._bodies[kind]),
+            **task,
+        )
+        command = [str(self._python), "-m", "benchmarks.server.load.generator"]
+        result = subprocess.run(
+            command, cwd=ROOT, input=json.dumps(dataclasses.asdict(whole)), capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            raise NotServing(f"the load generator failed: {result.stderr[-500:]}")
+        return LoadResult(**json.loads(result.stdout))
+
+    def _spent(self, running: Running, before: dict[int, Usage], load: LoadResult) -> dict[str, float]:
+        """Processor time of an answer by role, in milliseconds; other programs on the machine hardly change it."""
+        roles, spent = running.processes(), defaultdict[str, float](float)
+        for process, now in usage(roles).items():
+            seconds = now.cpu_seconds - (before[process].cpu_seconds if process in before else 0)
+            spent[roles[process] or "all"] += 1000 * seconds / max(1, load.answers)
+        return {**spent, GENERATOR: 1000 * load.cpu_seconds / max(1, load.answers)}
+
+    def _memory(self, name: str, running: Running) -> dict[str, Any]:
+        roles = running.processes()
+        found = usage(roles)
+        if not found:
+            raise NotServing(f"{name} ended while it was measured")
+        workers = [entry for process, entry in found.items() if roles[process] == "worker"] or list(found.values())
+        largest = max(workers, key=lambda entry: entry.peak_bytes)
+        return {
+            "all_bytes": sum(entry.peak_bytes for entry in found.values()),
+            "worker_bytes": largest.peak_bytes,
+            "worker_resident_bytes": largest.resident_bytes,
+            "worker_private_bytes": largest.private_bytes,
+            "processes": len(found),
+        }

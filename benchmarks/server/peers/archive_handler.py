@@ -1,0 +1,50 @@
+"""The one engine object that every system but the stock handler serves: request bodies in, JSON texts out.
+
+It is the archive's own handler, called as TorchServe calls it: parse, decode, tokenise, infer, serialise.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from client.scoring.local import LocalEngine
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+class ArchiveHandler:
+    """The handler of an archive in this process.
+
+    Args:
+        archive: the ``.mar``.
+        workers: processes that have one; the cores are shared among them.
+
+    Raises:
+        ClientError: the archive does not load.
+    """
+
+    def __init__(self, archive: Path, *, workers: int = 1) -> None:
+        threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        self.handler = LocalEngine(archive, threads=threads).handler
+
+    def __call__(self, bodies: Sequence[bytes | Mapping[str, Any]]) -> list[str]:
+        """Answer a batch.
+
+        Args:
+            bodies: JSON, or what a framework has parsed of it.
+        """
+        return self.handler.handle([{"body": body} for body in bodies], _Context())
+
+
+class _Context:
+    """What the handler asks of TorchServe's context."""
+
+    def get_all_request_header(self, number: int) -> dict[str, str]:
+        return JSON_HEADERS
+
+    def set_response_status(self, *, code: int, phrase: str, idx: int) -> None:
+        """Nobody asks for it: bodies that are refused would fail the check before the measurement."""
+
+    def set_response_content_type(self, number: int, value: str) -> None:
+        """Every peer sets its own."""

@@ -1,0 +1,97 @@
+"""The document of a run, and the files that are made of it."""
+
+import json
+import statistics
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.server.measure.plan import Plan
+from benchmarks.server.measure.results import Results
+from benchmarks.server.report.chart import draw
+from benchmarks.server.report.markdown import render
+from benchmarks.server.systems.served_model import ServedModel
+
+LINE = 250
+
+
+def document(
+    results: Results,
+    *,
+    machine: dict[str, Any],
+    served: ServedModel,
+    plan: Plan,
+    catalogue: str,
+    when: datetime,
+    minutes: float,
+) -> dict[str, Any]:
+    """Everything of a run; JSON-able.
+
+    Args:
+        results: complete, with simulations.
+        machine: of :func:`benchmarks.server.report.machine.describe_machine`.
+        served: what was measured.
+        plan: how much.
+        catalogue: name of the catalogue of the requests.
+        when: it ended, UTC.
+        minutes: it took.
+    """
+    size = served.archive.stat().st_size
+    return {
+        "when": when.isoformat(timespec="seconds"),
+        "minutes": round(minutes, 1),
+        "plan": plan.name,
+        "rounds": plan.rounds,
+        "machine": machine,
+        "model": served.description,
+        "catalogue": catalogue,
+        "workers": served.workers,
+        "cap": served.cap,
+        "delay_ms": served.delay_ms,
+        "weights_bytes": served.weights_bytes,
+        "archive_bytes": size,
+        "archive_ratio": size / served.weights_bytes,
+        "stock_setting": results.stock_setting,
+        "stock_rates": results.stock_rates,
+        "missing": results.missing,
+        "in_process": [_without_single_times(entry) for entry in results.in_process],
+        "systems": dict(results.systems),
+    }
+
+
+def write_report(report: dict[str, Any], folder: Path) -> Path:
+    """Write ``<date>-<plan>.json``, ``.md`` and ``.png``; returns the Markdown's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{report['when'][:16].replace(':', '').replace('T', '-')}-{report['plan']}"
+    path = folder / f"{stem}.md"
+    (folder / f"{stem}.json").write_text(readable_json(_short(report)) + "\n", encoding="utf-8")
+    draw(report, folder / f"{stem}.png")
+    path.write_text(render(report, chart=f"{stem}.png"), encoding="utf-8")
+    return path
+
+
+def readable_json(value: Any, *, indent: int = 0) -> str:
+    """JSON of few lines: what fits in :data:`LINE` characters, and every list or table of plain values, is one line."""
+    line = json.dumps(value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if len(line) <= LINE or not any(isinstance(each, dict | list) for each in inner):
+        return line
+    start = [f"{json.dumps(name)}: " for name in value] if isinstance(value, dict) else [""] * len(value)
+    pad = "\n" + " " * (indent + 1)
+    body = ",".join(pad + key + readable_json(each, indent=indent + 1) for key, each in zip(start, inner, strict=True))
+    return f"{line[0]}{body}{pad[:-1]}{line[-1]}"
+
+
+def _without_single_times(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a round in process, with the median instead of the time of each batch."""
+    medians = {size: 1000 * statistics.median(times) for size, times in entry["batch_seconds"].items()}
+    return {**{name: value for name, value in entry.items() if name != "batch_seconds"}, "batch_ms": medians}
+
+
+def _short(value: Any) -> Any:
+    """Floats of six digits: a report is read and compared, too."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {name: _short(each) for name, each in value.items()}
+    return [_short(each) for each in value] if isinstance(value, list | tuple) else value

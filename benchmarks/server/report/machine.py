@@ -1,0 +1,72 @@
+"""The machine, the versions and the commit that figures belong to."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.server.systems.peer import triton_python
+from benchmarks.server.systems.torchserve_config import ROOT
+
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+PACKAGES = ("torch", "onnxruntime", "openvino", "torchserve", "numpy", "pillow", "tokenizers")
+PEERS = ("fastapi", "uvicorn", "litserve", "mosec", "bentoml", "ray", "aiohttp", "uvloop")
+TRITON = ("nvidia-pytriton",)
+
+
+def describe_machine(peers_python: Path) -> dict[str, Any]:
+    """Processor, memory, versions, commit; JSON-able.
+
+    Args:
+        peers_python: of the peers' environment.
+    """
+    cpu = _first("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
+    flags = (_first("/proc/cpuinfo", "flags") or "").split()
+    memory = int((_first("/proc/meminfo", "MemTotal") or "0 kB").split()[0]) / 2**20
+    load = os.getloadavg()
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "memory_gib": round(memory, 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "kernel": platform.release(),
+        "load_average": [round(value, 2) for value in load],
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "peers": _versions(peers_python, PEERS) | _versions(triton_python(peers_python), TRITON),
+        "commit": _commit(),
+    }
+
+
+def _versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
+    if not python.exists():
+        return dict.fromkeys(packages, "-")
+    code = (
+        "import importlib.metadata as m\n"
+        f"for name in {packages!r}:\n"
+        "    try: print(name, m.version(name))\n"
+        "    except m.PackageNotFoundError: print(name, '-')"
+    )
+    result = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return dict(line.split() for line in result.stdout.splitlines())
+
+
+def _commit() -> str:
+    """With ``-dirty`` where files differ from it; an archive of the sources has none."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or "unknown"
+
+
+def _first(path: str, field: str) -> str | None:
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == field:
+            return value.strip()
+    return None

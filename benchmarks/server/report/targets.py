@@ -1,0 +1,160 @@
+"""The targets, and whether a run met them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from benchmarks.server.report.summary import Summary, ratios, summarise
+from benchmarks.server.systems.names import IN_PROCESS, NOOP, OURS, STOCK
+
+MET, MISSED, NOT_MEASURED = "met", "missed", "not measured"
+Measured = Mapping[str, Any]
+
+
+class Verdict(NamedTuple):
+    """A target with what was measured.
+
+    Args:
+        target: what.
+        required: in words.
+        measured: over the rounds; None where it was not.
+        verdict: ``met``, ``missed`` or ``not measured``.
+        note: why it was not measured, or what it is measured with.
+    """
+
+    target: str
+    required: str
+    measured: Summary | None
+    verdict: str
+    note: str = ""
+
+
+class Target(NamedTuple):
+    """A bound on a figure.
+
+    Args:
+        name: what.
+        bound: of the median.
+        at_least: whether the bound is a lower one.
+        values: a run's document -> one value a round.
+        unit: of the bound.
+        note: what is measured with what.
+    """
+
+    name: str
+    bound: float
+    at_least: bool
+    values: Callable[[Measured], Sequence[float]]
+    unit: str = ""
+    note: str = ""
+
+
+def judge(target: Target, measured: Measured) -> Verdict:
+    """Compare the median with the bound."""
+    required = f"{'>=' if target.at_least else '<='} {target.bound:g}{target.unit and ' ' + target.unit}"
+    found = summarise(target.values(measured))
+    if found is None:
+        return Verdict(target.name, required, None, NOT_MEASURED, "what it is made of was left out of this run")
+    met = found.median >= target.bound if target.at_least else found.median <= target.bound
+    return Verdict(target.name, required, found, MET if met else MISSED, target.note)
+
+
+def verdicts(measured: Measured) -> list[Verdict]:
+    """On every target, those of a GPU included.
+
+    Args:
+        measured: ``in_process``, ``systems``, ``archive_ratio``, ``weights_bytes``, ``delay_ms`` and ``machine`` of a
+            run.
+    """
+    return [judge(target, measured) for target in TARGETS] + list(_gpu_verdicts(measured))
+
+
+def _gpu_verdicts(measured: Measured) -> Iterator[Verdict]:
+    gpu = measured.get("machine", {}).get("gpu")
+    for target in GPU_TARGETS:
+        verdict = judge(target, measured if gpu else {"systems": {}})
+        yield verdict if gpu else verdict._replace(note="a GPU is needed; this run is about the CPU")
+    yield Verdict(
+        STEP, ">= 35 %", None, NOT_MEASURED, "`python -m benchmarks.studies.gpu_step ARCHIVE` measures it, on a GPU"
+    )
+
+
+def best_peer(measured: Measured) -> str | None:
+    """The peer with the highest median rate."""
+    medians = {
+        name: found.median
+        for name in measured["systems"]
+        if name not in (OURS, STOCK, NOOP) and (found := summarise(rates(measured, name)))
+    }
+    return max(medians, key=medians.__getitem__, default=None)
+
+
+def rates(measured: Measured, system: str, kind: str = "both") -> list[float]:
+    """Products a second of a system, one value a round."""
+    if system == IN_PROCESS:
+        return [entry["rates"][kind] for entry in measured["in_process"] if kind in entry["rates"]]
+    return [entry["rates"][kind] for entry in measured["systems"].get(system, []) if kind in entry["rates"]]
+
+
+def _beside(system: str) -> Callable[[Measured], list[float]]:
+    return lambda measured: ratios(rates(measured, OURS), rates(measured, system))
+
+
+def _beside_best_peer(measured: Measured) -> list[float]:
+    best = best_peer(measured)
+    return [] if best is None else ratios(rates(measured, OURS), rates(measured, best))
+
+
+def _engine(measured: Measured) -> list[float]:
+    return [entry["engine_rates"]["16"] / entry["reference_rate"] for entry in measured["in_process"]]
+
+
+def _overhead(measured: Measured) -> list[float]:
+    alone = [entry["batch_ms"]["1"] for entry in measured["in_process"]]
+    ours = [entry["unloaded_p50_ms"] for entry in _ours(measured)]
+    return [a - b - measured["delay_ms"] for a, b in zip(ours, alone, strict=False)]
+
+
+def _tail(measured: Measured) -> list[float]:
+    loops = [loop for entry in _ours(measured) for loop in entry["open"] if loop["load"] == 0.7]
+    return [loop["p99_ms"] / loop["perfect_p99_ms"] for loop in loops if loop.get("perfect_p99_ms")]
+
+
+def _memory(measured: Measured) -> list[float]:
+    return [entry["worker_bytes"] / measured["weights_bytes"] for entry in _ours(measured)]
+
+
+def _goodput(measured: Measured) -> list[float]:
+    return [entry["overload"]["goodput"] / entry["rates"]["both"] for entry in _ours(measured)]
+
+
+def _start(measured: Measured) -> list[float]:
+    return [entry["start_seconds"] for entry in _ours(measured)]
+
+
+def _ours(measured: Measured) -> list[Any]:
+    return list(measured["systems"].get(OURS, []))
+
+
+TARGETS = (
+    Target(
+        "HTTP throughput / stock TorchServe handler", 9, True, _beside(STOCK),
+        note="at its own best batch and delay",
+    ),
+    Target("HTTP throughput / best peer with the same engine", 1.05, True, _beside_best_peer),
+    Target("HTTP throughput / in-process pipeline from raw bytes", 0.9, True, _beside(IN_PROCESS)),
+    Target(
+        "engine at batch 16 / ONNX Runtime CPU fp32 at 32 tokens", 6, True, _engine,
+        note="titles of their own length against titles padded to 32 tokens",
+    ),
+    Target("unloaded HTTP p50 - in-process p50 - maxBatchDelay", 3, False, _overhead, "ms"),
+    Target("p99 at 70 % load / perfect queue", 1.3, False, _tail),
+    Target("resident memory of a worker / fp32 weights", 2.5, False, _memory),
+    Target("goodput at 150 % offered load / saturation", 0.9, True, _goodput),
+    Target("start of the server to its first answer", 15, False, _start, "s"),
+    Target("archive / fp32 weights", 1.1, False, lambda measured: [measured["archive_ratio"]]),
+)  # fmt: skip
+GPU_TARGETS = (
+    Target("GPU: HTTP / no-op handler", 0.75, True, _beside(NOOP)),
+    Target("GPU: HTTP / stock eager handler on the same GPU", 6, True, _beside(STOCK)),
+)
+STEP = "GPU: model step at batch 64, share of the measured bf16 peak"

@@ -1,0 +1,1 @@
+"""What is compared: each system can be started, asked and stopped."""

@@ -1,0 +1,146 @@
+"""Other servers as systems to measure, each a process of its own with the archive's handler behind it."""
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.server.load.bodies import Body
+from benchmarks.server.load.body_formats import BODY_FORMATS, TENSOR_HEADERS
+from benchmarks.server.systems.names import BENTOML, FASTAPI, LITSERVE, MOSEC, RAY, TRITON
+from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark
+from benchmarks.server.systems.system import NotServing, Running, first_answer
+from benchmarks.server.systems.torchserve_config import ROOT, free_ports
+from client.logs import last_lines
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """Another server, with the pipeline behind it, in an environment of its own.
+
+    Args:
+        name: of the system.
+        module: under ``benchmarks.server.peers``.
+        python: of the peers' environment.
+        archive: to serve.
+        cap: the most requests of a batch.
+        workers: processes that compute.
+        path: of its predictions.
+        command: its arguments, ``{port}`` replaced.
+        body_format: of a body, of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
+        headers: with each request.
+        environment: variables that its process has besides.
+    """
+
+    name: str
+    module: str
+    python: Path
+    archive: Path
+    cap: int
+    workers: int
+    path: str = "/predict"
+    command: tuple[str, ...] = ("-m", "benchmarks.server.peers.{module}")
+    body_format: str = "plain"
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def running(self, probe: Body) -> Iterator[Running]:
+        """See :class:`System`."""
+        port, second_port = free_ports(2)
+        mark = new_mark()
+        url = f"http://127.0.0.1:{port}{self.path}"
+        enclosed = Body(probe.content_type, BODY_FORMATS[self.body_format](probe.content))
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, (Path(folder) / "log").open("wb") as log:
+            arguments = [part.format(port=port, module=self.module) for part in self.command]
+            with first_answer(url, enclosed, lambda: dict(self.headers)) as answered:
+                process = subprocess.Popen(
+                    [str(self.python), *arguments],
+                    cwd=ROOT,
+                    env=self._environment((port, second_port), mark, Path(folder)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                try:
+                    seconds = answered(lambda: process.poll() is None)
+                    yield Running(
+                        url=url,
+                        headers=dict(self.headers),
+                        body_format=self.body_format,
+                        start_seconds=seconds,
+                        processes=lambda: dict.fromkeys(marked(mark), ""),
+                    )
+                except NotServing as error:
+                    raise NotServing(f"{error}: {last_lines(Path(folder) / 'log', 3)}") from error
+                finally:
+                    end(mark, process.pid)
+                    process.wait()
+
+    def _environment(self, ports: tuple[int, int], mark: str, folder: Path) -> dict[str, str]:
+        return {
+            **os.environ,
+            MARK: mark,
+            "PRODUCT_ARCHIVE": str(self.archive),
+            "PRODUCT_PORT": str(ports[0]),
+            "PRODUCT_SECOND_PORT": str(ports[1]),
+            "PRODUCT_CAP": str(self.cap),
+            "PRODUCT_WORKERS": str(self.workers),
+            "PRODUCT_FOLDER": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "BENTOML_HOME": str(folder),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            **self.environment,
+        }
+
+
+def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
+    """All peers.
+
+    Args:
+        python: of their environment; Triton's lies in a folder beside it.
+        archive: to serve.
+        cap: the most requests of a batch.
+        workers: processes that compute in each.
+    """
+    own = ("-m", "benchmarks.server.peers.{module}")
+    bento = ("-m", "bentoml", "serve", "benchmarks.server.peers.{module}:ProductService", "--host", "127.0.0.1")
+    return [
+        Peer(FASTAPI, "fastapi_app", python, archive, cap, workers),
+        Peer(LITSERVE, "litserve_app", python, archive, cap, workers),
+        Peer(
+            MOSEC, "mosec_app", python, archive, cap, workers,
+            path="/inference",
+            # Of its own accord it gives up after 3 s, less than 64 requests take on a slow machine.
+            command=(*own, "--address", "127.0.0.1", "--port", "{port}", "--timeout", "120000"),
+        ),
+        Peer(
+            BENTOML, "bentoml_app", python, archive, cap, workers,
+            command=(*bento, "--port", "{port}"), body_format="list",
+        ),
+        Peer(RAY, "ray_app", python, archive, cap, workers),
+        Peer(
+            TRITON, "triton_app", triton_python(python), archive, cap, workers,
+            path="/v2/models/product/infer", body_format="tensor", headers=TENSOR_HEADERS,
+            environment={
+                "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
+                # Its Python backend is linked to libpython, which need not lie where the loader looks.
+                "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),
+            },
+        ),
+    ]  # fmt: skip
+
+
+def triton_python(python: Path) -> Path:
+    """Of Triton's environment, which lies beside that of the other peers.
+
+    Args:
+        python: of theirs.
+    """
+    return python.parents[2] / "triton" / "bin" / "python"

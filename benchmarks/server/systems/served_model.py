@@ -1,0 +1,210 @@
+"""The model under test: its archive, and the archives of the handlers that it is compared with.
+
+Either a trained run's model, or one of a shape with no training: speed does not depend on what the head has learned.
+"""
+
+import dataclasses
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from torch import nn
+from transformers import BertConfig, BertModel
+
+from benchmarks.server.load.bodies import Sample
+from benchmarks.server.systems.torchserve_config import ROOT
+from export.archive import WORKER_CONFIG, pack, stage, worker_config
+from export.build import build_archive, export_graphs, read_test_products
+from export.fast import add_int8, fast_backends
+from export.golden import CANDIDATES, golden_products
+from export.verify import eager_engine
+from handlers.product_serving.preprocessing import ProductPreprocessor
+from handlers.product_serving.settings import ProductSettings
+from training.models import ProductClassifier, build_head
+from training.models.encoders import TextEncoder, build_image_encoder, build_text_encoder, tokenizer_json
+from training.run.checkpoint import load_model
+
+MODEL = "intermediate"
+VERSION = "1.0"
+CONFIG = "model-config.yaml"
+CLASSES = 142  # as many as the catalogue's articleType has
+CERTAIN = 8.0  # of the first class's logit: rounding cannot flip the label of a golden product
+TESTED = 200
+CALIBRATED = 64
+HANDLERS = ROOT / "benchmarks" / "server" / "handlers"
+
+
+class Shape(NamedTuple):
+    """An architecture.
+
+    Args:
+        description: of its towers.
+        image: name of the image encoder.
+        image_weights: ``imagenet`` or ``none``.
+        text: makes the text encoder.
+    """
+
+    description: str
+    image: str
+    image_weights: str
+    text: Callable[[], TextEncoder]
+
+
+def _minilm() -> TextEncoder:
+    return build_text_encoder("minilm")
+
+
+def _bert_base() -> TextEncoder:
+    return TextEncoder(BertModel(BertConfig(), add_pooling_layer=False))
+
+
+SHAPES = {
+    "minilm": Shape("EfficientNet-Lite0 and MiniLM, untrained head", "efficientnet_lite0", "imagenet", _minilm),
+    "resnet-minilm": Shape("ResNet-18 with random weights and MiniLM, untrained head", "resnet18", "none", _minilm),
+    "bert": Shape("ResNet-18 and bert-base-uncased's shape, random weights", "resnet18", "none", _bert_base),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ServedModel:
+    """What is measured.
+
+    Args:
+        description: of the model.
+        archive: ours.
+        noop: of the handler that answers at once.
+        stock: what the stock handler's archives are made of.
+        weights_bytes: of the model in fp32.
+        workers: processes that compute.
+        cap: the most requests that TorchServe puts into a batch.
+        delay_ms: ``maxBatchDelay``.
+    """
+
+    description: str
+    archive: Path
+    noop: Path
+    stock: dict[str, Any]
+    weights_bytes: int
+    workers: int
+    cap: int = WORKER_CONFIG["batchSize"]
+    delay_ms: int = WORKER_CONFIG["maxBatchDelay"]
+
+    def stock_archive(self, batch: int, delay_ms: int) -> Path:
+        """An archive of the stock handler with a batch size and a delay."""
+        config = {
+            **worker_config(self.workers),
+            "batchSize": batch,
+            "maxBatchDelay": delay_ms,
+            "handler": self.stock,
+        }
+        return write_plain_archive(self.archive.parent / f"stock-{batch}-{delay_ms}.mar", "stock_handler", config)
+
+
+def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: int) -> ServedModel:
+    """An archive of an architecture without training.
+
+    Args:
+        name: of :data:`SHAPES`.
+        folder: for the archives.
+        samples: for the golden products.
+        workers: processes that compute.
+    """
+    shape = SHAPES[name]
+    torch.manual_seed(0)
+    labels = tuple(f"class {number}" for number in range(CLASSES))
+    settings = ProductSettings(model=MODEL, target="articleType", labels=labels)
+    model = _classifier(shape)
+    with tempfile.TemporaryDirectory() as temporary:
+        stage_folder, run_model = Path(temporary) / "stage", Path(temporary) / "run"
+        stage_folder.mkdir()
+        run_model.mkdir()
+        (run_model / "tokenizer.json").write_text(tokenizer_json("minilm"), encoding="utf-8")
+        export_graphs(model, stage_folder, settings)
+        preprocessor = ProductPreprocessor(settings, run_model / "tokenizer.json")
+        pairs = [(sample.image, sample.text) for sample in samples]
+        add_int8(stage_folder, [preprocessor(*pair) for pair in pairs[:CALIBRATED]])
+        pairs = pairs[: 2 * CANDIDATES]
+        truth = [""] * len(pairs)  # the model has learned nothing
+        golden = golden_products(pairs, eager_engine(model), truth=truth, preprocessor=preprocessor, settings=settings)
+        # The gate is about accuracy, and this model has none; with a trained one the export measures it.
+        fast = {engine: {"passed": True} for engine in fast_backends(stage_folder, threads=torch.get_num_threads())}
+        manifest = {"model": MODEL, "version": VERSION, "labels": list(labels), "golden": golden, "fast": fast}
+        stage(stage_folder, run_model=run_model, settings=settings, manifest=manifest, workers=workers)
+        archive = pack(stage_folder, model=MODEL, version=VERSION, store=folder)
+    described = f"{shape.description}, {CLASSES} classes"
+    return _served_model(described, model, settings, tokenizer_json("minilm"), archive, workers=workers)
+
+
+def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> ServedModel:
+    """A trained model's archive, verified as for production.
+
+    Args:
+        run: folder of ``python -m training train``.
+        model_name: one of the run's models that read both sides.
+        folder: for the archives.
+        workers: processes that compute.
+
+    Raises:
+        RunError: the run lacks the model.
+    """
+    test = read_test_products(run, limit=TESTED)
+    built = build_archive(run, model_name, version=VERSION, store=folder, test=test, workers=workers)
+    model, settings = load_model(run / model_name)
+    tokenizer = (run / model_name / "tokenizer.json").read_text(encoding="utf-8")
+    description = f"{model_name} of a trained run, {len(settings.labels)} classes"
+    return _served_model(description, model, settings, tokenizer, built.archive, workers=workers)
+
+
+def write_plain_archive(path: Path, handler: str, config: dict[str, Any]) -> Path:
+    """An archive of a single handler file, as the archiver lays it out.
+
+    Args:
+        path: to write.
+        handler: module of :data:`HANDLERS`.
+        config: content of ``model-config.yaml``.
+    """
+    entry = {"modelName": path.stem, "modelVersion": VERSION, "handler": f"{handler}.py", "configFile": "config.yaml"}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": entry}))
+        archive.writestr("config.yaml", yaml.safe_dump(config))
+        archive.write(HANDLERS / f"{handler}.py", f"{handler}.py")
+    return path
+
+
+def _classifier(shape: Shape) -> ProductClassifier:
+    image, text = build_image_encoder(shape.image, shape.image_weights), shape.text()
+    head = build_head(MODEL, image_width=image.width, text_width=text.width, classes=CLASSES)
+    last = [module for module in head.modules() if isinstance(module, nn.Linear) and module.out_features == CLASSES][-1]
+    with torch.no_grad():
+        last.bias[0] = CERTAIN
+    return ProductClassifier(image, text, head).eval()
+
+
+def _served_model(
+    description: str,
+    model: ProductClassifier,
+    settings: ProductSettings,
+    tokenizer: str,
+    archive: Path,
+    *,
+    workers: int,
+) -> ServedModel:
+    store = archive.parent
+    torch.save(model, store / "eager.pkl")
+    (store / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+    stock = {
+        "repository": str(ROOT),
+        "model": str(store / "eager.pkl"),
+        "tokenizer": str(store / "tokenizer.json"),
+        "labels": list(settings.labels),
+        "max_tokens": settings.max_tokens,
+        "image_size": settings.image_size,
+    }
+    noop = write_plain_archive(store / "noop.mar", "noop_handler", worker_config(workers))
+    weights = sum(tensor.numel() * 4 for tensor in model.state_dict().values() if tensor.is_floating_point())
+    return ServedModel(description, archive, noop, stock, weights, workers)

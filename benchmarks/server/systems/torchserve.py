@@ -1,0 +1,63 @@
+"""TorchServe as a system to measure: with our handler, the stock one, or the one that does nothing."""
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.server.load.bodies import Body
+from benchmarks.server.systems.system import START_TIMEOUT, Running, first_answer
+from benchmarks.server.systems.torchserve_config import write_config
+from client import server
+from client.management import Management
+from client.processes import server_processes
+from client.store import read_archive
+
+
+@dataclasses.dataclass(frozen=True)
+class TorchServe:
+    """TorchServe with our configuration and one archive.
+
+    Args:
+        name: of the system.
+        archive: in a model store.
+        golden: it is one of ours, loaded at the start of the server; others are registered once it runs.
+    """
+
+    name: str
+    archive: Path
+    golden: bool = False
+
+    @contextlib.contextmanager
+    def running(self, probe: Body) -> Iterator[Running]:
+        """See :class:`System`."""
+        model = read_archive(self.archive).model
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            config = write_config(
+                Path(folder), store=self.archive.parent, load_models=self.archive.name if self.golden else ""
+            )
+            url = f"{config.inference_url}/predictions/{model}"
+            with first_answer(url, probe, lambda: config.tokens().headers("inference")) as answered:
+                local = server.start(config, timeout=START_TIMEOUT, say=lambda _: None)
+                try:
+                    if not self.golden:
+                        with Management(config.management_url, tokens=config.tokens()) as management:
+                            management.register(self.archive.name)
+                    seconds = answered()
+                    yield Running(
+                        url=url,
+                        headers=config.tokens().headers("inference"),
+                        start_seconds=seconds,
+                        processes=lambda: _roles(local.temporary),
+                        metrics_url=f"http://127.0.0.1:{config.ports[2]}/metrics",
+                    )
+                finally:
+                    server.stop(config)
+
+
+def _roles(temporary: Path) -> dict[int, str]:
+    return {
+        process: "front end" if is_front_end else "worker"
+        for process, is_front_end in server_processes(temporary).items()
+    }

