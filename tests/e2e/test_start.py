@@ -23,7 +23,7 @@ from client.readiness import check_ready
 from client.server import StartError
 from client.store import ModelStore
 
-ACTIVATE = Path(sys.prefix) / "bin" / "activate"
+ACTIVATE = ROOT / "deploy" / "activate.sh"
 PATIENCE = 60.0
 PACKAGES = {"handlers", "training", "export", "client", "tests"}
 
@@ -77,7 +77,6 @@ def wait_gone(temporary: Path) -> None:
     assert not server_processes(temporary)
 
 
-@pytest.mark.skipif("torchserve" not in ACTIVATE.read_text(), reason="this environment was not made by `make setup`")
 def test_a_bare_start_in_an_activated_environment_serves(store: ModelStore, tmp_path: Path, temporary: Path) -> None:
     config = write_config(tmp_path, store=store.folder)
     shell(f'. "{ACTIVATE}"; torchserve --start', tmp_path, temporary)
@@ -87,11 +86,11 @@ def test_a_bare_start_in_an_activated_environment_serves(store: ModelStore, tmp_
     assert not config.key_file.exists()
 
 
-@pytest.mark.skipif("torchserve" not in ACTIVATE.read_text(), reason="this environment was not made by `make setup`")
 def test_an_environment_that_is_left_leaves_nothing_behind(tmp_path: Path, temporary: Path) -> None:
     command = f'. "{ACTIVATE}"; test -x "$JAVA_HOME/bin/java"; test "$TS_CONFIG_FILE" = config.properties; deactivate; '
     shell(command + 'test -z "${JAVA_HOME:-}${TS_CONFIG_FILE:-}"', tmp_path, temporary)
     shell(command + 'test "$JAVA_HOME" = /my/java', tmp_path, temporary, JAVA_HOME="/my/java")
+    shell(f'. "{ACTIVATE}"; {command}test -z "${{JAVA_HOME:-}}"', tmp_path, temporary)  # sourced twice
 
 
 def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tmp_path: Path, temporary: Path) -> None:
