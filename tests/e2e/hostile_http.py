@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from hostile import ACCEPTED, HOSTILE
-from raw_http import encode
 from serving import Request
 
+from benchmarks.server.load.connections import encode
 from handlers.product_serving.errors import ERROR_CODES
 
 FORM, WEB_FORM = "multipart/form-data", "application/x-www-form-urlencoded"

@@ -1,4 +1,4 @@
-"""Requests as bytes, and the answer to one on a connection of its own."""
+"""The answer to a request of bytes on a connection of its own."""
 
 import http.client
 import json
@@ -7,13 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PATIENCE = 60.0
-
-
-def encode(path: str, *, headers: dict[str, str], body: bytes, method: str = "POST") -> bytes:
-    """A whole request."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def first_answer(url: str, request: bytes) -> tuple[int, dict[str, Any]]:

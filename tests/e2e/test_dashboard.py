@@ -75,8 +75,9 @@ def ask(api: httpx.Client, query: str) -> list[tuple[dict[str, str], float]]:
     """Series with their values now."""
     for name, value in VARIABLES.items():
         query = query.replace(name, value)
-    answer: dict[str, Any] = api.get("/query", params={"query": query}).json()
-    assert answer["status"] == "success", f"{query}: {answer.get('error')}"
+    response = api.get("/query", params={"query": query})
+    assert not response.is_client_error, f"{query}: {response.text}"
+    answer: dict[str, Any] = response.raise_for_status().json()  # 503 while Prometheus starts
     return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
 
 

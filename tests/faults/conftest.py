@@ -12,9 +12,9 @@ import pytest
 import yaml
 from http_load import Load
 from live_server import repack
-from raw_http import encode
 from scale import Figures, count
 
+from benchmarks.server.load.connections import encode
 from benchmarks.server.systems.torchserve_config import write_config
 from client import server
 from client.config import ServerConfig

@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+
+from benchmarks.server.load.connections import Connections
 
 TIMEOUT = 60.0
 LOST = 0
@@ -49,8 +50,10 @@ class Load:
     url: str
     requests: Sequence[bytes]
     answers: list[Answer] = field(default_factory=list)
-    _idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._connections = Connections(self.url)
 
     @contextlib.contextmanager
     def at_rate(self, rate: float, *, seed: int = 0) -> Iterator["Load"]:
@@ -91,8 +94,7 @@ class Load:
 
     async def _closing(self, work: Coroutine[Any, Any, None]) -> None:
         await work
-        while self._idle:
-            await _close(self._idle.pop()[1])
+        await self._connections.close()
 
     async def _open_loop(self, rate: float, chance: random.Random) -> None:
         due, number = time.monotonic(), 0
@@ -119,57 +121,10 @@ class Load:
     async def _ask(self, due: float, number: int) -> None:
         try:
             async with asyncio.timeout(TIMEOUT):
-                status, body = await self._exchange(self.requests[number % len(self.requests)])
+                status, body = await self._connections.exchange(self.requests[number % len(self.requests)])
         except (OSError, EOFError, ValueError) as error:  # TimeoutError is an OSError
             status, body = LOST, type(error).__name__.encode()
         self.answers.append(Answer(due, time.monotonic() - due, status, body))
-
-    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
-        reader, writer = self._idle.pop() if self._idle else await connect(self.url)
-        try:
-            writer.write(request)
-            await writer.drain()
-            status, headers, body = await read_response(reader)
-        except BaseException:
-            writer.close()
-            raise
-        if headers.get("connection", "").lower() == "close":
-            await _close(writer)
-        else:
-            self._idle.append((reader, writer))
-        return status, body
-
-
-async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A new connection."""
-    parts = urlsplit(url)
-    return await asyncio.open_connection(parts.hostname, parts.port)
-
-
-async def read_response(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers in small letters, body.
-
-    Raises:
-        EOFError: the connection ended before the answer did.
-        ValueError: it is no HTTP.
-    """
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    first, *lines = head.rstrip().split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if headers.get("transfer-encoding") == "chunked":
-        body = b""
-        while size := int(await reader.readuntil(b"\r\n"), 16):
-            body += (await reader.readexactly(size + 2))[:-2]
-        await reader.readuntil(b"\r\n")
-    else:
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return int(first.split()[1]), headers, body
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(OSError):  # the other side was faster
-        await writer.wait_closed()
 
 
 def percentile(answers: Sequence[Answer], share: float) -> float:

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from hostile_http import EXPECTED, on_the_wire
-from http_load import LOST, Load, connect, read_response
-from raw_http import encode
+from http_load import LOST, Load
 from scale import Figures, count
 from tqdm import tqdm
 
+from benchmarks.server.load.connections import connect, encode, read_response
 from client.config import ServerConfig
 from client.store import Archive
 

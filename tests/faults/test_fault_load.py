@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from http_load import LOST, Answer, Load, connect, percentile
+from http_load import LOST, Answer, Load, percentile
 from scale import Figures, count
 from tqdm import tqdm
 
+from benchmarks.server.load.connections import connect
 from client.config import ServerConfig
 from client.management import Management
 from client.store import Archive

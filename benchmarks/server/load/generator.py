@@ -13,13 +13,11 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
-import uvloop
-
-from benchmarks.server.load.bodies import Body, read_bodies
+from benchmarks.server.load.bodies import read_bodies
 from benchmarks.server.load.body_formats import BODY_FORMATS
+from benchmarks.server.load.connections import Connections, encode
 from benchmarks.server.load.queueing import poisson_arrivals
 from benchmarks.server.load.task import LOST, LoadResult, Task
 
@@ -29,11 +27,14 @@ TIMEOUT = 120.0
 class Generator:
     """Sends a task over one event loop."""
 
-    def __init__(self, task: Task, session: aiohttp.ClientSession) -> None:
-        self._task, self._session = task, session
-        enclose = BODY_FORMATS[task.body_format]
-        bodies = read_bodies(Path(task.bodies))
-        self._bodies = [Body(body.content_type, enclose(body.content)) for body in bodies]
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._connections = Connections(task.url)
+        wrap, path = BODY_FORMATS[task.body_format], urlsplit(task.url).path or "/"
+        self._requests = [
+            encode(path, headers={"Content-Type": body.content_type, **task.headers}, body=wrap(body.content))
+            for body in read_bodies(Path(task.bodies))
+        ]
         self._load = LoadResult(seconds=task.seconds)
         self._lateness: list[float] = []
         self._start = 0.0
@@ -43,6 +44,7 @@ class Generator:
         self._start = began = time.perf_counter()
         spent = time.process_time()
         await (self._closed_loop() if self._task.connections else self._open_loop())
+        await self._connections.close()
         self._load.cpu_seconds = time.process_time() - spent
         self._load.wall_seconds = time.perf_counter() - began
         if self._task.requests:
@@ -76,31 +78,19 @@ class Generator:
         await asyncio.gather(*pending)
 
     async def _ask(self, turn: int, due: float) -> None:
-        body = self._bodies[turn % len(self._bodies)]
-        headers = {"Content-Type": body.content_type}
         try:
-            async with self._session.post(self._task.url, data=body.content, headers=headers) as answer:
-                await answer.read()
-                status = answer.status
-        except (aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(TIMEOUT):
+                status, _ = await self._connections.exchange(self._requests[turn % len(self._requests)])
+        except (OSError, EOFError, ValueError):  # TimeoutError is an OSError
             status = LOST
         now = time.perf_counter() - self._start
         self._load.count(self._task, status, due=due - self._start, now=now)
 
 
-async def send(task: Task) -> LoadResult:
-    """Do a task with connections that are kept."""
-    connector = aiohttp.TCPConnector(limit=task.connections, keepalive_timeout=60)
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=task.headers) as session:
-        return await Generator(task, session).run()
-
-
 def main() -> None:
     """Read a task, do it, write what came of it."""
     task = Task(**json.load(sys.stdin))
-    load: Any = dataclasses.asdict(uvloop.run(send(task)))
-    json.dump(load, sys.stdout)
+    json.dump(dataclasses.asdict(asyncio.run(Generator(task).run())), sys.stdout)
 
 
 if __name__ == "__main__":

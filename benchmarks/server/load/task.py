@@ -1,4 +1,4 @@
-"""What the load generator is told, and what it tells; the process that starts it needs none of its libraries."""
+"""The task of the load generator, and its result."""
 
 import dataclasses
 from collections.abc import Sequence

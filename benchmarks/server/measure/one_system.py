@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,10 @@ class SystemBench:
     Args:
         plan: how much.
         bodies: kind of request -> file.
-        python: of the peers' environment; the load comes from there.
     """
 
-    def __init__(self, plan: Plan, bodies: dict[str, Path], *, python: Path) -> None:
-        self._plan, self._bodies, self._python = plan, bodies, python
+    def __init__(self, plan: Plan, bodies: dict[str, Path]) -> None:
+        self._plan, self._bodies = plan, bodies
         self._labels: list[bytes] = []
 
     @property
@@ -147,7 +147,7 @@ class SystemBench:
             bodies=str(self._bodies[kind]),
             **task,
         )
-        command = [str(self._python), "-m", "benchmarks.server.load.generator"]
+        command = [sys.executable, "-m", "benchmarks.server.load.generator"]
         result = subprocess.run(
             command, cwd=ROOT, input=json.dumps(dataclasses.asdict(whole)), capture_output=True, text=True, check=False
         )

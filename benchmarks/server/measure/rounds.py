@@ -28,7 +28,7 @@ class Rounds:
     Args:
         plan: how much.
         served: what.
-        python: of the peers' environment; the load comes from there too.
+        python: of the peers' environment.
         bodies: kind of request -> file.
         only: names of systems; all by default.
     """
@@ -44,7 +44,7 @@ class Rounds:
     ) -> None:
         self._plan, self._served, self._python, self._bodies = plan, served, python, bodies
         self._only = only
-        self._bench = SystemBench(plan, bodies, python=python)
+        self._bench = SystemBench(plan, bodies)
         self.results = Results()
 
     def run(self) -> Results:

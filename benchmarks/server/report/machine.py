@@ -15,7 +15,7 @@ from benchmarks.server.systems.torchserve_config import ROOT
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "onnxruntime", "openvino", "torchserve", "numpy", "pillow", "tokenizers")
-PEERS = ("fastapi", "uvicorn", "litserve", "mosec", "bentoml", "ray", "aiohttp", "uvloop")
+PEERS = ("fastapi", "uvicorn", "litserve", "mosec", "bentoml", "ray")
 TRITON = ("nvidia-pytriton",)
 
 

@@ -15,7 +15,7 @@ def test_the_peers_lock_adds_to_the_main_one() -> None:
         (ROOT / path).read_text(encoding="utf-8")
         for path in ("benchmarks/server/peers/requirements.lock", "requirements.lock")
     )
-    assert {"aiohttp", "uvloop", "fastapi", "uvicorn", "litserve", "mosec", "bentoml"} <= set(PIN.findall(own))
+    assert {"fastapi", "uvicorn", "litserve", "mosec", "bentoml"} <= set(PIN.findall(own))
     assert not set(PIN.findall(own)) & set(PIN.findall(main))
 
 

@@ -1,8 +1,9 @@
-"""What counts of a load, and the generator itself, where its environment is installed."""
+"""What counts of a load, and the generator itself."""
 
 import dataclasses
 import json
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,6 @@ from benchmarks.server.load.bodies import Body, write_bodies
 from benchmarks.server.load.task import GOOD, LOST, REFUSED, LoadResult, Task
 from benchmarks.server.systems.torchserve_config import ROOT
 
-PEERS_PYTHON = ROOT / "build" / "bench" / "bin" / "python"
 BODIES = [Body("application/json", b'{"text": "one"}'), Body("application/json", b'{"text": "two"}')]
 CLOSED = Task(url="", bodies="", connections=4, warm=1, seconds=2)
 OPEN = Task(url="", bodies="", rate=10, warm=1, seconds=2)
@@ -70,7 +70,7 @@ def url() -> Iterator[str]:
 
 def generate(task: Task) -> LoadResult:
     result = subprocess.run(
-        [PEERS_PYTHON, "-m", "benchmarks.server.load.generator"],
+        [sys.executable, "-m", "benchmarks.server.load.generator"],
         cwd=ROOT,
         input=json.dumps(dataclasses.asdict(task)),
         capture_output=True,
@@ -80,7 +80,6 @@ def generate(task: Task) -> LoadResult:
     return LoadResult(**json.loads(result.stdout))
 
 
-@pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the environment of `make bench`")
 def test_the_generator_sends_what_it_is_told(url: str, tmp_path: Path) -> None:
     bodies = str(write_bodies(BODIES, tmp_path / "bodies"))
     lone = generate(Task(url=url, bodies=bodies, connections=1, requests=6))

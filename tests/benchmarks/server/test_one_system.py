@@ -1,6 +1,5 @@
 """How long a saturation is measured: batches are few on a slow machine, and a rate needs many of them."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +19,7 @@ from benchmarks.server.systems.system import NotServing
 def test_a_saturation_lasts_some_turns(
     latency: float | None, windows: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = SystemBench(FULL, {}, python=Path("python"))
+    bench = SystemBench(FULL, {})
     sent: list[float] = []
 
     def send(*_: object, seconds: float, **__: object) -> LoadResult:
@@ -34,7 +33,7 @@ def test_a_saturation_lasts_some_turns(
 
 
 def test_a_system_that_ended_under_load_is_reported_and_the_others_are_measured() -> None:
-    bench = SystemBench(FULL, {}, python=Path("python"))
+    bench = SystemBench(FULL, {})
     gone: Any = SimpleNamespace(processes=dict)
     with pytest.raises(NotServing, match="Triton ended while it was measured"):
         bench._memory("Triton", gone)
