@@ -18,7 +18,7 @@ from pathlib import Path
 
 from doc_pages import ROOT, Block
 
-from benchmarks.server.server_config import free_ports
+from benchmarks.server.systems.torchserve_config import free_ports
 
 _PRINTED_PORTS = ("8080", "8081", "8082", "7070", "7071")
 _MARK = "DOCUMENTATION_TEST"
