@@ -25,6 +25,7 @@ from training.system import processes as engine
 from training.system.device import BusyClock, Device
 from training.system.interrupts import held_back
 from training.system.processes import Batch, Batches, Share
+from training.system.rank import rank
 
 SEEDS_APART = 10**9  # of the dropout of processes that train together
 
@@ -82,7 +83,7 @@ def fit(
             if patience is not None and best_epoch(history) + patience < epoch:
                 break
             bar.set_description(f"{stage} {epoch + 1}/{epochs}")
-            torch.manual_seed(1000 * seed + epoch + (SEEDS_APART * engine.rank() if together else 0))
+            torch.manual_seed(1000 * seed + epoch + (SEEDS_APART * rank() if together else 0))
             result = trainer.epoch(stage, epoch + 1, train(epoch), model, validation)
             with held_back():
                 keeper.epoch_done(result)

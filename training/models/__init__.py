@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from training.models.early import EarlyFusion
 from training.models.encoders import ImageEncoder, TextEncoder
 from training.models.gated import GatedFusion
+from training.models.head import Head
 from training.models.image import ImageHead
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
-from training.models.residual import ResidualFusion
 from training.models.single_key import SingleKeyFusion
 from training.models.text import TextHead
 
-MODELS: dict[str, type[nn.Module]] = {
+MODELS: dict[str, type[Head]] = {
     "image": ImageHead,
     "text": TextHead,
     "early": EarlyFusion,
@@ -27,24 +27,12 @@ MODELS: dict[str, type[nn.Module]] = {
     "late": LateFusion,
 }
 
-ABLATIONS: dict[str, type[nn.Module]] = {
+ABLATIONS: dict[str, type[Head]] = {
     "gated": GatedFusion,
     "single_key": SingleKeyFusion,
 }
 
 HEADS = MODELS | ABLATIONS
-
-SINGLE = ("image", "text")
-
-MODEL_MODALITIES: dict[str, tuple[str, ...]] = {
-    "image": ("image",),
-    "text": ("text",),
-    "early": ("image", "text"),
-    "intermediate": ("image", "text"),
-    "late": ("image", "text"),
-    "gated": ("image", "text"),
-    "single_key": ("image", "text"),
-}
 
 
 class ProductClassifier(nn.Module):
@@ -56,7 +44,7 @@ class ProductClassifier(nn.Module):
         head: (image (B, N, D), text (B, T, D), attention_mask (B, T), present (B, 2)) -> logits (B, C).
     """
 
-    def __init__(self, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None, head: nn.Module) -> None:
+    def __init__(self, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None, head: Head) -> None:
         super().__init__()
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
@@ -76,7 +64,7 @@ class ProductClassifier(nn.Module):
         return cells, tokens
 
 
-def build_head(name: str, *, image_width: int, text_width: int, classes: int, further: Sequence[int] = ()) -> nn.Module:
+def build_head(name: str, *, image_width: int, text_width: int, classes: int, further: Sequence[int] = ()) -> Head:
     """A head by its registry name, untrained.
 
     Args:
@@ -91,10 +79,4 @@ def build_head(name: str, *, image_width: int, text_width: int, classes: int, fu
     """
     if name not in HEADS:
         raise ValueError(f"unknown model {name!r}; known are {list(HEADS)}")
-    widths = {"image_width": image_width, "text_width": text_width, "classes": classes + sum(further)}
-    if name in SINGLE:
-        return HEADS[name](**widths)
-    image_head, text_head = (HEADS[single](**widths) for single in SINGLE)
-    if name == "late":
-        return LateFusion(image_head, text_head, sizes=(classes, *further) if further else ())
-    return ResidualFusion(image_head, text_head, HEADS[name](**widths), sizes=(classes, *further))
+    return HEADS[name].build(image_width=image_width, text_width=text_width, sizes=(classes, *further))

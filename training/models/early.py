@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from training.models.residual import Correction
 
-class EarlyFusion(nn.Module):
+
+class EarlyFusion(Correction):
     """LayerNorm each -> concatenate -> MLP. A missing modality is replaced by a learned vector.
 
     Args:

@@ -6,8 +6,10 @@ Arevalo et al. 2017, "Gated multimodal units for information fusion" (arXiv:1702
 import torch
 from torch import Tensor, nn
 
+from training.models.residual import Correction
 
-class GatedFusion(nn.Module):
+
+class GatedFusion(Correction):
     """h = z * tanh(W_image x) + (1 - z) * tanh(W_text t), z = sigmoid(W_gate [x, t]); then a linear layer.
 
     Args:

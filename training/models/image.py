@@ -1,9 +1,13 @@
 """The picture alone: mean of the encoder's cells -> dropout -> linear."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
+from training.models.head import Head
 
-class ImageHead(nn.Module):
+
+class ImageHead(Head):
     """Classify by the picture.
 
     Args:
@@ -12,6 +16,8 @@ class ImageHead(nn.Module):
         classes: C.
         dropout: applied to the pooled picture.
     """
+
+    modalities: ClassVar[tuple[str, ...]] = ("image",)
 
     def __init__(self, *, image_width: int, text_width: int, classes: int, dropout: float = 0.2) -> None:
         super().__init__()

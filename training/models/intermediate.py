@@ -8,8 +8,10 @@ attend to, and a cell that finds nothing in the title can say so.
 import torch
 from torch import Tensor, nn
 
+from training.models.residual import Correction
 
-class IntermediateFusion(nn.Module):
+
+class IntermediateFusion(Correction):
     """Project both to one width, attend, and classify the attended mean together with both pooled towers.
 
     Args:
@@ -23,6 +25,8 @@ class IntermediateFusion(nn.Module):
     Raises:
         ValueError: ``width`` is no multiple of ``heads``.
     """
+
+    attends = True
 
     def __init__(
         self,

@@ -1,12 +1,17 @@
 """Late fusion: a weighted average of the two single models' calibrated probabilities."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from training.models.head import Head
+from training.models.image import ImageHead
+from training.models.text import TextHead
 
-class LateFusion(nn.Module):
+
+class LateFusion(Head):
     """Average the softmax of an image head and a text head, each divided by its own temperature.
 
     p = w * softmax(z_image / T_image) + (1 - w) * softmax(z_text / T_text); where a modality is missing, the other
@@ -25,6 +30,7 @@ class LateFusion(nn.Module):
         ValueError: a number is out of its range.
     """
 
+    from_validation: ClassVar[bool] = True
     image_weight: Tensor
     image_temperature: Tensor
     text_temperature: Tensor
@@ -53,6 +59,15 @@ class LateFusion(nn.Module):
         self.register_buffer("image_weight", self._of_classes(weight))
         self.register_buffer("image_temperature", self._of_classes(by_image))
         self.register_buffer("text_temperature", self._of_classes(by_text))
+
+    @classmethod
+    def build(cls, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
+        """As :meth:`training.models.head.Head.build`, on top of two single heads."""
+        widths = {"image_width": image_width, "text_width": text_width, "classes": sum(sizes)}
+        return cls(ImageHead(**widths), TextHead(**widths), sizes=sizes if len(sizes) > 1 else ())
+
+    def output_bias(self) -> None:
+        """None: the single heads answer with the classes' true frequencies."""
 
     def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> log-probabilities (B, C).

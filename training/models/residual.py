@@ -13,9 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from training.models.certainty import CertaintyWeights
+from training.models.head import Head
+from training.models.image import ImageHead
+from training.models.text import TextHead
 
 
-class ResidualFusion(nn.Module):
+class Correction(Head):
+    """A fusion that learns what is wrong with the sum of the single models' logits."""
+
+    @classmethod
+    def build(cls, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
+        """As :meth:`training.models.head.Head.build`: the correction on top of two single heads."""
+        widths = {"image_width": image_width, "text_width": text_width, "classes": sum(sizes)}
+        return ResidualFusion(ImageHead(**widths), TextHead(**widths), cls(**widths), sizes=sizes)
+
+
+class ResidualFusion(Head):
     """z = w_image * z_image + w_text * z_text + share * fusion(image, text) + shift.
 
     Where one modality is missing its z is left out, and the other's counts as it is.
@@ -35,11 +48,12 @@ class ResidualFusion(nn.Module):
     one_sided_shares: Tensor
     shift: Tensor
 
-    def __init__(self, image_head: nn.Module, text_head: nn.Module, fusion: nn.Module, *, sizes: Sequence[int]) -> None:
+    def __init__(self, image_head: Head, text_head: Head, fusion: Head, *, sizes: Sequence[int]) -> None:
         super().__init__()
         self.image_head = image_head.requires_grad_(False)
         self.text_head = text_head.requires_grad_(False)
         self.fusion = fusion
+        self.attends = fusion.attends
         self.weights = CertaintyWeights(sizes)
         self.register_buffer("one_sided_shares", torch.ones(2, sum(sizes)))
         self.register_buffer("shift", torch.zeros(sum(sizes)))
@@ -66,3 +80,26 @@ class ResidualFusion(nn.Module):
         correction = torch.where(both, 1.0, one_sided) * self.fusion(image, text, attention_mask, present)
         logits: Tensor = by_image + by_text + correction + self.shift
         return logits
+
+    def output_bias(self) -> Tensor:
+        """The shift."""
+        return self.shift
+
+    def correction_shares(self) -> Tensor:
+        """Those of a product with one modality."""
+        return self.one_sided_shares
+
+    def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+        """Those of the correction."""
+        weights: Tensor = self.fusion.attention_weights(image, text, attention_mask, present)
+        return weights
+
+    def start_from(self, image_head: nn.Module, text_head: nn.Module, *, weigh: bool) -> None:
+        """Take over the single models' heads; learn their weights if ``weigh``, for else every encoder is certain."""
+        self.image_head.load_state_dict(image_head.state_dict())
+        self.text_head.load_state_dict(text_head.state_dict())
+        self.weights.requires_grad_(weigh)
+
+    def after_fit(self) -> None:
+        """Keep the single models' weights: they are learned from features that the encoders were not tuned on."""
+        self.weights.requires_grad_(False)

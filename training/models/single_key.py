@@ -13,6 +13,8 @@ from training.models.intermediate import IntermediateFusion
 class SingleKeyFusion(IntermediateFusion):
     """As :class:`IntermediateFusion` with the pooled title as the only key and value; arguments as there."""
 
+    attends = False
+
     def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> logits (B, C)."""
         cells, tokens = self._project(image, text, present)

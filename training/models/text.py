@@ -1,9 +1,13 @@
 """The title alone: the [CLS] feature -> dropout -> linear."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
+from training.models.head import Head
 
-class TextHead(nn.Module):
+
+class TextHead(Head):
     """Classify by the title.
 
     Args:
@@ -12,6 +16,8 @@ class TextHead(nn.Module):
         classes: C.
         dropout: applied to the [CLS] feature.
     """
+
+    modalities: ClassVar[tuple[str, ...]] = ("text",)
 
     def __init__(self, *, image_width: int, text_width: int, classes: int, dropout: float = 0.1) -> None:
         super().__init__()

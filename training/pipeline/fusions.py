@@ -10,8 +10,8 @@ from training.data.attributes import MISSING
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import Epoch, predict
 from training.models import ProductClassifier, build_head
+from training.models.head import Head
 from training.models.late import LateFusion
-from training.models.residual import ResidualFusion
 from training.pipeline.results import Calibrated, as_trained
 from training.pipeline.towers import Tower, tune
 from training.run.context import Run
@@ -36,12 +36,10 @@ def train_fusion(
             further=run.data.sizes,
         )
     )
-    assert isinstance(head, ResidualFusion)
-    for own, tower in ((head.image_head, image), (head.text_head, text)):
-        own.load_state_dict(as_trained(run, tower.classifier.head).state_dict())
-    head.weights.requires_grad_(bool(options.cross_fit))  # of rows that it was tuned on every encoder is certain
+    image_head, text_head = (as_trained(run, tower.classifier.head) for tower in (image, text))
+    head.start_from(image_head, text_head, weigh=bool(options.cross_fit))
     history = run.fit_fusion(head, features, stage=name)
-    head.weights.requires_grad_(False)
+    head.after_fit()
     classifier = ProductClassifier(image_encoder, text_encoder, head)
     if options.joint_epochs:
         classifier = copy.deepcopy(classifier)  # the other models keep the towers as they are
@@ -59,7 +57,7 @@ def train_fusion(
 
 
 @torch.no_grad()
-def weigh_corrections(run: Run, head: ResidualFusion, features: Features) -> None:
+def weigh_corrections(run: Run, head: Head, features: Features) -> None:
     """Choose how much of a fusion's correction counts for a product with one side only, for each attribute.
 
     The share, in steps of a quarter, that makes the validation part's products right most often with their other side
@@ -67,23 +65,25 @@ def weigh_corrections(run: Run, head: ResidualFusion, features: Features) -> Non
 
     Args:
         run: under way.
-        head: it answers with the classes' true frequencies; its shares are set.
+        head: it answers with the classes' true frequencies; its shares are set, if it has a correction.
         features: as from :meth:`training.run.context.Run.held_out_features`.
     """
+    if (shares := head.correction_shares()) is None:
+        return
     places = np.searchsorted(run.data.held_out, run.data.rows("validation"))
     for side in range(2):
         there = places[features.present[places, side]]
-        head.one_sided_shares[side] = 0
+        shares[side] = 0
         if not len(there):
             continue
         batches = FeatureBatches(features, there, hidden=np.arange(2) != side)
         plain, truth = predict(head, batches, device=run.device)
-        head.one_sided_shares[side] = 1
+        shares[side] = 1
         corrected, _ = predict(head, batches, device=run.device)
         columns = truth.reshape(len(truth), -1).T
         for part, classes in zip(run.data.preprocessor.settings.slices.values(), columns, strict=True):
             known = classes != MISSING
-            head.one_sided_shares[side, part] = _share(plain[known, part], corrected[known, part], classes[known])
+            shares[side, part] = _share(plain[known, part], corrected[known, part], classes[known])
 
 
 def _share(plain: NDArray[np.float32], corrected: NDArray[np.float32], truth: NDArray[np.int64]) -> float:

@@ -19,17 +19,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from tokenizers import Tokenizer
-from torch import nn
 
 from training.catalog.reading import Catalog
 from training.data.corrections import read_corrections
 from training.data.splits import PARTS, fold_products, split_hash
 from training.features.batches import Features
 from training.models import HEADS, ProductClassifier
-from training.models.intermediate import IntermediateFusion
-from training.models.residual import ResidualFusion
+from training.pipeline.attention import write_attention
 from training.pipeline.cross_fitting import fusion_features, training_parts
 from training.pipeline.fusions import combine_late, train_fusion, weigh_corrections
 from training.pipeline.out_of_fold import write_out_of_fold
@@ -47,8 +43,6 @@ from training.system.device import choose_device
 from training.system.processes import from_main, main_first
 from training.system.rank import is_main_process
 from training.system.storage import write_arrays, write_json
-
-ATTENTION_PRODUCTS = 8
 
 
 def train_run(options: TrainOptions) -> Path:
@@ -133,15 +127,12 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
 
     def finish(name: str, classifier: ProductClassifier, history: list[Any]) -> None:
-        if name != "late":  # its parts answer with them already
-            restore_frequencies(run, classifier.head)
+        restore_frequencies(run, classifier.head)
         features = run.held_out_features(classifier)
-        if isinstance(classifier.head, ResidualFusion):
-            weigh_corrections(run, classifier.head, features)
+        weigh_corrections(run, classifier.head, features)
         answers[name] = calibrate(run, name, classifier, features)
         metrics[name] = write_result(run, name, classifier, answers[name], history)
-        if name == "intermediate":
-            _write_attention(run, classifier.head, features)
+        write_attention(run, name, classifier.head, features)
 
     for side in run.data.options.sides:
         with _timed(seconds, side):
@@ -150,14 +141,16 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
     if len(towers) == 1:
         return metrics
     image, text = towers["image"], towers["text"]
-    if fused := [name for name in HEADS if name in models and name not in (*towers, "late")]:
+    fusions = [name for name in HEADS if name in models and name not in towers]
+    if learned := [name for name in fusions if not HEADS[name].from_validation]:
         features = _fusion_features(run, image, text, seconds)
-        for name in fused:
+        for name in learned:
             with _timed(seconds, name):
                 finish(name, *train_fusion(run, name, image, text, features))
-    if "late" in models:
-        with _timed(seconds, "late"):
-            finish("late", combine_late(image, text, answers["image"], answers["text"]), [])
+    for name in fusions:
+        if HEADS[name].from_validation:
+            with _timed(seconds, name):
+                finish(name, combine_late(image, text, answers["image"], answers["text"]), [])
     return metrics
 
 
@@ -200,30 +193,6 @@ def _attribute_baseline(data: RunData) -> dict[str, Any]:
     test, train = data.rows("test"), data.rows("train")
     predicted = attribute_predictions(texts[train].tolist(), targets[train], texts[test].tolist())
     return {"attributes": summarize_predicted(predicted, targets[test], data.heads[1:])}
-
-
-@torch.no_grad()
-def _write_attention(run: Run, head: nn.Module, features: Features) -> None:
-    """What the cells of some test pictures attend to, for the report."""
-    places = np.searchsorted(run.data.held_out, run.data.rows("test"))
-    places = places[features.present[places].all(1)][:ATTENTION_PRODUCTS]
-    rows = run.data.held_out[places]
-    (image, text, mask, present), _ = features.batch(places)
-    fusion = head.cpu().eval().get_submodule("fusion")
-    assert isinstance(fusion, IntermediateFusion)
-    weights = fusion.attention_weights(image, text, mask, present)
-    tokenizer = Tokenizer.from_file(str(run.data.options.out / "tokenizer.json"))
-    tokens = np.full(weights.shape[::2], "", dtype="U64")  # (K, 1 + T)
-    tokens[:, 0] = "[none]"
-    for number, row in enumerate(rows):
-        ids = run.data.preprocessor.tokens(run.data.products["text"].iloc[row])
-        tokens[number, 1 : 1 + len(ids)] = [tokenizer.id_to_token(int(token)) for token in ids]
-    write_arrays(
-        run.data.options.out / "intermediate" / "attention.npz",
-        ids=run.data.products["id"].to_numpy(dtype=str)[rows],
-        tokens=tokens,
-        weights=weights.numpy(),
-    )
 
 
 def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import nn
 from tqdm import tqdm
 
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import predict
 from training.models import ProductClassifier
+from training.models.head import Head
 from training.models.late import LateFusion
 from training.pipeline.cross_fitting import thin_forms
 from training.pipeline.results import restore_frequencies
@@ -75,7 +75,7 @@ def _answers(
     }
 
 
-def _logits(run: Run, head: nn.Module, features: Features) -> NDArray[np.float32]:
+def _logits(run: Run, head: Head, features: Features) -> NDArray[np.float32]:
     """(N, C) of the target; what the head says of further attributes is not audited."""
     logits, _ = predict(head, FeatureBatches(features, np.arange(len(features.targets))), device=run.device)
     return logits[:, : len(run.data.labels)]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from handlers.product_serving.calibration import calibrated_scores
 from handlers.product_serving.hierarchy import head_log_scores
@@ -16,8 +15,8 @@ from training.data.attributes import MISSING
 from training.data.dataset import balanced_weights
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import Epoch, predict
-from training.models import MODEL_MODALITIES, ProductClassifier
-from training.models.residual import ResidualFusion
+from training.models import HEADS, ProductClassifier
+from training.models.head import Head
 from training.run.checkpoint import save_model, write_history
 from training.run.context import Run
 from training.scores.attribute_metrics import summarize_attributes
@@ -52,17 +51,12 @@ class Calibrated:
     test_truth: NDArray[np.int64]
 
 
-def restore_frequencies(run: Run, head: nn.Module) -> None:
-    """Let a head that was trained on balanced batches answer with the classes' true frequencies.
-
-    Args:
-        run: under way.
-        head: a fusion on top of the single models, or one whose last linear layer gives the logits.
-    """
+def restore_frequencies(run: Run, head: Head) -> None:
+    """Let a head that was trained on balanced batches answer with the classes' true frequencies."""
     _shift_logits(run, head, sign=1)
 
 
-def as_trained(run: Run, head: nn.Module) -> nn.Module:
+def as_trained(run: Run, head: Head) -> Head:
     """A copy of a head as it was before :func:`restore_frequencies`."""
     copied = copy.deepcopy(head)
     _shift_logits(run, copied, sign=-1)
@@ -70,7 +64,9 @@ def as_trained(run: Run, head: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def _shift_logits(run: Run, head: nn.Module, *, sign: int) -> None:
+def _shift_logits(run: Run, head: Head, *, sign: int) -> None:
+    if (bias := head.output_bias()) is None:
+        return
     targets = run.data.all_targets[run.data.rows("train")]
     columns = targets.reshape(len(targets), -1).T
     weights = balanced_weights(targets)
@@ -81,10 +77,6 @@ def _shift_logits(run: Run, head: nn.Module, *, sign: int) -> None:
             for there in [classes != MISSING]
         ]
     )
-    if isinstance(head, ResidualFusion):
-        bias = head.shift
-    else:
-        bias = [module for module in head.modules() if isinstance(module, nn.Linear)][-1].bias
     bias.add_(torch.as_tensor(shift, dtype=bias.dtype, device=bias.device))
 
 
@@ -100,7 +92,7 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
     settings = dataclasses.replace(
         run.data.preprocessor.settings,
         model=name,
-        modalities=MODEL_MODALITIES[name],
+        modalities=HEADS[name].modalities,
         hierarchies=run.data.hierarchies,
     )
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from training.run.stages import Stages
 from training.system.device import Device
 
 HEAD_BATCH_SIZE = 64
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Run:
             seed=self.data.options.seed,
         )
 
-    def seeded(self, build: Callable[[], nn.Module]) -> nn.Module:
+    def seeded(self, build: Callable[[], Module]) -> Module:
         """Build a module whose random weights depend on the run's seed alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.data.options.seed)

@@ -6,7 +6,7 @@ what :func:`options_of` finds.
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -69,7 +69,7 @@ class Option:
     group: str
     first: bool
     experiment: bool
-    choices: tuple[str, ...]
+    choices: Collection[str]
     limit: Limit | None
     default_words: str
     metavar: str
@@ -140,7 +140,7 @@ def option(
     group: str,
     first: bool = False,
     experiment: bool = False,
-    choices: Iterable[str] = (),
+    choices: Collection[str] = (),
     limit: Limit | None = None,
     default_words: str = "",
     metavar: str = "",
@@ -152,7 +152,7 @@ def option(
         "group": group,
         "first": first,
         "experiment": experiment,
-        "choices": tuple(choices),
+        "choices": choices,
         "limit": limit,
         "default_words": default_words,
         "metavar": metavar,

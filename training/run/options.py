@@ -7,7 +7,7 @@ from typing import Any
 from handlers.product_serving.settings import MODALITIES
 from training.catalog.reading import CatalogSource
 from training.data.corrections import corrections_hash
-from training.models import HEADS, MODEL_MODALITIES, MODELS
+from training.models import HEADS, MODELS
 from training.models.encoders import IMAGE_ENCODERS
 from training.run.option_table import (
     AT_LEAST_ONE,
@@ -249,7 +249,7 @@ class TrainOptions:
     @property
     def sides(self) -> tuple[str, ...]:
         """Whose single models are trained: both, unless the models asked for read one side alone."""
-        read = {side for name in self.models for side in MODEL_MODALITIES[name]}
+        read = {side for name in self.models for side in HEADS[name].modalities}
         return tuple(side for side in MODALITIES if not read or side in read)
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from handlers.product_serving.preprocessing import Product, collate
 from handlers.product_serving.settings import modalities_read
-from training import __main__ as command
+from training import evaluate_command
 from training.__main__ import main
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
 from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE
@@ -168,7 +168,7 @@ def test_a_model_feels_only_what_is_done_to_the_side_it_reads(grid: Path, read_j
 def test_only_the_test_part_is_kept_in_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "evaluate_run", lambda run, source, **arguments: {"hints": [], **arguments})
+    monkeypatch.setattr(evaluate_command, "evaluate_run", lambda run, source, **arguments: {"hints": [], **arguments})
     kept, out = tmp_path / "robustness.json", tmp_path / "out.json"
     for part in (["--part", "validation"], []):
         assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--out", str(out), *part]) == 0

@@ -8,6 +8,7 @@ from training.models import HEADS, ProductClassifier, build_head
 from training.models.early import EarlyFusion
 from training.models.encoders import ImageEncoder
 from training.models.gated import GatedFusion
+from training.models.head import Head
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
 from training.models.residual import ResidualFusion
@@ -17,7 +18,7 @@ WIDTHS = {"image_width": 6, "text_width": 4, "classes": 3}
 BOTH = torch.tensor([[True, True]])
 
 
-class Fixed(nn.Module):
+class Fixed(Head):
     """A head that answers the same logits whatever it reads."""
 
     def __init__(self, *logits: float) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.data.attributes import MISSING
 from training.features.batches import Features
+from training.models.head import Head
 from training.models.residual import ResidualFusion
 from training.pipeline.fusions import weigh_corrections
 from training.system.device import choose_device
@@ -18,7 +19,7 @@ from training.system.device import choose_device
 PRODUCTS, VALIDATION = 60, 40
 
 
-class Reads(nn.Module):
+class Reads(Head):
     """Logits that lie in the mean cell, or in the first token."""
 
     def __init__(self, side: str, part: slice) -> None:
@@ -30,7 +31,7 @@ class Reads(nn.Module):
         return (image.mean(1) if self.side == "image" else text[:, 0])[:, self.part]
 
 
-class Corrects(nn.Module):
+class Corrects(Head):
     """The correction of a product with a picture only, and of others."""
 
     def __init__(self) -> None:

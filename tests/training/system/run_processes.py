@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from training import __main__ as command
+from training import train_command
+from training.__main__ import main
 from training.pipeline.order import train_run
 from training.run.options import TrainOptions
 
@@ -41,8 +42,8 @@ def train(options: TrainOptions) -> int:
 
 def signal_instead_of_training(number: int, arguments: list[str]) -> int:
     """The command line, sent a signal where it would begin to train."""
-    command.train_run = lambda options: signal.raise_signal(number)  # type: ignore[assignment]
-    return command.main(arguments)
+    train_command.train_run = lambda options: signal.raise_signal(number)  # type: ignore[assignment]
+    return main(arguments)
 
 
 def ranks(count: int) -> list[dict[str, str]]:
