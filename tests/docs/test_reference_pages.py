@@ -1,0 +1,58 @@
+"""The reference pages say what the code says: options, settings, engines, counters, configuration."""
+
+import re
+from pathlib import Path
+
+from export.archive import worker_config
+from handlers.product_serving.metrics import COUNTERS
+from training.run.option_parser import options_markdown
+
+DOCS = Path(__file__).parents[2] / "docs"
+RENEW = "python -c 'from training.run.option_parser import options_markdown; print(options_markdown())'"
+
+
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def first_cells(text: str) -> set[str]:
+    """Names in code in the first column of all tables."""
+    cells = re.findall(r"^\| ?((?:`[^`]+`(?:, )?)+) ?\|", text, re.M)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def section(text: str, heading: str) -> str:
+    """What stands between a heading and the next one."""
+    found = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^#+ |\Z)", text, re.M | re.S)
+    assert found is not None
+    return found[1]
+
+
+def test_options_of_training_are_those_of_the_one_definition() -> None:
+    shown = text_of("reference/command-line.md").split("<!-- options: begin -->")[1].split("<!-- options: end -->")[0]
+    assert shown.strip() == options_markdown().strip(), f"the table is what this prints: {RENEW}"
+
+
+def test_counters_are_those_of_the_handler() -> None:
+    shown = first_cells(section(text_of("reference/metrics.md"), "Of the handler"))
+    assert shown == set(COUNTERS)
+
+
+def test_counters_name_their_dimensions() -> None:
+    rows = section(text_of("reference/metrics.md"), "Of the handler").splitlines()
+    for name, dimensions in COUNTERS.items():
+        row = next(row for row in rows if f"`{name}`" in row)
+        assert tuple(re.findall(r"`(\w+)`", row.split("|")[2])) == dimensions
+
+
+def test_every_key_of_the_configuration_is_explained() -> None:
+    lines = (DOCS.parent / "config.properties").read_text(encoding="utf-8").splitlines()
+    keys = {line.split("=")[0] for line in lines if line and not line.startswith("#")}
+    assert keys == first_cells(section(text_of("reference/configuration.md"), "config.properties"))
+
+
+def test_every_key_of_an_archives_configuration_is_explained() -> None:
+    shown = section(text_of("reference/configuration.md"), "model-config.yaml")
+    assert first_cells(shown) == set(worker_config(workers=2))
+    for name, value in worker_config(workers=2).items():
+        assert re.search(rf"`{name}`.*\| {value} \|", shown)
