@@ -16,6 +16,7 @@ WORKERS ?=
 IMAGE   ?=
 TEXT    ?=
 SAMPLE  ?=
+TESTS   ?=
 OUT     ?= build/faults
 DEMO_ARGS ?=
 BENCH   ?= full
@@ -93,8 +94,8 @@ ui: $(PAGE) ## look at products in the browser, by the running server (PORT=7860
 
 # --- Develop ----------------------------------------------------------------------------------------------------------
 
-test: $(INSTALLED) ## run the tests, a live TorchServe among them
-	@$(BIN)/python -m pytest
+test: $(INSTALLED) ## run the tests, a live TorchServe among them (TESTS=tests/client)
+	@$(BIN)/python -m pytest $(TESTS)
 
 test-docs: $(INSTALLED) ## type the commands of README, tutorial and how-to pages as printed, some minutes
 	@$(BIN)/python -m pytest tests/docs -m 'docs or not docs'

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from known_model import build_known_archive
+from strict_skips import pytest_addoption, pytest_runtest_makereport  # noqa: F401 - pytest finds its hooks here
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel
 
