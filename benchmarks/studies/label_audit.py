@@ -30,7 +30,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.studies.drawn_catalogue import LABEL, Drawn, draw_products, write_damaged
+from benchmarks.studies.sampled_catalogue import LABEL, Sampled, sample_products, write_damaged
 from client.audit.findings import Answers, Finding, find
 from client.audit.kinds import SIDES_DIFFER
 from client.audit.labels import read_labels
@@ -60,11 +60,11 @@ def measure_answers(answers: Answers, *, share: float, seed: int) -> dict[str, A
     return {"share": share, "seed": seed, **judge(damaged, wrong)}
 
 
-def measure_training(drawn: Drawn, folder: Path, *, share: float, seed: int, more: Sequence[str]) -> dict[str, Any]:
+def measure_training(sampled: Sampled, folder: Path, *, share: float, seed: int, more: Sequence[str]) -> dict[str, Any]:
     """Train on damaged labels and look for them by what models say of products that they have not seen.
 
     Args:
-        drawn: the products.
+        sampled: the products.
         folder: gets the run.
         share: of the labels to damage, 0..1.
         seed: of the damage and of the run.
@@ -73,7 +73,7 @@ def measure_training(drawn: Drawn, folder: Path, *, share: float, seed: int, mor
     Returns:
         As :func:`judge`.
     """
-    table, wrong = write_damaged(drawn, share=share, seed=seed)
+    table, wrong = write_damaged(sampled, share=share, seed=seed)
     run = folder / f"run-{table.stem}"
     own = ["--data", table, "--target", LABEL, "--out", run, "--seed", seed, "--cross-fit", CROSS_FIT]
     command = [sys.executable, "-m", "training", "train", *map(str, own), *more]
@@ -143,9 +143,11 @@ def main() -> None:
         shown = tqdm(runs, desc="by the server", unit="damage", disable=None)
         found["By a server's answers"] = [measure_answers(answers, share=share, seed=seed) for share, seed in shown]
     if options.training:
-        drawn = draw_products(source, options.out / "catalogue", count=options.products, min_class=options.min_class)
+        sampled = sample_products(
+            source, options.out / "catalogue", count=options.products, min_class=options.min_class
+        )
         found["In training, out of fold"] = [
-            measure_training(drawn, options.out, share=share, seed=seed, more=more)
+            measure_training(sampled, options.out, share=share, seed=seed, more=more)
             for seed in range(options.training_seeds)
             for share in options.shares
         ]
@@ -181,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train = parser.add_argument_group("in training")
     train.add_argument("--training", action=argparse.BooleanOptionalAction, default=True, help="train; else not")
-    train.add_argument("--products", type=int, metavar="N", help="drawn at random (default: all)")
+    train.add_argument("--products", type=int, metavar="N", help="sampled at random (default: all)")
     train.add_argument("--min-class", type=int, default=10, metavar="N", help="smallest class (default: %(default)s)")
     train.add_argument("--training-seeds", type=int, default=1, metavar="N", help="runs of each share")
     return parser

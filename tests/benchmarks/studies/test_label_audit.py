@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.studies.drawn_catalogue import draw_products, write_damaged
 from benchmarks.studies.label_audit import measure_answers, table
+from benchmarks.studies.sampled_catalogue import sample_products, write_damaged
 from client.audit.findings import Answers
 from training.catalog import CatalogSource
 
@@ -31,11 +31,11 @@ def test_a_model_that_knows_everything_finds_all() -> None:
 
 def test_a_part_of_a_catalogue_with_damaged_labels(drawn_catalogue: Path, tmp_path: Path) -> None:
     source = CatalogSource(path=str(drawn_catalogue), label_column="label")
-    drawn = draw_products(source, tmp_path, count=40, min_class=10)
-    path, wrong = write_damaged(drawn, share=0.2, seed=1)
+    sampled = sample_products(source, tmp_path, count=40, min_class=10)
+    path, wrong = write_damaged(sampled, share=0.2, seed=1)
     with path.open(encoding="utf-8", newline="") as file:
         labels = {row["id"]: row["label"] for row in csv.DictReader(file)}
-    right = {row.id: row.label for row in drawn.rows}
+    right = {row.id: row.label for row in sampled.rows}
     assert len(labels) == 40 and len(wrong) == 8
     assert {id for id in labels if labels[id] != right[id]} == wrong
-    assert all((tmp_path / row.image).is_file() for row in drawn.rows if row.image)
+    assert all((tmp_path / row.image).is_file() for row in sampled.rows if row.image)

@@ -1,13 +1,13 @@
 """A whole catalogue scored end to end by each engine, as a user does it: rows a second and peak memory.
 
-    python -m benchmarks.studies.scoring_runs fashion.zip --archive model_store/intermediate.mar \\
-        --out build/scoring_runs
+    python -m benchmarks.studies.scoring_speed fashion.zip --archive model_store/intermediate.mar \\
+        --out build/scoring_speed
 
 Each engine is a ``python -m client score`` of its own: its time goes from the command to its end, with the reading of
 the table, the loading of the model and the writing of the results. The server is started before, with our
 configuration and this archive, on free ports, and is warm. Memory is that of all processes of an engine together, the
 server's included, at the moment when it was most: resident (pages that processes share count for each) and private
-(those that are no file's). ``scoring_runs.json`` and ``scoring_runs.md`` hold the figures, of an engine that was
+(those that are no file's). ``scoring_speed.json`` and ``scoring_speed.md`` hold the figures, of an engine that was
 measured before as well: one engine at a time can be measured into the same folder.
 
 Run it on a machine that does nothing else.
@@ -29,14 +29,14 @@ from typing import Any
 from benchmarks.server.report.machine import describe_machine
 from benchmarks.server.systems.process_usage import MARK, marked, new_mark, usage
 from benchmarks.server.systems.torchserve_config import write_config
-from benchmarks.studies.drawn_catalogue import draw_products, write_table
+from benchmarks.studies.sampled_catalogue import sample_products, write_table
 from client import server
 from client.arguments import ENGINES
 from client.processes import server_processes
 from client.store import read_archive
 from training.catalog import CatalogSource
 
-NAME = "scoring_runs"
+NAME = "scoring_speed"
 PAUSE = 0.2
 GIB = 2**30
 
@@ -122,8 +122,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     catalogue = options.catalog
     if options.rows is not None:
-        drawn = draw_products(CatalogSource(path=str(catalogue)), options.out / "catalogue", count=options.rows)
-        catalogue = write_table(drawn, options.out / "catalogue" / "products.csv")
+        sampled = sample_products(CatalogSource(path=str(catalogue)), options.out / "catalogue", count=options.rows)
+        catalogue = write_table(sampled, options.out / "catalogue" / "products.csv")
     path = options.out / f"{NAME}.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"engines": {}}
     for engine in options.engines:
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("catalog", type=Path, metavar="CATALOG", help="to be scored")
     parser.add_argument("--archive", type=Path, required=True, metavar="FILE", help="of the model, in a model store")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="(default: all)")
-    parser.add_argument("--rows", type=int, metavar="N", help="drawn at random; all otherwise")
+    parser.add_argument("--rows", type=int, metavar="N", help="sampled at random; all otherwise")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the figures")
     return parser
 

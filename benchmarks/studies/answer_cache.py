@@ -1,6 +1,6 @@
 """What a memory of answers saves, by how many products come again.
 
-    python -m benchmarks.studies.cache --data fashion.zip --archive model_store/intermediate.mar --rows 256
+    python -m benchmarks.studies.answer_cache --data fashion.zip --archive model_store/intermediate.mar --rows 256
 
 In process, without a server: pictures and titles are decoded and read each time, with the cache and without. Batches of
 16, of which a share was answered before; with the cache and without it by turns, best of ``REPEATS``.

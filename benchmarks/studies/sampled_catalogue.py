@@ -15,7 +15,7 @@ from training.data.label_noise import damage_labels
 LABEL = "label"
 
 
-class Drawn(NamedTuple):
+class Sampled(NamedTuple):
     """Products with pictures in a folder.
 
     Args:
@@ -27,9 +27,9 @@ class Drawn(NamedTuple):
     rows: Sequence[CatalogRow]
 
 
-def draw_products(
+def sample_products(
     source: CatalogSource, folder: Path, *, count: int | None, min_class: int = 0, seed: int = 0
-) -> Drawn:
+) -> Sampled:
     """Take products out of a catalogue, with their pictures as they are.
 
     Args:
@@ -47,7 +47,7 @@ def draw_products(
     if count is not None and count < len(rows):
         rows = [rows[place] for place in np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])]
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    drawn = []
+    sampled = []
     for row in tqdm(rows, desc="pictures", unit="product", disable=None):
         name = f"images/{row.line}{Path(row.image).suffix}" if row.image else ""
         try:
@@ -55,32 +55,32 @@ def draw_products(
                 (folder / name).write_bytes(files.read(row.image))
         except RowError:
             continue
-        drawn.append(row._replace(image=name))
-    return Drawn(folder, drawn)
+        sampled.append(row._replace(image=name))
+    return Sampled(folder, sampled)
 
 
-def write_table(drawn: Drawn, path: Path, *, labels: Sequence[str] | None = None) -> Path:
+def write_table(sampled: Sampled, path: Path, *, labels: Sequence[str] | None = None) -> Path:
     """The products as a CSV; labels of their own unless others are given."""
-    labels = [row.label for row in drawn.rows] if labels is None else labels
+    labels = [row.label for row in sampled.rows] if labels is None else labels
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "image", "text", LABEL])
-        writer.writerows([row.id, row.image, row.text, label] for row, label in zip(drawn.rows, labels, strict=True))
+        writer.writerows([row.id, row.image, row.text, label] for row, label in zip(sampled.rows, labels, strict=True))
     return path
 
 
-def write_damaged(drawn: Drawn, *, share: float, seed: int) -> tuple[Path, frozenset[str]]:
+def write_damaged(sampled: Sampled, *, share: float, seed: int) -> tuple[Path, frozenset[str]]:
     """A table of the products, some of them with another label, drawn evenly from all the others there are.
 
     Args:
-        drawn: the products.
+        sampled: the products.
         share: of them to damage, 0..1.
         seed: of the damage.
 
     Returns:
         The CSV, and the ids of the products whose label is wrong.
     """
-    labels = damage_labels([row.label for row in drawn.rows], share=share, seed=seed).tolist()
-    path = write_table(drawn, drawn.folder / f"damaged-{round(100 * share):02d}-{seed}.csv", labels=labels)
-    pairs = zip(drawn.rows, labels, strict=True)
+    labels = damage_labels([row.label for row in sampled.rows], share=share, seed=seed).tolist()
+    path = write_table(sampled, sampled.folder / f"damaged-{round(100 * share):02d}-{seed}.csv", labels=labels)
+    pairs = zip(sampled.rows, labels, strict=True)
     return path, frozenset(row.id for row, label in pairs if row.label != label)

@@ -1,7 +1,7 @@
 """What the scoring of catalogues costs beside the model: each engine against the most that it could reach.
 
     make serve
-    python -m benchmarks.studies.scoring --data fashion.zip --archive model_store/intermediate.mar --rows 4000 \\
+    python -m benchmarks.studies.scoring_overhead --data fashion.zip --archive model_store/intermediate.mar --rows 4000 \\
         --rounds 4 --out benchmarks/results/scoring.json
 
 Five ways to answer the same rows, in every round, in turns forwards and backwards (A B B A), so that a drift of the

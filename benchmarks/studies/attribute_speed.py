@@ -1,6 +1,6 @@
 """What telling seven attributes costs beside telling one: the same towers, a wider last layer, in one run.
 
-    python -m benchmarks.studies.attributes --rounds 40
+    python -m benchmarks.studies.attribute_speed --rounds 40
 
 Two graphs with the towers of the full recipe and heads of the Kaggle catalogue's sizes, untrained, since a time does
 not depend on what the weights are, answer the same drawn products through the handler's own functions, batch by batch
