@@ -1,8 +1,8 @@
 """What the scoring of catalogues costs beside the model: each engine against the most that it could reach.
 
     make serve
-    python -m benchmarks.studies.scoring_overhead --data fashion.zip --archive model_store/intermediate.mar --rows 4000 \\
-        --rounds 4 --out benchmarks/results/scoring.json
+    python -m benchmarks.studies.scoring_overhead --data fashion.zip --archive model_store/intermediate.mar \\
+        --rows 4000 --rounds 4 --out benchmarks/results/scoring.json
 
 Five ways to answer the same rows, in every round, in turns forwards and backwards (A B B A), so that a drift of the
 machine meets all alike; ratios are taken within a round. Times are those of the answering: neither the loading of a
