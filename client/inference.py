@@ -54,7 +54,7 @@ class Prediction:
         top: the best classes, in order.
         modalities: what the model read of the product.
         needs_review: the score is too low to go without a person's look.
-        model: name, version and backend that answered.
+        model: name, version and engine (as ``backend``) that answered.
         attributes: by name, what the model tells besides ``label``; none of a model of a single target.
     """
 

@@ -13,13 +13,13 @@ from export.archive import WORKERS, ArchiveError
 from export.build import Built, build_archive, read_test_products
 from export.fast import passes
 from export.verify import Parity, VerificationError
-from handlers.product_serving.settings import BACKENDS
+from handlers.product_serving.engines.table import AUTO, ENGINES
 from training.catalog.reading import CatalogError
 from training.models import MODELS
 from training.run.checkpoint import RunError, read_run
 
 DEFAULT_LIMIT = 1000
-FORCED = [name for name in BACKENDS if name != "cuda"]  # an archive is loaded on a CPU before it is stored
+FORCED = [AUTO, *(row.name for row in ENGINES if row.device == "cpu")]  # an archive is loaded on a CPU first
 CALIBRATED = 200  # training products that int8 finds its scales with
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
         test = read_test_products(options.run, limit=options.limit or None)
-        calibrates = options.backend in ("auto", "int8")
+        calibrates = options.engine in (AUTO, "int8")
         train = read_test_products(options.run, limit=CALIBRATED, part="train") if calibrates else None
         for name in models:
             built = build_archive(
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 store=options.store,
                 test=test,
                 train=train,
-                backend=options.backend,
+                engine=options.engine,
                 workers=options.workers,
                 cache_mib=options.cache_mib,
             )
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"
     )
     parser.add_argument(
-        "--backend", choices=FORCED, default="auto", help="engine of the archive; auto lets each machine choose"
+        "--engine", choices=FORCED, default=AUTO, help="engine of the archive; auto lets each machine choose"
     )
     parser.add_argument(
         "--workers",

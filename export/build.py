@@ -12,17 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from export.archive import WORKERS, pack, stage
-from export.fast import add_int8, fast_backends, passes, record
+from export.fast import add_int8, fast_engines, passes, record
 from export.golden import golden_products
 from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
-from export.verify import Engine, Parity, VerificationError, eager_engine, require_parity, verify
-from handlers.product_serving.engines.choice import FAST
-from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Backend
-from handlers.product_serving.engines.onnx import OnnxBackend
-from handlers.product_serving.engines.torchscript import TorchScriptBackend
+from export.verify import Forward, Parity, VerificationError, eager_forward, require_parity, verify
+from handlers.product_serving.engines.int8 import INT8_GRAPH
+from handlers.product_serving.engines.table import AUTO, ENGINES, Site, engine_row
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
@@ -31,7 +29,7 @@ from training.data.corrections import correct_again
 from training.models import ProductClassifier
 from training.run.checkpoint import RunError, load_model, read_run
 
-_LEAVE_IT = "leave the choice to --backend auto"
+_LEAVE_IT = "leave the choice to --engine auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +102,7 @@ def build_archive(
     store: Path,
     test: TestProducts,
     train: TestProducts | None = None,
-    backend: str = "auto",
+    engine: str = AUTO,
     workers: int = WORKERS,
     cache_mib: float = 0,
 ) -> Built:
@@ -117,27 +115,28 @@ def build_archive(
         store: the model store.
         test: products to verify on.
         train: products to calibrate int8 on; without any the archive has no int8.
-        backend: engine of the archive, as :class:`handlers.product_serving.settings.ProductSettings` has it.
+        engine: of the archive, as :class:`handlers.product_serving.settings.ProductSettings` has it.
         workers: processes that serve it.
         cache_mib: memory of each for answers it gave before, in MiB.
 
     Raises:
-        VerificationError: a graph disagrees with the trained model, or int8 was forced and fails; nothing is archived.
+        VerificationError: a graph disagrees with the trained model, or the settings force a fast engine that fails the
+            gate; nothing is archived.
         ArchiveError: the archive does not load on its own.
         RunError: the run lacks the model.
     """
     model, settings = load_model(run / model_name)
-    settings = dataclasses.replace(settings, backend=backend, cache_mib=cache_mib)
+    settings = dataclasses.replace(settings, engine=engine, cache_mib=cache_mib)
     preprocessor = ProductPreprocessor(settings, run / model_name / "tokenizer.json")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         export_graphs(model, folder, settings)
-        if train is not None and backend in ("auto", "int8"):
+        if train is not None and engine in (AUTO, "int8"):
             add_int8(folder, [preprocessor(*pair) for pair in train.pairs()])
-        eager = eager_engine(model)
+        eager = eager_forward(model)
         exact, fast = _verified(folder, eager, test, preprocessor=preprocessor, settings=settings)
-        _require_forced(backend, fast)
-        _settle_int8(folder, fast.get(Int8Backend.name))
+        _require_forced(engine, fast)
+        _settle_int8(folder, fast.get("int8"))
         golden = golden_products(
             test.pairs(),
             eager,
@@ -168,17 +167,18 @@ def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSetti
 
 
 def _verified(
-    folder: Path, eager: Engine, test: TestProducts, *, preprocessor: ProductPreprocessor, settings: ProductSettings
+    folder: Path, eager: Forward, test: TestProducts, *, preprocessor: ProductPreprocessor, settings: ProductSettings
 ) -> tuple[dict[str, Parity], dict[str, Parity]]:
     """How the exact engines and the fast ones agree with the trained model, by name.
 
     Raises:
         VerificationError: an exact one does not.
     """
-    exact = _exact_engines(folder)
+    site = Site(folder, settings, threads=torch.get_num_threads())
+    exact = {row.name: row.build(site) for row in ENGINES if row.device == "cpu" and row.gate is None}
     parities = verify(
         eager,
-        {**exact, **fast_backends(folder, threads=torch.get_num_threads())},
+        {**exact, **fast_engines(site)},
         [preprocessor(*pair) for pair in test.pairs()],
         ids=test.products["id"].tolist(),
         truth=_truth(test.products, settings),
@@ -190,28 +190,20 @@ def _verified(
     return by_exact, parities
 
 
-def _exact_engines(folder: Path) -> dict[str, Engine]:
-    threads = torch.get_num_threads()
-    return {
-        "torchscript": TorchScriptBackend(folder / "model.pt", device="cpu", threads=threads),
-        "onnxruntime": OnnxBackend(folder / "model.onnx", threads=threads),
-    }
-
-
-def _require_forced(backend: str, fast: dict[str, Parity]) -> None:
+def _require_forced(engine: str, fast: dict[str, Parity]) -> None:
     """Let an archive use nothing but a fast engine only where that passed the gate.
 
     Raises:
         VerificationError: it did not.
     """
-    if backend not in FAST:
+    if engine == AUTO or engine_row(engine).gate is None:
         return
-    parity = fast.get(FAST[backend])
+    parity = fast.get(engine)
     if parity is None:
-        raise VerificationError(f"{backend} cannot be verified here; nothing was archived: {_LEAVE_IT}")
+        raise VerificationError(f"{engine} cannot be verified here; nothing was archived: {_LEAVE_IT}")
     if not passes(parity):
         raise VerificationError(
-            f"{backend} answers {parity.same_class:.1%} alike, with an accuracy of {parity.accuracy:.3f} for "
+            f"{engine} answers {parity.same_class:.1%} alike, with an accuracy of {parity.accuracy:.3f} for "
             f"{parity.eager_accuracy:.3f}; nothing was archived: {_LEAVE_IT}"
         )
 

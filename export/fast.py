@@ -11,31 +11,37 @@ from typing import Any
 
 from export.int8 import export_int8
 from export.verify import Parity
-from handlers.product_serving.engine import Backend, BackendError
-from handlers.product_serving.engines.half import HalfBackend
-from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Backend, require_vnni
-from handlers.product_serving.engines.openvino import OpenVinoBackend
+from handlers.product_serving.engines.engine import Engine, EngineError
+from handlers.product_serving.engines.half import HalfEngine
+from handlers.product_serving.engines.int8 import INT8_GRAPH, require_vnni
+from handlers.product_serving.engines.table import ENGINES, EngineRow, Site
 from handlers.product_serving.preprocessing import Product
 
 MIN_SAME_CLASS = 0.995
 MAX_LOSS = 0.003  # of accuracy, of any attribute
 
 
-def fast_backends(folder: Path, *, threads: int) -> dict[str, Backend]:
+def fast_engines(site: Site) -> dict[str, Engine]:
     """The fast engines that this machine can run or stand in for, by name.
 
     Args:
-        folder: holds ``model.onnx``, ``model.pt``, and ``model.int8.onnx`` if int8 is one of them.
-        threads: for one batch.
+        site: an archive in the making; without ``model.int8.onnx`` int8 is none of them.
     """
-    backends: list[Backend] = [HalfBackend(folder / "model.pt")]
+    measured = [row for row in ENGINES if row.gate == row.name]
+    if not (site.folder / INT8_GRAPH).exists():
+        measured = [row for row in measured if row.name != "int8"]
+    engines = {row.name: _measurable(row, site) for row in measured}
+    return {name: engine for name, engine in engines.items() if engine is not None}
+
+
+def _measurable(row: EngineRow, site: Site) -> Engine | None:
+    if row.device == "gpu":
+        return HalfEngine(site.folder / "model.pt")
     try:
-        backends.append(OpenVinoBackend(folder / "model.onnx", threads=threads))
-    except BackendError as error:
-        print(f"openvino cannot be verified here, so the archive does without it: {error}", flush=True)
-    if (folder / INT8_GRAPH).exists():
-        backends.append(Int8Backend(folder, threads=threads))
-    return {backend.name: backend for backend in backends}
+        return row.build(site)
+    except EngineError as error:
+        _say_unverified(row.name, error)
+        return None
 
 
 def add_int8(folder: Path, products: Sequence[Product]) -> None:
@@ -47,8 +53,8 @@ def add_int8(folder: Path, products: Sequence[Product]) -> None:
     """
     try:
         require_vnni()
-    except BackendError as error:
-        print(f"int8 cannot be verified here, so the archive does without it: {error}", flush=True)
+    except EngineError as error:
+        _say_unverified("int8", error)
         return
     export_int8(folder, products)
 
@@ -68,3 +74,7 @@ def record(parity: Parity) -> dict[str, Any]:
     """What the manifest says of a fast engine; JSON-able."""
     allowed = {"min_same_class": MIN_SAME_CLASS, "max_loss": MAX_LOSS}
     return {**parity.figures(), **allowed, "passed": passes(parity)}
+
+
+def _say_unverified(name: str, error: EngineError) -> None:
+    print(f"{name} cannot be verified here, so the archive does without it: {error}", flush=True)

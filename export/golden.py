@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from export.verify import Engine
+from export.verify import Forward
 from handlers.product_serving.calibration import calibrated_scores
 from handlers.product_serving.hierarchy import chosen_labels
 from handlers.product_serving.preprocessing import ProductPreprocessor, collate
@@ -25,7 +25,7 @@ Entry = TypeVar("Entry")
 
 def golden_products(
     pairs: Sequence[Pair],
-    engine: Engine,
+    eager: Forward,
     *,
     truth: Sequence[str],
     preprocessor: ProductPreprocessor,
@@ -39,7 +39,7 @@ def golden_products(
 
     Args:
         pairs: (picture, title) of products.
-        engine: answers them; eager PyTorch.
+        eager: the trained model, which answers them.
         truth: class of each product.
         preprocessor: of the model.
         settings: of the model.
@@ -51,7 +51,7 @@ def golden_products(
     golden = []
     for form in _forms(_varied(pairs, truth), settings.modalities):
         answers = [
-            _answer(_shrunk(image, preprocessor), text, engine, preprocessor=preprocessor, settings=settings)
+            _answer(_shrunk(image, preprocessor), text, eager, preprocessor=preprocessor, settings=settings)
             for image, text in form[:CANDIDATES]
         ]
         answers.sort(key=lambda answer: _margin(answer["scores"][: len(settings.labels)]), reverse=True)
@@ -93,13 +93,13 @@ def _shrunk(image: bytes | None, preprocessor: ProductPreprocessor) -> bytes | N
 def _answer(
     image: bytes | None,
     text: str | None,
-    engine: Engine,
+    eager: Forward,
     *,
     preprocessor: ProductPreprocessor,
     settings: ProductSettings,
 ) -> dict[str, Any]:
     batch = collate([preprocessor(image, text)])
-    scores = calibrated_scores(engine(batch).astype(np.float64), batch.present, settings)[0]
+    scores = calibrated_scores(eager(batch).astype(np.float64), batch.present, settings)[0]
     of_target = scores[: len(settings.labels)]
     answer = {
         "image": None if image is None else base64.b64encode(image).decode("ascii"),

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlers.product_serving.calibration import calibrated_scores
+from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.hierarchy import chosen_labels
-from handlers.product_serving.preprocessing import Batch, Product, collate
+from handlers.product_serving.preprocessing import Product, collate
 from handlers.product_serving.settings import ProductSettings
 from training.data.attributes import MISSING
 from training.models import ProductClassifier
@@ -25,7 +26,7 @@ from training.scores.metrics import accuracy
 BATCH_SIZES = (1, 3, 8)
 TOLERANCE = 1e-3
 
-Engine = Callable[[Batch], NDArray[np.float32]]
+Forward = Callable[[Batch], NDArray[np.float32]]  # a batch -> logits (B, C)
 
 
 class VerificationError(ValueError):
@@ -37,7 +38,7 @@ class Parity:
     """How far one exported graph is from eager PyTorch.
 
     Args:
-        engine: ``torchscript`` or ``onnxruntime``.
+        engine: its name.
         largest_difference: of any logit.
         same_class: share of answers with the same class; of several attributes, that of the one where it is lowest.
         accuracy: on the products verified.
@@ -76,7 +77,7 @@ class Parity:
         return values
 
 
-def eager_engine(model: ProductClassifier) -> Engine:
+def eager_forward(model: ProductClassifier) -> Forward:
     """The trained model itself, in fp32 on the CPU."""
 
     def run(batch: Batch) -> NDArray[np.float32]:
@@ -88,8 +89,8 @@ def eager_engine(model: ProductClassifier) -> Engine:
 
 
 def verify(
-    eager: Engine,
-    engines: dict[str, Engine],
+    eager: Forward,
+    engines: Mapping[str, Forward],
     products: Sequence[Product],
     *,
     ids: Sequence[str],

@@ -19,7 +19,7 @@ from export.archive import pack, stage
 from export.golden import golden_products
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
-from export.verify import eager_engine
+from export.verify import eager_forward
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.models import ProductClassifier
@@ -110,7 +110,7 @@ def build_known_archive(store: Path, *, model: str = "known", version: str = "1.
         pairs = [(picture(RED, 0), "Red Shoe"), (picture(BLUE, 3), "Bag")]
         preprocessor = ProductPreprocessor(settings, run / "tokenizer.json")
         golden = golden_products(
-            pairs, eager_engine(classifier), truth=["shoe", "bag"], preprocessor=preprocessor, settings=settings
+            pairs, eager_forward(classifier), truth=["shoe", "bag"], preprocessor=preprocessor, settings=settings
         )
         stage(folder, run_model=run, settings=settings, manifest={"golden": golden})
         return pack(folder, model=model, version=version, store=store)

@@ -20,8 +20,8 @@ BELOW_PIPELINE = {
 }
 REPORTING = {f"training/reporting/{name}" for name in ("results", "figures", "document", "sections")}
 MAY_IMPORT: dict[str, set[str]] = {
-    SERVING: set(),
-    f"{SERVING}/engines": {SERVING},
+    f"{SERVING}/engines": set(),
+    SERVING: {f"{SERVING}/engines"},
     "handlers": {SERVING},
     "training/system": set(),
     "training/catalog/drawing": set(),
@@ -56,8 +56,6 @@ BENCHMARK_ROOMS: dict[str, set[str]] = {
 CLIENT_DOORS = {"training.catalog", "training.system.storage"}
 # The engine without a server is the handler itself, so that it answers as a server does.
 RUNS_THE_HANDLER = {"client/scoring/local.py"}
-# The one module of the package that knows the engines.
-SERVICE = "service"
 ENGINES = {
     "onnx": {"onnxruntime"},
     "openvino": {"openvino"},
@@ -131,8 +129,7 @@ def test_folders_import_only_what_stands_below_them(path: Path) -> None:
     elif allowed is None:
         assert {name.split(".")[0] for name in own_imports(path)} <= {"handlers", "training", "client"}
     else:
-        engines = {f"{SERVING}/engines"} if folder == SERVING and path.stem == SERVICE else set()
-        assert {folder_of(name) for name in own_imports(path)} <= allowed | engines | {folder}
+        assert {folder_of(name) for name in own_imports(path)} <= allowed | {folder}
 
 
 def test_the_rules_name_folders_that_are_there() -> None:

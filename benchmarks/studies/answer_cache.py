@@ -18,8 +18,8 @@ from tqdm import tqdm
 from benchmarks.studies.explanations import catalogue_products
 from client.scoring.local import load_handler
 from handlers.product_handler import ProductHandler
-from handlers.product_serving.engine import Backend
-from handlers.product_serving.engines.cached import CachedBackend
+from handlers.product_serving.engines.cached import CachedEngine
+from handlers.product_serving.engines.engine import Engine
 from handlers.product_serving.request import ProductFields
 
 BATCH = 16
@@ -37,10 +37,11 @@ def main() -> None:
             ProductFields(image, text, handler.settings.default_top_k)
             for image, text in itertools.islice(catalogue_products(options.data), options.rows)
         ]
-        plain = handler.backend
+        plain = handler.engine
         _milliseconds(handler, plain, fields[:BATCH])  # warm
         print(
-            f"{handler.backend.name}, {len(fields)} products\n{'again':>6} {'without':>9} {'with':>9}   times as fast"
+            f"{handler.model['backend']}, {len(fields)} products\n"
+            f"{'again':>6} {'without':>9} {'with':>9}   times as fast"
         )
         for share in tqdm(SHARES, leave=False):
             without, kept = _compare(handler, plain, fields, share)
@@ -48,13 +49,13 @@ def main() -> None:
 
 
 def _compare(
-    handler: ProductHandler, plain: Backend, fields: Sequence[ProductFields], share: float
+    handler: ProductHandler, plain: Engine, fields: Sequence[ProductFields], share: float
 ) -> tuple[float, float]:
     """Milliseconds a product without and with the cache."""
     known = [product for number, product in enumerate(fields) if int((number + 1) * share) > int(number * share)]
     times: list[tuple[float, float]] = []
     for _ in range(REPEATS):
-        cached = CachedBackend(plain, mib=MIB, count=lambda hits, misses: None)
+        cached = CachedEngine(plain, mib=MIB, count=lambda hits, misses: None)
         if known:
             _milliseconds(handler, cached, known)
         times.append((_milliseconds(handler, plain, fields), _milliseconds(handler, cached, fields)))
@@ -62,8 +63,8 @@ def _compare(
     return min(without), min(kept)
 
 
-def _milliseconds(handler: ProductHandler, backend: Backend, fields: Sequence[ProductFields]) -> float:
-    handler.backend = backend
+def _milliseconds(handler: ProductHandler, engine: Engine, fields: Sequence[ProductFields]) -> float:
+    handler.engine = engine
     began = time.perf_counter()
     for start in range(0, len(fields), BATCH):
         handler.inference(handler.preprocess(fields[start : start + BATCH]))

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from export.build import export_graphs
 from handlers.product_serving.answer import product_answer
-from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.preprocessing import Product
 from handlers.product_serving.scores import score_products
 from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
@@ -41,7 +41,7 @@ CLASSES = {
 }
 CHAIN = ("articleType", "subCategory", "masterCategory")
 TITLE_TOKENS = 10
-MODEL = {"name": "benchmark", "version": "1.0", "backend": "onnxruntime:cpu"}
+MODEL = {"name": "benchmark", "version": "1.0", "backend": "onnx"}
 
 
 def main() -> None:
@@ -86,11 +86,11 @@ def _answerer(settings: ProductSettings, folder: Path, *, threads: int) -> Calla
         further=[len(attribute.labels) for attribute in settings.attributes],
     )
     export_graphs(ProductClassifier(image, text, head).eval(), folder, settings)
-    backend = OnnxBackend(folder / "model.onnx", threads=threads)
+    engine = OnnxEngine(folder / "model.onnx", threads=threads)
     answer = functools.partial(product_answer, top_k=5, modalities=["image", "text"], model=MODEL, settings=settings)
 
     def run(products: Sequence[Product]) -> object:
-        scores = score_products(backend, products, settings=settings)
+        scores = score_products(engine, products, settings=settings)
         return [answer(row) for row in scores if isinstance(row, np.ndarray)]
 
     return run

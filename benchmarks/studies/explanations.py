@@ -36,7 +36,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="archive-") as folder:
             handler = load_handler(archive, Path(folder))
             times = list(_times(handler, products))
-        print(_line(f"{archive.stem} {handler.backend.name}", times[WARM_UP:]), flush=True)
+        print(_line(f"{archive.stem} {handler.model['backend']}", times[WARM_UP:]), flush=True)
 
 
 def catalogue_products(data: Path) -> Iterator[tuple[bytes, str]]:
@@ -55,7 +55,7 @@ def _times(handler: ProductHandler, products: list[tuple[bytes, str]]) -> Iterat
         [product] = handler.preprocess(fields)
         assert isinstance(product, Product)
         yield (
-            _seconds(partial(handler.backend, collate([product]))),
+            _seconds(partial(handler.engine, collate([product]))),
             _seconds(partial(_answer, handler, fields, why=False)),
             _seconds(partial(_answer, handler, fields, why=True)),
         )

@@ -6,7 +6,7 @@ Runs on a GPU only; not yet run on one. The peak is measured, not read in a data
 products. Steps and peaks take turns, so that a drift of the clock meets both alike; the share is taken turn by turn.
 
 - ``step``: the captured graph alone, replayed many times in a row.
-- ``call``: the backend as the handler calls it, arrays in, logits out: upload, step and answer.
+- ``call``: the engine as the handler calls it, arrays in, logits out: upload, step and answer.
 
 FLOPs are those of the graph at the size that is captured (``torch.utils.flop_counter``, two to a multiplication with
 its addition), titles' padding included; what LayerNorm, softmax and activations do is not counted.
@@ -29,11 +29,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from benchmarks.server.report.summary import summarise
-from handlers.product_serving.engine import BackendError
-from handlers.product_serving.engines.cuda import CudaBackend
+from handlers.product_serving.engines.cuda import CudaHalfEngine, half_precision
+from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.engines.graph_replay import Size
 from handlers.product_serving.engines.torchscript import load_graph
-from handlers.product_serving.preprocessing import Batch
 from handlers.product_serving.settings import ProductSettings
 
 PRODUCTS = 64
@@ -49,7 +48,7 @@ class Turn(NamedTuple):
     Args:
         size: of the graph.
         step_seconds: of the captured graph.
-        call_seconds: of the backend.
+        call_seconds: of the engine.
         share: of the peak that was measured in the same turn.
     """
 
@@ -72,7 +71,7 @@ def main() -> int:
         return 1
     try:
         turns = measure(options.archive, gpu=options.gpu)
-    except BackendError as error:
+    except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{torch.cuda.get_device_name(options.gpu)}, torch {torch.__version__}, {options.archive.name}")
@@ -88,19 +87,26 @@ def measure(archive: Path, *, gpu: int) -> list[Turn]:
         gpu: its number.
 
     Raises:
-        BackendError: the GPU or the graph is not up to it.
+        EngineError: the GPU or the graph is not up to it.
     """
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         with zipfile.ZipFile(archive) as content:
             content.extractall(folder, ["model.pt", "settings.json"])
         settings = ProductSettings.from_json(Path(folder) / "settings.json")
-        backend = CudaBackend(Path(folder) / "model.pt", gpu=gpu, settings=settings)
+        engine = CudaHalfEngine(
+            Path(folder) / "model.pt",
+            gpu=gpu,
+            precision=half_precision(torch.cuda.get_device_capability(gpu)),
+            image_size=settings.image_size,
+            max_tokens=settings.max_tokens,
+            max_batch=PRODUCTS,
+        )
         graph = load_graph(Path(folder) / "model.pt")
-    sizes = [size for size in backend.replayer.graphs if size.products == PRODUCTS]
+    sizes = [size for size in engine.replayer.graphs if size.products == PRODUCTS]
     # Operations are counted on the CPU, at one product: the graph's are those times the products.
     work = {size: PRODUCTS * operations(graph, products(1, size.tokens, settings.image_size)) for size in sizes}
     with torch.cuda.device(gpu):
-        turns = list(_turns(backend, work, settings.image_size))
+        turns = list(_turns(engine, work, settings.image_size))
     return turns
 
 
@@ -127,13 +133,13 @@ def products(count: int, tokens: int, side: int) -> Batch:
     )
 
 
-def _turns(backend: CudaBackend, work: dict[Size, int], side: int) -> Iterator[Turn]:
+def _turns(engine: CudaHalfEngine, work: dict[Size, int], side: int) -> Iterator[Turn]:
     batches = {size: products(PRODUCTS, size.tokens, side) for size in work}
     for number in tqdm(range(TURNS), desc="measure", unit="turn"):
         peak = _peak()
         for size in list(work)[:: -1 if number % 2 else 1]:
-            step = _seconds(backend.replayer.graphs[size].replay)
-            call = _seconds(partial(backend, batches[size]))
+            step = _seconds(engine.replayer.graphs[size].replay)
+            call = _seconds(partial(engine, batches[size]))
             yield Turn(size, step, call, work[size] / step / peak)
 
 

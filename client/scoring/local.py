@@ -26,7 +26,7 @@ from client.store import read_archive
 from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
 from handlers.product_serving.archive import ArchiveError
-from handlers.product_serving.engine import BackendError
+from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.errors import ProductError, guarded
 from handlers.product_serving.request import ProductFields, read_product
 from training.catalog import CatalogFiles
@@ -55,7 +55,7 @@ class LocalEngine:
         with tempfile.TemporaryDirectory(prefix="archive-") as folder:
             self.handler = load_handler(archive, Path(folder), threads=threads)
         self.description = (
-            f"{self.identity['model']} {self.identity['version']} ({self.handler.backend.name} in this process)"
+            f"{self.identity['model']} {self.identity['version']} ({self.handler.model['backend']} in this process)"
         )
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
@@ -144,8 +144,6 @@ def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> 
         handler.initialize(context)
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ClientError(f"{archive} cannot be unpacked ({error}); build it again with `make archive`") from error
-    except (ArchiveError, BackendError) as error:
+    except (ArchiveError, EngineError) as error:
         raise ClientError(f"{archive.name}: {error}") from error
-    except ValueError as error:  # settings of another version of this code
-        raise ClientError(f"{archive.name}: {error}; build it again with `make archive`") from error
     return handler

@@ -31,7 +31,7 @@ def product_answer(
         scores: (C,) probabilities, as from :func:`product_serving.scores.score_products`.
         top_k: how many classes to list; no more than there are.
         modalities: what the model read of this product.
-        model: name, version, backend.
+        model: name, version, engine (as ``backend``) and why it was chosen.
         settings: labels and review thresholds.
     """
     settings = settings.reading(modalities)

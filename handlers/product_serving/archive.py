@@ -1,4 +1,4 @@
-"""The archive's own record: checksums of its files, and golden products that a backend has to answer as expected.
+"""The archive's own record: checksums of its files, and golden products that an engine has to answer as expected.
 
 ``SHA256SUMS`` lists every other file, as ``sha256sum -c SHA256SUMS`` reads it, and opens with the checksum of its own
 list, so that damage to any file is noticed, to this one too. It is proof against damage, not against someone who
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .engines.table import NAMES
 from .hierarchy import chosen_labels
 from .settings import ProductSettings
 
@@ -87,6 +88,18 @@ def format_sums(files: Mapping[str, str]) -> str:
     return f"{_SEAL}{hashlib.sha256(lines.encode()).hexdigest()}\n{lines}"
 
 
+def read_settings(folder: Path) -> ProductSettings:
+    """The settings of an unpacked archive.
+
+    Raises:
+        ArchiveError: another version of this package wrote them.
+    """
+    try:
+        return ProductSettings.from_json(folder / "settings.json")
+    except (ValueError, TypeError) as error:
+        raise ArchiveError(f"{error}; {_MEND}") from error
+
+
 def golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
     """The golden products of a manifest.
 
@@ -105,8 +118,15 @@ def golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
 
 
 def verified_engines(manifest: Mapping[str, Any]) -> list[str]:
-    """Names of the fast engines that passed the accuracy gate when the archive was built."""
-    return [name for name, figures in manifest.get("fast", {}).items() if figures["passed"]]
+    """Names of the fast engines that passed the accuracy gate when the archive was built.
+
+    Raises:
+        ArchiveError: the manifest has names that this version does not know.
+    """
+    fast = manifest.get("fast", {})
+    if unknown := sorted(set(fast) - set(NAMES)):
+        raise ArchiveError(f"{MANIFEST} names engines {unknown} of another version of this package; {_MEND}")
+    return [name for name, figures in fast.items() if figures["passed"]]
 
 
 def check_labels(manifest: Mapping[str, Any], settings: ProductSettings) -> None:
@@ -130,7 +150,7 @@ def check_labels(manifest: Mapping[str, Any], settings: ProductSettings) -> None
 def check_golden(
     golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, settings: ProductSettings, tolerance: float
 ) -> None:
-    """Compare a backend's answers with the expected ones.
+    """Compare an engine's answers with the expected ones.
 
     Args:
         golden: N products.

@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Parts
+from .engines.engine import Parts
 from .errors import ProductError
 from .preprocessing import Product, ProductPreprocessor, Word, collate
 from .settings import ProductSettings, modalities_read

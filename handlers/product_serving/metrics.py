@@ -49,7 +49,7 @@ class ProductMetrics:
 
     Args:
         cache: TorchServe's, from the context; None counts nothing.
-        model: name, version and backend.
+        model: name, version and engine (as ``backend``).
         labels: class names.
         interval: seconds between two reports, at least.
     """
@@ -59,7 +59,7 @@ class ProductMetrics:
     ) -> None:
         self._counters = _declared(cache)
         self._model = [dimension_value(model["name"]), dimension_value(model["version"])]
-        self._backend = dimension_value(model["backend"])
+        self._engine = dimension_value(model["backend"])
         self._labels = _distinct_values(labels)
         self._interval = interval
         self._lock = threading.Lock()
@@ -124,7 +124,7 @@ class ProductMetrics:
     def _series(self) -> Iterator[tuple[str, ...]]:
         outcomes = [("200", read) for read in READ] + [(str(code), "none") for code in sorted({*ERROR_CODES.values()})]
         for api, outcome in itertools.product(APIS, outcomes):
-            yield "product_items_total", self._backend, api, *outcome
+            yield "product_items_total", self._engine, api, *outcome
         for label in self._labels.values():
             yield "product_labels_total", label
         yield ("product_reviews_total",)
@@ -139,10 +139,10 @@ class ProductMetrics:
 
     def _count(self, answer: Mapping[str, Any] | ProductError, api: str) -> None:
         if isinstance(answer, ProductError):
-            self._counts["product_items_total", self._backend, api, str(answer.code), "none"] += 1
+            self._counts["product_items_total", self._engine, api, str(answer.code), "none"] += 1
             return
         read = answer["modalities"]
-        self._counts["product_items_total", self._backend, api, "200", read[0] if len(read) == 1 else "both"] += 1
+        self._counts["product_items_total", self._engine, api, "200", read[0] if len(read) == 1 else "both"] += 1
         self._counts["product_labels_total", self._labels[answer["label"]]] += 1
         if answer["needs_review"]:
             self._counts[("product_reviews_total",)] += 1

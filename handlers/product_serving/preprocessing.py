@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tokenizers import Tokenizer, normalizers
 
+from .engines.engine import Batch
 from .errors import ProductError
 from .picture import open_picture
 from .settings import ProductSettings
@@ -29,22 +30,6 @@ class Product(NamedTuple):
         input_ids: (T,) int64, from [CLS] to [SEP].
         attention_mask: (T,) int64 of ones.
         present: (2,) bool: picture, title.
-    """
-
-    image: NDArray[np.uint8]
-    input_ids: NDArray[np.int64]
-    attention_mask: NDArray[np.int64]
-    present: NDArray[np.bool_]
-
-
-class Batch(NamedTuple):
-    """Products of one batch, titles padded to the longest.
-
-    Args:
-        image: (B, 3, H, W) uint8.
-        input_ids: (B, T) int64, 0 where padded.
-        attention_mask: (B, T) int64, 0 where padded.
-        present: (B, 2) bool.
     """
 
     image: NDArray[np.uint8]

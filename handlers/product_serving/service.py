@@ -23,19 +23,21 @@ from .archive import (
     check_labels,
     golden_products,
     read_archive,
+    read_settings,
     verified_engines,
 )
-from .engine import Backend
-from .engines.cached import CachedBackend
+from .engines.cached import CachedEngine
 from .engines.choice import Choice
+from .engines.engine import Engine
+from .engines.table import Site
 from .errors import ProductError, guarded, is_out_of_memory
 from .explanation import ProductExplainer
 from .metrics import ProductMetrics
 from .picture import header_pixels
 from .preprocessing import Product, ProductPreprocessor, collate
 from .request import ProductFields, ProductRequest, limit_explained, read_request
-from .scores import score_batch, score_products
-from .settings import ProductSettings, modalities_read
+from .scores import score_batches, score_products
+from .settings import modalities_read
 
 logger = logging.getLogger(__name__)
 TIMED_BATCH, TIMED_TRIES = 4, 2
@@ -53,32 +55,29 @@ class ProductService:
 
         Raises:
             ArchiveError: a file was changed since the archive was built.
-            BackendError: no backend gives the expected answers to the golden products.
+            EngineError: no engine gives the expected answers to the golden products.
         """
         folder = Path(context.system_properties["model_dir"])
         threads = _threads(context.model_yaml_config or {})
         manifest = read_archive(folder)
-        self.settings = ProductSettings.from_json(folder / "settings.json")
+        self.settings = read_settings(folder)
         self.preprocessor = ProductPreprocessor(self.settings, folder / "tokenizer.json")
         self._golden = golden_products(manifest)
         check_labels(manifest, self.settings)
-        self.backend, reason = Choice(
-            folder,
-            gpu=_gpu(context.system_properties),
-            threads=threads,
-            accept=self._check,
-            seconds=self._seconds,
-        ).choose(self.settings.backend, verified=verified_engines(manifest))
+        site = Site(folder, self.settings, threads, _gpu(context.system_properties))
+        name, self.engine, reason = Choice(site, accept=self._check, seconds=self._seconds).choose(
+            self.settings.engine, verified=verified_engines(manifest)
+        )
         self.model = {
             "name": str(context.model_name),
             "version": str(context.manifest["model"]["modelVersion"]),
-            "backend": self.backend.name,
+            "backend": name,
             "backend_reason": reason,
         }
         self.metrics = ProductMetrics(context.metrics, model=self.model, labels=self.settings.labels)
         self.metrics.announce()
         if self.settings.cache_mib:
-            self.backend = CachedBackend(self.backend, mib=self.settings.cache_mib, count=self.metrics.count_cached)
+            self.engine = CachedEngine(self.engine, mib=self.settings.cache_mib, count=self.metrics.count_cached)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
         logger.info("%s %s answers with %s (%s)", *self.model.values())
 
@@ -108,10 +107,10 @@ class ProductService:
         """Calibrated scores (C,) of each product, or the error that stands in its place.
 
         Raises:
-            SystemExit: the backend answers nothing any more, as after a lost GPU; TorchServe starts a new worker.
+            SystemExit: the engine answers nothing any more, as after a lost GPU; TorchServe starts a new worker.
         """
         valid = [product for product in products if isinstance(product, Product)]
-        answers = score_products(self.backend, valid, settings=self.settings)
+        answers = score_products(self.engine, valid, settings=self.settings)
         if answers and all(isinstance(answer, ProductError) for answer in answers):
             self._require_life()
         remaining = iter(answers)
@@ -146,12 +145,12 @@ class ProductService:
     @functools.cached_property
     def _explainer(self) -> ProductExplainer:
         """Made when the first explanation is asked for: on ONNX Runtime it takes a second, and the weights' memory."""
-        return ProductExplainer(self.backend.parts(), self.preprocessor, self.settings)
+        return ProductExplainer(self.engine.parts(), self.preprocessor, self.settings)
 
     def _require_life(self) -> None:
-        """End the process if its backend fails on the golden products too: as it is, it would fail on all to come."""
+        """End the process if its engine fails on the golden products too: as it is, it would fail on all to come."""
         try:
-            score_batch(self.backend, self._golden_inputs(), settings=self.settings)
+            score_batches(self.engine, self._golden_inputs(), settings=self.settings)
         except Exception as error:  # engines' errors share no base class
             if is_out_of_memory(error):
                 return
@@ -160,19 +159,20 @@ class ProductService:
             )
             raise SystemExit(1) from error
 
-    def _check(self, backend: Backend) -> None:
-        """Let a backend answer the golden products."""
-        scores = score_batch(backend, self._golden_inputs(), settings=self.settings)
-        check_golden(self._golden, scores, settings=self.settings, tolerance=backend.tolerance)
+    def _check(self, engine: Engine) -> None:
+        """Let an engine answer the golden products."""
+        scores = score_batches(engine, self._golden_inputs(), settings=self.settings)
+        check_golden(self._golden, scores, settings=self.settings, tolerance=engine.tolerance)
 
     def _golden_inputs(self) -> list[Product]:
         return [self.preprocessor(product.image, product.text) for product in self._golden]
 
-    def _seconds(self, backend: Backend) -> float:
+    def _seconds(self, engine: Engine) -> float:
         """The best of some tries at a batch of golden products."""
-        batch = collate(list(itertools.islice(itertools.cycle(self._golden_inputs()), TIMED_BATCH)))
-        backend(batch)
-        return min(_elapsed(lambda: backend(batch)) for _ in range(TIMED_TRIES))
+        size = min(TIMED_BATCH, self.settings.max_batch)
+        batch = collate(list(itertools.islice(itertools.cycle(self._golden_inputs()), size)))
+        engine(batch)
+        return min(_elapsed(lambda: engine(batch)) for _ in range(TIMED_TRIES))
 
     def _read(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
         """One request's products; one that cannot be read at all is a single error."""

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .engines.table import AUTO, NAMES
+
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
-BACKENDS = ("auto", "fp32", "int8", "openvino", "torchscript", "cuda")
 ZERO_ALLOWED = ("review_threshold", "cache_mib")
 
 
@@ -134,8 +135,8 @@ class ProductSettings:
             ``labels``; none in a model of a single target.
         hierarchies: which attributes follow from which; each attribute is in one at most.
         one_sided: what else is fitted for products with one side only; none where the model reads only one.
-        backend: ``auto`` chooses by the machine; ``fp32`` (ONNX Runtime, the reference on a CPU), ``int8`` (the same,
-            rounded), ``openvino``, ``torchscript`` or ``cuda`` forces one.
+        engine: ``auto`` lets each machine choose; a name of :data:`product_serving.engines.table.ENGINES` allows no
+            other engine.
         cache_mib: memory for the logits of products that were answered before, in MiB; 0 keeps none.
 
     Raises:
@@ -163,7 +164,7 @@ class ProductSettings:
     max_image_ratio: float = 20.0
     min_image_side: int = 2
     max_text_chars: int = 10_000
-    backend: str = "auto"
+    engine: str = AUTO
     cache_mib: float = 0
     attributes: tuple[Attribute, ...] = ()
     hierarchies: tuple[Hierarchy, ...] = ()
@@ -176,8 +177,8 @@ class ProductSettings:
             raise ValueError(f"modalities must be a non-empty subset of {MODALITIES}, got {self.modalities}")
         if self.image_fit not in IMAGE_FITS:
             raise ValueError(f"image_fit must be one of {IMAGE_FITS}, got {self.image_fit!r}")
-        if self.backend not in BACKENDS:
-            raise ValueError(f"backend must be one of {BACKENDS}, got {self.backend!r}")
+        if self.engine not in (AUTO, *NAMES):
+            raise ValueError(f"engine must be one of {(AUTO, *NAMES)}, got {self.engine!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type in (int, float) and field.name not in ZERO_ALLOWED and not value > 0:
@@ -266,7 +267,7 @@ class ProductSettings:
             raise ValueError(f"{Path(path).name} must hold a JSON object, got {type(values).__name__}")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ValueError(f"{Path(path).name} has unknown settings {unknown}; known are {sorted(known)}")
+            raise ValueError(f"{Path(path).name} has settings {unknown} of another version of this package")
         for name in ("labels", "modalities"):
             if name in values:
                 values[name] = tuple(values[name])

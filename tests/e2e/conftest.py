@@ -36,7 +36,7 @@ def store(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelS
     test = read_test_products(trained_run, limit=None)
     for model in MODELS:
         # The machine's own choice is made by a measurement, which two processes need not take alike.
-        build_archive(trained_run, model, version="1.0", store=folder, test=test, backend="fp32")
+        build_archive(trained_run, model, version="1.0", store=folder, test=test, engine="onnx")
     repack(folder / "intermediate-1.0.mar", folder / "intermediate-2.0.mar", version="2.0")
     return ModelStore(folder)
 

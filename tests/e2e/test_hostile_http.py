@@ -32,11 +32,11 @@ SICK = b"""
 _healthy = score_batch
 
 
-def score_batch(backend, products, *, settings):
+def score_batch(engine, products, *, settings):
     lengths = [len(product.input_ids) for product in products]
     if 7 in lengths:
         raise MemoryError("5 GB")
-    scores = _healthy(backend, products, settings=settings)
+    scores = _healthy(engine, products, settings=settings)
     scores[[length == 8 for length in lengths]] = np.nan
     return scores
 """

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from export import build as build_module
 from export.__main__ import main
 from export.archive import ArchiveError, archive_version, check_archive
 from export.build import Built, build_archive, read_test_products
-from export.verify import Engine
-from handlers.product_serving.preprocessing import Batch
+from handlers.product_serving.engines.onnx import OnnxEngine
 from training.run.checkpoint import RunError
 
 pytestmark = pytest.mark.slow
@@ -54,8 +52,8 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
     assert config["minWorkers"] == config["maxWorkers"] == 2
     assert names - {line.split("  ")[1] for line in sums.splitlines()[1:]} == {"SHA256SUMS"}
     assert not any(name.endswith((".pkl", ".bin")) for name in names)
-    assert manifest["parity"]["onnxruntime"]["passed"] and manifest["parity"]["torchscript"]["passed"]
-    int8 = manifest["fast"].get("onnxruntime:int8", {"passed": False})  # nothing is said of it without VNNI
+    assert manifest["parity"]["onnx"]["passed"] and manifest["parity"]["torchscript"]["passed"]
+    int8 = manifest["fast"].get("int8", {"passed": False})  # nothing is said of it without VNNI
     assert ("model.int8.onnx" in names) == int8["passed"]
     golden = manifest["golden"]
     assert any(entry["image"] is None for entry in golden) and any(entry["text"] is None for entry in golden)
@@ -79,9 +77,9 @@ def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
 
 def test_another_version_leaves_the_one_in_charge(built: Built, trained_run: Path, store: Path) -> None:
     test = read_test_products(trained_run, limit=4)
-    second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test, backend="fp32")
+    second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test, engine="onnx")
     with zipfile.ZipFile(second.archive) as content:
-        assert json.loads(content.read("settings.json"))["backend"] == "fp32"
+        assert json.loads(content.read("settings.json"))["engine"] == "onnx"
     assert archive_version(second.archive) == "2.0"
     assert archive_version(store / "intermediate.mar") == "1.0"
     assert not list(store.glob(".*"))
@@ -90,20 +88,11 @@ def test_another_version_leaves_the_one_in_charge(built: Built, trained_run: Pat
 def test_a_graph_that_disagrees_is_not_archived(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right: Callable[..., Engine] = build_module.OnnxBackend
-
-    def wrong(*arguments: Any, **keywords: Any) -> Engine:
-        backend = right(*arguments, **keywords)
-
-        def run(batch: Batch) -> Any:
-            return np.roll(backend(batch), 1, axis=1)
-
-        return run
-
-    monkeypatch.setattr(build_module, "OnnxBackend", wrong)
+    right = OnnxEngine.__call__
+    monkeypatch.setattr(OnnxEngine, "__call__", lambda engine, batch: np.roll(right(engine, batch), 1, axis=1))
     store = tmp_path / "store"
     assert main(["--run", str(trained_run), "--model", "text", "--store", str(store)]) == 1
-    assert "onnxruntime disagrees" in capsys.readouterr().err
+    assert "onnx disagrees" in capsys.readouterr().err
     assert not store.exists()
 
 

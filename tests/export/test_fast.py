@@ -8,7 +8,7 @@ from export.fast import passes, record
 from export.verify import Parity
 
 GOOD = Parity(
-    engine="openvino:bf16",
+    engine="openvino",
     largest_difference=0.03,
     same_class=0.999,
     accuracy=0.968,

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from export.golden import CANDIDATES, GOLDEN_PER_FORM, golden_products
-from handlers.product_serving.preprocessing import Batch, ProductPreprocessor
+from handlers.product_serving.engines.engine import Batch
+from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 
 SETTINGS = ProductSettings(model="text", target="label", labels=("A", "B", "C"))

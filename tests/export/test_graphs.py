@@ -11,9 +11,9 @@ import torch
 
 from export.to_onnx import export_onnx
 from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
-from handlers.product_serving.engines.onnx import OnnxBackend
-from handlers.product_serving.engines.torchscript import TorchScriptBackend
-from handlers.product_serving.preprocessing import Batch
+from handlers.product_serving.engines.engine import Batch
+from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.engines.torchscript import TorchScriptEngine
 from training.models import MODELS, ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
 
@@ -71,11 +71,11 @@ def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
     """Also for titles shorter than the batch's, and for a head that is asked more rows than the towers."""
     assert [value.name for value in onnx.load(exported / "model.onnx").graph.output] == ["logits"]
     image, input_ids, attention_mask, present = (tensor.numpy() for tensor in requests(3, 9))
-    for backend in (
-        TorchScriptBackend(exported / "model.pt", device="cpu", threads=1),
-        OnnxBackend(exported / "model.onnx", threads=1),
+    for engine in (
+        TorchScriptEngine(exported / "model.pt", device="cpu", threads=1),
+        OnnxEngine(exported / "model.onnx", threads=1),
     ):
-        parts = backend.parts()
+        parts = engine.parts()
         for tokens, copies in [(9, 1), (5, 7)]:
             ids, mask = input_ids[:, :tokens], attention_mask[:, :tokens]
             features = [
@@ -83,7 +83,7 @@ def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
                 for array in (parts.cells(image), parts.tokens(ids, mask))
             ]
             logits = parts.classify(*features, np.repeat(mask, copies, 0), np.repeat(present, copies, 0))
-            expected = backend(Batch(image, ids, mask, present))
+            expected = engine(Batch(image, ids, mask, present))
             np.testing.assert_allclose(logits, np.repeat(expected, copies, 0), atol=1e-5)
 
 

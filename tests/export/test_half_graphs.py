@@ -14,13 +14,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from export.fast import fast_backends
+from export.fast import fast_engines
 from export.inference_form import inference_form
 from export.torchscript import example_inputs, export_torchscript
-from handlers.product_serving.engine import BackendError
-from handlers.product_serving.engines.half import HEAD, HalfBackend, load_half_graph
-from handlers.product_serving.engines.torchscript import TorchScriptBackend, load_graph
-from handlers.product_serving.preprocessing import Batch
+from handlers.product_serving.engines.engine import Batch, EngineError
+from handlers.product_serving.engines.half import HEAD, HalfEngine, load_half_graph
+from handlers.product_serving.engines.table import Site
+from handlers.product_serving.engines.torchscript import TorchScriptEngine, load_graph
+from handlers.product_serving.settings import ProductSettings
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
 
@@ -48,7 +49,7 @@ def products(count: int, tokens: int) -> Batch:
 
 
 def test_on_a_cpu_it_is_near_the_fp32_graph_and_does_not_answer_the_same(exported: Path) -> None:
-    exact, half = TorchScriptBackend(exported, device="cpu", threads=1), HalfBackend(exported)
+    exact, half = TorchScriptEngine(exported, device="cpu", threads=1), HalfEngine(exported)
     for count, tokens in [(1, 2), (8, 20)]:
         asked = products(count, tokens)
         one, other = exact(asked), half(asked)
@@ -126,13 +127,14 @@ def test_towers_multiply_in_half_precision(
 
 
 def test_an_unknown_precision_lists_the_known_ones(exported: Path) -> None:
-    with pytest.raises(BackendError, match=r"must be one of \['bf16', 'fp16'\], got 'fp8'"):
+    with pytest.raises(EngineError, match=r"must be one of \['bf16', 'fp16'\], got 'fp8'"):
         load_half_graph(exported, device="cpu", precision="fp8")
 
 
 def test_the_gate_measures_it_on_every_machine(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_here(*arguments: Any, **keywords: Any) -> None:
-        raise BackendError("this CPU has no bf16")
+        raise EngineError("this CPU has no bf16")
 
-    monkeypatch.setattr("export.fast.OpenVinoBackend", none_here)
-    assert list(fast_backends(exported.parent, threads=1)) == ["half:bf16"]
+    monkeypatch.setattr("handlers.product_serving.engines.table.OpenVinoEngine", none_here)
+    settings = ProductSettings(model="late", target="label", labels=("a",))
+    assert list(fast_engines(Site(exported.parent, settings, threads=1))) == ["cuda-bf16"]

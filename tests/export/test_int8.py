@@ -15,10 +15,10 @@ from export.int8 import EXACT_CONVOLUTIONS, export_int8
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
 from export.verify import Parity, VerificationError
-from handlers.product_serving.engine import BackendError
-from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Backend
-from handlers.product_serving.engines.onnx import OnnxBackend
-from handlers.product_serving.preprocessing import Batch, Product, collate
+from handlers.product_serving.engines.engine import Batch, EngineError
+from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
+from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.preprocessing import Product, collate
 from training.models import ProductClassifier, build_head
 from training.models.encoders import ImageEncoder, build_text_encoder
 
@@ -63,20 +63,20 @@ def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def int8(folder: Path) -> Int8Backend:
+def int8(folder: Path) -> Int8Engine:
     try:
-        return Int8Backend(folder, threads=1)
-    except BackendError as error:
+        return Int8Engine(folder, threads=1)
+    except EngineError as error:
         pytest.skip(str(error))
 
 
-def test_it_is_near(folder: Path, int8: Int8Backend, products: list[Product]) -> None:
-    exact, rounded = OnnxBackend(folder / "model.onnx", threads=1)(collate(products)), int8(collate(products))
+def test_it_is_near(folder: Path, int8: Int8Engine, products: list[Product]) -> None:
+    exact, rounded = OnnxEngine(folder / "model.onnx", threads=1)(collate(products)), int8(collate(products))
     assert rounded.shape == exact.shape and rounded.dtype == np.float32
     assert 0 < np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
 
 
-def test_an_answer_does_not_depend_on_its_neighbours_nor_on_padding(int8: Int8Backend, products: list[Product]) -> None:
+def test_an_answer_does_not_depend_on_its_neighbours_nor_on_padding(int8: Int8Engine, products: list[Product]) -> None:
     together = int8(collate(products))
     alone = np.concatenate([int8(collate([product])) for product in products])
     np.testing.assert_allclose(alone, together, atol=1e-5)
@@ -103,17 +103,17 @@ def test_the_weights_are_not_there_again(folder: Path) -> None:
     assert shared and not [tensor.name for tensor in own if tensor.data_type == onnx.TensorProto.INT8]
 
 
-def test_explanations_read_the_exact_graph(folder: Path, int8: Int8Backend, products: list[Product]) -> None:
+def test_explanations_read_the_exact_graph(folder: Path, int8: Int8Engine, products: list[Product]) -> None:
     batch = collate(products)
     parts = int8.parts()
     tokens = parts.tokens(batch.input_ids, batch.attention_mask)
     logits = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present)
-    np.testing.assert_allclose(logits, OnnxBackend(folder / "model.onnx", threads=1)(batch), atol=1e-5)
+    np.testing.assert_allclose(logits, OnnxEngine(folder / "model.onnx", threads=1)(batch), atol=1e-5)
 
 
 def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) -> None:
     graph = tmp_path / INT8_GRAPH
-    good = Parity("onnxruntime:int8", 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
+    good = Parity("int8", 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
     bad = dataclasses.replace(good, same_class=0.98)
     graph.touch()
     _settle_int8(tmp_path, good)
@@ -122,12 +122,12 @@ def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) ->
     assert not graph.exists()
 
 
-@pytest.mark.parametrize(("backend", "engine"), [("int8", "onnxruntime:int8"), ("openvino", "openvino:bf16")])
-def test_a_fast_engine_is_not_forced_past_the_gate(backend: str, engine: str) -> None:
+@pytest.mark.parametrize("engine", ["int8", "openvino"])
+def test_a_fast_engine_is_not_forced_past_the_gate(engine: str) -> None:
     good = Parity(engine, 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
-    _require_forced(backend, {engine: good})
+    _require_forced(engine, {engine: good})
     _require_forced("auto", {engine: dataclasses.replace(good, same_class=0.98)})
-    with pytest.raises(VerificationError, match=r"98\.0% alike.*--backend auto"):
-        _require_forced(backend, {engine: dataclasses.replace(good, same_class=0.98)})
-    with pytest.raises(VerificationError, match=f"{backend} cannot be verified here"):
-        _require_forced(backend, {})
+    with pytest.raises(VerificationError, match=r"98\.0% alike.*--engine auto"):
+        _require_forced(engine, {engine: dataclasses.replace(good, same_class=0.98)})
+    with pytest.raises(VerificationError, match=f"{engine} cannot be verified here"):
+        _require_forced(engine, {})

@@ -11,8 +11,8 @@ from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
-from handlers.product_serving.engines.onnx import OnnxBackend
-from handlers.product_serving.preprocessing import Batch
+from handlers.product_serving.engines.engine import Batch
+from handlers.product_serving.engines.onnx import OnnxEngine
 from training.models import ProductClassifier, build_head
 from training.models.encoders import IMAGE_ENCODERS, build_image_encoder, build_text_encoder
 
@@ -50,12 +50,12 @@ def test_the_form_has_no_batch_norm_and_answers_alike(classifier: ProductClassif
 def test_the_weights_are_there_once(classifier: ProductClassifier, folder: Path) -> None:
     inputs = example_inputs(SIZE, tokens=5)
     batch = Batch(*(value.numpy() for value in inputs))
-    before = OnnxBackend(folder / "model.onnx", threads=1)(batch)
+    before = OnnxEngine(folder / "model.onnx", threads=1)(batch)
     whole = (folder / "model.onnx").stat().st_size
     assert share_weights(folder / "model.onnx", folder / "model.pt") > 0.9
     assert (folder / "model.onnx").stat().st_size < 0.1 * whole
     onnx.checker.check_model(str(folder / "model.onnx"), full_check=True)
-    after = OnnxBackend(folder / "model.onnx", threads=1)
+    after = OnnxEngine(folder / "model.onnx", threads=1)
     assert (after(batch) == before).all()
     parts = after.parts()
     tokens = parts.tokens(batch.input_ids, batch.attention_mask)

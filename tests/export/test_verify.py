@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from export.verify import Engine, VerificationError, require_parity, verify
-from handlers.product_serving.preprocessing import Batch, Product
+from handlers.product_serving.engines.engine import Batch
+from handlers.product_serving.preprocessing import Product
 
 IDS = [f"product-{number}" for number in range(20)]
 TRUTH = np.arange(20) % 3

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from export.archive import copy_handler
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
-from handlers.product_serving.engines.torchscript import TorchScriptBackend
+from handlers.product_serving.engines.torchscript import TorchScriptEngine
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.scores import score_batch
 from handlers.product_serving.settings import ProductSettings
@@ -78,7 +78,7 @@ def archive(
     for source in [*graphs.iterdir(), tokenizer_file]:
         shutil.copy(source, folder)
     (folder / "settings.json").write_text(settings.to_json())
-    reference = TorchScriptBackend(graphs / "model.pt", device="cpu", threads=1)
+    reference = TorchScriptEngine(graphs / "model.pt", device="cpu", threads=1)
     golden = []
     for image, text in [(encode(draw()), TITLES[0]), (None, TITLES[1]), (turned(6), None)]:
         product = preprocessor(image, text)

@@ -11,7 +11,7 @@ from handlers.product_serving.errors import ProductError
 from handlers.product_serving.settings import Attribute, ProductSettings
 
 SETTINGS = ProductSettings(model="late", target="label", labels=("été", "b", 'c"\n', "d\ud800"), review_threshold=0.5)
-MODEL = {"name": "late", "version": "1.0", "backend": "onnxruntime:cpu"}
+MODEL = {"name": "late", "version": "1.0", "backend": "onnx"}
 
 
 def answer(*scores: float, top_k: int = 5) -> dict[str, object]:

@@ -22,7 +22,7 @@ from handlers.product_serving.archive import (
     golden_products,
     read_archive,
 )
-from handlers.product_serving.engine import BackendError
+from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.settings import ProductSettings
 
 NEEDED = ("manifest.json", "settings.json", "model.pt", "model.onnx", "tokenizer.json", "product_handler.py")
@@ -131,7 +131,7 @@ def test_a_manifest_that_cannot_be_read(copy_archive: Callable[..., Path], text:
     folder = copy_archive()
     (folder / "manifest.json").write_text(text, errors="surrogateescape")
     seal(folder)
-    with pytest.raises((ArchiveError, BackendError), match=r"manifest\.json"):
+    with pytest.raises((ArchiveError, EngineError), match=r"manifest\.json"):
         Worker(folder)
 
 

@@ -1,4 +1,4 @@
-"""Explanations: known reasons are found to the digit, whatever the backend, and they are the numbers Captum gives."""
+"""Explanations: known reasons are found to the digit, whatever the engine, and they are the numbers Captum gives."""
 
 import dataclasses
 import zipfile
@@ -17,9 +17,9 @@ from serving import LABELS, TITLES, Worker, b64, document, explained, form, same
 from tiny_model import TinyCells, TinyHead, TinyTokens
 from torch import Tensor
 
-from handlers.product_serving.engine import Backend, Parts
-from handlers.product_serving.engines.onnx import OnnxBackend
-from handlers.product_serving.engines.torchscript import TorchScriptBackend
+from handlers.product_serving.engines.engine import Engine, Parts
+from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.engines.torchscript import TorchScriptEngine
 from handlers.product_serving.explanation import MAX_RUNS, MAX_RUNS_OF_TITLES, ProductExplainer
 from handlers.product_serving.preprocessing import ProductPreprocessor, collate
 from handlers.product_serving.settings import OneSided, ProductSettings
@@ -187,25 +187,23 @@ def test_a_product_that_cannot_be_explained_fails_alone(
     archive: Path, failure: Callable[[], Any], outcome: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     worker = Worker(archive)
-    parts = worker.handler.backend.parts()
-    worker.handler.backend.parts = lambda: Failing(parts, failure)  # type: ignore[method-assign]
+    parts = worker.handler.engine.parts()
+    worker.handler.engine.parts = lambda: Failing(parts, failure)  # type: ignore[method-assign]
     explanation, prediction = worker.ask(explained(form(text=TITLES[0])), form(text=TITLES[0]))
     assert (explanation.status, explanation.json["type"], prediction.status) == (*outcome, 200)
     assert "secret" not in caplog.text + explanation.body
 
 
-def tiny_backends(graphs: Path) -> list[Backend]:
+def tiny_engines(graphs: Path) -> list[Engine]:
     return [
-        TorchScriptBackend(graphs / "model.pt", device="cpu", threads=1),
-        OnnxBackend(graphs / "model.onnx", threads=1),
+        TorchScriptEngine(graphs / "model.pt", device="cpu", threads=1),
+        OnnxEngine(graphs / "model.onnx", threads=1),
     ]
 
 
-def test_both_backends_explain_alike(
-    graphs: Path, preprocessor: ProductPreprocessor, settings: ProductSettings
-) -> None:
+def test_both_engines_explain_alike(graphs: Path, preprocessor: ProductPreprocessor, settings: ProductSettings) -> None:
     product = preprocessor(PICTURE, TITLES[0])
-    one, other = (ProductExplainer(backend.parts(), preprocessor, settings) for backend in tiny_backends(graphs))
+    one, other = (ProductExplainer(engine.parts(), preprocessor, settings) for engine in tiny_engines(graphs))
     for label in range(len(LABELS)):
         a, b = (explainer(product, TITLES[0], label) for explainer in (one, other))
         np.testing.assert_allclose(a["image"]["grid"], b["image"]["grid"], atol=1e-3)
@@ -217,8 +215,8 @@ def test_both_backends_explain_alike(
 
 def test_the_numbers_are_captums(graphs: Path, preprocessor: ProductPreprocessor, settings: ProductSettings) -> None:
     """The same measures by the library: ablation of cells, Shapley values of two players."""
-    backend = tiny_backends(graphs)[0]
-    parts, label = backend.parts(), 1
+    engine = tiny_engines(graphs)[0]
+    parts, label = engine.parts(), 1
     product = preprocessor(PICTURE, TITLES[0])
     batch = collate([product])
     cells, tokens = (
@@ -287,7 +285,7 @@ def test_a_long_title_costs_no_more_runs(
 def test_in_a_long_title_the_word_that_decides_stands_out(known_folder: Path) -> None:
     settings = ProductSettings.from_json(known_folder / "settings.json")
     preprocessor = ProductPreprocessor(settings, known_folder / "tokenizer.json")
-    parts = OnnxBackend(known_folder / "model.onnx", threads=1).parts()
+    parts = OnnxEngine(known_folder / "model.onnx", threads=1).parts()
     for place in range(14):
         title = " ".join(["red"] * place + ["shoe"] + ["red"] * (13 - place))
         weights = [

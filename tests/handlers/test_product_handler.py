@@ -14,8 +14,7 @@ from PIL import Image
 from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same, seal
 
 from handlers.product_serving.archive import ArchiveError
-from handlers.product_serving.engine import BackendError
-from handlers.product_serving.preprocessing import Batch
+from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.service import LARGE_PICTURE
 
 PICTURE = encode(draw())
@@ -32,7 +31,7 @@ def test_an_answer_has_all_that_the_contract_names(worker: Worker) -> None:
     assert answer.json["model"] == {
         "name": "tiny",
         "version": "1.0",
-        "backend": "onnxruntime:cpu",
+        "backend": "onnx",
         "backend_reason": "no GPU",
     }
     assert answer.body.isascii()
@@ -155,14 +154,14 @@ def test_many_products_run_in_bounded_batches(
     copy_archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = Worker(copy_archive(max_batch=4))
-    sizes, backend = [], worker.handler.backend
+    sizes, engine = [], worker.handler.engine
 
     def counting(batch: Batch) -> NDArray[np.float32]:
         sizes.append(len(batch.image))
-        return backend(batch)
+        return engine(batch)
 
     counting.name = "counting"  # type: ignore[attr-defined]
-    monkeypatch.setattr(worker.handler, "backend", counting)
+    monkeypatch.setattr(worker.handler, "engine", counting)
     worker.ask(document({"instances": [{"text": TITLES[0]}] * 7}), form(text=TITLES[1]), form(text=TITLES[2]))
     assert sizes == [4, 4, 1]
 
@@ -184,15 +183,15 @@ def test_a_picture_that_is_refused_takes_no_budget_from_its_neighbours(copy_arch
 
 
 class Failing:
-    """A backend that breaks on chosen products, recognised by their first pixel."""
+    """An engine that breaks on chosen products, recognised by their first pixel."""
 
     name = "failing"
 
-    def __init__(self, backend: Callable[[Batch], NDArray[np.float32]], fail: Fail) -> None:
-        self._backend, self._fail = backend, fail
+    def __init__(self, engine: Callable[[Batch], NDArray[np.float32]], fail: Fail) -> None:
+        self._engine, self._fail = engine, fail
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        logits = self._backend(batch)
+        logits = self._engine(batch)
         bad = batch.image[:, 0, 0, 0] == 0
         if bad.any() and (value := self._fail()) is not None:
             logits[bad, 1] = value
@@ -202,7 +201,7 @@ class Failing:
 @pytest.fixture
 def broken(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Fail], Worker]]:
     def make(fail: Fail) -> Worker:
-        monkeypatch.setattr(worker.handler, "backend", Failing(worker.handler.backend, fail))
+        monkeypatch.setattr(worker.handler, "engine", Failing(worker.handler.engine, fail))
         return worker
 
     yield make
@@ -250,7 +249,7 @@ def test_a_worker_whose_model_answers_nothing_any_more_ends(
         raise RuntimeError("an illegal memory access was encountered")
 
     lost.name = "lost"  # type: ignore[attr-defined]
-    monkeypatch.setattr(worker.handler, "backend", lost)
+    monkeypatch.setattr(worker.handler, "engine", lost)
     with pytest.raises(SystemExit) as ended:
         worker.ask(form(image=PICTURE), form(text=TITLES[0]))
     assert ended.value.code == 1 and "the worker ends" in caplog.text
@@ -261,7 +260,7 @@ def test_a_worker_without_memory_for_anything_goes_on(worker: Worker, monkeypatc
         raise MemoryError
 
     full.name = "full"  # type: ignore[attr-defined]
-    monkeypatch.setattr(worker.handler, "backend", full)
+    monkeypatch.setattr(worker.handler, "engine", full)
     assert [answer.status for answer in worker.ask(form(image=PICTURE), form(text=TITLES[0]))] == [507, 507]
 
 
@@ -285,7 +284,7 @@ def test_only_the_start_is_logged(archive: Path, caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.DEBUG)
     worker = Worker(archive, model_name="catalogue")
     ours = [record for record in caplog.records if record.name.startswith("handlers")]
-    assert [record.getMessage() for record in ours] == ["catalogue 1.0 answers with onnxruntime:cpu (no GPU)"]
+    assert [record.getMessage() for record in ours] == ["catalogue 1.0 answers with onnx (no GPU)"]
     caplog.clear()
     canary = "canary[PID]77"
     worker.ask(
@@ -311,15 +310,15 @@ def test_a_changed_file_is_refused_before_anything_is_loaded(copy_archive: Calla
 def test_a_gpu_that_is_not_there_falls_back_and_says_so(archive: Path) -> None:
     worker = Worker(archive, gpu=99)
     [answer] = worker.ask(form(text=TITLES[0]))
-    assert answer.json["model"]["backend"] == "onnxruntime:cpu"
-    assert answer.json["model"]["backend_reason"].startswith("GPU 99 was given; passed over torchscript")
+    assert answer.json["model"]["backend"] == "onnx"
+    assert answer.json["model"]["backend_reason"].startswith("GPU 99 was given; passed over cuda")
 
 
-def test_golden_products_decide_between_the_backends(copy_archive: Callable[..., Path], graphs: Path) -> None:
+def test_golden_products_decide_between_the_engines(copy_archive: Callable[..., Path], graphs: Path) -> None:
     folder = copy_archive()
     golden = json.loads((folder / "manifest.json").read_text())["golden"]
     golden[1]["scores"] = golden[0]["scores"]
     seal(folder, golden=golden)
-    with pytest.raises(BackendError, match="golden product 2: scores differ") as caught:
+    with pytest.raises(EngineError, match="golden product 2: scores differ") as caught:
         Worker(folder)
-    assert "onnxruntime" in str(caught.value) and "torchscript" in str(caught.value)
+    assert "onnx" in str(caught.value) and "torchscript" in str(caught.value)

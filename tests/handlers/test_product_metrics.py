@@ -17,7 +17,7 @@ from handlers.product_serving.errors import ProductError
 from handlers.product_serving.metrics import COUNTERS, STAGES, ProductMetrics, dimension_value
 
 PICTURE = encode(draw())
-MODEL = {"name": "tiny", "version": "1.0", "backend": "onnxruntime:cpu"}
+MODEL = {"name": "tiny", "version": "1.0", "backend": "onnx"}
 # As the front end reads a line (Metric.java and WorkerLifeCycle.java of TorchServe 0.12).
 LINE = re.compile(
     r"\[METRICS]\s*([\w\s]+)\.([\w\s]+):([0-9\-,.e]+)\|#([^|]*)(\|#type:([^|,]+))?\|#hostname:([^,]+),([^,]+)(,(.*))?"
@@ -107,7 +107,7 @@ def test_every_series_is_there_before_anything_is_counted(archive: Path, lines: 
 
 
 def test_answers_that_were_kept_are_counted(copy_archive: Callable[..., Path], lines: Callable[[], Lines]) -> None:
-    worker = Worker(copy_archive(cache_mib=1, backend="fp32"))
+    worker = Worker(copy_archive(cache_mib=1, engine="onnx"))
     lines()
     request = form(image=PICTURE, text=TITLES[0])
     first = worker.ask(request, form(text=TITLES[1]))

@@ -61,11 +61,11 @@ def test_large_logits_do_not_overflow() -> None:
 
 
 def test_batches_are_bounded_and_in_order() -> None:
-    backend = Echo()
-    answers = score_products(backend, [product(value) for value in range(10)], settings=SETTINGS)
-    assert backend.sizes == [4, 4, 2]
+    engine = Echo()
+    answers = score_products(engine, [product(value) for value in range(10)], settings=SETTINGS)
+    assert engine.sizes == [4, 4, 2]
     np.testing.assert_allclose(np.stack(answers), [softmax(value) for value in range(10)])  # type: ignore[arg-type]
-    assert score_products(backend, [], settings=SETTINGS) == []
+    assert score_products(engine, [], settings=SETTINGS) == []
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -93,9 +93,9 @@ def test_a_batch_that_fails_is_tried_one_by_one(error: Exception, kind: str) -> 
         if 2 in values:
             raise error
 
-    backend = Echo(fail)
-    answers = score_products(backend, [product(value) for value in range(6)], settings=SETTINGS)
-    assert backend.sizes == [4, 1, 1, 1, 1, 2]
+    engine = Echo(fail)
+    answers = score_products(engine, [product(value) for value in range(6)], settings=SETTINGS)
+    assert engine.sizes == [4, 1, 1, 1, 1, 2]
     assert [answer.type if isinstance(answer, ProductError) else None for answer in answers] == [
         None,
         None,

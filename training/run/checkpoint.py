@@ -140,7 +140,10 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
         raise RunError(
             f"{folder} holds no complete model (no settings.json): run `python -m training train` to the end"
         )
-    settings = ProductSettings.from_json(folder / "settings.json")
+    try:
+        settings = ProductSettings.from_json(folder / "settings.json")
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{folder}: {error}; train the run again") from error
     architecture = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
     image_encoder = architecture["image_encoder"] and build_image_encoder(architecture["image_encoder"], "none")
     text_encoder = architecture["text_encoder"] and empty_text_encoder(architecture["text_encoder"])

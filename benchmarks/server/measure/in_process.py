@@ -26,10 +26,10 @@ from benchmarks.server.peers.archive_handler import ArchiveHandler
 from benchmarks.server.systems.process_usage import own_peak
 from benchmarks.server.systems.torchserve_config import ROOT
 from client.errors import ClientError
-from handlers.product_serving.engine import Backend
-from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.engines.engine import Batch, Engine
+from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.errors import ProductError
-from handlers.product_serving.preprocessing import Batch, Product, collate
+from handlers.product_serving.preprocessing import Product, collate
 from handlers.product_serving.request import read_request
 
 ENGINE_SIZES = (1, 8, 16, 32)
@@ -44,18 +44,18 @@ class InProcess:
     """What one measurement found.
 
     Args:
-        backend: that answers.
+        engine: that answers.
         reason: why it was chosen.
         cap: the batch size of the rates.
         rates: kind of request -> products a second from raw bytes to JSON.
         batch_seconds: batch size -> times of whole batches from raw bytes to JSON, on the cores of one worker.
         engine_rates: batch size -> products a second of the graph alone.
-        reference_rate: of ONNX Runtime in fp32, titles padded to the longest length, batches of ``cap``.
+        reference_rate: of the engine ``onnx``, titles padded to the longest length, batches of ``cap``.
         tokens: mean length of the titles.
         peak_bytes: of this process, with the model as one worker has it.
     """
 
-    backend: str
+    engine: str
     reason: str
     cap: int
     rates: dict[str, float]
@@ -109,14 +109,14 @@ class _Bench:
         handler = every_core.handler
         rates = {kind: CAP / statistics.mean(self._times(every_core, _slices(bodies, CAP)))
                  for kind, bodies in self._bodies.items()}  # fmt: skip
-        engine = {size: self._engine_rate(handler.backend, products, size) for size in ENGINE_SIZES}
+        graph = {size: self._engine_rate(handler.engine, products, size) for size in ENGINE_SIZES}
         return InProcess(
-            backend=handler.backend.name,
+            engine=handler.model["backend"],
             reason=handler.model["backend_reason"],
             cap=CAP,
             rates=rates,
             batch_seconds={str(size): times for size, times in batch_seconds.items()},
-            engine_rates={str(size): rate for size, rate in engine.items()},
+            engine_rates={str(size): rate for size, rate in graph.items()},
             reference_rate=self._reference(products, handler.settings.max_tokens),
             tokens=statistics.mean(len(product.input_ids) for product in products),
             peak_bytes=peak,
@@ -130,17 +130,17 @@ class _Bench:
             raise broken[0]
         return [product for product in prepared if isinstance(product, Product)]
 
-    def _engine_rate(self, backend: Backend, products: Sequence[Product], size: int, *, tokens: int = 0) -> float:
+    def _engine_rate(self, engine: Engine, products: Sequence[Product], size: int, *, tokens: int = 0) -> float:
         batches = (_padded(collate(chosen), tokens) for chosen in _slices(products, size))
         held = list(itertools.islice(batches, max(1, len(products) // size)))
-        return size / statistics.mean(self._times(backend, itertools.cycle(held)))
+        return size / statistics.mean(self._times(engine, itertools.cycle(held)))
 
     def _reference(self, products: Sequence[Product], tokens: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
             with zipfile.ZipFile(self._archive) as content:
                 content.extractall(folder, ["model.onnx", "model.pt"])
-            backend = OnnxBackend(Path(folder) / "model.onnx", threads=len(os.sched_getaffinity(0)))
-            return self._engine_rate(backend, products, CAP, tokens=tokens)
+            engine = OnnxEngine(Path(folder) / "model.onnx", threads=len(os.sched_getaffinity(0)))
+            return self._engine_rate(engine, products, CAP, tokens=tokens)
 
     def _times(self, call: Callable[[T], object], values: Iterator[T]) -> list[float]:
         for value in itertools.islice(values, WARM_CALLS):

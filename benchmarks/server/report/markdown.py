@@ -111,7 +111,7 @@ def _engine(report: dict[str, Any]) -> str:
         for size in entries[0]["batch_ms"]
     ]  # fmt: skip
     first = entries[0]
-    return f"`{first['backend']}`: {first['reason']}. Titles have {first['tokens']:.1f} tokens on average.\n\n" + table(
+    return f"`{first['engine']}`: {first['reason']}. Titles have {first['tokens']:.1f} tokens on average.\n\n" + table(
         ["", "products a second"], rows
     )
 

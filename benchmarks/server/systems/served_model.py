@@ -20,9 +20,10 @@ from benchmarks.server.load.bodies import Sample
 from benchmarks.server.systems.torchserve_config import ROOT
 from export.archive import WORKER_CONFIG, pack, stage, worker_config
 from export.build import build_archive, export_graphs, read_test_products
-from export.fast import add_int8, fast_backends
+from export.fast import add_int8, fast_engines
 from export.golden import CANDIDATES, golden_products
-from export.verify import eager_engine
+from export.verify import eager_forward
+from handlers.product_serving.engines.table import Site
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.models import ProductClassifier, build_head
@@ -130,9 +131,10 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
         add_int8(stage_folder, [preprocessor(*pair) for pair in pairs[:CALIBRATED]])
         pairs = pairs[: 2 * CANDIDATES]
         truth = [""] * len(pairs)  # the model has learned nothing
-        golden = golden_products(pairs, eager_engine(model), truth=truth, preprocessor=preprocessor, settings=settings)
+        golden = golden_products(pairs, eager_forward(model), truth=truth, preprocessor=preprocessor, settings=settings)
         # The gate is about accuracy, and this model has none; with a trained one the export measures it.
-        fast = {engine: {"passed": True} for engine in fast_backends(stage_folder, threads=torch.get_num_threads())}
+        site = Site(stage_folder, settings, threads=torch.get_num_threads())
+        fast = {engine: {"passed": True} for engine in fast_engines(site)}
         manifest = {"model": MODEL, "version": VERSION, "labels": list(labels), "golden": golden, "fast": fast}
         stage(stage_folder, run_model=run_model, settings=settings, manifest=manifest, workers=workers)
         archive = pack(stage_folder, model=MODEL, version=VERSION, store=folder)

@@ -18,37 +18,35 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Arrays, Backend, Parts
-from ..preprocessing import Batch
+from .engine import Batch, Engine, Parts
 
 MIB = 2**20
 ENTRY_BYTES = 256  # of an entry, beside its logits: the digest, the array and the table's place (CPython 3.11)
 
 
-class CachedBackend:
-    """A backend that computes only what it has not answered before; safe to call from several threads.
+class CachedEngine:
+    """An engine that computes only what it has not answered before; safe to call from several threads.
 
     Args:
-        backend: answers the rest.
+        engine: answers the rest.
         mib: memory, in MiB; what was not asked for longest goes first.
         count: is told hits and misses of each batch.
     """
 
-    def __init__(self, backend: Backend, *, mib: float, count: Callable[[int, int], None]) -> None:
-        self.name, self.tolerance = backend.name, backend.tolerance
-        self._backend, self._count = backend, count
+    def __init__(self, engine: Engine, *, mib: float, count: Callable[[int, int], None]) -> None:
+        self.tolerance = engine.tolerance
+        self._engine, self._count = engine, count
         self._limit = mib * MIB
         self._rows: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32; a product that comes twice in it is computed once."""
-        arrays = Batch(**batch._asdict())
-        keys = [_key(arrays, row) for row in range(len(arrays.image))]
+        keys = [_key(batch, row) for row in range(len(batch.image))]
         known = self._find(keys)
         missing = {key: row for row, key in enumerate(keys) if key not in known}
         if missing:
-            logits = self._backend(_rows(arrays, list(missing.values())))
+            logits = self._engine(_rows(batch, list(missing.values())))
             computed = dict(zip(missing, logits, strict=True))
             self._keep(computed)
             known |= computed
@@ -56,8 +54,8 @@ class CachedBackend:
         return np.stack([known[key] for key in keys])
 
     def parts(self) -> Parts:
-        """Those of the backend: explanations are not kept."""
-        return self._backend.parts()
+        """Those of the engine: explanations are not kept."""
+        return self._engine.parts()
 
     def _find(self, keys: list[bytes]) -> dict[bytes, NDArray[np.float32]]:
         with self._lock:

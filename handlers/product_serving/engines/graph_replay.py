@@ -1,40 +1,38 @@
-"""Batches of any size on a device that replays captured graphs: which graph, what is padded, what runs beside what.
+"""Batches on a device that replays captured graphs: which graph answers, and how a batch is padded to its size.
 
-A captured graph (CUDA graph) repeats its kernels on the same addresses, hundreds of launches for the price of one, and
-so has one size. There is one for each of some batch sizes and title lengths; a batch is padded up to the smallest that
-holds it, and the padding's answers are cut off. A batch beyond the largest goes in several steps:
+A captured graph (CUDA graph) repeats its kernels on the same addresses: hundreds of launches for the price of one. So
+it has one size. There is one for each of some batch sizes and title lengths. A batch is padded to the smallest that
+holds it, and the padding's answers are cut off:
 
-    host memory, slot 0 or 1 --upload stream--> staging, slot 0 or 1 --compute stream--> inputs, graph, answers --> host
+    pinned memory of the host --> the graphs' inputs --> a graph --> its logits --> pinned memory of the host
 
-While a step is computed, the host fills the other slot and that is uploaded. Everything that a device has to offer for
-this is :class:`Device`; the tests have one of their own, whose streams run as late and in as odd an order as they may.
+Batches go one after the other, in one stream. :class:`Device` is all that this asks of a device; the tests have one
+whose stream works as late as it may.
 
 Legend: B batch, T title tokens, C classes.
 """
 
+import itertools
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Arrays, BackendError
+from .engine import Batch, EngineError
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
 TOKENS_STEP = 8  # attention kernels want the rows of a mask aligned to 8 elements
-SLOTS = 2
 CAPTURE_SECONDS = 6.0  # of a start-up's 15
 
 
-class CaptureError(BackendError):
+class CaptureError(EngineError):
     """A device did not capture the graph."""
 
 
 class Size(NamedTuple):
-    """What one graph holds.
+    """The size of one graph.
 
     Args:
         products: B.
@@ -46,12 +44,12 @@ class Size(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """A graph's inputs in a device's memory or in the host's, by the graph's names; each has an array's ``[...]``.
+    """Memory of a device or of the host for a graph's inputs, by the graph's names.
 
     Args:
         image: (B, 3, H, W) uint8.
-        input_ids: (B, T) int64.
-        attention_mask: (B, T) int64.
+        input_ids: (B * T,) int64.
+        attention_mask: (B * T,) int64.
         present: (B, 2) bool.
     """
 
@@ -61,23 +59,19 @@ class Inputs(NamedTuple):
     present: Any
 
     def cut(self, size: Size) -> "Inputs":
-        """The front of this memory as arrays of a smaller size, without gaps; titles' memory is flat."""
+        """The front of this memory as inputs of a size, without gaps: titles become (B, T)."""
         products, tokens = size
         input_ids, attention_mask = (
             memory[: products * tokens].reshape(products, tokens) for memory in (self.input_ids, self.attention_mask)
         )
         return Inputs(self.image[:products], input_ids, attention_mask, self.present[:products])
 
-    def pictures(self, products: int) -> "Inputs":
-        """The same, of the pictures only the first ones."""
-        return self._replace(image=self.image[:products])
-
 
 class Captured(NamedTuple):
     """A captured graph.
 
     Args:
-        replay: puts its kernels into the compute stream.
+        replay: puts its kernels into the device's stream.
         logits: (B, C) in the device's memory; each replay writes it anew.
     """
 
@@ -86,38 +80,34 @@ class Captured(NamedTuple):
 
 
 class Device(Protocol):
-    """Memory, two streams ``upload`` and ``compute``, events, capture. Calls return at once but for ``finish``."""
+    """Memory, one stream and capture. Calls return at once, except for ``capture`` and ``finish``."""
 
     def host(self, shape: Sequence[int], dtype: str) -> Any:
-        """Memory of the host that uploads read while the host goes on (pinned); ``numpy()`` is a view of it."""
+        """Memory of the host that copies read and write while the host goes on; ``numpy()`` is a view of it."""
 
     def memory(self, shape: Sequence[int], dtype: str) -> Any:
         """Memory of the device, zeroed."""
 
-    def copy(self, target: Any, source: Any, *, stream: str) -> None:
-        """Copy in a stream, within the device or between it and the host."""
+    def copy(self, target: Any, source: Any) -> None:
+        """Copy in the stream, between the device and the host."""
 
-    def record(self, stream: str) -> Any:
-        """An event that has happened when all that the stream was given so far is done."""
-
-    def wait(self, stream: str, event: Any) -> None:
-        """What the stream is given from now on starts after the event."""
-
-    def finish(self, event: Any) -> None:
-        """The host waits for the event."""
+    def finish(self) -> None:
+        """The host waits for all that the stream was given."""
 
     def capture(self, inputs: Inputs) -> Captured:
         """Run the graph on inputs to warm up, then capture it."""
 
 
-def sizes(max_tokens: int) -> list[Size]:
+def sizes(max_batch: int, max_tokens: int) -> list[Size]:
     """The sizes that graphs are captured for, largest first: smaller ones then live in the memory of larger ones.
 
     Args:
-        max_tokens: of the longest title.
+        max_batch: the most products in a batch; smaller batches come in powers of 2.
+        max_tokens: of the longest title; shorter titles come in steps of ``TOKENS_STEP``.
     """
+    batches = {min(2**power, max_batch) for power in range(max_batch.bit_length() + 1)}
     lengths = {min(length, max_tokens) for length in range(TOKENS_STEP, max_tokens + TOKENS_STEP, TOKENS_STEP)}
-    every = [Size(products, tokens) for products in BATCHES for tokens in lengths]
+    every = itertools.starmap(Size, itertools.product(batches, lengths))
     return sorted(every, key=lambda size: (size.products * size.tokens, size), reverse=True)
 
 
@@ -128,39 +118,40 @@ class GraphReplayer:
         device: that runs them.
         image_size: H = W.
         max_tokens: of the longest title.
-        seconds: to capture for; sizes that were not reached are answered by larger ones.
+        max_batch: the most products in a batch.
+        seconds: to capture for; batches of a size that was not reached are answered by a larger graph.
 
     Raises:
         CaptureError: the device does not capture.
     """
 
-    def __init__(self, device: Device, *, image_size: int, max_tokens: int, seconds: float = CAPTURE_SECONDS) -> None:
-        self._device, self._max_tokens = device, max_tokens
+    def __init__(
+        self, device: Device, *, image_size: int, max_tokens: int, max_batch: int, seconds: float = CAPTURE_SECONDS
+    ) -> None:
+        self._device, self._largest = device, Size(max_batch, max_tokens)
         self._lock = threading.Lock()
-        largest = Size(BATCHES[-1], max_tokens)
-        self._inputs = _inputs(device.memory, largest, image_size)
-        self.graphs = self._capture(sizes(max_tokens), seconds)
-        classes = self.graphs[largest].logits.shape[1]
-        self._slots = [_Slot(device, largest, image_size, classes) for _ in range(SLOTS)]
+        self._host, self._inputs = (
+            _inputs(memory, self._largest, image_size) for memory in (device.host, device.memory)
+        )
+        self.graphs = self._capture(sizes(max_batch, max_tokens), seconds)
+        self._logits = device.host(self.graphs[self._largest].logits.shape, "float32")
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32.
 
         Raises:
-            ValueError: a title is longer than the longest that was captured.
+            ValueError: the batch is larger than the largest that was captured.
         """
-        arrays = Inputs(**batch._asdict())
-        products, tokens = arrays.input_ids.shape
-        if tokens > self._max_tokens:
-            raise ValueError(f"titles must have at most {self._max_tokens} tokens, got {tokens}")
+        asked = Size(*batch.input_ids.shape)
+        if asked.products > self._largest.products or asked.tokens > self._largest.tokens:
+            raise ValueError(f"a batch must have at most {_text(self._largest)}, got {_text(asked)}")
         with self._lock:
-            steps = (slice(start, start + BATCHES[-1]) for start in range(0, products, BATCHES[-1]))
-            return self._run([Inputs(*(array[rows] for array in arrays)) for rows in steps])
+            return self._run(batch, asked)
 
-    def size_for(self, products: int, tokens: int) -> Size:
+    def size_for(self, asked: Size) -> Size:
         """The smallest captured size that holds a batch."""
         return min(
-            (size for size in self.graphs if size.products >= products and size.tokens >= tokens),
+            (size for size in self.graphs if size.products >= asked.products and size.tokens >= asked.tokens),
             key=lambda size: (size.products * size.tokens, size),
         )
 
@@ -174,69 +165,39 @@ class GraphReplayer:
             try:
                 graphs[size] = self._device.capture(self._inputs.cut(size))
             except Exception as error:  # whatever a driver or a library says
-                raise CaptureError(f"no graph of {size.products} products x {size.tokens} tokens: {error}") from error
+                raise CaptureError(f"no graph of {_text(size)}: {error}") from error
         return graphs
 
-    def _run(self, steps: Sequence[Inputs]) -> NDArray[np.float32]:
-        """Start each step as soon as its slot's last answer is taken."""
-        running: deque[tuple[_Slot, Any, int]] = deque()
-        answers = []
-        for number, rows in enumerate(steps):
-            if len(running) == SLOTS:
-                answers.append(self._take(*running.popleft()))
-            slot = self._slots[number % SLOTS]
-            running.append((slot, self._start(slot, rows), len(rows.present)))
-        answers += [self._take(*step) for step in running]
-        return np.concatenate(answers)
-
-    def _start(self, slot: "_Slot", rows: Inputs) -> Any:
-        """Upload and compute a step; the event of its answer."""
-        products, tokens = rows.input_ids.shape
-        size = self.size_for(products, tokens)
+    def _run(self, batch: Batch, asked: Size) -> NDArray[np.float32]:
+        size, products = self.size_for(asked), asked.products
         captured, device = self.graphs[size], self._device
-        slot.fill(rows, size)
-        # Pictures of the padding are not moved: what lies there from an earlier batch is read, and cut off again.
-        host, staging, inputs = (
-            memory.cut(size).pictures(products) for memory in (slot.host, slot.staging, self._inputs)
-        )
-        for target, source in zip(staging, host, strict=True):
-            device.copy(target, source, stream="upload")
-        device.wait("compute", device.record("upload"))
-        for target, source in zip(inputs, staging, strict=True):
-            device.copy(target, source, stream="compute")
+        host, inputs = self._host.cut(size), self._inputs.cut(size)
+        _fill(host, batch)
+        # Pictures of the padding are not moved: the graph reads what an earlier batch left there.
+        device.copy(inputs.image[:products], host.image[:products])
+        for target, source in zip(inputs[1:], host[1:], strict=True):
+            device.copy(target, source)
         captured.replay()
-        device.copy(slot.logits[:products], captured.logits[:products], stream="compute")
-        return device.record("compute")
-
-    def _take(self, slot: "_Slot", answered: Any, products: int) -> NDArray[np.float32]:
-        """The answer of a step, out of its slot: the next one writes there."""
-        self._device.finish(answered)
-        logits: NDArray[np.float32] = slot.logits.numpy()[:products].copy()
+        device.copy(self._logits[:products], captured.logits[:products])
+        device.finish()
+        logits: NDArray[np.float32] = self._logits.numpy()[:products].copy()  # the next batch writes there
         return logits
 
 
-class _Slot:
-    """Memory of one step on its way: on the host, on the device, and the answer on the host."""
-
-    def __init__(self, device: Device, largest: Size, image_size: int, classes: int) -> None:
-        self.host = _inputs(device.host, largest, image_size)
-        self.staging = _inputs(device.memory, largest, image_size)
-        self.logits = device.host((largest.products, classes), "float32")
-
-    def fill(self, rows: Inputs, size: Size) -> None:
-        """Put a batch in front, and products that no one asked for behind it."""
-        image, input_ids, attention_mask, present = (memory.numpy() for memory in self.host.cut(size))
-        products, tokens = rows.input_ids.shape
-        image[:products] = rows.image
-        for memory, values in ((input_ids, rows.input_ids), (attention_mask, rows.attention_mask)):
-            memory[...] = 0
-            memory[:products, :tokens] = values
-        attention_mask[products:, 0] = 1  # attention to nothing at all would divide by zero
-        present[:products], present[products:] = rows.present, True
+def _fill(host: Inputs, batch: Batch) -> None:
+    """Put a batch in front, and padding behind it."""
+    image, input_ids, attention_mask, present = (memory.numpy() for memory in host)
+    products, tokens = batch.input_ids.shape
+    image[:products] = batch.image
+    for memory, values in ((input_ids, batch.input_ids), (attention_mask, batch.attention_mask)):
+        memory[...] = 0
+        memory[:products, :tokens] = values
+    attention_mask[products:, 0] = 1  # attention to nothing at all would divide by zero
+    present[:products], present[products:] = batch.present, True
 
 
 def _inputs(memory: Callable[[Sequence[int], str], Any], largest: Size, image_size: int) -> Inputs:
-    """Memory for a graph's largest size, a graph of a smaller one reads its front."""
+    """Memory for the largest size; a smaller graph reads its front."""
     products, tokens = largest
     return Inputs(
         memory((products, 3, image_size, image_size), "uint8"),
@@ -244,3 +205,7 @@ def _inputs(memory: Callable[[Sequence[int], str], Any], largest: Size, image_si
         memory((products * tokens,), "int64"),
         memory((products, 2), "bool"),
     )
+
+
+def _text(size: Size) -> str:
+    return f"{size.products} products x {size.tokens} tokens"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Arrays, BackendError, Parts
-from .torchscript import TorchScriptBackend, load_graph
+from .engine import Batch, EngineError, Parts
+from .torchscript import TorchScriptEngine, load_graph
 
 HALF = 2e-2  # of a score: bf16 keeps 8 bits of a number, fp16 11
 HEAD = "classifier.head."
@@ -29,12 +29,12 @@ def load_half_graph(path: Path, *, device: str, precision: str) -> Any:
         precision: of :data:`PRECISIONS`.
 
     Raises:
-        BackendError: the precision is unknown.
+        EngineError: the precision is unknown.
     """
     import torch  # noqa: PLC0415 - seconds and gigabytes that the ONNX path must not pay for
 
     if precision not in PRECISIONS:
-        raise BackendError(f"half precision must be one of {sorted(PRECISIONS)}, got {precision!r}")
+        raise EngineError(f"half precision must be one of {sorted(PRECISIONS)}, got {precision!r}")
     graph = load_graph(path)
     for name, weight in graph.named_parameters():
         if not name.startswith(HEAD):
@@ -43,14 +43,13 @@ def load_half_graph(path: Path, *, device: str, precision: str) -> Any:
     return graph.to(device)
 
 
-class HalfBackend:
+class HalfEngine:
     """The half-precision graph on the CPU: what the export measures in place of a GPU, and not for serving.
 
     Args:
         path: ``model.pt``.
     """
 
-    name = "half:bf16"
     tolerance = HALF
 
     def __init__(self, path: Path) -> None:
@@ -59,13 +58,13 @@ class HalfBackend:
         self._torch, self._path = torch, path
         self._graph = load_half_graph(path, device="cpu", precision="bf16")
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
         with self._torch.inference_mode(), self._torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            tensors = [self._torch.from_numpy(array) for array in batch._asdict().values()]
+            tensors = [self._torch.from_numpy(array) for array in batch]
             logits: NDArray[np.float32] = self._graph(*tensors).numpy()
         return logits
 
     def parts(self) -> Parts:
         """In fp32: an explanation asks what the model does, not what half precision does to it."""
-        return TorchScriptBackend(self._path, device="cpu", threads=self._torch.get_num_threads()).parts()
+        return TorchScriptEngine(self._path, device="cpu", threads=self._torch.get_num_threads()).parts()

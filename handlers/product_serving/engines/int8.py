@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Arrays, BackendError, Parts
-from .onnx import OnnxBackend, OnnxParts
+from .engine import Batch, EngineError, Parts
+from .onnx import OnnxEngine, OnnxParts
 
 INT8 = 0.1  # of a score: a picture's values between two layers have 256 steps
 INT8_GRAPH = "model.int8.onnx"
@@ -18,7 +18,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 _VNNI = {"avx512_vnni", "avx_vnni"}
 
 
-class Int8Backend:
+class Int8Engine:
     """The graph with its convolutions and the title's large multiplications in int8.
 
     Args:
@@ -26,18 +26,17 @@ class Int8Backend:
         threads: intra-op threads.
 
     Raises:
-        BackendError: this CPU has no VNNI.
+        EngineError: this CPU has no VNNI.
     """
 
-    name = "onnxruntime:int8"
     tolerance = INT8
 
     def __init__(self, folder: Path, *, threads: int) -> None:
         require_vnni()
         self._exact, self._threads = folder / "model.onnx", threads
-        self._graph = OnnxBackend(folder / INT8_GRAPH, threads=threads)
+        self._graph = OnnxEngine(folder / INT8_GRAPH, threads=threads)
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
         return self._graph(batch)
 
@@ -52,10 +51,10 @@ def require_vnni() -> None:
     Without VNNI the products of two pairs are added in 16 bits, which saturate: other answers than those verified.
 
     Raises:
-        BackendError: it has no VNNI.
+        EngineError: it has no VNNI.
     """
     if not _VNNI & cpu_flags():
-        raise BackendError("this CPU has no VNNI")
+        raise EngineError("this CPU has no VNNI")
 
 
 def cpu_flags() -> set[str]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import EXACT, NOTHING, Arrays, Parts
+from .engine import EXACT, NOTHING, Batch, Parts
 
 
-class OnnxBackend:
+class OnnxEngine:
     """``model.onnx`` on ONNX Runtime's CPU provider.
 
     Args:
@@ -26,9 +26,8 @@ class OnnxBackend:
         self._path, self._threads = path, threads
         self._session = _session(str(path), threads)
         self._inputs = [value.name for value in self._session.get_inputs()]
-        self.name = "onnxruntime:cpu"
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
         arrays = batch._asdict()
         logits: NDArray[np.float32] = self._session.run(None, {name: arrays[name] for name in self._inputs})[0]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Arrays, BackendError, Parts
+from .engine import Batch, EngineError, Parts
 from .onnx import OnnxParts
 
 # Kernels are built, and kept, for every shape: the first batch of a new length takes some 6 ms longer, and 2.5 MB.
@@ -19,7 +19,7 @@ TITLE_STEP = 4
 BF16 = 2e-2  # of a score: bf16 keeps 8 bits of a number
 
 
-class OpenVinoBackend:
+class OpenVinoEngine:
     """The graph with its large multiplications in bf16, the weights and the rest in fp32.
 
     Args:
@@ -27,18 +27,17 @@ class OpenVinoBackend:
         threads: for one batch.
 
     Raises:
-        BackendError: this CPU has no bf16.
+        EngineError: this CPU has no bf16.
     """
 
-    name = "openvino:bf16"
     tolerance = BF16
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        import openvino  # noqa: PLC0415 - what another backend answers does not pay for it
+        import openvino  # noqa: PLC0415 - a worker that another engine answers in does not pay for it
 
         core = _only(openvino.Core)
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise BackendError("this CPU has no bf16")
+            raise EngineError("this CPU has no bf16")
         self._path, self._threads = path, threads
         options = {
             "INFERENCE_PRECISION_HINT": "bf16",
@@ -49,7 +48,7 @@ class OpenVinoBackend:
         self._model: Any = core.compile_model(str(path), "CPU", options)
         self._inputs = [value.any_name for value in self._model.inputs]
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
         arrays = batch._asdict()
         for title in ("input_ids", "attention_mask"):

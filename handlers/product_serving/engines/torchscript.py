@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import EXACT, NOTHING, Arrays, Parts
+from .engine import EXACT, NOTHING, Batch, Parts
 
 
 def load_graph(path: Path) -> Any:
@@ -28,7 +28,7 @@ def load_graph(path: Path) -> Any:
     return graph.eval()
 
 
-class TorchScriptBackend:
+class TorchScriptEngine:
     """``model.pt`` on a GPU or the CPU.
 
     Args:
@@ -44,14 +44,13 @@ class TorchScriptBackend:
 
         self._torch = torch
         self._device = torch.device(device)
-        self.name = f"torchscript:{self._device.type}"
         if self._device.type == "cpu":
             torch.set_num_threads(threads)
         self._graph = load_graph(path).to(self._device)
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
-        return self._run(self._graph, *batch._asdict().values())
+        return self._run(self._graph, *batch)
 
     def parts(self) -> Parts:
         """The methods that :func:`export.torchscript.export_torchscript` traced beside ``forward``; no second copy."""

@@ -62,7 +62,7 @@ def ours(rate: float) -> dict[str, Any]:
 def in_process() -> dict[str, Any]:
     """The entry of one round without a server."""
     return {
-        "backend": "openvino:bf16",
+        "engine": "openvino",
         "reason": "no GPU; 2.0 times as fast here",
         "cap": 16,
         "rates": {"both": 200.0, "text": 500.0},

@@ -83,7 +83,7 @@ def test_evaluation_gives_the_runs_own_numbers_and_measures_what_a_catalogue_has
 @pytest.mark.slow
 def test_the_archive_answers_all_attributes_and_no_shirt_is_an_accessory(run: Path, tmp_path: Path) -> None:
     test = read_test_products(run, limit=12)
-    built = build_archive(run, "text", version="1.0", store=tmp_path, test=test, backend="fp32")
+    built = build_archive(run, "text", version="1.0", store=tmp_path, test=test, engine="onnx")
     assert all(set(each.attributes) == {"department", "gender", "colour"} for each in built.parities.values())
     (tmp_path / "unpacked").mkdir()
     handler = load_handler(built.archive, tmp_path / "unpacked", threads=1)

@@ -1,5 +1,5 @@
-"""The backend of a GPU: its choice and its answers on a stand-in, its calls of CUDA on a record, all of it where there
-is a GPU.
+"""The engines of a GPU: their choice and answers on a stand-in, their calls of CUDA on a record, and all of it on a GPU
+where there is one.
 """
 
 import contextlib
@@ -14,27 +14,19 @@ import pytest
 import torch
 from late_device import LateDevice
 from serving import TITLES, Worker, document
-from test_backends import batch
-from test_engine_choice import choose
+from test_cpu_engines import batch
+from test_engine_choice import SIZES, choose
 
-from handlers.product_serving.engine import Backend, BackendError
-from handlers.product_serving.engines import cuda as cuda_backend
-from handlers.product_serving.engines.cuda import WARM_RUNS, CudaBackend, CudaDevice, half_precision
+from handlers.product_serving.engines import cuda as cuda_engine
+from handlers.product_serving.engines.cuda import WARM_RUNS, CudaDevice, half_precision
+from handlers.product_serving.engines.engine import Engine, EngineError
 from handlers.product_serving.engines.graph_replay import GraphReplayer
-from handlers.product_serving.engines.half import HalfBackend, load_half_graph
-from handlers.product_serving.engines.onnx import OnnxBackend
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.engines.half import load_half_graph
+from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.engines.table import Site, engine_row
+from handlers.product_serving.engines.torchscript import TorchScriptEngine
 
-VERIFIED = (HalfBackend.name,)
-
-
-@pytest.fixture
-def folder(graphs: Path, settings: ProductSettings, tmp_path: Path) -> Path:
-    """Both graphs with their settings."""
-    for source in graphs.iterdir():
-        (tmp_path / source.name).symlink_to(source)
-    (tmp_path / "settings.json").write_text(settings.to_json())
-    return tmp_path
+VERIFIED = ("cuda-bf16",)
 
 
 @pytest.fixture
@@ -48,95 +40,106 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda gpu: capability)
-        monkeypatch.setattr(cuda_backend, "load_half_graph", load)
-        monkeypatch.setattr(cuda_backend, "CudaDevice", lambda graph, gpu: LateDevice(graph, **options))
+        monkeypatch.setattr(cuda_engine, "load_half_graph", load)
+        monkeypatch.setattr(cuda_engine, "CudaDevice", lambda graph, device: LateDevice(graph, **options))
 
     return pretend
 
 
-def accept(backend: Backend) -> None:
+def accept(engine: Engine) -> None:
     """Any answer will do."""
 
 
-@pytest.mark.parametrize(("capability", "name"), [((9, 0), "cuda:bf16"), ((8, 0), "cuda:bf16"), ((7, 5), "cuda:fp16")])
+@pytest.mark.parametrize(("capability", "name"), [((9, 0), "cuda-bf16"), ((8, 0), "cuda-bf16"), ((7, 5), "cuda-fp16")])
 def test_a_verified_archive_replays_graphs_on_a_gpu(
-    folder: Path, pretended_gpu: Callable[..., None], capability: tuple[int, int], name: str
+    graphs: Path, pretended_gpu: Callable[..., None], capability: tuple[int, int], name: str
 ) -> None:
     pretended_gpu(capability=capability)
-    backend, reason = choose(folder, gpu=0, verified=VERIFIED)
-    assert (backend.name, reason) == (name, "GPU 0 was given")
-    exact = OnnxBackend(folder / "model.onnx", threads=1)
-    for products, tokens in [(1, 2), (5, 9), (70, 16)]:
+    chosen, engine, reason = choose(graphs, gpu=0, verified=VERIFIED)
+    passed_over = "" if name == "cuda-bf16" else "; passed over cuda-bf16 (EngineError)"
+    assert (chosen, reason) == (name, "GPU 0 was given" + passed_over)
+    exact = OnnxEngine(graphs / "model.onnx", threads=1)
+    for products, tokens in [(1, 2), (5, 9), (32, 16)]:
         asked = batch(products, tokens)
-        np.testing.assert_allclose(backend(asked), exact(asked), atol=0.02 * np.abs(exact(asked)).max())
+        np.testing.assert_allclose(engine(asked), exact(asked), atol=0.02 * np.abs(exact(asked)).max())
 
 
 def test_on_a_cpu_and_in_an_archive_that_was_not_verified_it_is_no_candidate(
-    folder: Path, pretended_gpu: Callable[..., None]
+    graphs: Path, pretended_gpu: Callable[..., None]
 ) -> None:
     pretended_gpu()
-    assert choose(folder, gpu=None, verified=VERIFIED)[0].name == "onnxruntime:cpu"
-    backend, reason = choose(folder, gpu=0, verified=())
-    assert not backend.name.startswith("cuda:") and "passed over cuda" not in reason
+    assert choose(graphs, gpu=None, verified=VERIFIED).name == "onnx"
+    chosen = choose(graphs, gpu=0, verified=())
+    assert not chosen.name.startswith("cuda-") and "passed over cuda-" not in chosen.reason
 
 
-def test_a_capture_that_fails_leaves_the_plain_graph_in_charge_and_says_so(
-    folder: Path, pretended_gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def plain(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> TorchScriptEngine:
+    """What ``cuda`` is on the pretended GPU."""
+    plain = TorchScriptEngine(graphs / "model.pt", device="cpu", threads=1)
+    monkeypatch.setattr("handlers.product_serving.engines.table.TorchScriptEngine", lambda path, **options: plain)
+    return plain
+
+
+OTHER_PRECISION = "passed over cuda-fp16 (EngineError)"
+
+
+def test_a_capture_that_fails_leaves_the_plain_graph_to_answer_and_says_so(
+    graphs: Path, pretended_gpu: Callable[..., None], plain: TorchScriptEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretended_gpu(fails_at=3)
-    plain = cuda_backend.TorchScriptBackend(folder / "model.pt", device="cpu", threads=1)
-    monkeypatch.setattr("handlers.product_serving.engines.choice.TorchScriptBackend", lambda path, **options: plain)
-    backend, reason = choose(folder, gpu=0, verified=VERIFIED)
-    assert (backend, reason) == (plain, "GPU 0 was given; passed over cuda (CaptureError)")
+    reason = f"GPU 0 was given; passed over cuda-bf16 (CaptureError); {OTHER_PRECISION}"
+    assert choose(graphs, gpu=0, verified=VERIFIED) == ("cuda", plain, reason)
     assert "operation not permitted when stream is capturing" in caplog.text
 
 
-def test_what_half_precision_gets_wrong_leaves_the_plain_graph_in_charge(
-    folder: Path, pretended_gpu: Callable[..., None]
+def test_what_half_precision_gets_wrong_leaves_the_plain_graph_to_answer(
+    graphs: Path, pretended_gpu: Callable[..., None], plain: TorchScriptEngine
 ) -> None:
-    def exact_only(backend: Backend) -> None:
-        if backend.tolerance > 1e-3:
+    def exact_only(engine: Engine) -> None:
+        if engine.tolerance > 1e-3:
             raise ValueError("golden product 1: scores differ")
 
     pretended_gpu()
-    backend, reason = choose(folder, gpu=0, verified=VERIFIED, accept=exact_only)
-    assert backend.tolerance == 1e-3 and reason.startswith("GPU 0 was given; passed over cuda (ValueError)")
+    reason = f"GPU 0 was given; passed over cuda-bf16 (ValueError); {OTHER_PRECISION}"
+    assert choose(graphs, gpu=0, verified=VERIFIED, accept=exact_only) == ("cuda", plain, reason)
 
 
 @pytest.mark.parametrize(
     ("gpu", "capability", "message"),
     [
-        (None, (9, 0), "cuda: no GPU$"),
-        (3, (9, 0), "cuda: no GPU 3, there are 1$"),
-        (0, (6, 1), r"cuda: this GPU \(compute capability 6.1\) has no tensor cores$"),
+        (None, (9, 0), "cuda-bf16: no GPU$"),
+        (3, (9, 0), "cuda-bf16: no GPU 3, there are 1$"),
+        (0, (6, 1), r"cuda-bf16: this GPU \(compute capability 6.1\) has no tensor cores$"),
+        (0, (7, 5), "cuda-bf16: this GPU answers in fp16, not in bf16$"),
     ],
 )
 def test_forced_it_says_what_is_missing(
-    folder: Path, pretended_gpu: Callable[..., None], gpu: int | None, capability: tuple[int, int], message: str
+    graphs: Path, pretended_gpu: Callable[..., None], gpu: int | None, capability: tuple[int, int], message: str
 ) -> None:
     pretended_gpu(capability=capability)
-    with pytest.raises(BackendError, match=message):
-        choose(folder, forced="cuda", gpu=gpu)
+    with pytest.raises(EngineError, match=message):
+        choose(graphs, wanted="cuda-bf16", gpu=gpu)
 
 
-def test_the_reference_can_still_be_forced(folder: Path, pretended_gpu: Callable[..., None]) -> None:
+def test_the_reference_can_still_be_forced(graphs: Path, pretended_gpu: Callable[..., None]) -> None:
     pretended_gpu()
-    assert choose(folder, forced="fp32", gpu=0, verified=VERIFIED)[0].name == "onnxruntime:cpu"
+    assert choose(graphs, wanted="onnx", gpu=0, verified=VERIFIED).name == "onnx"
 
 
 def test_an_explanation_is_of_the_fp32_graph(
-    folder: Path, pretended_gpu: Callable[..., None], settings: ProductSettings, monkeypatch: pytest.MonkeyPatch
+    graphs: Path, pretended_gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretended_gpu()
     asked: list[str] = []
-    plain = cuda_backend.TorchScriptBackend
+    plain = TorchScriptEngine
 
     def record(path: Path, *, device: str, threads: int) -> Any:
         asked.append(device)
         return plain(path, device="cpu", threads=threads)
 
-    monkeypatch.setattr(cuda_backend, "TorchScriptBackend", record)
-    parts = CudaBackend(folder / "model.pt", gpu=0, settings=settings).parts()
+    monkeypatch.setattr(cuda_engine, "TorchScriptEngine", record)
+    parts = engine_row("cuda-bf16").build(Site(graphs, SIZES, threads=1, gpu=0)).parts()
     cells = parts.cells(batch(2, 3).image)
     assert asked == ["cuda:0"] and cells.shape == (2, 4, 3)
 
@@ -148,12 +151,11 @@ def test_a_worker_answers_with_it(copy_archive: Callable[..., Path], pretended_g
     manifest = json.loads((archive / "manifest.json").read_text())
     from serving import seal  # noqa: PLC0415
 
-    seal(archive, fast={HalfBackend.name: {"passed": True}}, golden=manifest["golden"])
+    seal(archive, fast={"cuda-bf16": {"passed": True}}, golden=manifest["golden"])
     worker = Worker(archive, gpu=0)
-    assert worker.handler.backend.name == "cuda:bf16"
     [answer] = worker.ask(document({"text": TITLES[0]}))
     assert answer.status == 200
-    assert answer.json["model"]["backend"] == "cuda:bf16"
+    assert answer.json["model"]["backend"] == "cuda-bf16"
     assert answer.json["model"]["backend_reason"] == "GPU 0 was given"
 
 
@@ -163,15 +165,13 @@ class RecordedCuda:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.said: list[str] = []
         self.stream_now = "default"
-        recorded, names = self, iter(["upload", "compute"])
+        recorded = self
 
         class Stream:
-            def __init__(self, device: torch.device) -> None:
-                assert device.type == "cuda"
-                self.name = next(names)
+            name = "own"
 
-            def wait_event(self, event: "Event") -> None:
-                recorded.said.append(f"{self.name} waits for {event.of}")
+            def __init__(self, device: torch.device) -> None:
+                assert device == torch.device("cuda", 0)
 
             def synchronize(self) -> None:
                 recorded.said.append(f"wait for {self.name}")
@@ -219,7 +219,7 @@ class RecordedCuda:
 def test_the_gpu_is_asked_for_the_right_things_in_the_right_order(
     graphs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What CUDA is told, on a CPU: warm-up and capture on the stream that replays, uploads on another one."""
+    """What CUDA is told, on a CPU: warm-up, capture and replay in one stream, and a host that waits for its end."""
     cuda = RecordedCuda(monkeypatch)
     module = load_half_graph(graphs / "model.pt", device="cpu", precision="bf16")
 
@@ -229,25 +229,27 @@ def test_the_gpu_is_asked_for_the_right_things_in_the_right_order(
         answer: torch.Tensor = module(*inputs)
         return answer
 
-    replay = GraphReplayer(CudaDevice(graph, gpu=0), image_size=32, max_tokens=16, seconds=0)
-    capture = ["wait for compute", "begin capture", "run in compute", "end capture", "wait for compute"]
-    assert cuda.said == ["run in compute"] * WARM_RUNS + capture
+    device = CudaDevice(graph, device="cuda:0")
+    replay = GraphReplayer(device, image_size=32, max_tokens=16, max_batch=4, seconds=0)
+    capture = ["wait for own", "begin capture", "run in own", "end capture", "wait for own"]
+    assert cuda.said == ["run in own"] * WARM_RUNS + capture
     assert torch._C._get_graph_executor_optimize(), "left as it was"
     cuda.said.clear()
     assert replay(batch(3, 4)).shape == (3, 4)
-    assert cuda.said == ["compute waits for upload", "replay in compute", "host waits for compute"]
+    assert cuda.said == ["replay in own", "host waits for own"]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_on_a_real_gpu_every_size_is_near_the_reference(folder: Path, settings: ProductSettings) -> None:
-    backend = CudaBackend(folder / "model.pt", gpu=0, settings=settings)
-    exact = OnnxBackend(folder / "model.onnx", threads=1)
-    for products in (1, 3, 8, 33, 64, 65, 200):
+def test_on_a_real_gpu_every_size_is_near_the_reference(graphs: Path) -> None:
+    precision = half_precision(torch.cuda.get_device_capability(0))
+    engine = engine_row(f"cuda-{precision}").build(Site(graphs, SIZES, threads=1, gpu=0))
+    exact = OnnxEngine(graphs / "model.onnx", threads=1)
+    for products in (1, 3, 8, 31, 32):
         for tokens in (2, 8, 9, 16):
             asked = batch(products, tokens)
             expected = exact(asked)
-            np.testing.assert_allclose(backend(asked), expected, atol=0.02 * np.abs(expected).max())
+            np.testing.assert_allclose(engine(asked), expected, atol=0.02 * np.abs(expected).max())
 
 
 def test_capabilities() -> None:

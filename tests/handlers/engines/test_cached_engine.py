@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from pictures import draw, encode
 from serving import LABELS, TITLES
 
-from handlers.product_serving.engine import Arrays, Parts
-from handlers.product_serving.engines.cached import ENTRY_BYTES, MIB, CachedBackend
-from handlers.product_serving.engines.onnx import OnnxBackend
+from handlers.product_serving.engines.cached import ENTRY_BYTES, MIB, CachedEngine
+from handlers.product_serving.engines.engine import Batch, Parts
+from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.preprocessing import Product, ProductPreprocessor, collate
 
 
 class Recorder:
-    """A backend that remembers how many products it was asked each time."""
+    """An engine that remembers how many products it was asked each time."""
 
-    name, tolerance = "onnxruntime:cpu", 1e-3
+    tolerance = 1e-3
 
-    def __init__(self, run: Callable[[Arrays], NDArray[np.float32]]) -> None:
+    def __init__(self, run: Callable[[Batch], NDArray[np.float32]]) -> None:
         self.run, self.asked = run, list[int]()
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]:
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
         logits = self.run(batch)
         self.asked.append(len(logits))
         return logits
@@ -36,7 +36,7 @@ class Recorder:
 
 @pytest.fixture
 def recorder(graphs: Path) -> Recorder:
-    return Recorder(OnnxBackend(graphs / "model.onnx", threads=1))
+    return Recorder(OnnxEngine(graphs / "model.onnx", threads=1))
 
 
 @pytest.fixture
@@ -49,68 +49,68 @@ def products(preprocessor: ProductPreprocessor) -> list[Product]:
     return [preprocessor(*pair) for pair in pairs]
 
 
-def cached(backend: Recorder, *, entries: int = 100) -> tuple[CachedBackend, list[tuple[int, int]]]:
+def cached(recorder: Recorder, *, entries: int = 100) -> tuple[CachedEngine, list[tuple[int, int]]]:
     counted: list[tuple[int, int]] = []
     mib = entries * (ENTRY_BYTES + 4 * len(LABELS)) / MIB
-    return CachedBackend(backend, mib=mib, count=lambda *counts: counted.append(counts)), counted
+    return CachedEngine(recorder, mib=mib, count=lambda *counts: counted.append(counts)), counted
 
 
 def test_a_batch_that_is_known_in_part_computes_the_rest(recorder: Recorder, products: list[Product]) -> None:
-    backend, counted = cached(recorder)
+    engine, counted = cached(recorder)
     expected = recorder.run(collate(products))
-    np.testing.assert_allclose(backend(collate(products[:2])), expected[:2], atol=1e-5)
-    np.testing.assert_allclose(backend(collate(products)), expected, atol=1e-5)
-    np.testing.assert_allclose(backend(collate(products[::-1])), expected[::-1], atol=1e-5)
+    np.testing.assert_allclose(engine(collate(products[:2])), expected[:2], atol=1e-5)
+    np.testing.assert_allclose(engine(collate(products)), expected, atol=1e-5)
+    np.testing.assert_allclose(engine(collate(products[::-1])), expected[::-1], atol=1e-5)
     assert recorder.asked == [2, 3] and counted == [(0, 2), (2, 3), (5, 0)]
-    assert backend.name == recorder.name
+    assert engine.tolerance == recorder.tolerance
 
 
 def test_padding_does_not_make_another_product(recorder: Recorder, products: list[Product]) -> None:
-    backend, counted = cached(recorder)
-    backend(collate(products))
-    backend(collate([products[4]]))  # its title alone is shorter than the batch's longest
+    engine, counted = cached(recorder)
+    engine(collate(products))
+    engine(collate([products[4]]))  # its title alone is shorter than the batch's longest
     assert counted[-1] == (1, 0)
 
 
 def test_a_product_that_comes_twice_in_a_batch_is_computed_once(recorder: Recorder, products: list[Product]) -> None:
-    backend, counted = cached(recorder)
-    logits = backend(collate([products[0], products[1], products[0]]))
+    engine, counted = cached(recorder)
+    logits = engine(collate([products[0], products[1], products[0]]))
     assert recorder.asked == [2] and counted == [(1, 2)] and (logits[0] == logits[2]).all()
 
 
 def test_what_was_not_asked_for_longest_goes_first(recorder: Recorder, products: list[Product]) -> None:
-    backend, counted = cached(recorder, entries=2)
+    engine, counted = cached(recorder, entries=2)
     for number in (0, 1, 0, 2, 0, 1):
-        backend(collate([products[number]]))
+        engine(collate([products[number]]))
     assert [hits for hits, _ in counted] == [0, 0, 1, 0, 1, 0]
-    assert len(backend._rows) == 2
+    assert len(engine._rows) == 2
 
 
 def test_an_answer_that_is_not_finite_or_fails_is_not_kept(recorder: Recorder, products: list[Product]) -> None:
     right = recorder.run
-    backend, counted = cached(recorder)
+    engine, counted = cached(recorder)
     recorder.run = lambda batch: right(batch) * np.float32("nan")
-    assert np.isnan(backend(collate(products))).all()
+    assert np.isnan(engine(collate(products))).all()
 
-    def fail(batch: Arrays) -> Any:
+    def fail(batch: Batch) -> Any:
         raise MemoryError
 
     recorder.run = fail
     with pytest.raises(MemoryError):
-        backend(collate(products))
+        engine(collate(products))
     recorder.run = right
-    assert np.isfinite(backend(collate(products))).all() and counted[-1] == (0, len(products))
+    assert np.isfinite(engine(collate(products))).all() and counted[-1] == (0, len(products))
 
 
 def test_a_caller_that_writes_into_an_answer_changes_no_other(recorder: Recorder, products: list[Product]) -> None:
-    backend, _ = cached(recorder)
-    expected = backend(collate(products)).copy()
-    backend(collate(products))[:] = 7
-    assert (backend(collate(products)) == expected).all()
+    engine, _ = cached(recorder)
+    expected = engine(collate(products)).copy()
+    engine(collate(products))[:] = 7
+    assert (engine(collate(products)) == expected).all()
 
 
 def test_threads_share_it(recorder: Recorder, products: list[Product]) -> None:
-    backend, counted = cached(recorder, entries=3)
+    engine, counted = cached(recorder, entries=3)
     expected = recorder.run(collate(products))
     failed: list[int] = []
 
@@ -118,7 +118,7 @@ def test_threads_share_it(recorder: Recorder, products: list[Product]) -> None:
         order = np.random.default_rng(seed)
         for _ in range(30):
             chosen = order.choice(len(products), 3)
-            if not np.allclose(backend(collate([products[row] for row in chosen])), expected[chosen], atol=1e-5):
+            if not np.allclose(engine(collate([products[row] for row in chosen])), expected[chosen], atol=1e-5):
                 failed.append(seed)
 
     threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
@@ -126,4 +126,4 @@ def test_threads_share_it(recorder: Recorder, products: list[Product]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failed and len(backend._rows) <= 3 and sum(map(sum, counted)) == 4 * 30 * 3
+    assert not failed and len(engine._rows) <= 3 and sum(map(sum, counted)) == 4 * 30 * 3

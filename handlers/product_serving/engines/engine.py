@@ -3,7 +3,7 @@
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
 
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,26 @@ EXACT = 1e-3  # of a score, for an engine that computes in fp32
 NOTHING = np.empty(0, dtype=np.float32)
 
 
-class Arrays(Protocol):
-    """A batch of arrays by the graph's input names; what :func:`product_serving.preprocessing.collate` makes."""
+class Batch(NamedTuple):
+    """A batch of products by the graph's input names, titles padded to the longest.
 
-    def _asdict(self) -> dict[str, Any]: ...
+    Args:
+        image: (B, 3, H, W) uint8.
+        input_ids: (B, T) int64, 0 where padded.
+        attention_mask: (B, T) int64, 0 where padded.
+        present: (B, 2) bool: picture, title.
+    """
+
+    image: NDArray[np.uint8]
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    present: NDArray[np.bool_]
 
 
 class Parts(Protocol):
     """A graph in its three parts, so that an explanation can change what lies between them.
 
-    A part that the graph has not, the picture's tower in a model of titles, answers an empty array.
+    A part that the graph lacks, such as the picture's tower in a model of titles, answers an empty array.
     """
 
     def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -40,22 +50,21 @@ class Parts(Protocol):
         """Features, mask and (B, 2) -> logits (B, C)."""
 
 
-class Backend(Protocol):
-    """Something that runs a graph.
+class Engine(Protocol):
+    """Something that computes a graph; :mod:`product_serving.engines.table` gives each its name.
 
     Args:
-        name: engine and device or precision, as answered.
         tolerance: how far its scores may lie from those of the trained model.
     """
 
-    name: str
     tolerance: float
 
-    def __call__(self, batch: Arrays) -> NDArray[np.float32]: ...
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        """A batch -> logits (B, C) float32."""
 
     def parts(self) -> Parts:
-        """The same graph in parts, loaded when this is called: what explains nothing does not pay for it."""
+        """The same graph in parts, loaded when this is called: a worker that explains nothing does not pay for it."""
 
 
-class BackendError(RuntimeError):
-    """No backend gives the expected answers."""
+class EngineError(RuntimeError):
+    """An engine cannot run here, or none gives the expected answers."""

@@ -11,20 +11,19 @@ import onnx
 import pytest
 import torch
 
-from handlers.product_serving.engine import BackendError
-from handlers.product_serving.engines.onnx import OnnxBackend
-from handlers.product_serving.engines.openvino import OpenVinoBackend
-from handlers.product_serving.engines.torchscript import TorchScriptBackend
-from handlers.product_serving.preprocessing import Batch
+from handlers.product_serving.engines.engine import Batch, EngineError
+from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.engines.openvino import OpenVinoEngine
+from handlers.product_serving.engines.torchscript import TorchScriptEngine
 
 ROOT = Path(__file__).parents[3]
 TWO_OF_OPENVINO = """
 import os, signal, sys
 from pathlib import Path
 import openvino
-from handlers.product_serving.engines.openvino import OpenVinoBackend
+from handlers.product_serving.engines.openvino import OpenVinoEngine
 openvino.Core.get_property = lambda *given: ["BF16"]  # a CPU without bf16 computes the same in fp32
-first, second = (OpenVinoBackend(Path(sys.argv[1]), threads=1) for _ in range(2))
+first, second = (OpenVinoEngine(Path(sys.argv[1]), threads=1) for _ in range(2))
 del first
 del second
 signal.signal(signal.SIGTERM, lambda *given: print("received"))
@@ -43,19 +42,18 @@ def batch(products: int, tokens: int) -> Batch:
 
 
 @pytest.fixture
-def openvino(graphs: Path) -> OpenVinoBackend:
+def openvino(graphs: Path) -> OpenVinoEngine:
     try:
-        return OpenVinoBackend(graphs / "model.onnx", threads=1)
-    except BackendError as error:
+        return OpenVinoEngine(graphs / "model.onnx", threads=1)
+    except EngineError as error:
         pytest.skip(str(error))
 
 
 @pytest.mark.parametrize(("products", "tokens"), [(1, 2), (1, 16), (3, 5), (8, 9)])
 def test_the_engines_agree(graphs: Path, products: int, tokens: int) -> None:
-    onnxruntime = OnnxBackend(graphs / "model.onnx", threads=1)
-    torchscript = TorchScriptBackend(graphs / "model.pt", device="cpu", threads=1)
-    assert (onnxruntime.name, torchscript.name) == ("onnxruntime:cpu", "torchscript:cpu")
-    one, other = onnxruntime(batch(products, tokens)), torchscript(batch(products, tokens))
+    onnx = OnnxEngine(graphs / "model.onnx", threads=1)
+    torchscript = TorchScriptEngine(graphs / "model.pt", device="cpu", threads=1)
+    one, other = onnx(batch(products, tokens)), torchscript(batch(products, tokens))
     assert all(logits.shape == (products, 4) and logits.dtype == np.float32 for logits in (one, other))
     np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -63,9 +61,9 @@ def test_the_engines_agree(graphs: Path, products: int, tokens: int) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_agrees(graphs: Path) -> None:
-    onnxruntime = OnnxBackend(graphs / "model.onnx", threads=1)
-    torchscript = TorchScriptBackend(graphs / "model.pt", device="cuda:0", threads=1)
-    np.testing.assert_allclose(torchscript(batch(4, 7)), onnxruntime(batch(4, 7)), atol=1e-4)
+    onnx = OnnxEngine(graphs / "model.onnx", threads=1)
+    cuda = TorchScriptEngine(graphs / "model.pt", device="cuda:0", threads=1)
+    np.testing.assert_allclose(cuda(batch(4, 7)), onnx(batch(4, 7)), atol=1e-4)
 
 
 def test_an_input_that_the_graph_has_not_is_not_fed(tmp_path: Path) -> None:
@@ -76,12 +74,12 @@ def test_an_input_that_the_graph_has_not_is_not_fed(tmp_path: Path) -> None:
     graph = onnx.helper.make_graph([node], "present", inputs, outputs)
     opset = [onnx.helper.make_opsetid("", 18)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "model.onnx")
-    assert OnnxBackend(tmp_path / "model.onnx", threads=1)(batch(2, 3)).tolist() == [[0, 1], [1, 0]]
+    assert OnnxEngine(tmp_path / "model.onnx", threads=1)(batch(2, 3)).tolist() == [[0, 1], [1, 0]]
 
 
 @pytest.mark.parametrize(
     ("engine", "absent"),
-    [("fp32", ("torch", "transformers", "pandas", "openvino")), ("torchscript", ("onnxruntime", "openvino"))],
+    [("onnx", ("torch", "transformers", "pandas", "openvino")), ("torchscript", ("onnxruntime", "openvino"))],
 )
 def test_an_engine_does_not_load_the_other(graphs: Path, engine: str, absent: tuple[str, ...]) -> None:
     program = (
@@ -89,8 +87,9 @@ def test_an_engine_does_not_load_the_other(graphs: Path, engine: str, absent: tu
         "import handlers.product_handler\n"
         "assert not {'torch', 'onnxruntime', 'openvino'} & set(sys.modules), 'imported at the top'\n"
         "from handlers.product_serving.engines.choice import Choice\n"
-        "folder, engine = pathlib.Path(sys.argv[2]), sys.argv[3]\n"
-        "Choice(folder, gpu=None, threads=1, accept=lambda backend: None, seconds=None).choose(engine)\n"
+        "from handlers.product_serving.engines.table import Site\n"
+        "site, engine = Site(pathlib.Path(sys.argv[2]), None, threads=1), sys.argv[3]\n"
+        "Choice(site, accept=lambda engine: None, seconds=None).choose(engine)\n"
         "assert not set(sys.argv[4:]) & set(sys.modules), set(sys.argv[4:]) & set(sys.modules)\n"
     )
     command = [sys.executable, "-I", "-c", program, str(ROOT), str(graphs), engine, *absent]
@@ -100,17 +99,17 @@ def test_an_engine_does_not_load_the_other(graphs: Path, engine: str, absent: tu
 
 @pytest.mark.parametrize(("products", "tokens"), [(1, 2), (3, 5), (8, 16)])
 def test_bf16_is_near_and_its_answers_do_not_depend_on_the_batch(
-    graphs: Path, openvino: OpenVinoBackend, products: int, tokens: int
+    graphs: Path, openvino: OpenVinoEngine, products: int, tokens: int
 ) -> None:
     together = batch(products, tokens)
-    exact, fast = OnnxBackend(graphs / "model.onnx", threads=1)(together), openvino(together)
+    exact, fast = OnnxEngine(graphs / "model.onnx", threads=1)(together), openvino(together)
     assert fast.dtype == np.float32 and fast.shape == exact.shape
     np.testing.assert_allclose(fast, exact, atol=0.02 * np.abs(exact).max())
     alone = [openvino(Batch(*(value[row : row + 1] for value in together))) for row in range(products)]
     assert (np.concatenate(alone) == fast).all()
 
 
-def test_titles_of_nearby_lengths_share_a_shape(openvino: OpenVinoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_titles_of_nearby_lengths_share_a_shape(openvino: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes, model = [], openvino._model
 
     def recorded(inputs: dict[str, np.ndarray]) -> Any:
@@ -123,7 +122,7 @@ def test_titles_of_nearby_lengths_share_a_shape(openvino: OpenVinoBackend, monke
     assert shapes == [((2, 8), (2, 8))] * 4 + [((2, 12), (2, 12))]
 
 
-def test_an_answer_outlives_the_next_one(openvino: OpenVinoBackend) -> None:
+def test_an_answer_outlives_the_next_one(openvino: OpenVinoEngine) -> None:
     first = openvino(batch(2, 4))
     kept = first.copy()
     openvino(batch(3, 4))
@@ -131,7 +130,7 @@ def test_an_answer_outlives_the_next_one(openvino: OpenVinoBackend) -> None:
 
 
 def test_threads_are_laid_out(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxruntime  # noqa: PLC0415 - the module that the backend imports when it is built
+    import onnxruntime  # noqa: PLC0415 - the module that the engine imports when it is built
 
     made: list[Any] = []
     session = onnxruntime.InferenceSession
@@ -141,7 +140,7 @@ def test_threads_are_laid_out(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return session(path, options, **keywords)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", record)
-    OnnxBackend(graphs / "model.onnx", threads=3)
+    OnnxEngine(graphs / "model.onnx", threads=3)
     [(options, keywords)] = made
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
@@ -156,7 +155,7 @@ def keep_threads() -> Any:
 
 
 def test_torch_gets_its_threads_too(graphs: Path, keep_threads: Callable[[], None]) -> None:
-    TorchScriptBackend(graphs / "model.pt", device="cpu", threads=2)
+    TorchScriptEngine(graphs / "model.pt", device="cpu", threads=2)
     assert torch.get_num_threads() == 2
 
 
