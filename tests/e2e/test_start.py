@@ -26,6 +26,11 @@ from client.store import ModelStore
 ACTIVATE = ROOT / "deploy" / "activate.sh"
 PATIENCE = 60.0
 PACKAGES = {"handlers", "training", "export", "client", "tests"}
+SHADOWS = ("settings.py", "errors.py", "preprocessing.py", "engines.py", "product_serving/__init__.py")
+RECORD = """import os, sys
+with open({path!r}, "a") as file:
+    print(sys.orig_argv, file=file)
+"""
 
 
 @pytest.fixture
@@ -110,6 +115,21 @@ def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tm
     imported = {line.rsplit("|", 1)[1].strip() for line in log.splitlines() if "import time:" in line}
     assert {"product_serving.request", "tokenizers", "onnxruntime"} <= imported
     assert not {name.split(".")[0] for name in imported} & PACKAGES
+
+
+def test_a_callers_pythonpath_does_not_shadow_the_archive(store: ModelStore, tmp_path: Path, temporary: Path) -> None:
+    """A bare start hands it on to the workers, before the model's folder."""
+    hostile, started = tmp_path / "hostile", tmp_path / "started.txt"
+    for name in SHADOWS:
+        (hostile / name).parent.mkdir(parents=True, exist_ok=True)
+        (hostile / name).write_text("raise RuntimeError('a stranger')")
+    (hostile / "sitecustomize.py").write_text(RECORD.format(path=str(started)))
+    config = write_config(tmp_path, store=store.folder)
+    start = f"{sys.prefix}/bin/torchserve --start --ncs --ts-config config.properties"
+    shell(start, tmp_path, temporary, JAVA_HOME=str(server._java_home()), PYTHONPATH=str(hostile))
+    wait_ready(config, store)
+    assert "model_service_worker.py" in started.read_text()
+    assert "a stranger" not in (tmp_path / "logs" / "model_log.log").read_text()
 
 
 def test_a_stopped_server_leaves_nothing(store: ModelStore, tmp_path: Path) -> None:

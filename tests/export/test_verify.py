@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.verify import Engine, VerificationError, require_parity, verify
+from export.verify import Forward, VerificationError, require_parity, verify
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.preprocessing import Product
 
@@ -27,7 +27,7 @@ def reference(batch: Batch) -> NDArray[np.float32]:
     return logits
 
 
-def engine(change: Callable[[Batch, NDArray[np.float32]], None]) -> Engine:
+def engine(change: Callable[[Batch, NDArray[np.float32]], None]) -> Forward:
     def run(batch: Batch) -> NDArray[np.float32]:
         logits = reference(batch)
         change(batch, logits)
@@ -36,7 +36,7 @@ def engine(change: Callable[[Batch, NDArray[np.float32]], None]) -> Engine:
     return run
 
 
-def compare(other: Engine) -> None:
+def compare(other: Forward) -> None:
     products = [product(number) for number in range(20)]
     require_parity(verify(reference, {"other": other}, products, ids=IDS, truth=TRUTH, max_tokens=8))
 
@@ -60,7 +60,7 @@ def test_a_class_that_differs_is_named() -> None:
 def test_a_swap_within_the_tolerance_still_differs() -> None:
     near_tie = np.array([[0.5, 0.5004, 0.0]], dtype=np.float32)
     swapped = np.array([[0.5004, 0.5, 0.0]], dtype=np.float32)
-    engines: dict[str, Engine] = {"other": lambda batch: swapped}
+    engines: dict[str, Forward] = {"other": lambda batch: swapped}
     parity = verify(lambda batch: near_tie, engines, [product(0)], ids=["a"], truth=np.array([1]), max_tokens=8)[
         "other"
     ]

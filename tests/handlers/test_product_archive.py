@@ -135,6 +135,15 @@ def test_a_manifest_that_cannot_be_read(copy_archive: Callable[..., Path], text:
         Worker(folder)
 
 
+def test_an_archive_of_an_earlier_version_is_to_be_built_again(copy_archive: Callable[..., Path]) -> None:
+    with pytest.raises(ArchiveError, match=r"^settings\.json has settings \['backend'\].*; build the archive again"):
+        Worker(copy_archive(backend="auto"))
+    folder = copy_archive()
+    seal(folder, fast={"onnxruntime:int8": {"passed": True}})
+    with pytest.raises(ArchiveError, match=r"names engines \['onnxruntime:int8'\].*; build the archive again"):
+        Worker(folder)
+
+
 @pytest.mark.parametrize(
     "golden",
     [[], None, "a", [{}], [{"image": "!", "text": None, "label": "a", "scores": [1]}], [{"image": None, "text": "a"}]],

@@ -118,5 +118,5 @@ def test_a_graph_frozen_to_one_batch_size_is_noticed() -> None:
         def __call__(self, batch: Any) -> NDArray[np.float32]:
             return super().__call__(batch)[:1]
 
-    with pytest.raises(ValueError, match="echo gave 1 answers to 2 products"):
+    with pytest.raises(ValueError, match="the engine gave 1 answers to 2 products"):
         score_batch(Frozen(), [product(0), product(1)], settings=SETTINGS)

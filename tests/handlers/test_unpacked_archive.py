@@ -1,4 +1,4 @@
-"""An unpacked archive on its own: TorchServe's loader, an isolated Python, no repository in reach."""
+"""An unpacked archive on its own: TorchServe's loader and the load check, no repository in reach, a hostile path."""
 
 import json
 import subprocess
@@ -6,11 +6,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from serving import seal
+
+from export.archive import LOAD_CHECK
+
+ROOT = Path(__file__).parents[2]
+# TorchServe puts a caller's PYTHONPATH before the model's folder: names that the archive's own modules have.
+SHADOWS = ("settings.py", "errors.py", "preprocessing.py", "engines.py", "product_serving/__init__.py")
 PROGRAM = """
 import json, sys
 from types import SimpleNamespace
 folder = sys.argv[1]
-sys.path.insert(0, folder)
+sys.path[:0] = sys.argv[2:] + [folder]
 from ts.context import RequestProcessor
 from ts.model_loader import ModelLoaderFactory
 metrics = SimpleNamespace(set_request_ids=lambda ids: None)
@@ -29,18 +37,62 @@ assert not {"handlers", "training", "export", "transformers", "pandas"} & set(sy
 """
 
 
-def test_it_serves_on_its_own(copy_archive: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.fixture
+def folder(copy_archive: Callable[..., Path]) -> Path:
+    """An unpacked archive with the manifest that the archiver writes."""
     folder = copy_archive()
     (folder / "MAR-INF").mkdir()
-    (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps({"model": {"modelVersion": "2.0"}}))
-    command = [sys.executable, "-I", "-c", PROGRAM, str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    model = {"modelName": "tiny", "modelVersion": "2.0", "handler": "product_handler.py"}
+    (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps({"model": model}))
+    return folder
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder whose modules raise when they are imported."""
+    folder = tmp_path / "hostile"
+    for name in SHADOWS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("raise RuntimeError('a stranger')")
+    return folder
+
+
+def run(*command: object, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-I", *map(str, command)], capture_output=True, text=True, check=False, cwd=folder
+    )
+
+
+@pytest.mark.parametrize("shadowed", [False, True])
+def test_it_serves_on_its_own(folder: Path, hostile: Path, tmp_path: Path, shadowed: bool) -> None:
+    result = run("-c", PROGRAM, folder, *([hostile] if shadowed else []), folder=tmp_path)
     assert result.returncode == 0, result.stderr
     replies, own = map(json.loads, result.stdout.splitlines()[-2:])
     shirt, refused = replies["answers"]
     assert shirt["modalities"] == ["text"] and shirt["model"]["version"] == "2.0"
     assert refused["type"] == "invalid_text" and replies["statuses"] == [[200, "OK"], [400, "Bad Request"]]
     assert own == sorted(_module(path.relative_to(folder)) for path in folder.rglob("*.py"))
+
+
+def test_the_strangers_would_be_imported_if_the_handler_let_them(folder: Path, hostile: Path, tmp_path: Path) -> None:
+    handler = folder / "product_handler.py"
+    kept = [line for line in handler.read_text().splitlines() if "sys.path.insert" not in line]
+    handler.write_text("\n".join(kept))
+    result = run("-c", PROGRAM, folder, hostile, folder=tmp_path)
+    assert result.returncode and "RuntimeError: a stranger" in result.stderr
+
+
+def test_the_load_check_lets_it_pass(folder: Path, tmp_path: Path) -> None:
+    result = run(LOAD_CHECK, folder, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_load_check_refuses_an_archive_that_needs_the_repository(folder: Path, tmp_path: Path) -> None:
+    handler = folder / "product_handler.py"
+    handler.write_text(handler.read_text() + f"\nsys.path.append({str(ROOT)!r})\nimport handlers\n")
+    seal(folder)
+    result = run(LOAD_CHECK, folder, folder=tmp_path)
+    assert result.returncode and "the archive imported ['handlers'] from outside itself" in result.stderr
 
 
 def _module(path: Path) -> str:

@@ -82,7 +82,7 @@ def test_settings_of_another_version_are_a_sentence(known_archive: Path, tmp_pat
     with zipfile.ZipFile(other, "w") as new:
         for name, content in files.items():
             new.writestr(name, content)
-    with pytest.raises(ClientError, match=r"other\.mar: settings\.json has unknown settings \['mood'\].*make archive"):
+    with pytest.raises(ClientError, match=r"other\.mar: settings\.json has settings \['mood'\].*make archive"):
         LocalEngine(other)
 
 

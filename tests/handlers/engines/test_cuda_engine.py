@@ -4,7 +4,6 @@ where there is one.
 
 import contextlib
 import inspect
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from late_device import LateDevice
-from serving import TITLES, Worker, document
+from serving import TITLES, Worker, document, seal
 from test_cpu_engines import batch
 from test_engine_choice import SIZES, choose
 
@@ -144,16 +143,15 @@ def test_an_explanation_is_of_the_fp32_graph(
     assert asked == ["cuda:0"] and cells.shape == (2, 4, 3)
 
 
-def test_a_worker_answers_with_it(copy_archive: Callable[..., Path], pretended_gpu: Callable[..., None]) -> None:
-    """Through the handler: the manifest's verdict, golden products, batches, the name and the reason in the answer."""
+@pytest.mark.parametrize("max_batch", [2, 32])
+def test_a_worker_answers_with_it(
+    copy_archive: Callable[..., Path], pretended_gpu: Callable[..., None], max_batch: int
+) -> None:
+    """Through the handler, also where the three golden products are more than a batch."""
     pretended_gpu()
-    archive = copy_archive()
-    manifest = json.loads((archive / "manifest.json").read_text())
-    from serving import seal  # noqa: PLC0415
-
-    seal(archive, fast={"cuda-bf16": {"passed": True}}, golden=manifest["golden"])
-    worker = Worker(archive, gpu=0)
-    [answer] = worker.ask(document({"text": TITLES[0]}))
+    archive = copy_archive(max_batch=max_batch)
+    seal(archive, fast={"cuda-bf16": {"passed": True}})
+    [answer] = Worker(archive, gpu=0).ask(document({"text": TITLES[0]}))
     assert answer.status == 200
     assert answer.json["model"]["backend"] == "cuda-bf16"
     assert answer.json["model"]["backend_reason"] == "GPU 0 was given"

@@ -59,6 +59,12 @@ def test_a_folder_without_settings_is_no_model(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_settings_of_another_version_say_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"backend": "auto"}')
+    with pytest.raises(RunError, match=r"has settings \['backend'\] of another version .* train the run again"):
+        load_model(tmp_path)
+
+
 def test_weights_of_another_version_say_what_to_do(tiny_bert: Path, tmp_path: Path) -> None:
     head = build_head("text", image_width=0, text_width=32, classes=3)
     model = ProductClassifier(None, build_text_encoder(str(tiny_bert)), head)
