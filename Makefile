@@ -83,7 +83,7 @@ serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns whe
 predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
 	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$$IMAGE") $(if $(TEXT),--text "$$TEXT") $(if $(MODEL),--model "$$MODEL")
 
-switch: $(INSTALLED) ## put a version in charge, if it proves itself: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
+switch: $(INSTALLED) ## make a version the default, if it proves itself: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
 	@$(BIN)/python -m client switch $(or $(MODEL),intermediate) $(VERSION) $(if $(SAMPLE),--sample "$(SAMPLE)")
 
 stop: $(INSTALLED) ## stop what `make serve` started

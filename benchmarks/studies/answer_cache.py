@@ -1,4 +1,4 @@
-"""What a memory of answers saves, by how many products come again.
+"""The time that the cache of answers saves, by the share of products that come again.
 
     python -m benchmarks.studies.answer_cache --data fashion.zip --archive model_store/intermediate.mar --rows 256
 

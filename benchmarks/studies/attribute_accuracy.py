@@ -1,4 +1,4 @@
-"""What telling several attributes costs in accuracy: a run of all of them against one run for each.
+"""The accuracy that several attributes in one run cost: that run against one run for each attribute.
 
     python -m training train --data fashion.zip --target articleType,gender,season --split grouped --out runs/all
     python -m training train --data fashion.zip --target gender --split grouped --out runs/gender        (and so on)

@@ -1,4 +1,4 @@
-"""What telling seven attributes costs beside telling one: the same towers, a wider last layer, in one run.
+"""The time that seven attributes cost beside one: the same towers with a wider last layer.
 
     python -m benchmarks.studies.attribute_speed --rounds 40
 

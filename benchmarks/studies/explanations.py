@@ -1,4 +1,4 @@
-"""What an explanation costs, in forward passes of one product.
+"""The cost of an explanation, in forward passes of one product.
 
     python -m benchmarks.studies.explanations --data fashion.zip --archive model_store/*-1.0.mar --rows 50
 

@@ -36,7 +36,7 @@ from handlers.product_serving.engines.torchscript import load_graph
 from handlers.product_serving.settings import ProductSettings
 
 PRODUCTS = 64
-SIDES = (4096, 8192)  # of the matrices that the peak is measured with
+MATRIX_SIZES = (4096, 8192)  # of the matrices that the peak is measured with
 TURNS = 10
 REPEATS = 20
 TARGET = 0.35
@@ -146,9 +146,9 @@ def _turns(engine: CudaHalfEngine, work: dict[Size, int], side: int) -> Iterator
 def _peak() -> float:
     """FLOP/s of the best square matrix product in bf16."""
     best = 0.0
-    for side in SIDES:
-        one, other = (torch.randn(side, side, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-        best = max(best, 2 * side**3 / _seconds(partial(torch.matmul, one, other)))
+    for size in MATRIX_SIZES:
+        one, other = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+        best = max(best, 2 * size**3 / _seconds(partial(torch.matmul, one, other)))
     return best
 
 

@@ -7,12 +7,12 @@ Two answers to the question, in ``label_audit.json`` and ``label_audit.md``:
 
 - In training: a catalogue with damaged labels is trained on as a user would, and audited by what models say of products
   that they have not seen (``client audit --run``). Training, validation and test products all have wrong labels, and so
-  all that the models learn from, stop by and are calibrated with. What stands behind ``--`` goes to ``training train``.
+  all that the models learn from, stop by and are calibrated with. Options behind ``--`` go to ``training train``.
   A run that is there already is not trained again.
 - By a server (``--audit FOLDER``, ``--out`` of a ``client audit`` of a catalogue that the model was not trained on):
   those answers do not depend on the labels, so they are read once, and every damage is judged by them.
 
-What is wrong in the catalogue already counts as falsely found, so that the precisions are lower bounds.
+Labels that were wrong before count as falsely found, so the precisions are lower bounds.
 
 - ``contradicted``: another class is more probable, on the mean over picture, title and both.
 - ``clear``: those of them that confident learning takes for wrong.

@@ -1,4 +1,4 @@
-"""What the scoring of catalogues costs beside the model: each engine against the most that it could reach.
+"""The overhead of scoring a catalogue: each way to score against the most that it could reach.
 
     make serve
     python -m benchmarks.studies.scoring_overhead --data fashion.zip --archive model_store/intermediate.mar \\
@@ -126,8 +126,8 @@ class Bench:
 
 
 def _body(products: Iterable[tuple[bytes | None, str | None]]) -> bytes:
-    sides = [{"image": image and base64.b64encode(image).decode(), "text": text} for image, text in products]
-    instances = [{name: side for name, side in each.items() if side is not None} for each in sides]
+    fields = [{"image": image and base64.b64encode(image).decode(), "text": text} for image, text in products]
+    instances = [{name: value for name, value in each.items() if value is not None} for each in fields]
     return json.dumps({"instances": instances}).encode()
 
 

@@ -76,7 +76,7 @@ def score(engine: str, catalogue: Path, *, archive: Path, scores: Path) -> dict[
     """Score a catalogue by one engine, into a folder that is thrown away.
 
     Returns:
-        What came out (``read``, ``predicted``, ``errors``) beside what :func:`measure` tells and ``rows_per_second``.
+        The counts ``read``, ``predicted`` and ``errors``, the result of :func:`measure`, and ``rows_per_second``.
     """
     model = read_archive(archive).model
     own = ["score", str(catalogue), "--out", str(scores), "--engine", engine, "--model", model]

@@ -1,4 +1,4 @@
-"""What Prometheus finds at the metrics address after some requests."""
+"""The metrics after some requests, as Prometheus reads them."""
 
 import re
 import time

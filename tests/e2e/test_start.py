@@ -42,7 +42,7 @@ def temporary() -> Iterator[Path]:
 
 
 def environment(temporary: Path) -> dict[str, str]:
-    """What a user's shell holds before any activation."""
+    """The variables of a user's shell before any activation."""
     kept = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "OMP_NUM_THREADS")}
     return {**kept, "PATH": os.defpath, "TMPDIR": str(temporary), "TEMP": str(temporary)}
 

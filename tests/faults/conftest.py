@@ -126,8 +126,8 @@ def ask_for(config: ServerConfig, archive: Archive) -> Callable[[dict[str, objec
 def products(archive: Archive) -> list[dict[str, object]]:
     """The golden products as JSON: pictures and titles as real as the archive's own."""
     golden = read_golden(archive.path).products
-    sides = [{"text": each.text, "image": each.image and base64.b64encode(each.image).decode()} for each in golden]
-    return [{name: side for name, side in each.items() if side is not None} for each in sides]
+    fields = [{"text": each.text, "image": each.image and base64.b64encode(each.image).decode()} for each in golden]
+    return [{name: value for name, value in each.items() if value is not None} for each in fields]
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ LOST = 0
 
 
 class Answer(NamedTuple):
-    """What became of one request.
+    """The answer to one request.
 
     Args:
         due: when it should have gone out (``time.monotonic``).

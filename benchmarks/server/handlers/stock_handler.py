@@ -1,4 +1,4 @@
-"""What TorchServe's own examples do: a BaseHandler around an eager fp32 model, pictures squared one by one with
+"""The handler of TorchServe's own examples: a BaseHandler around an eager fp32 model, pictures squared one by one with
 torchvision's transforms, titles padded to the longest length, dicts that TorchServe turns into JSON.
 
 ``model-config.yaml`` names under ``handler`` the pickled model, the tokenizer, the labels and this repository.
@@ -33,8 +33,8 @@ class StockHandler(BaseHandler):  # type: ignore[misc]
         self.tokenizer = Tokenizer.from_file(settings["tokenizer"])
         self.tokenizer.enable_truncation(settings["max_tokens"])
         self.tokenizer.enable_padding(length=settings["max_tokens"])
-        side = settings["image_size"]
-        self.transform = transforms.Compose([transforms.Resize((side, side)), transforms.PILToTensor()])
+        size = settings["image_size"]
+        self.transform = transforms.Compose([transforms.Resize((size, size)), transforms.PILToTensor()])
         self.initialized = True
 
     def preprocess(self, data: Sequence[dict[str, Any]]) -> tuple[torch.Tensor, ...]:

@@ -25,7 +25,7 @@ from PIL import Image
 from training.catalog import CatalogError, CatalogSource, open_files, open_rows
 
 KINDS = ("both", "photo", "text", "image", "form")
-SIDE = 224
+SIZE = 224
 PHOTO = (1080, 1440)
 QUALITY = 90
 BOUNDARY = "product-boundary-5c1f"
@@ -97,7 +97,7 @@ def write_bodies(bodies: list[Body], path: Path) -> Path:
 
 
 def read_bodies(path: Path) -> list[Body]:
-    """What :func:`write_bodies` kept; only for files of this run."""
+    """Read a file of :func:`write_bodies`; only for files of this run, since it is unpickled."""
     return [Body(*body) for body in pickle.loads(path.read_bytes())]
 
 
@@ -123,9 +123,9 @@ def _form(sample: Sample) -> Body:
 def _small(image: bytes) -> bytes:
     """A picture of 224x224 as it is; any other one scaled to that."""
     with Image.open(io.BytesIO(image)) as picture:
-        if picture.size == (SIDE, SIDE) and picture.format == "JPEG":
+        if picture.size == (SIZE, SIZE) and picture.format == "JPEG":
             return image
-        return _jpeg(picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        return _jpeg(picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
 
 def _scaled_up(image: bytes) -> bytes:

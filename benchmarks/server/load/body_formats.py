@@ -1,4 +1,4 @@
-"""How a request's body is handed to a server: as it is, or in the body_format that a framework asks for."""
+"""The format in which a server gets a request's body: as it is, or wrapped as its framework asks."""
 
 import json
 from collections.abc import Callable

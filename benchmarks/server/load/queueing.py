@@ -33,7 +33,7 @@ def poisson_arrivals(rate: float, *, seconds: float, seed: int) -> NDArray[np.fl
 
 
 class BatchTimes:
-    """How long a batch takes by its size: drawn from what was measured, linear between the sizes.
+    """Random times of batches: drawn from measured ones, linear between the measured sizes.
 
     Args:
         measured: batch size -> (S,) seconds.
@@ -62,7 +62,7 @@ def simulate_queue(
 ) -> list[float]:
     """Latencies at perfect servers: first in, first out, a free one takes all that wait, up to its cap, at once.
 
-    Nothing is read, sent or scheduled; no wait for a batch to fill. What a real server takes longer is its own cost.
+    Nothing is read, sent or scheduled, and no batch waits to fill. A real server is slower; the rest is its own cost.
 
     Args:
         arrivals: ascending seconds.

@@ -10,7 +10,7 @@ GOOD, REFUSED, LOST = 200, 503, 0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """What to send.
+    """The requests to send.
 
     Args:
         url: of the predictions.
@@ -39,7 +39,7 @@ class Task:
 
 @dataclasses.dataclass
 class LoadResult:
-    """What came of a task.
+    """The answers to the requests of a task.
 
     Args:
         seconds: of the window.

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(kw_only=True)
 class InProcess:
-    """What one measurement found.
+    """The figures of one measurement.
 
     Args:
         engine: that answers.

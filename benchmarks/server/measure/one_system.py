@@ -1,4 +1,4 @@
-"""What is measured of one system while it runs: rates, latencies, processor time and memory."""
+"""Measure one running system: rates, latencies, processor time and memory."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""How much of everything a run measures."""
+"""The length of a run: how many rounds, products and seconds."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ class Plan:
         photos: distinct large ones.
         kinds: of requests, ``both`` first.
         warm_seconds: under load before anything counts.
-        seconds: of a saturation with both sides.
+        seconds: of a saturation with both modalities.
         kind_seconds: of a saturation with any other kind of request.
         load_seconds: of an open loop.
         unloaded: lone requests, one after the other.

@@ -1,6 +1,6 @@
-"""The one engine object that every system but the stock handler serves: request bodies in, JSON texts out.
+"""The archive's own handler without TorchServe: request bodies in, JSON texts out. All peers serve it.
 
-It is the archive's own handler, called as TorchServe calls it: parse, decode, tokenise, infer, serialise.
+It is called as TorchServe calls it, and parses, decodes, tokenises, infers and serialises.
 """
 
 import os
@@ -38,7 +38,7 @@ class ArchiveHandler:
 
 
 class _Context:
-    """What the handler asks of TorchServe's context."""
+    """The part of TorchServe's context that the handler uses."""
 
     def get_all_request_header(self, number: int) -> dict[str, str]:
         return JSON_HEADERS

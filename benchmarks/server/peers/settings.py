@@ -1,4 +1,4 @@
-"""What every peer is told, by environment variables: some frameworks read the command line themselves."""
+"""The settings of a peer, in environment variables: some frameworks read the command line themselves."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ DELAY_MS = 1  # as the archive's model-config.yaml says
 
 
 class Settings(NamedTuple):
-    """What every peer is told.
+    """The settings that every peer gets.
 
     Args:
         archive: to serve.

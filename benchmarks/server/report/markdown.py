@@ -143,7 +143,7 @@ def _latency(report: dict[str, Any]) -> str:
 
 
 def _refused(over: Sequence[dict[str, Any]]) -> str:
-    """What becomes of the requests that are too many."""
+    """The fate of the requests beyond the capacity."""
     turned_away = [each for each in over if each["statuses"].get("503")]
     if not turned_away:
         return "the others wait in the queue, which they do not fill"
@@ -190,7 +190,7 @@ def _costs(report: dict[str, Any]) -> str:
 
 
 def _inherited(report: dict[str, Any]) -> str:
-    """What a worker takes before it has loaded any model."""
+    """The memory of a worker before it has loaded any model."""
     empty = summarise([entry["worker_bytes"] / MIB for entry in report["systems"].get(NOOP, [])])
     if empty is None:
         return ""

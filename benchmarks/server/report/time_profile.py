@@ -37,7 +37,7 @@ def time_profile(report: dict[str, Any]) -> str:
 
 
 def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
-    """How much of a full batch's time the worker spends on none of its stages."""
+    """The share of a full batch's time in which the worker waits."""
     whole, busy = [], []
     for entry in entries:
         stages = entry["stages"]

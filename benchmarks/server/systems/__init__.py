@@ -1,1 +1,1 @@
-"""What is compared: each system can be started, asked and stopped."""
+"""The systems that are compared: each can be started, asked and stopped."""

@@ -73,7 +73,7 @@ SHAPES = {
 
 @dataclasses.dataclass(frozen=True)
 class ServedModel:
-    """What is measured.
+    """The model that every system serves.
 
     Args:
         description: of the model.
@@ -147,7 +147,7 @@ def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> Se
 
     Args:
         run: folder of ``python -m training train``.
-        model_name: one of the run's models that read both sides.
+        model_name: one of the run's models that read both modalities.
         folder: for the archives.
         workers: processes that compute.
 

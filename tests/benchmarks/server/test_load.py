@@ -1,4 +1,4 @@
-"""What counts of a load, and the generator itself."""
+"""Which answers of a load count, and the generator itself."""
 
 import dataclasses
 import json

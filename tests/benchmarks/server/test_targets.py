@@ -1,4 +1,4 @@
-"""What a run says of each target."""
+"""The verdict on each target."""
 
 from typing import Any
 

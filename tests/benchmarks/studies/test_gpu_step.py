@@ -1,4 +1,4 @@
-"""What a GPU's step is counted as, and what is said where there is none."""
+"""The operations of a step on a GPU, and the error where there is none."""
 
 import pytest
 import torch
