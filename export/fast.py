@@ -1,8 +1,8 @@
-"""Fast engines round more than the trained model does: a gate on what it costs decides whether an archive may use one.
+"""Fast engines round more than the trained model does: an archive may use one if it passes the accuracy gate.
 
-Measured on the machine that exports, with the run's test products; the figures go into the manifest. That machine need
-not have a GPU: half precision is measured on its CPU, in bf16, on the very graph and weights that a GPU then runs. The
-GPU adds up in another order; whether that is near enough the golden products say when a worker starts.
+The exporting machine measures them on the run's test products, and the figures go into the manifest. It needs no GPU:
+it measures half precision on its CPU, in bf16, with the graph and weights that a GPU then runs. A GPU adds up in
+another order; when a worker starts, the golden products show whether that is near enough.
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def passes(parity: Parity) -> bool:
 
 
 def record(parity: Parity) -> dict[str, Any]:
-    """What the manifest says of a fast engine; JSON-able."""
+    """The manifest's entry for a fast engine; JSON-able."""
     allowed = {"min_same_class": MIN_SAME_CLASS, "max_loss": MAX_LOSS}
     return {**parity.figures(), **allowed, "passed": passes(parity)}
 

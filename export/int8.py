@@ -3,7 +3,7 @@
 Convolutions: activations U8 with constant scales found on training products, weights S8 with a scale for each channel
 (QDQ, by onnxruntime.quantization). Matrices of the title's tower: weights S8 with a scale for each column, activations
 with a scale for each token, found while the model answers. ONNX Runtime's own dynamic quantisation has one scale for
-a whole batch, so that a neighbour changes an answer: logits moved by .2 on real products.
+a whole batch, so that a neighbour changes an answer: logits moved by 0.2 on real products.
 
 Weights stay in fp32 behind a QuantizeLinear, which ONNX Runtime folds while it loads the graph. So the file adds its
 nodes and scales to an archive, and no second copy of the weights.
@@ -33,7 +33,7 @@ CALIBRATION_BATCH = 8
 QUANTISED = ("Conv", "Clip", "Add")  # what keeps a picture in int8 from one convolution to the next
 # Convolutions that stay in fp32, the first ones: a rounding there is carried through the whole tower. Of 400 products
 # of 142 classes 98.5 % were answered alike with all of EfficientNet-Lite0 in int8, 99.5 % without its first three, at
-# the same speed; the relative error of the cells was .38 and .09 (November 2026).
+# the same speed; the relative error of the cells was 0.38 and 0.09 (November 2026).
 EXACT_CONVOLUTIONS = 3
 LARGEST = 127.0
 SMALLEST = 1e-12  # a token of zeros has a scale, too
@@ -73,7 +73,7 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]
 def _quantise_picture(model: onnx.ModelProto, products: Sequence[Product]) -> None:
     """Put the picture's tower in its int8 form into the graph."""
     tower = Extractor(model).extract_model(["image"], ["cells"])
-    # What the library's pre-processing would do is done: shapes are inferred, batch norms folded.
+    # The library's pre-processing has nothing left to do: shapes are inferred, batch norms folded.
     tower.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     convolutions = [node.name for node in tower.graph.node if node.op_type == "Conv"]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """A trained model as one ONNX file, with dynamic batch and title length.
 
-Its one output is ``logits``. Inside, what the towers hand to the head is called ``cells`` and ``tokens``: there the
-graph can be cut into its parts, which is how explanations are made of it.
+Its one output is ``logits``. Inside, the towers' outputs are called ``cells`` and ``tokens``: there explanations cut
+the graph.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """A trained model as TorchScript: traced once, at batch 2, for any batch and title length.
 
-Beside ``forward`` the file has the model's parts as methods of their own, on the same weights: ``cells`` and
-``tokens``, the towers, and ``classify``, the head. Explanations are made with them. The head reads fp32 whatever the
-towers compute in: :mod:`handlers.product_serving.engines.half` casts their weights.
+Besides ``forward`` the file has the model's parts as methods on the same weights: ``cells`` and ``tokens``, the towers,
+and ``classify``, the head. Explanations need them. The head reads fp32, whatever the towers compute in:
+:mod:`handlers.product_serving.engines.half` casts their weights.
 """
 
 import warnings

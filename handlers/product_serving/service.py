@@ -42,8 +42,8 @@ from .settings import modalities_read
 logger = logging.getLogger(__name__)
 TIMED_BATCH, TIMED_TRIES = 4, 2
 # Bytes of a picture whose decoding is worth another thread. Most of a small one's time is Python's, in which threads
-# only wait for each other: of 224-pixel JPEGs (8 KB) two took 1.3 times the processor time of one in .96 of its
-# time, of 1080x1440 photos (85 KB) 1.3 times in .67 (2 cores of an AMD EPYC, November 2026).
+# only wait for each other: two threads decode 224-pixel JPEGs (8 KB) in 0.96 of the time of one, and 1080x1440 photos
+# (85 KB) in 0.67, both for 1.3 times the processor time (2 cores of an AMD EPYC, November 2026).
 LARGE_PICTURE = 16_384
 
 

@@ -1,11 +1,10 @@
-"""Answers to products that come again: a bounded memory of logits, by what the model reads of a product.
+"""Answers to products that come again: a bounded memory of logits, by the pixels and tokens that the model reads.
 
-The key is a digest of the pixels and tokens behind preprocessing. So nothing is shared that was cropped, cut or scaled
-in another way; titles are the same where their tokens are, pictures where their pixels are; and what cannot be
-read is refused each time, as without a memory.
+The key is a digest of a product after preprocessing. Two titles are the same if their tokens are, two pictures if their
+pixels are. A picture or title that cannot be read is refused each time, as without a memory.
 
-Kept are logits, not the towers' outputs: the cells of one picture take 250 KB (49 x 1280 float32), the logits of 142
-classes half a KB, and only a graph cut in parts, with a session each, could go on from cells.
+Logits are kept, not the towers' outputs. The cells of one picture take 250 KB (49 x 1280 float32), the logits of 142
+classes half a KB; and only a graph cut into parts, with a session each, could go on from cells.
 
 Legend: B batch, C classes.
 """

@@ -1,4 +1,4 @@
-"""What every engine looks like to the handler: a batch in, logits out, or the graph in its parts.
+"""The interface of an engine: a batch in, logits out; or the graph in its parts, for explanations.
 
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """

@@ -1,9 +1,9 @@
 """``model.pt`` with its towers in half precision, on any device; the normalisation and the head stay in fp32.
 
-The traced graph takes each tower's input in the type of its weights and hands the head fp32
-(:mod:`export.torchscript`), so casting weights when they are loaded is all it takes: multiplications run in half
-precision, and the kernels of LayerNorm, softmax and attention add up in fp32 whatever they read. What decides, the
-head, rounds as the trained model does, for a few per cent of the work.
+The traced graph casts each tower's input to the type of its weights, and the head's input to fp32
+(:mod:`export.torchscript`). So it is enough to cast the towers' weights when they are loaded. Their multiplications
+then run in half precision; LayerNorm, softmax and attention still add up in fp32. The head, a few per cent of the work,
+rounds as the trained model does.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ def load_half_graph(path: Path, *, device: str, precision: str) -> Any:
 
 
 class HalfEngine:
-    """The half-precision graph on the CPU: what the export measures in place of a GPU, and not for serving.
+    """The half-precision graph on the CPU, in bf16: the export measures it in place of a GPU's. It does not serve.
 
     Args:
         path: ``model.pt``.

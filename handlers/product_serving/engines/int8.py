@@ -1,7 +1,7 @@
 """``model.int8.onnx`` on ONNX Runtime's CPU provider: the fast path of a CPU that has VNNI, but no AMX.
 
-The picture's scales are constants, and each title token has a scale of its own: an answer does not depend on its
-neighbours in the batch, nor on the padding, as it would with one scale for all that a batch holds.
+The picture's scales are constants, and each title token has its own scale. So an answer depends neither on its
+neighbours in the batch nor on the padding. With one scale for the whole batch it would.
 """
 
 from pathlib import Path
@@ -46,9 +46,9 @@ class Int8Engine:
 
 
 def require_vnni() -> None:
-    """Let a CPU pass that adds up products of int8 in 32 bits.
+    """Refuse a CPU without VNNI: it adds the products of int8 in 16 bits, which saturate.
 
-    Without VNNI the products of two pairs are added in 16 bits, which saturate: other answers than those verified.
+    Its answers would not be those that were verified.
 
     Raises:
         EngineError: it has no VNNI.
@@ -58,5 +58,5 @@ def require_vnni() -> None:
 
 
 def cpu_flags() -> set[str]:
-    """What this CPU can do, as Linux names it (``avx2``, ``avx512_vnni``, ``amx_bf16``); nothing on another system."""
+    """This CPU's features as Linux names them (``avx2``, ``avx512_vnni``, ``amx_bf16``); none on another system."""
     return set(CPU_INFO.read_text(encoding="utf-8").split()) if CPU_INFO.is_file() else set()

@@ -1,7 +1,7 @@
 """``model.onnx`` on OpenVINO in bf16: the fast path of a CPU that multiplies bf16 by itself.
 
-The provider that ONNX Runtime has for OpenVINO offers Intel's processors only; OpenVINO itself also knows AMD's with
-AVX512-BF16. An answer does not depend on its neighbours in the batch, nor on the padding, to the last bit.
+ONNX Runtime's own provider for OpenVINO offers Intel's processors only; OpenVINO itself also runs on AMD's with
+AVX512-BF16. An answer is the same to the last bit, whatever its neighbours in the batch and its padding.
 """
 
 import functools
@@ -65,9 +65,9 @@ class OpenVinoEngine:
 def _only(core: type) -> Any:
     """The one core of this process, kept until its end.
 
-    A core gives the calling thread a stack of its own for signals, and takes it away when it goes. Of two cores the
-    first can take away what the second then restores (``SigAltStackSetup`` in OpenVINO's CPU plugin, 2026): the next
-    signal with a handler of Python, as SIGTERM for a worker, ended the process by a segmentation fault.
+    A core gives the calling thread its own stack for signals, and frees it when the core goes. With two cores, the
+    first can free the stack that the second then restores (``SigAltStackSetup`` in OpenVINO's CPU plugin, 2026). The
+    next signal that Python handles, such as SIGTERM for a worker, then ended the process by a segmentation fault.
     """
     return core()
 
