@@ -1,1 +1,1 @@
-"""What talks to a running server: ``python -m client --help``, :mod:`client.inference`, :mod:`client.management`."""
+"""What talks to a running server: ``python -m client --help``; in Python :mod:`client.api`."""

@@ -1,7 +1,7 @@
 """Stage a verified model, pack it as ``.mar``, and load that again in an isolated Python before it counts.
 
 ``model_store/<model>-<version>.mar`` is kept for every version; ``model_store/<model>.mar`` is the one that a start of
-the server loads. A first build makes both; building another version leaves the one in charge alone.
+the server loads. A first build makes both; building another version leaves the default one alone.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import yaml
 
 from handlers.product_serving.archive import MANIFEST, SUMS, format_sums
 from handlers.product_serving.settings import ProductSettings
-from training.system.storage import write_json, write_text
+from training.system.storage import link, write_json, write_text
 
 HANDLERS = Path(__file__).parent.parent / "handlers"
 HANDLER, PACKAGE = "product_handler.py", "product_serving"
@@ -98,9 +98,9 @@ def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
         check_archive(built)
         versioned = store / f"{model}-{version}.mar"
         built.replace(versioned)
-    in_charge = store / f"{model}.mar"
-    if not in_charge.exists() or archive_version(in_charge) == version:
-        put_in_charge(versioned, in_charge)
+    default = store / f"{model}.mar"
+    if not default.exists() or archive_version(default) == version:
+        link(versioned, default)
     return versioned
 
 
@@ -134,14 +134,6 @@ def archive_version(archive: Path) -> str:
     """The version that TorchServe will read from an archive."""
     with zipfile.ZipFile(archive) as content:
         return str(json.loads(content.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"])
-
-
-def put_in_charge(archive: Path, in_charge: Path) -> None:
-    """Make ``in_charge`` a second name of ``archive``'s content, atomically."""
-    link = in_charge.with_name(f".{in_charge.name}.link")
-    link.unlink(missing_ok=True)
-    os.link(archive, link)
-    link.replace(in_charge)
 
 
 def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) -> None:

@@ -19,6 +19,9 @@ BELOW_PIPELINE = {
     SERVING,
 }
 REPORTING = {f"training/reporting/{name}" for name in ("results", "figures", "document", "sections")}
+CLIENT_READS = {"training/catalog", "training/system"}
+SERVER_ROOMS = {"client/api", "client/archives", "client/server", "client/rollout"}
+CLIENT_TASKS = {"client/scoring", "client/audit", "client/page"}
 MAY_IMPORT: dict[str, set[str]] = {
     f"{SERVING}/engines": set(),
     SERVING: {f"{SERVING}/engines"},
@@ -38,6 +41,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training/reporting": {*BELOW_PIPELINE, *REPORTING},
     "training": {*BELOW_PIPELINE, "training/pipeline", "training/evaluation", "training/reporting"},
     "export": {*HANDLERS, *BELOW_PIPELINE},
+    "client/api": set(),
+    "client/archives": {SERVING, "training/system", "client/api"},
+    "client/server": {"client/api", "client/archives"},
+    "client/rollout": {"client/api", "client/archives", "client/server"},
+    "client/scoring": {"handlers", *HANDLERS, *CLIENT_READS, "client/api", "client/archives", "client/server"},
+    "client/audit": {*CLIENT_READS, "client/api", "client/scoring"},
+    "client/page": {SERVING, *CLIENT_READS, *SERVER_ROOMS, "client/scoring"},
+    "client/commands": {*CLIENT_READS, *SERVER_ROOMS, *CLIENT_TASKS},
+    "client": {*CLIENT_READS, "client/api", "client/commands"},
 }
 BENCH = "benchmarks/server"
 # The rooms of the benchmarks have one direction among themselves; all that they measure stands below them.
@@ -122,14 +134,11 @@ def own_imports(path: Path) -> set[str]:
 @every_shipped
 def test_folders_import_only_what_stands_below_them(path: Path) -> None:
     folder = name_of(path.parent)
-    allowed = MAY_IMPORT.get(folder)
     if folder.startswith("benchmarks"):
         others = {folder_of(name) for name in own_imports(path) if name.startswith("benchmarks")}
         assert others <= BENCHMARK_ROOMS[folder] | {folder}
-    elif allowed is None:
-        assert {name.split(".")[0] for name in own_imports(path)} <= {"handlers", "training", "client"}
     else:
-        assert {folder_of(name) for name in own_imports(path)} <= allowed | {folder}
+        assert {folder_of(name) for name in own_imports(path)} <= MAY_IMPORT[folder] | {folder}
 
 
 def test_the_rules_name_folders_that_are_there() -> None:

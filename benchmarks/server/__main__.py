@@ -27,7 +27,7 @@ from benchmarks.server.report.document import document, write_report
 from benchmarks.server.report.machine import describe_machine
 from benchmarks.server.systems.names import SYSTEMS
 from benchmarks.server.systems.served_model import MODEL, SHAPES, archive_run, archive_shape
-from client.errors import ClientError
+from client.api.errors import ClientError
 from export.archive import WORKERS
 from export.verify import VerificationError
 from training.catalog import CatalogError

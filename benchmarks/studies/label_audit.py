@@ -32,10 +32,8 @@ from tqdm import tqdm
 
 from benchmarks.studies.sampled_catalogue import LABEL, Sampled, sample_products, write_damaged
 from client.audit.findings import Answers, Finding, find
-from client.audit.kinds import SIDES_DIFFER
-from client.audit.labels import read_labels
+from client.audit.modality_answers import read_answers
 from client.audit.run_answers import read_record, read_run_answers
-from client.audit.side_answers import read_answers
 from training.catalog import CatalogSource
 from training.data.label_noise import damage_labels
 
@@ -94,7 +92,7 @@ def judge(answers: Answers, wrong: Collection[str]) -> dict[str, Any]:
         ``products``, ``damaged``, ``first_n`` and, for ``contradicted`` and ``clear`` each, ``found``, ``precision``,
         ``recall``.
     """
-    found = [each for each in find(answers) if each.kind != SIDES_DIFFER]
+    found = [each for each in find(answers) if each.kind != MODALITIES_DIFFER]
     return {
         "products": len(answers.rows),
         "damaged": len(wrong),

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from client.errors import ServerError
-from client.inference import Prediction, Product, Scored
+from client.api.errors import ServerError
+from client.api.inference import Product
+from client.api.predictions import Prediction, Scored
 from client.scoring.answers import answer_rows
 from client.scoring.engines import score_batches
 from client.scoring.run import score_catalog

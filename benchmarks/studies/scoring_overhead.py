@@ -34,12 +34,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
-from client.config import ServerConfig, read_config
 from client.scoring.engines import Engine, ordered_map
 from client.scoring.local import READERS, LocalEngine
 from client.scoring.ray_data import RayEngine
 from client.scoring.remote import PRODUCTS, ServerEngine, server_engine
 from client.scoring.workspace import Workspace, make_workspace
+from client.server.config import ServerConfig, read_config
 from handlers.product_serving.request import ProductFields
 from training.catalog import CatalogFiles, CatalogSource, open_files
 

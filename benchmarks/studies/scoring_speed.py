@@ -30,10 +30,10 @@ from benchmarks.server.report.machine import describe_machine
 from benchmarks.server.systems.process_usage import MARK, marked, new_mark, usage
 from benchmarks.server.systems.torchserve_config import write_config
 from benchmarks.studies.sampled_catalogue import sample_products, write_table
-from client import server
-from client.arguments import ENGINES
-from client.processes import server_processes
-from client.store import read_archive
+from client.archives.model_store import read_archive
+from client.commands.arguments import ENGINES
+from client.server import local_server
+from client.server.processes import server_processes
 from training.catalog import CatalogSource
 
 NAME = "scoring_speed"
@@ -95,11 +95,11 @@ def serving(archive: Path) -> Iterator[tuple[list[str], Callable[[], Collection[
     """A server of one archive; what the client is told to find it, and its processes."""
     with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
         config = write_config(Path(folder), store=archive.parent.resolve(), load_models=archive.name)
-        local = server.start(config, timeout=server.START_TIMEOUT, say=lambda _: None)
+        local = local_server.start(config, timeout=local_server.START_TIMEOUT, say=lambda _: None)
         try:
             yield ["--config", str(Path(folder) / "config.properties")], lambda: server_processes(local.temporary)
         finally:
-            server.stop(config)
+            local_server.stop(config)
 
 
 def table(engines: dict[str, dict[str, Any]]) -> str:

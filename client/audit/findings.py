@@ -1,8 +1,8 @@
 """Which labels may be wrong, and why: what picture, title and both together say, beside what the catalogue says.
 
-A label is contradicted where another class is more probable, on the mean over the sides that a product has. Of these,
-confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068), as cleanlab implements it, picks those that are
-contradicted more clearly than the model's usual errors explain.
+A label is contradicted where another class is more probable, on the mean over what a product has: picture, title, both
+together. Of these, confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068), as cleanlab implements it,
+picks those that are contradicted more clearly than the model's usual errors explain.
 Legend: P products, C classes.
 """
 
@@ -14,23 +14,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client.audit.kinds import MAJORITY, SIDES_DIFFER, UNANIMOUS
-from client.audit.sides import PICTURE, TITLE
+from client.audit.finding_kinds import MAJORITY, MODALITIES_DIFFER, UNANIMOUS
+from client.audit.modalities import PICTURE, TITLE
 
-# Two sides that contradict each other count where both are this sure.
+# Picture and title contradict each other where both are this sure.
 SURE = 0.8
 
 
 class Said(NamedTuple):
-    """What one side says of a product.
+    """What one modality says of a product.
 
     Args:
-        side: ``together``, ``picture`` or ``title``.
+        modality: ``together``, ``picture`` or ``title``.
         label: the best class.
         score: its calibrated probability.
     """
 
-    side: str
+    modality: str
     label: str
     score: float
 
@@ -46,10 +46,10 @@ class Finding:
         text: its title.
         given: its label in the catalogue.
         suggested: the label that is probably right.
-        kind: a key of :data:`client.audit.kinds.MEANING`.
+        kind: a key of :data:`client.audit.finding_kinds.MEANING`.
         clear: confident learning takes the label for wrong.
-        quality: mean probability of the given label over the sides, 0..1; the lower, the more suspect.
-        said: what each side says.
+        quality: mean probability of the given label over the modalities, 0..1; the lower, the more suspect.
+        said: what each modality says.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Answers:
         rows: P rows with ``id``, ``line``, ``image``, ``text``.
         given: (P,) labels of the catalogue.
         labels: C classes that the model knows.
-        said: by side (P, C) probabilities, rows sum to 1; NaN where the product lacks that side.
+        said: by modality (P, C) probabilities, rows sum to 1; NaN where the product lacks that modality.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -82,7 +82,7 @@ class Answers:
 
 
 def find(answers: Answers) -> list[Finding]:
-    """Products whose label may be wrong, the most suspect first; behind them those whose sides contradict each other.
+    """Products whose label may be wrong, the most suspect first; then those whose picture and title disagree.
 
     Args:
         answers: of products whose labels did not train the model; those with a label that it does not know cannot be
@@ -113,18 +113,18 @@ def find(answers: Answers) -> list[Finding]:
                     said=said,
                 )
             )
-    return sorted(found, key=lambda each: (each.kind == SIDES_DIFFER, each.quality, each.line))
+    return sorted(found, key=lambda each: (each.kind == MODALITIES_DIFFER, each.quality, each.line))
 
 
 def mean_probabilities(answers: Answers) -> NDArray[np.float32]:
-    """(P, C) probabilities, the mean over the sides that a product has; rows sum to 1."""
+    """(P, C) probabilities, the mean over the modalities that a product has; rows sum to 1."""
     mean = np.zeros((len(answers.given), len(answers.labels)), dtype=np.float32)
     counts = np.zeros((len(mean), 1), dtype=np.float32)
-    for side in answers.said.values():
-        there = ~np.isnan(side[:, :1])
-        np.add(mean, side, out=mean, where=there)
+    for modality in answers.said.values():
+        there = ~np.isnan(modality[:, :1])
+        np.add(mean, modality, out=mean, where=there)
         counts += there
-    with np.errstate(invalid="ignore"):  # no side at all: NaN
+    with np.errstate(invalid="ignore"):  # no modality at all: NaN
         mean /= counts
     return mean
 
@@ -149,20 +149,20 @@ def _judged(said: Sequence[Said], *, given: str, best: str) -> tuple[str, str]:
     """The kind of a finding and the label that is suggested; "" for none."""
     if best != given:
         return (UNANIMOUS if all(each.label == best for each in said) else MAJORITY), best
-    sides = {each.side: each for each in said}
-    if PICTURE in sides and TITLE in sides and sides[PICTURE].label != sides[TITLE].label:
-        picture, title = sides[PICTURE], sides[TITLE]
+    modalities = {each.modality: each for each in said}
+    if PICTURE in modalities and TITLE in modalities and modalities[PICTURE].label != modalities[TITLE].label:
+        picture, title = modalities[PICTURE], modalities[TITLE]
         if min(picture.score, title.score) >= SURE:
-            return SIDES_DIFFER, picture.label if title.label == given else title.label
+            return MODALITIES_DIFFER, picture.label if title.label == given else title.label
     return "", ""
 
 
 def _said(answers: Answers, rows: Sequence[int]) -> Iterator[tuple[Said, ...]]:
-    """By product what each side says that it has."""
-    best = {side: (each.argmax(1), each.max(1)) for side, each in answers.said.items()}  # NaN stays NaN
+    """By product what each modality says that it has."""
+    best = {modality: (each.argmax(1), each.max(1)) for modality, each in answers.said.items()}  # NaN stays NaN
     for row in rows:
         yield tuple(
-            Said(side, answers.labels[int(label[row])], float(score[row]))
-            for side, (label, score) in best.items()
+            Said(modality, answers.labels[int(label[row])], float(score[row]))
+            for modality, (label, score) in best.items()
             if not np.isnan(score[row])
         )

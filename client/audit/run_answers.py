@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from client.api.errors import ClientError
 from client.audit.findings import Answers
-from client.audit.sides import PICTURE, SIDES, TITLE, TOGETHER
-from client.errors import ClientError
+from client.audit.modalities import MODALITIES, PICTURE, TITLE, TOGETHER
 from training.catalog import CatalogRow, CatalogSource, open_files, open_rows
 
 MODELS = {PICTURE: "image", TITLE: "text", TOGETHER: "late"}
@@ -33,12 +33,14 @@ class RunRecord(NamedTuple):
         source: its catalogue.
         labels: C classes.
         unseen: training products that no model answered without having seen them.
+        created: when it was complete.
     """
 
     folder: Path
     source: CatalogSource
     labels: tuple[str, ...]
     unseen: int
+    created: str
 
 
 class RunAnswers(NamedTuple):
@@ -69,7 +71,7 @@ def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         source = {**record["source"], "label_column": record["target"], **({} if path is None else {"path": path})}
         unseen = 0 if (folder / "image" / "out_of_fold.npz").is_file() else int(record["split"]["train"])
-        return RunRecord(folder, CatalogSource(**source), tuple(record["labels"]), unseen)
+        return RunRecord(folder, CatalogSource(**source), tuple(record["labels"]), unseen, str(record["created"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ClientError(
             f"{folder} holds no complete run ({type(error).__name__}: {error}); "
@@ -89,14 +91,14 @@ def read_run_answers(records: Sequence[RunRecord]) -> RunAnswers:
         if (other.labels, other.source) != (first.labels, first.source):
             raise ClientError(f"{first.folder} and {other.folder} differ in catalogue or classes: {_CLASSES_DIFFER}")
     counts: Counter[str] = Counter()
-    sides = {side: _Sums(len(first.labels)) for side in SIDES}
+    modalities = {modality: _Sums(len(first.labels)) for modality in MODALITIES}
     for record in records:
-        for side, part in ((side, part) for side in SIDES for part in PARTS):
-            saved = _read_arrays(record.folder / MODELS[side] / f"{part}.npz")
+        for modality, part in ((modality, part) for modality in MODALITIES for part in PARTS):
+            saved = _read_arrays(record.folder / MODELS[modality] / f"{part}.npz")
             if saved is not None:
-                sides[side].add(saved)
-                counts[PARTS[part]] += len(saved["ids"]) if side == PICTURE else 0
-    return _joined(first, sides, counts)
+                modalities[modality].add(saved)
+                counts[PARTS[part]] += len(saved["ids"]) if modality == PICTURE else 0
+    return _joined(first, modalities, counts)
 
 
 class _Sums:
@@ -121,9 +123,9 @@ class _Sums:
         return mean
 
 
-def _joined(record: RunRecord, sides: Mapping[str, _Sums], counts: Counter[str]) -> RunAnswers:
+def _joined(record: RunRecord, modalities: Mapping[str, _Sums], counts: Counter[str]) -> RunAnswers:
     """Answers beside the rows of the catalogue that they are of."""
-    trained = {id: record.labels[place] for id, place in sides[PICTURE].given.items()}
+    trained = {id: record.labels[place] for id, place in modalities[PICTURE].given.items()}
     found = {row.id: row for row in _rows(record.source) if row.id in trained}
     if missing := [id for id in trained if id not in found]:
         raise ClientError(
@@ -131,10 +133,10 @@ def _joined(record: RunRecord, sides: Mapping[str, _Sums], counts: Counter[str])
             "name the catalogue that it was trained on, as it was"
         )
     rows = [row for row in found.values() if row.label == trained[row.id]]
-    said = {side: np.zeros((len(rows), len(record.labels)), dtype=np.float32) for side in SIDES}
+    said = {modality: np.zeros((len(rows), len(record.labels)), dtype=np.float32) for modality in MODALITIES}
     for number, row in enumerate(rows):
-        for side, lacks in ((PICTURE, not row.image), (TITLE, not row.text), (TOGETHER, False)):
-            said[side][number] = np.nan if lacks else sides[side].mean(row.id)
+        for modality, lacks in ((PICTURE, not row.image), (TITLE, not row.text), (TOGETHER, False)):
+            said[modality][number] = np.nan if lacks else modalities[modality].mean(row.id)
     answers = Answers(
         [{"id": row.id, "line": row.line, "image": row.image, "text": row.text} for row in rows],
         np.array([row.label for row in rows]),

@@ -19,18 +19,18 @@ from markupsafe import Markup
 from PIL import Image
 from tqdm import tqdm
 
+from client.audit.finding_kinds import MEANING, MODALITIES_DIFFER, UNANIMOUS
 from client.audit.findings import Finding
-from client.audit.kinds import MEANING, SIDES_DIFFER, UNANIMOUS
-from client.audit.sides import PICTURE, TITLE, TOGETHER
-from client.scoring.storage import atomic_path
+from client.audit.modalities import PICTURE, TITLE, TOGETHER
 from training.catalog import CatalogFiles, CatalogSource, RowError, decode_picture, harmless, open_files
+from training.system.storage import atomic_path
 
 SHEET, FINDINGS = "audit.html", "findings.csv"
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL, QUALITY = 200, 80
 COLUMNS = (
     "id", "line", "column", "given", "suggested", "kind", "clear", "quality", "title",
-    *(f"{side}_{value}" for side in (PICTURE, TITLE, TOGETHER) for value in ("label", "score")),
+    *(f"{modality}_{value}" for modality in (PICTURE, TITLE, TOGETHER) for value in ("label", "score")),
 )  # fmt: skip
 _NAMES = {PICTURE: "Picture", TITLE: "Title", TOGETHER: "Both"}
 
@@ -47,8 +47,8 @@ def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for each in found:
-            said = {answer.side: (answer.label, f"{answer.score:.4f}") for answer in each.said}
-            cells = [cell for side in (PICTURE, TITLE, TOGETHER) for cell in said.get(side, ("", ""))]
+            said = {answer.modality: (answer.label, f"{answer.score:.4f}") for answer in each.said}
+            cells = [cell for modality in (PICTURE, TITLE, TOGETHER) for cell in said.get(modality, ("", ""))]
             own = (each.id, str(each.line), column, each.given, each.suggested, each.kind)
             judged = (json.dumps(each.clear), f"{each.quality:.4f}", each.text)
             writer.writerow([harmless(cell) for cell in (*own, *judged, *cells)])
@@ -92,21 +92,21 @@ def write_sheet(
 
 def reason(found: Finding) -> str:
     """Who says what, as a sentence."""
-    if found.kind == SIDES_DIFFER:
-        best = {each.side: each.label for each in found.said}
+    if found.kind == MODALITIES_DIFFER:
+        best = {each.modality: each.label for each in found.said}
         return f"The picture looks like {best[PICTURE]}, the title reads like {best[TITLE]}."
     if found.kind == UNANIMOUS and len(found.said) > 1:
         return f"Everything says {found.suggested}."
-    against = _say([each.side for each in found.said if each.label == found.suggested])
-    backing = _say([each.side for each in found.said if each.label == found.given], verb="back")
-    text = f"{against} {found.suggested}" if against else f"No side is sure, but {found.suggested} is more probable"
+    against = _say([each.modality for each in found.said if each.label == found.suggested])
+    backing = _say([each.modality for each in found.said if each.label == found.given], verb="back")
+    text = f"{against} {found.suggested}" if against else f"No answer is sure, but {found.suggested} is more probable"
     return f"{text[:1].upper()}{text[1:]}{f', {backing} the label' if backing else ''}."
 
 
-def _say(sides: Sequence[str], *, verb: str = "say") -> str:
+def _say(modalities: Sequence[str], *, verb: str = "say") -> str:
     """ "the picture and the title say"; "" for none."""
-    names = [{TOGETHER: "both together"}.get(side, f"the {side}") for side in sides]
-    plural = len(sides) > 1 or sides == [TOGETHER]
+    names = [{TOGETHER: "both together"}.get(modality, f"the {modality}") for modality in modalities]
+    plural = len(modalities) > 1 or modalities == [TOGETHER]
     return f"{' and '.join(names)} {verb if plural else verb + 's'}" if names else ""
 
 
@@ -121,7 +121,7 @@ def _card(found: Finding, number: int, files: CatalogFiles) -> dict[str, Any]:
         "reason": reason(found),
         "kind": MEANING[found.kind],
         "picture": _picture(found.image, files),
-        "said": [(_NAMES[each.side], each, each.label == found.given) for each in found.said],
+        "said": [(_NAMES[each.modality], each, each.label == found.given) for each in found.said],
     }
 
 

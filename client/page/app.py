@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from client.page.answers import choices_html, examples_html, hint_html, looks_html
-from client.page.asking import Choice, Server
-from client.page.catalogue import catalogue_tab
+from client.page.catalog_tab import catalog_tab
+from client.page.click_errors import guarded
 from client.page.examples import Example
-from client.page.guarding import guarded
+from client.page.explained_answers import Choice, PageServer
+from client.page.rendering import answers_html, choices_html, examples_html, hint_html
 
 TITLE = "Product classifier"
 STYLE = Path(__file__).parent / "templates" / "page.css"
@@ -24,7 +24,7 @@ _PICK = """element.addEventListener("click", event => {
 });"""
 
 
-def build_page(server: Server, examples: list[Example], *, folder: Path) -> Any:
+def build_page(server: PageServer, examples: list[Example], *, folder: Path) -> Any:
     """The page as Gradio's blocks.
 
     Args:
@@ -40,12 +40,12 @@ def build_page(server: Server, examples: list[Example], *, folder: Path) -> Any:
             with gr.Tab("One product", id="product"):
                 refreshed = _product_tab(server, examples)
             with gr.Tab("A whole catalogue", id="catalogue"):
-                model = catalogue_tab(server, folder=Path(tempfile.mkdtemp(dir=folder)))
+                model = catalog_tab(server, folder=Path(tempfile.mkdtemp(dir=folder)))
         page.load(partial(_found, server), outputs=[state, *refreshed, model], show_progress="hidden")
     return page
 
 
-def _product_tab(server: Server, examples: list[Example]) -> list[Any]:
+def _product_tab(server: PageServer, examples: list[Example]) -> list[Any]:
     """Returns the two boxes that list versions."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320, elem_id="product"):
@@ -83,7 +83,7 @@ def _picks(examples: list[Example]) -> Callable[[Any], tuple[str | None, str]]:
     return pick
 
 
-def _found(server: Server) -> tuple[Any, ...]:
+def _found(server: PageServer) -> tuple[Any, ...]:
     """What the page shows of the server when it is opened."""
     html, choices = guarded(lambda: (choices_html(server.choices()), server.choices()), problem=lambda html: (html, []))
     names = [str(choice) for choice in choices]
@@ -96,16 +96,16 @@ def _found(server: Server) -> tuple[Any, ...]:
     )
 
 
-def _answer(server: Server, image: str | None, text: str | None, first: str | None, second: str | None) -> str:
+def _answer(server: PageServer, image: str | None, text: str | None, first: str | None, second: str | None) -> str:
     """The HTML that answers a click."""
 
-    def look() -> str:
+    def answer() -> str:
         content = Path(image).read_bytes() if image else None
         title = (text or "").strip() or None
         if content is None and title is None:
             return hint_html()
         wanted = [first or str(server.choices()[0]), second]
         choices = [Choice(*name.rsplit(" ", 1)) for name in dict.fromkeys(wanted) if name and name != NOBODY]
-        return looks_html(server.look(choices, content, title), content)
+        return answers_html(server.explain(choices, content, title), content)
 
-    return guarded(look, problem=lambda html: html)
+    return guarded(answer, problem=lambda html: html)

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from client.config import ServerConfig
+from client.api.tokens import Tokens
 from client.page.serving import HOST, listening, page_app
-from client.tokens import Tokens
+from client.server.config import ServerConfig
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 60.0

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from client.config import ServerConfig
-from client.errors import ClientError
-from client.golden import read_golden
-from client.store import ModelStore
-from client.trial import read_sample
+from client.api.errors import ClientError
+from client.archives.golden_products import read_golden
+from client.archives.model_store import ModelStore
+from client.rollout.sample import read_sample
+from client.server.config import ServerConfig
 
 SHOWN = 12
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from PIL import Image
 
-from client.config import CONFIG, read_config
-from client.errors import ClientError
+from client.api.errors import ClientError
 from client.page.browser import PATIENCE, missing, open_browser, running_page
+from client.server.config import CONFIG, read_config
 
 SIZE = {"width": 1280, "height": 800}
 COLOURS = 256
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Draw all pictures that the options have material for."""
+    """Draw all pictures that the options name the files for."""
     config = read_config(options.config)
     options.out.mkdir(parents=True, exist_ok=True)
     with open_browser() as browser, running_page(config, config.tokens()) as url:
@@ -52,10 +52,10 @@ def draw(options: argparse.Namespace) -> None:
         view.goto(url)
         view.locator("#state .state").wait_for()
         view.locator("#examples button").first.click()
-        view.locator(".look").wait_for()
+        view.locator(".answer").wait_for()
         _shoot(view, options.out / "page.png")
         if _choose_second(view):
-            view.locator(".looks.two").wait_for()
+            view.locator(".answers.two").wait_for()
             _shoot(view, options.out / "page-two.png")
         if options.table is not None:
             view.get_by_role("tab", name="A whole catalogue").click()

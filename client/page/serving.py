@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from client.config import ServerConfig
-from client.errors import ClientError
-from client.inference import ProductClient
-from client.management import Management
-from client.page.asking import TIMEOUT, Server
+from client.api.errors import ClientError
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.api.tokens import Tokens
 from client.page.examples import golden_examples, sample_examples
-from client.tokens import Tokens
+from client.page.explained_answers import TIMEOUT, PageServer
+from client.server.config import ServerConfig
 
 HOST = "127.0.0.1"
 MAX_UPLOAD = "2gb"
@@ -96,7 +96,7 @@ def page_app(config: ServerConfig, tokens: Tokens, *, examples: Path | None = No
         client = stack.enter_context(ProductClient(config.inference_url, tokens=tokens, timeout=TIMEOUT))
         management = stack.enter_context(Management(config.management_url, tokens=tokens))
         found = golden_examples(config, folder) if examples is None else sample_examples(examples)
-        page = build_page(Server(config, tokens, client, management), found, folder=folder)
+        page = build_page(PageServer(config, tokens, client, management), found, folder=folder)
         app = fastapi.FastAPI(openapi_url=None)
         gr.mount_gradio_app(
             app, page, path="/", css_paths=[STYLE], theme=_theme(gr), footer_links=[], run_history=False,

@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from client.errors import ServerError
-from client.inference import Prediction, Product
+from client.api.errors import ServerError
+from client.api.inference import Product
+from client.api.predictions import Prediction
 from training.catalog import LIMITS, CatalogFiles, CatalogRow, RowError
 
 Answer = Prediction | ServerError | RowError

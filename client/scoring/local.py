@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client.errors import ClientError, ServerError
-from client.inference import Prediction, Product
+from client.api.errors import ClientError, ServerError
+from client.api.inference import Product
+from client.api.predictions import Prediction
+from client.archives.model_store import read_archive
 from client.scoring.answers import Answer, Batch, Request, read_request
 from client.scoring.engines import ordered_map, score_batches
 from client.scoring.workspace import Workspace
-from client.store import read_archive
 from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
 from handlers.product_serving.archive import ArchiveError
@@ -114,7 +115,12 @@ def archive_identity(archive: Path) -> dict[str, str]:
         ClientError: there is none, or it is broken.
     """
     entry = read_archive(archive)
-    return {"model": entry.model, "version": entry.version, "archive": entry.checksum()}
+    return {
+        "model": entry.model,
+        "version": entry.version,
+        "archive": entry.checksum(),
+        "answered_by": "the archive itself",
+    }
 
 
 def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> ProductHandler:

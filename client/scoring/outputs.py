@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from client.scoring.ids import Scratch
-from client.scoring.storage import atomic_path, write_json
+from client.scoring.scratch_database import Scratch
 from client.scoring.workspace import (
     ATTRIBUTES,
     ERRORS,
@@ -30,6 +29,7 @@ from client.scoring.workspace import (
     predictions_schema,
 )
 from training.catalog import harmless
+from training.system.storage import atomic_path, write_json
 
 SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")
@@ -67,7 +67,7 @@ def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *,
         ``key``.
 
     Raises:
-        ClientError: the folder cannot be written to.
+        StorageError: the folder cannot be written to.
     """
     with ExitStack() as stack:
         outputs = _Outputs(folder, workspace, stack)

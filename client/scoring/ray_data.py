@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from client.errors import ClientError
+from client.api.errors import ClientError
 from client.scoring.local import LocalEngine, archive_identity
 from client.scoring.workspace import Workspace
 from training.catalog import CatalogFiles

@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from client.config import ServerConfig
-from client.errors import ClientError, ServerDown, ServerError, ServerTimeout, TokenError
-from client.inference import Prediction, Product, ProductClient
-from client.management import Management, ModelVersion
+from client.api.errors import ClientError, ServerDown, ServerError, ServerTimeout, TokenError
+from client.api.inference import Product, ProductClient
+from client.api.management import Management, ModelVersion
+from client.api.predictions import Prediction
+from client.api.tokens import Tokens
+from client.archives.model_store import ModelStore
 from client.scoring.answers import Answer, Batch, answer_rows
 from client.scoring.engines import ordered_map, score_batches
 from client.scoring.workspace import Workspace
-from client.store import ModelStore
-from client.tokens import Tokens
+from client.server.config import ServerConfig
 from handlers.product_serving.errors import ERROR_CODES
 from training.catalog import CatalogFiles
 
@@ -60,7 +61,7 @@ class ServerEngine:
         connections: int = CONNECTIONS,
         patience: float = PATIENCE,
     ) -> None:
-        self.identity = {"model": model, "version": version, "archive": f"of a server, {archive}"}
+        self.identity = {"model": model, "version": version, "archive": archive, "answered_by": "a server"}
         self.description = f"{model} {version} (a server, {connections} connections)"
         self._connect = connect
         self._model, self._version, self._top_k = model, version, top_k
@@ -167,7 +168,7 @@ def server_engine(
         config: addresses, and the length of the queue, of which half is left to others.
         tokens: of the server.
         model: registered name.
-        version: to the letter; None takes the one in charge when the run begins.
+        version: to the letter; None takes the default when the run begins.
         top_k: classes listed in an answer.
         connections: requests under way at once; None takes ``CONNECTIONS`` where the queue has room for them.
 

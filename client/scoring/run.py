@@ -7,20 +7,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from client.scoring.claim import claim, locked
 from client.scoring.engines import Engine
+from client.scoring.output_folder import claim, clear, run_lock
 from client.scoring.outputs import FILES, SUMMARY, summary_text, write_outputs
-from client.scoring.storage import read_json
+from client.scoring.run_key import check_key
 from client.scoring.workspace import (
     CHUNK_ROWS,
     PARTS,
+    SCORES,
     Workspace,
-    check_key,
     make_workspace,
     open_workspace,
     remove_workspace,
 )
 from training.catalog import CatalogFiles, CatalogSource, open_files
+from training.system.storage import read_json
 
 Say = Callable[[str], None]
 
@@ -34,6 +35,7 @@ def score_catalog(
     say: Say = print,
     chunk_rows: int = CHUNK_ROWS,
     progress: bool = True,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Score every row of a catalogue.
 
@@ -45,12 +47,14 @@ def score_catalog(
         say: is told what will happen and what came out.
         chunk_rows: rows that are kept together.
         progress: show progress bars.
+        replace: remove what another run, or this one, has left in the folder, and start anew.
 
     Returns:
         The summary; see :func:`client.scoring.outputs.write_outputs`.
 
     Raises:
         ClientError: it cannot go on, or the folder is that of something else; what was answered is kept.
+        StorageError: another run is at work there, or it cannot be written to.
         CatalogError: the catalogue cannot be used.
     """
     out = out.absolute()  # Ray's actors work in a folder of their own
@@ -64,7 +68,9 @@ def score_catalog(
     }
     say(f"Scores {source.path} with {engine.description} into {out}: {', '.join(FILES)}")
     claim(out)
-    with locked(out):
+    with run_lock(out):
+        if replace:
+            clear(out)
         return _score(source, out, engine, files=files, key=key, say=say, progress=progress)
 
 
@@ -81,7 +87,7 @@ def _score(
     summary: dict[str, Any] | None = read_json(out / SUMMARY)
     workspace = open_workspace(out / PARTS, key)
     if summary is not None:
-        check_key(out, summary["key"], key)
+        check_key(out, summary["key"], key, holds=SCORES)
         say(f"That was done before: {summary_text(summary)}")
     else:
         workspace = workspace or make_workspace(out / PARTS, key, source=source, files=files, progress=progress)

@@ -16,14 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from client.errors import ClientError, ServerError
+from client.api.errors import ServerError
 from client.scoring.answers import Answer, Batch, reason_of
-from client.scoring.ids import DiskIds
-from client.scoring.storage import atomic_path, final_name, make_folder, read_json, write_json
+from client.scoring.run_key import check_key
+from client.scoring.scratch_database import DiskIds
 from training.catalog import CatalogFiles, CatalogRow, CatalogSource, RowError, open_rows
+from training.system.storage import atomic_path, final_name, make_folder, read_json, write_json
 
 CHUNK_ROWS = 512
 PARTS = "parts"
+SCORES = "the scores of another run"  # in the words of an error
 MANIFEST = "manifest.json"
 IDS, QUEUE = "ids.sqlite", "review.sqlite"
 _OWN = re.compile(rf"(rows|part)-\d{{5,}}\.parquet|{re.escape(MANIFEST)}|{re.escape(IDS)}|{re.escape(QUEUE)}")
@@ -140,7 +142,7 @@ def open_workspace(folder: Path, key: Any) -> Workspace | None:
     manifest = read_json(folder / MANIFEST)
     if manifest is None:
         return None
-    check_key(folder.parent, manifest["key"], key)
+    check_key(folder.parent, manifest["key"], key, holds=SCORES)
     for partial in folder.glob(".*.partial"):
         partial.unlink()
     return Workspace(folder, int(manifest["read"]), int(manifest["key"]["chunk_rows"]))
@@ -158,7 +160,8 @@ def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: Cata
 
     Raises:
         CatalogError: the catalogue cannot be used.
-        ClientError: the folder cannot be written to.
+        ClientError: the disk has no room for the ids.
+        StorageError: the folder cannot be written to.
     """
     make_folder(folder)
     _clear(folder)  # of what a run left that was killed while it read
@@ -184,19 +187,6 @@ def remove_workspace(folder: Path) -> None:
         _clear(folder)
         if not strangers(folder):
             folder.rmdir()
-
-
-def check_key(folder: Path, found: Any, wanted: Any) -> None:
-    """Let the folder of one run not become that of another one.
-
-    Raises:
-        ClientError: something differs; the message says what.
-    """
-    if differing := [name for name in wanted if found.get(name) != wanted[name]]:
-        differences = "; ".join(f"{name}: {found.get(name)} there, {wanted[name]} now" for name in differing)
-        raise ClientError(
-            f"{folder} holds the scores of another run ({differences}); choose another folder, or delete that one"
-        )
 
 
 def _clear(folder: Path) -> None:

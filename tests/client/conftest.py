@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from fake_torchserve import FakeTorchServe, write_archive
 
-from client.inference import ProductClient
-from client.logs import LoadFailures
-from client.management import Management
-from client.rollout import Rollout
-from client.store import ModelStore
-from client.tokens import KEY_FILE, Tokens
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.api.tokens import KEY_FILE, Tokens
+from client.archives.model_store import ModelStore
+from client.rollout.rollout import Rollout
+from client.server.logs import LoadFailures
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def management(server: FakeTorchServe, tokens: Tokens) -> Management:
 
 @pytest.fixture
 def serving(server: FakeTorchServe, management: Management) -> FakeTorchServe:
-    """The server with version 1.0 in charge, as after a start."""
+    """The server with version 1.0 as the default, as after a start."""
     management.register("intermediate.mar")
     server.requests.clear()
     return server

@@ -210,9 +210,7 @@ def read_form(kind: str, body: bytes) -> Answer:
     return fields
 
 
-def write_archive(
-    store: Path, model: str, version: str, *, in_charge: bool = False, workers: int | None = None
-) -> Path:
+def write_archive(store: Path, model: str, version: str, *, default: bool = False, workers: int | None = None) -> Path:
     """An archive with what the client reads of one: name, version, labels, golden products."""
     titles = ("Red Shirts", "Blue Shoes", None)
     golden = [
@@ -225,7 +223,7 @@ def write_archive(
         }
         for title in titles
     ]
-    path = store / (f"{model}.mar" if in_charge else f"{model}-{version}.mar")
+    path = store / (f"{model}.mar" if default else f"{model}-{version}.mar")
     entry = {"model": {"modelName": model, "modelVersion": version}}
     files = {
         "MAR-INF/MANIFEST.json": json.dumps(entry),

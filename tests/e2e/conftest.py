@@ -10,13 +10,13 @@ from live_server import repack
 from PIL import Image
 
 from benchmarks.server.systems.torchserve_config import write_config
-from client import server
-from client.config import ServerConfig
-from client.inference import ProductClient
-from client.logs import LoadFailures
-from client.management import Management
-from client.rollout import Rollout
-from client.store import ModelStore
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.model_store import ModelStore
+from client.rollout.rollout import Rollout
+from client.server import local_server
+from client.server.config import ServerConfig
+from client.server.logs import LoadFailures
 from export.build import build_archive, read_test_products
 
 MODELS = ("image", "text", "early", "intermediate", "late")
@@ -45,9 +45,9 @@ def store(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelS
 def config(store: ModelStore) -> Iterator[ServerConfig]:
     """Of the shared server, which runs while it is in use."""
     configuration = write_config(store.folder.parent, store=store.folder)
-    server.start(configuration)
+    local_server.start(configuration)
     yield configuration
-    assert server.stop(configuration)
+    assert local_server.stop(configuration)
 
 
 @pytest.fixture

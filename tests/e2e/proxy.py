@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.server.systems.torchserve_config import ROOT, free_ports
-from client.config import ServerConfig
+from client.server.config import ServerConfig
 
 NGINX, OPENSSL = shutil.which("nginx") or shutil.which("/usr/sbin/nginx"), shutil.which("openssl")
 PATIENCE = 60.0

@@ -4,10 +4,10 @@ import httpx
 import pytest
 from live_server import LOOPBACK, ROUTES, listening
 
-from client.config import ServerConfig
-from client.management import Management
-from client.processes import server_processes
-from client.server import find_server
+from client.api.management import Management
+from client.server.config import ServerConfig
+from client.server.local_server import find_server
+from client.server.processes import server_processes
 
 
 @pytest.mark.parametrize("token", ["none", "wrong", "of the other API", "empty"])

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from benchmarks.server.systems.torchserve_config import ROOT, free_ports
-from client.config import ServerConfig
-from client.errors import ClientError
-from client.inference import Product, ProductClient
+from client.api.errors import ClientError
+from client.api.inference import Product, ProductClient
+from client.server.config import ServerConfig
 
 PROMETHEUS = shutil.which("prometheus")
 CONFIG, METRICS = ROOT / "deploy" / "prometheus.yml", ROOT / "deploy" / "metrics.yaml"

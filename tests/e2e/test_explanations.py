@@ -9,9 +9,10 @@ import known_model as known
 import numpy as np
 import pytest
 
-from client.config import ServerConfig
-from client.errors import ServerError
-from client.inference import Explanation, Prediction, ProductClient
+from client.api.errors import ServerError
+from client.api.inference import ProductClient
+from client.api.predictions import Explanation, Prediction
+from client.server.config import ServerConfig
 
 TITLE = "Marlow Men Navy Classic Running Shoes"
 TEMPERATURE = known.TEMPERATURE

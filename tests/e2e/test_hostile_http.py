@@ -19,9 +19,9 @@ from live_server import repack
 from pictures import turned
 from raw_http import first_answer
 
-from client.config import ServerConfig
-from client.management import Management
-from client.store import ModelStore
+from client.api.management import Management
+from client.archives.model_store import ModelStore
+from client.server.config import ServerConfig
 
 LONGEST = 100_000
 SCORES = "product_serving/scores.py"

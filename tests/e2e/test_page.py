@@ -11,12 +11,8 @@ import pytest
 from benchmarks.server.systems.torchserve_config import write_config
 from client.audit.findings import Finding, Said
 from client.audit.sheet import write_sheet
-from client.config import ServerConfig
-from client.inference import ProductClient
-from client.management import Management
 from client.page.browser import PATIENCE, missing, open_browser, running_page
-from client.store import ModelStore
-from client.tokens import KEY_FILE, Tokens
+from client.server.config import ServerConfig
 from training.catalog import CatalogSource
 from training.data.corrections import read_corrections
 
@@ -98,8 +94,8 @@ def test_a_dropped_picture_and_a_typed_title_by_two_versions(
     assert client.predict(picture, title).label in answer(view)
     view.locator("#second input").click()
     view.get_by_role("option", name=second_version).click()
-    view.locator(".looks.two").wait_for()
-    assert view.locator(".look .who").all_inner_texts() == ["intermediate 1.0", second_version]
+    view.locator(".answers.two").wait_for()
+    assert view.locator(".answer .who").all_inner_texts() == ["intermediate 1.0", second_version]
     assert view.locator(".verdict.same").count() == 1
 
 

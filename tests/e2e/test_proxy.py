@@ -9,7 +9,7 @@ import httpx
 import pytest
 from proxy import NGINX, OPENSSL, Proxy, running_proxy
 
-from client.config import ServerConfig
+from client.server.config import ServerConfig
 
 pytestmark = pytest.mark.skipif(
     NGINX is None or OPENSSL is None, reason="needs nginx and openssl: apt install nginx-light"

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from client.config import ServerConfig
-from client.inference import Prediction, Product, ProductClient
+from client.api.inference import Product, ProductClient
+from client.api.predictions import Prediction
+from client.server.config import ServerConfig
 
 TITLE = "Marlow Men Navy Classic Running Shoes"
 MANY = 1000

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from client.__main__ import main
-from client.config import ServerConfig
+from client.server.config import ServerConfig
 
 COLUMNS = ["line", "id", "image", "text", "label", "needs_review", "modalities"]
 

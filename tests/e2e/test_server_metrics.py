@@ -7,8 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from client.config import ServerConfig
-from client.inference import Product, ProductClient
+from client.api.inference import Product, ProductClient
+from client.server.config import ServerConfig
 from handlers.product_serving.metrics import INTERVAL, dimension_value
 
 TITLE = "Marlow Men Navy Classic Running Shoes"

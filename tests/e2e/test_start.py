@@ -14,14 +14,14 @@ import pytest
 from live_server import repack
 
 from benchmarks.server.systems.torchserve_config import ROOT, write_config
-from client import server
-from client.config import ServerConfig
-from client.inference import ProductClient
-from client.management import Management
-from client.processes import end_server, server_processes
-from client.readiness import check_ready
-from client.server import StartError
-from client.store import ModelStore
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.model_store import ModelStore
+from client.server import local_server
+from client.server.config import ServerConfig
+from client.server.local_server import StartError
+from client.server.processes import end_server, server_processes
+from client.server.readiness import check_ready
 
 ACTIVATE = ROOT / "deploy" / "activate.sh"
 PATIENCE = 60.0
@@ -69,7 +69,7 @@ def wait_ready(config: ServerConfig, store: ModelStore) -> None:
         ProductClient(config.inference_url, tokens=config.tokens()) as client,
         Management(config.management_url, tokens=config.tokens()) as management,
     ):
-        while not server._answers(management) and time.monotonic() < deadline:
+        while not local_server._answers(management) and time.monotonic() < deadline:
             time.sleep(0.1)
         management.wait_ready("intermediate", timeout=PATIENCE)
         check_ready(client, management, store, model="intermediate")
@@ -108,7 +108,7 @@ def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tm
     config.path.write_text(text.replace(f"metrics_config={ROOT}/deploy/metrics.yaml\n", ""))
     assert str(ROOT) not in config.path.read_text()
     start = f"{sys.executable} -m ts.model_server --start --ncs --ts-config config.properties"
-    java = str(server._java_home())
+    java = str(local_server._java_home())
     shell(start, tmp_path, temporary, JAVA_HOME=java, PYTHONPROFILEIMPORTTIME="1")
     wait_ready(config, store)
     log = (tmp_path / "logs" / "model_log.log").read_text()
@@ -126,7 +126,7 @@ def test_a_callers_pythonpath_does_not_shadow_the_archive(store: ModelStore, tmp
     (hostile / "sitecustomize.py").write_text(RECORD.format(path=str(started)))
     config = write_config(tmp_path, store=store.folder)
     start = f"{sys.prefix}/bin/torchserve --start --ncs --ts-config config.properties"
-    shell(start, tmp_path, temporary, JAVA_HOME=str(server._java_home()), PYTHONPATH=str(hostile))
+    shell(start, tmp_path, temporary, JAVA_HOME=str(local_server._java_home()), PYTHONPATH=str(hostile))
     wait_ready(config, store)
     assert "model_service_worker.py" in started.read_text()
     assert "a stranger" not in (tmp_path / "logs" / "model_log.log").read_text()
@@ -134,9 +134,9 @@ def test_a_callers_pythonpath_does_not_shadow_the_archive(store: ModelStore, tmp
 
 def test_a_stopped_server_leaves_nothing(store: ModelStore, tmp_path: Path) -> None:
     config = write_config(tmp_path, store=store.folder)
-    started = server.start(config)
+    started = local_server.start(config)
     assert started.temporary.exists() and len(server_processes(started.temporary)) == 3
-    assert server.stop(config) and not server.stop(config)
+    assert local_server.stop(config) and not local_server.stop(config)
     assert not started.temporary.exists() and not server_processes(started.temporary)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".torchserve", "config.properties", "logs"]
 
@@ -147,7 +147,7 @@ def test_a_model_that_does_not_load_stops_the_start(store: ModelStore, tmp_path:
     repack(store.folder / "intermediate.mar", models / "intermediate.mar", version="1.0", changes={"model.pt": b""})
     config = write_config(tmp_path, store=models)
     with pytest.raises(StartError, match=r"intermediate\.mar does not load: model\.pt is not the file") as caught:
-        server.start(config)
+        local_server.start(config)
     assert "Last lines of" in str(caught.value) and "Model server started" in str(caught.value)
-    assert server.find_server(config) is None and not config.key_file.exists()
+    assert local_server.find_server(config) is None and not config.key_file.exists()
     shutil.rmtree(models)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from live_server import repack
 
-from client.config import ServerConfig
-from client.errors import ClientError
-from client.inference import ProductClient
-from client.management import Management
-from client.rollout import RefusedError, Rollout
-from client.store import ModelStore, read_archive
+from client.api.errors import ClientError
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.model_store import ModelStore, read_archive
+from client.rollout.rollout import RefusedError, Rollout
+from client.server.config import ServerConfig
 
 TITLE = "Marlow Men Navy Classic Running Shoes"
 CALLERS = 4
@@ -87,7 +87,7 @@ def test_a_broken_version_is_refused(
 ) -> None:
     source = store.version("intermediate", "1.0").path
     repack(source, store.folder / "intermediate-3.0.mar", version="3.0", changes={"model.onnx": b"no graph"})
-    with pytest.raises(RefusedError, match=r"refused: .*model\.onnx .* intermediate 1\.0 is in charge as before"):
+    with pytest.raises(RefusedError, match=r"refused: .*model\.onnx .* intermediate 1\.0 is the default as before"):
         rollout.switch("intermediate", "3.0")
     assert [version.version for version in management.versions("intermediate")] == ["1.0"]
     assert client.predict(text=TITLE).model["version"] == "1.0"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from pictures import blank_png
 
-from client.config import ServerConfig
-from client.processes import server_processes
-from client.server import find_server
+from client.server.config import ServerConfig
+from client.server.local_server import find_server
+from client.server.processes import server_processes
 
 TEXT = b'{"text": "Marlow Men Navy"}'
 CANARY = "canary-1"

@@ -75,7 +75,7 @@ def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
         check_archive(changed)
 
 
-def test_another_version_leaves_the_one_in_charge(built: Built, trained_run: Path, store: Path) -> None:
+def test_another_version_leaves_the_default(built: Built, trained_run: Path, store: Path) -> None:
     test = read_test_products(trained_run, limit=4)
     second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test, engine="onnx")
     with zipfile.ZipFile(second.archive) as content:

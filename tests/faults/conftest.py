@@ -16,15 +16,15 @@ from scale import Figures, count
 
 from benchmarks.server.load.connections import encode
 from benchmarks.server.systems.torchserve_config import write_config
-from client import server
-from client.config import ServerConfig
-from client.golden import read_golden
-from client.inference import ProductClient
-from client.logs import LoadFailures
-from client.management import Management
-from client.processes import server_processes
-from client.rollout import Rollout
-from client.store import Archive, ModelStore, read_archive
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.golden_products import read_golden
+from client.archives.model_store import Archive, ModelStore, read_archive
+from client.rollout.rollout import Rollout
+from client.server import local_server
+from client.server.config import ServerConfig
+from client.server.logs import LoadFailures
+from client.server.processes import server_processes
 
 WORKERS, WORKER_CONFIG = 2, "model-config.yaml"
 CALLERS = 48
@@ -82,11 +82,11 @@ def store(archive: Archive) -> ModelStore:
 def config(store: ModelStore, archive: Archive) -> Iterator[ServerConfig]:
     """Of the server, with all its workers READY."""
     configuration = write_config(store.folder.parent, store=store.folder, load_models=f"{archive.model}.mar")
-    server.start(configuration)
+    local_server.start(configuration)
     with Management(configuration.management_url, tokens=configuration.tokens()) as management:
         management.wait_ready(archive.model)
     yield configuration
-    assert server.stop(configuration)
+    assert local_server.stop(configuration)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def rollout(config: ServerConfig, client: ProductClient, management: Management,
 @pytest.fixture
 def processes(config: ServerConfig) -> Callable[[], dict[int, bool]]:
     """Process ids of the server; True for the front end, False for workers."""
-    found = server.find_server(config)
+    found = local_server.find_server(config)
     assert found is not None
     return lambda: server_processes(found.temporary)
 

@@ -10,11 +10,11 @@ from live_server import LOOPBACK, ROUTES, listening
 from scale import Figures
 
 from benchmarks.server.systems.torchserve_config import write_config
-from client import server
-from client.config import ServerConfig, read_config
-from client.inference import ProductClient
-from client.management import Management
-from client.store import Archive, ModelStore
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.model_store import Archive, ModelStore
+from client.server import local_server
+from client.server.config import ServerConfig, read_config
 
 EXPIRY_SECONDS = 30
 
@@ -53,9 +53,9 @@ def forgetful(archive: Archive, store: ModelStore, tmp_path: Path) -> Iterator[S
     text = config.path.read_text()
     assert "token_expiration_min=1440" in text
     config.path.write_text(text.replace("token_expiration_min=1440", f"token_expiration_min={EXPIRY_SECONDS / 60}"))
-    server.start(read_config(config.path))
+    local_server.start(read_config(config.path))
     yield config
-    assert server.stop(config)
+    assert local_server.stop(config)
 
 
 def test_expired_tokens_are_refused_and_renewed(forgetful: ServerConfig, archive: Archive, figures: Figures) -> None:

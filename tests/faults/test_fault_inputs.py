@@ -12,8 +12,8 @@ from scale import Figures, count
 from tqdm import tqdm
 
 from benchmarks.server.load.connections import connect, encode, read_response
-from client.config import ServerConfig
-from client.store import Archive
+from client.archives.model_store import Archive
+from client.server.config import ServerConfig
 
 SEED = random.randrange(2**32)
 # Cheap ones, so that a batch is about its neighbours and not about the megabytes of one.

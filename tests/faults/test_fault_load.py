@@ -15,9 +15,9 @@ from scale import Figures, count
 from tqdm import tqdm
 
 from benchmarks.server.load.connections import connect
-from client.config import ServerConfig
-from client.management import Management
-from client.store import Archive
+from client.api.management import Management
+from client.archives.model_store import Archive
+from client.server.config import ServerConfig
 
 BATCH = 16
 RECOVERY = 15.0

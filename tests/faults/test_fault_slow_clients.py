@@ -15,8 +15,8 @@ import pytest
 from proxy import NGINX, OPENSSL, Proxy, running_proxy
 from scale import Figures, count
 
-from client.config import ServerConfig
-from client.store import Archive
+from client.archives.model_store import Archive
+from client.server.config import ServerConfig
 
 pytestmark = pytest.mark.skipif(
     NGINX is None or OPENSSL is None, reason="needs nginx and openssl: apt install nginx-light"

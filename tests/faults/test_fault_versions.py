@@ -14,9 +14,9 @@ from live_server import repack
 from scale import Figures, count
 from tqdm import tqdm
 
-from client.management import Management
-from client.rollout import RefusedError, Rollout
-from client.store import Archive, ModelStore
+from client.api.management import Management
+from client.archives.model_store import Archive, ModelStore
+from client.rollout.rollout import RefusedError, Rollout
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_broken_version_is_refused(
     figures: Figures,
 ) -> None:
     path = build_broken(archive.path, kind, version="0.0-broken")
-    in_charge = management.default_version(archive.model)
+    default = management.default_version(archive.model)
     with at_least(load, 50, rate=capacity / 4), pytest.raises(RefusedError) as caught:
         rollout.switch(archive.model, "0.0-broken")
     path.unlink()
@@ -89,10 +89,10 @@ def test_a_broken_version_is_refused(
     served = {version_of(answer.body) for answer in load.answers if answer.status == 200}
     held = (
         re.search(BROKEN[kind][1], said) is not None
-        and f"{archive.model} {in_charge} is in charge as before" in said
-        and served == {in_charge}
+        and f"{archive.model} {default} is the default as before" in said
+        and served == {default}
         and set(load.statuses()) == {200}
-        and [version.version for version in management.versions(archive.model)] == [in_charge]
-        and store.in_charge(archive.model) == in_charge
+        and [version.version for version in management.versions(archive.model)] == [default]
+        and store.default_version(archive.model) == default
     )
     figures.require(f"a broken version: {kind}", "refused with the reason; the old one serves on", said, held)

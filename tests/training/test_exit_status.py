@@ -22,7 +22,7 @@ from training.fit import state as fit_state
 from training.pipeline import order as pipeline
 from training.run import data as run_data
 from training.run import stages
-from training.run.checkpoint import load_fit_state, locked
+from training.run.checkpoint import load_fit_state, run_lock
 from training.system import storage
 from training.system.storage import StorageError, atomic_path, storage_errors
 
@@ -193,11 +193,11 @@ def test_a_signal_outside_of_training_too(
 def test_two_processes_never_train_into_one_folder(
     arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pipeline, "locked", partial(locked, wait=0))
-    with locked(tmp_path / "run"):
+    monkeypatch.setattr(pipeline, "run_lock", partial(run_lock, wait=0))
+    with run_lock(tmp_path / "run"):
         assert main(arguments("run")) == 1
         assert "another process is training into" in last_line(capsys)
-    with locked(tmp_path / "run", wait=0):
+    with run_lock(tmp_path / "run", wait=0):
         pass
 
 

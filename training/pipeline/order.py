@@ -31,7 +31,7 @@ from training.pipeline.fusions import combine_late, train_fusion, weigh_correcti
 from training.pipeline.out_of_fold import write_out_of_fold
 from training.pipeline.results import Calibrated, calibrate, restore_frequencies, write_result
 from training.pipeline.towers import Tower, cross_fitted_tower, require_weights, train_tower
-from training.run.checkpoint import RunError, locked
+from training.run.checkpoint import RunError, run_lock
 from training.run.context import Run
 from training.run.data import RunData, draw_split, groups_for, open_products, prepare, write_tables
 from training.run.options import TrainOptions
@@ -56,7 +56,7 @@ def train_run(options: TrainOptions) -> Path:
         CatalogError: the catalogue cannot be used.
         WeightsError: pretrained weights cannot be had.
     """
-    with locked(options.out):
+    with run_lock(options.out):
         if not from_main(lambda: _is_complete(options)):
             catalog, products = from_main(lambda: open_products(options))
             from_main(lambda: require_weights(options))
@@ -71,7 +71,7 @@ def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
         As :func:`train_run`.
     """
     runs = []
-    with locked(options.out):
+    with run_lock(options.out):
         catalog, products = from_main(lambda: open_products(options))
         from_main(lambda: require_weights(options))
         groups = from_main(lambda: groups_for(options, catalog, products))

@@ -5,12 +5,11 @@ import dataclasses
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -19,41 +18,26 @@ from training.fit.state import Epoch, FitState
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
 from training.system.rank import is_main_process
-from training.system.storage import atomic_path, storage_errors, warn, write_json, write_text
+from training.system.storage import atomic_path, locked, warn, write_json, write_text
 
 
 class RunError(ValueError):
     """A run folder that is missing, incomplete, or belongs to something else."""
 
 
-@contextmanager
-def locked(folder: Path, *, wait: float = 10.0) -> Iterator[None]:
-    """Inside, no other process trains into a run folder; a killed one leaves no lock behind.
+def run_lock(folder: Path, *, wait: float = 10.0) -> AbstractContextManager[None]:
+    """Inside, no other process trains into a run folder.
 
     Args:
         folder: of the run, or of several; made if it is not there.
         wait: seconds for another process to end: the helpers of a killed one take some to see that it is gone.
 
     Raises:
-        RunError: another process trains into it.
+        LockedError: another process trains into it.
         StorageError: the folder cannot be written to.
     """
-    if not is_main_process():
-        yield
-        return
-    lock = FileLock(folder / ".lock")
-    with storage_errors(folder / ".lock"):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=wait)
-        except Timeout:
-            raise RunError(
-                f"another process is training into {folder}: wait for it, stop it, or choose another --out"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    taken = f"another process is training into {folder}: wait for it, stop it, or choose another --out"
+    return locked(folder / ".lock", taken=taken, wait=wait)
 
 
 def write_history(path: Path, history: Iterable[Epoch]) -> None:

@@ -1,8 +1,12 @@
-"""Writing so that a file is whole or not there, and saying what to do where a disk is full or a folder read-only."""
+"""Files that are whole or not there, locks, and what to do where a disk is full or a folder read-only.
+
+It loads nothing heavy: clients write their files by it too.
+"""
 
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -12,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -20,10 +25,15 @@ from training.system.rank import is_main_process
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 MIB = 2**20
+_PARTIAL = re.compile(r"\.(.+)\.partial")
 
 
 class StorageError(RuntimeError):
     """The disk is full, or a folder cannot be written to; the message says what to do."""
+
+
+class LockedError(StorageError):
+    """Another process is at work."""
 
 
 @contextmanager
@@ -55,11 +65,71 @@ def atomic_path(path: Path, *, needs: int = 0) -> Iterator[Path]:
             mode = partial.stat().st_mode
             yield partial
             partial.chmod(mode)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
+            _sync(partial)
             partial.replace(path)
+            _sync(path.parent)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def final_name(name: str) -> str:
+    """The name that a temporary one of :func:`atomic_path` stands for; any other name as it is."""
+    partial = _PARTIAL.fullmatch(name)
+    return partial[1] if partial else name
+
+
+@contextmanager
+def locked(path: Path, *, taken: str, wait: float = 0.0) -> Iterator[None]:
+    """Hold a lock file while a block runs; a process that is killed leaves no lock behind.
+
+    Of several processes that train together only the main one takes it.
+
+    Args:
+        path: the lock file; its folder is made if it is not there.
+        taken: the sentence of the error where another process holds the lock.
+        wait: seconds for that process to end.
+
+    Raises:
+        LockedError: another process holds it.
+        StorageError: the folder cannot be made or written to.
+    """
+    if not is_main_process():
+        yield
+        return
+    lock = FileLock(path)
+    make_folder(path.parent)
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:
+        raise LockedError(taken) from None
+    except OSError as error:
+        raise StorageError(f"{path.parent} cannot be written to ({_reason(error)}); choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; one that is there stays.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be made or read as a folder ({_reason(error)}); choose another folder"
+        ) from error
+
+
+def link(source: Path, target: Path) -> None:
+    """Let ``target`` be a second name of a file, at once: whoever opens it finds the old content or the new one."""
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    os.link(source, partial)
+    partial.replace(target)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -71,6 +141,22 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's document; None where there is no file.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{path} cannot be read ({type(error).__name__}); choose another folder, or delete that file"
+        ) from error
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
@@ -117,6 +203,19 @@ def storage_errors(path: Path) -> Iterator[None]:
 def warn(message: str) -> None:
     """Tell the user, on a line of its own above whatever bar is being drawn."""
     tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
+def _sync(path: Path) -> None:
+    """A file's content, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _is_caused_by(error: BaseException, numbers: tuple[int, ...]) -> bool:

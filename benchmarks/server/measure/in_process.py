@@ -25,7 +25,7 @@ from benchmarks.server.load.bodies import read_bodies
 from benchmarks.server.peers.archive_handler import ArchiveHandler
 from benchmarks.server.systems.process_usage import own_peak
 from benchmarks.server.systems.torchserve_config import ROOT
-from client.errors import ClientError
+from client.api.errors import ClientError
 from handlers.product_serving.engines.engine import Batch, Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.errors import ProductError

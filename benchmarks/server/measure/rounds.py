@@ -16,7 +16,7 @@ from benchmarks.server.systems.peer import peers
 from benchmarks.server.systems.served_model import ServedModel
 from benchmarks.server.systems.system import NotServing, System
 from benchmarks.server.systems.torchserve import TorchServe
-from client.errors import ClientError
+from client.api.errors import ClientError
 
 CONNECTIONS_PER_SLOT = 4
 """Connections of a saturation for each request of a batch: the next batches wait while one is computed."""

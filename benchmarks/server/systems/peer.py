@@ -15,7 +15,7 @@ from benchmarks.server.systems.names import BENTOML, FASTAPI, LITSERVE, MOSEC, R
 from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark
 from benchmarks.server.systems.system import NotServing, Running, first_answer
 from benchmarks.server.systems.torchserve_config import ROOT, free_ports
-from client.logs import last_lines
+from client.server.logs import last_lines
 
 
 @dataclasses.dataclass(frozen=True)

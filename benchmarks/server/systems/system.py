@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from benchmarks.server.load.bodies import Body
-from client.errors import ClientError
+from client.api.errors import ClientError
 
 START_TIMEOUT = 180.0
 _PROBE = 0.05

@@ -9,10 +9,10 @@ from pathlib import Path
 from benchmarks.server.load.bodies import Body
 from benchmarks.server.systems.system import START_TIMEOUT, Running, first_answer
 from benchmarks.server.systems.torchserve_config import write_config
-from client import server
-from client.management import Management
-from client.processes import server_processes
-from client.store import read_archive
+from client.api.management import Management
+from client.archives.model_store import read_archive
+from client.server import local_server
+from client.server.processes import server_processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TorchServe:
             )
             url = f"{config.inference_url}/predictions/{model}"
             with first_answer(url, probe, lambda: config.tokens().headers("inference")) as answered:
-                local = server.start(config, timeout=START_TIMEOUT, say=lambda _: None)
+                local = local_server.start(config, timeout=START_TIMEOUT, say=lambda _: None)
                 try:
                     if not self.golden:
                         with Management(config.management_url, tokens=config.tokens()) as management:
@@ -53,7 +53,7 @@ class TorchServe:
                         metrics_url=f"http://127.0.0.1:{config.ports[2]}/metrics",
                     )
                 finally:
-                    server.stop(config)
+                    local_server.stop(config)
 
 
 def _roles(temporary: Path) -> dict[int, str]:

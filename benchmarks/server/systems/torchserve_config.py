@@ -5,7 +5,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from client.config import ServerConfig, read_config
+from client.server.config import ServerConfig, read_config
 
 ROOT = Path(__file__).parents[3]
 

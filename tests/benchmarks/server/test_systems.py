@@ -17,7 +17,7 @@ from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark,
 from benchmarks.server.systems.served_model import write_plain_archive
 from benchmarks.server.systems.stage_counters import parse_stages
 from benchmarks.server.systems.torchserve_config import ROOT, write_config
-from client.store import read_archive
+from client.archives.model_store import read_archive
 
 METRICS = """# TYPE product_stage_milliseconds_sum counter
 product_stage_milliseconds_sum{model_name="m",stage="infer",} 700.5

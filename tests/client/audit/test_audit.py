@@ -8,8 +8,8 @@ import pytest
 from known_model import BLUE, LABELS, RED, picture
 
 from client.__main__ import main
+from client.audit.finding_kinds import MAJORITY, MODALITIES_DIFFER, UNANIMOUS
 from client.audit.findings import Answers, find, mean_probabilities
-from client.audit.kinds import MAJORITY, SIDES_DIFFER, UNANIMOUS
 from client.audit.sheet import FINDINGS, SHEET, reason
 
 BAG, SHOE = LABELS
@@ -17,12 +17,12 @@ CLASSES = ("Bags", "Hats", "Shoes")
 
 
 def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> Answers:
-    """A label each, with what every side says."""
+    """A label each, with what every modality says."""
     rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(len(products))]
     nothing = dict.fromkeys(CLASSES, np.nan)
     said = {
-        side: np.array([list(by_side.get(side, nothing).values()) for _, by_side in products], dtype=np.float32)
-        for side in ("picture", "title", "together")
+        modality: np.array([list(by_side.get(modality, nothing).values()) for _, by_side in products], dtype=np.float32)
+        for modality in ("picture", "title", "together")
     }
     return Answers(rows, np.array([given for given, _ in products]), CLASSES, said)
 
@@ -57,7 +57,7 @@ def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> Non
     found = find(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_sides("Bags"))))
     assert [(each.id, each.kind, each.suggested) for each in found] == [
         ("p32", UNANIMOUS, "Bags"),
-        ("p30", SIDES_DIFFER, "Hats"),
+        ("p30", MODALITIES_DIFFER, "Hats"),
     ]
     assert reason(found[1]) == "The picture looks like Hats, the title reads like Bags."
 
@@ -117,7 +117,7 @@ def test_an_audit_by_the_command_line(
     with (out / FINDINGS).open(encoding="utf-8", newline="") as file:
         found = {row["id"]: row for row in csv.DictReader(file)}
     assert {row for row, each in found.items() if each["kind"] == UNANIMOUS} == {"3", "5", "8"}
-    assert found["10"]["kind"] in (SIDES_DIFFER, MAJORITY)
+    assert found["10"]["kind"] in (MODALITIES_DIFFER, MAJORITY)
     assert (found["3"]["given"], found["3"]["suggested"], found["3"]["column"]) == (BAG, SHOE, "kind")
     assert found["3"]["title"] == "'=Shoe, 'quoted' & <b>bold</b>", "a spreadsheet would run it"
     assert found["5"]["picture_label"] == "" and found["5"]["title_label"] == SHOE

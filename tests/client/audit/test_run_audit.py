@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from client.__main__ import main
+from client.api.errors import ClientError
 from client.audit.run_answers import read_record, read_run_answers
 from client.audit.sheet import FINDINGS, SHEET
-from client.errors import ClientError
 from training.catalog import CatalogSource
 from training.data.label_noise import damage_labels
 from training.pipeline.order import train_run
@@ -46,7 +46,7 @@ def write_run(folder: Path, *, labels: Mapping[int, str], said: Mapping[int, str
             if cross_fitted or part != "out_of_fold":
                 _write_answers(run / model / f"{part}.npz", rows, given, {**dict(enumerate(names)), **said})
     source = {"path": str(folder / "shop.csv"), "id_column": "id"}
-    record = {"source": source, "target": "kind", "labels": CLASSES, "split": {"train": 12}}
+    record = {"source": source, "target": "kind", "labels": CLASSES, "split": {"train": 12}, "created": "2026-11-30"}
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
     return run
 

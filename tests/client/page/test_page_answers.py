@@ -13,17 +13,18 @@ from fake_torchserve import FakeTorchServe, write_archive
 from known_model import BLUE, RED, picture
 from PIL import Image
 
-from client.config import read_config
-from client.errors import ClientError, ServerDown, ServerError
-from client.inference import Explanation, Prediction, ProductClient
-from client.management import Management
-from client.page.answers import choices_html, examples_html, looks_html, percent, problem_html
-from client.page.asking import Choice, Look, Server
+from client.api.errors import ClientError, ServerDown, ServerError
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.api.predictions import Explanation, Prediction
+from client.api.tokens import Tokens
+from client.page.click_errors import guarded
+from client.page.error_sentences import sentence
 from client.page.examples import Example, golden_examples, sample_examples
-from client.page.guarding import guarded
+from client.page.explained_answers import Choice, ExplainedAnswer, PageServer
 from client.page.pictures import SIDE, heat, overlay
-from client.page.sentences import sentence
-from client.tokens import Tokens
+from client.page.rendering import answers_html, choices_html, examples_html, percent, problem_html
+from client.server.config import read_config
 
 PICTURE = picture(RED)
 REASONS = {
@@ -34,14 +35,14 @@ REASONS = {
 
 
 @pytest.fixture
-def page_server(tmp_path: Path, serving: FakeTorchServe, client: ProductClient, management: Management) -> Server:
+def page_server(tmp_path: Path, serving: FakeTorchServe, client: ProductClient, management: Management) -> PageServer:
     path = tmp_path / "config.properties"
     path.write_text("model_store=model_store\nload_models=intermediate.mar\n", encoding="utf-8")
-    return Server(read_config(path), Tokens(serving.key_file), client, management)
+    return PageServer(read_config(path), Tokens(serving.key_file), client, management)
 
 
-def test_versions_are_listed_with_the_one_in_charge_first(
-    page_server: Server, serving: FakeTorchServe, management: Management
+def test_versions_are_listed_with_the_default_first(
+    page_server: PageServer, serving: FakeTorchServe, management: Management
 ) -> None:
     write_archive(serving.store, "early", "1.0")
     for archive in ("intermediate-2.0.mar", "early-1.0.mar"):
@@ -52,32 +53,32 @@ def test_versions_are_listed_with_the_one_in_charge_first(
     assert [str(each) for each in page_server.choices()] == ["intermediate 2.0", "intermediate 1.0"]
 
 
-def test_a_server_without_a_ready_worker_is_a_sentence(page_server: Server, serving: FakeTorchServe) -> None:
+def test_a_server_without_a_ready_worker_is_a_sentence(page_server: PageServer, serving: FakeTorchServe) -> None:
     serving.models["intermediate"]["1.0"].workers = ["UNLOADING"]
     with pytest.raises(ClientError, match="of intermediate no worker is READY"):
         page_server.choices()
 
 
-def test_a_product_is_asked_as_a_whole_and_by_its_sides(page_server: Server, serving: FakeTorchServe) -> None:
+def test_a_product_is_asked_as_a_whole_and_by_its_sides(page_server: PageServer, serving: FakeTorchServe) -> None:
     serving.reasons = REASONS
-    [look] = page_server.look([Choice("intermediate", "1.0")], PICTURE, "Red Shoes")
+    [look] = page_server.explain([Choice("intermediate", "1.0")], PICTURE, "Red Shoes")
     assert look.prediction.label == "Shoes"
     assert {name: each.modalities for name, each in look.alone.items()} == {"image": ("image",), "text": ("text",)}
-    html = looks_html([look], PICTURE)
+    html = answers_html([look], PICTURE)
     assert "Picture alone" in html and "Title alone" in html and "Together" in html
     assert "&lt;b&gt;Red&lt;/b&gt;" in html and "<b>Red" not in html
     assert "Picture 25%" in html and "Title 75%" in html and 'class="heat"' in html
     assert "Confident" in html
 
 
-def test_a_product_of_one_side_has_nothing_to_compare(page_server: Server, serving: FakeTorchServe) -> None:
-    [look] = page_server.look([Choice("intermediate", "1.0")], None, "Shoes")
-    html = looks_html([look], None)
-    assert not look.alone and "Each side alone" not in html and 'class="overlay"' not in html
+def test_a_product_of_one_side_has_nothing_to_compare(page_server: PageServer, serving: FakeTorchServe) -> None:
+    [look] = page_server.explain([Choice("intermediate", "1.0")], None, "Shoes")
+    html = answers_html([look], None)
+    assert not look.alone and "Picture and title alone" not in html and 'class="overlay"' not in html
     assert serving.calls("POST") == ["/explanations/intermediate/1.0"]
 
 
-def look_of(label: str, *, review: bool = False, prediction: type[Prediction] = Prediction) -> Look:
+def look_of(label: str, *, review: bool = False, prediction: type[Prediction] = Prediction) -> ExplainedAnswer:
     document = {
         "label": label,
         "score": 0.7,
@@ -89,10 +90,12 @@ def look_of(label: str, *, review: bool = False, prediction: type[Prediction] = 
     reasons = {"text": [], "image": None, "modality": {"image": 0.0, "text": 1.0}}
     explanation = Explanation.from_json({**document, **reasons})
     made = dataclasses.replace(explanation, prediction=prediction.from_json(document))
-    return Look(Choice("late", "1.0"), made, {}, 12.0)
+    return ExplainedAnswer(Choice("late", "1.0"), made, {}, 12.0)
 
 
-def test_how_a_picture_is_made_square_is_read_from_the_archive(page_server: Server, serving: FakeTorchServe) -> None:
+def test_how_a_picture_is_made_square_is_read_from_the_archive(
+    page_server: PageServer, serving: FakeTorchServe
+) -> None:
     path = serving.store / "intermediate-1.0.mar"
     with zipfile.ZipFile(path) as content:
         files = {name: content.read(name) for name in content.namelist()}
@@ -100,17 +103,17 @@ def test_how_a_picture_is_made_square_is_read_from_the_archive(page_server: Serv
     with zipfile.ZipFile(path, "w") as content:
         for name, data in files.items():
             content.writestr(name, data)
-    [look] = page_server.look([Choice("intermediate", "1.0")], None, "Shoes")
+    [look] = page_server.explain([Choice("intermediate", "1.0")], None, "Shoes")
     assert look.fit == "squash"
     path.unlink()
-    assert page_server.look([Choice("intermediate", "1.0")], None, "Shoes")[0].fit == "squash"
+    assert page_server.explain([Choice("intermediate", "1.0")], None, "Shoes")[0].fit == "squash"
 
 
 def test_two_answers_are_compared_in_words() -> None:
-    assert "They differ: <strong>Bags</strong> and <strong>Hats</strong>." in looks_html(
+    assert "They differ: <strong>Bags</strong> and <strong>Hats</strong>." in answers_html(
         [look_of("Bags"), look_of("Hats", review=True)], None
     )
-    same = looks_html([look_of("Bags", review=True)] * 2, None)
+    same = answers_html([look_of("Bags", review=True)] * 2, None)
     assert "Both answer <strong>Bags</strong>." in same and "Needs review" in same
 
 
@@ -122,9 +125,9 @@ def test_attributes_are_shown_where_an_answer_has_them() -> None:
                 "attributes": {"baseColour": {"label": "Navy", "score": 0.81, "needs_review": True}},
             }
 
-    html = looks_html([look_of("Bags", prediction=Attributed)], None)
+    html = answers_html([look_of("Bags", prediction=Attributed)], None)
     assert "base colour" in html and "Navy" in html and "81.0%" in html
-    assert "Attributes" not in looks_html([look_of("Bags")], None)
+    assert "Attributes" not in answers_html([look_of("Bags")], None)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_errors_are_sentences(error: Exception, text: str) -> None:
     assert text in sentence(error) and str(sentence(error)) in problem_html(error)
 
 
-def test_a_refused_token_is_a_sentence(page_server: Server, serving: FakeTorchServe) -> None:
+def test_a_refused_token_is_a_sentence(page_server: PageServer, serving: FakeTorchServe) -> None:
     written = serving.key_file.read_text()
     serving.write_keys("another", expires="2099-01-01T00:00:00Z")
     serving.key_file.write_text(written)
@@ -181,7 +184,7 @@ def test_the_picture_is_shown_as_it_is_read(fit: str, corner: tuple[int, int, in
     assert square.size == (SIDE, SIDE) and square.getpixel((5, SIDE // 2)) == pytest.approx(corner, abs=4)
 
 
-def test_examples_are_the_golden_products_or_ones_own(page_server: Server, tmp_path: Path) -> None:
+def test_examples_are_the_golden_products_or_ones_own(page_server: PageServer, tmp_path: Path) -> None:
     assert [each.text for each in golden_examples(page_server.config, tmp_path)] == ["Red Shirts", "Blue Shoes", ""]
     (tmp_path / "own.csv").write_text("image,text\n,Red Shoe\n", encoding="utf-8")
     assert sample_examples(tmp_path / "own.csv") == [Example(None, "Red Shoe")]

@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd  # noqa: F401 - pyarrow loads it at its first use, which would be in every process that is forked
 import pyarrow.parquet as pq
 
-from client.errors import ServerError
-from client.inference import Prediction, Product, Scored
+from client.api.errors import ServerError
+from client.api.inference import Product
+from client.api.predictions import Prediction, Scored
 from client.scoring.answers import answer_rows
 from client.scoring.engines import Engine, score_batches
 from client.scoring.run import score_catalog

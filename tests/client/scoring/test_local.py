@@ -13,7 +13,7 @@ import pytest
 from known_model import BLUE, LABELS, RED, picture
 from stub_engine import fingerprint, rows_of, run
 
-from client.errors import ClientError
+from client.api.errors import ClientError
 from client.scoring.local import LocalEngine
 from client.scoring.ray_data import RayEngine
 from handlers.product_serving.archive import SUMS, format_sums

@@ -14,13 +14,13 @@ import pytest
 from fake_torchserve import FakeTorchServe, damage, error, read_form, scores_of
 from stub_engine import fingerprint, rows_of, run
 
-from client.config import read_config
-from client.errors import ClientError
-from client.inference import ProductClient
+from client.api.errors import ClientError
+from client.api.inference import ProductClient
+from client.api.tokens import Tokens
+from client.archives.model_store import ModelStore
 from client.scoring import remote
 from client.scoring.remote import ServerEngine, server_engine
-from client.store import ModelStore
-from client.tokens import Tokens
+from client.server.config import read_config
 
 Fault = Callable[[httpx.Request], httpx.Response | None]
 BUSY = error(503, "ServiceUnavailableException", 'Model "intermediate" has no worker to serve inference request.')
@@ -203,7 +203,7 @@ def configured(tmp_path: Path, serving: FakeTorchServe, monkeypatch: pytest.Monk
     return path
 
 
-def test_an_engine_takes_the_version_in_charge_and_half_of_the_queue(
+def test_an_engine_takes_the_default_version_and_half_of_the_queue(
     configured: Path, serving: FakeTorchServe, titles: Path, tmp_path: Path
 ) -> None:
     config = read_config(configured)
@@ -219,9 +219,7 @@ def test_an_archive_that_is_built_anew_is_another_run(
     config = read_config(configured)
     run(titles, tmp_path / "out", server_engine(config, config.tokens(), model="intermediate"))
     damage(store.folder / "intermediate-1.0.mar")
-    with pytest.raises(
-        ClientError, match=r"another run \(archive: of a server, \w{64} there, of a server, \w{64} now\)"
-    ):
+    with pytest.raises(ClientError, match=r"another run: the model's archive is another one of the same name and"):
         run(titles, tmp_path / "out", server_engine(config, config.tokens(), model="intermediate"))
 
 
@@ -230,7 +228,7 @@ def test_an_archive_elsewhere_is_told_by_its_name(configured: Path, store: Model
         archive.unlink()
     config = read_config(configured)
     made = server_engine(config, config.tokens(), model="intermediate")
-    assert made.identity["archive"] == "of a server, intermediate.mar"
+    assert made.identity["archive"] == "intermediate.mar"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from stub_engine import StubEngine, answer, rows_of, run
 
-from client.errors import ServerError
-from client.inference import AttributeAnswer, Prediction, Product
+from client.api.errors import ServerError
+from client.api.inference import Product
+from client.api.predictions import AttributeAnswer, Prediction
 
 
 class SeveralEngine(StubEngine):

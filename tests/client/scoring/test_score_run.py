@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 from stub_engine import StubEngine, answer, fingerprint, rows_of, run
 
-from client.errors import ClientError, ServerError
-from client.inference import Product
+from client.api.errors import ClientError, ServerError
+from client.api.inference import Product
 from client.scoring.workspace import Workspace
 from training.catalog import CatalogError, CatalogFiles
+from training.system.storage import StorageError
 
 REASONS = {"id_duplicate", "id_empty", "product_empty", "image_outside", "image_missing", "row_malformed"}
 
@@ -142,11 +143,11 @@ def test_the_folder_of_another_run_is_left_alone(catalogue: Path, tmp_path: Path
         run(catalogue, tmp_path / "half", StubEngine(stop_after=20))
     before = [fingerprint(tmp_path / name) for name in ("done", "half")]
     for name in ("done", "half"):
-        with pytest.raises(ClientError, match="top_k: None there, 3 now"):
+        with pytest.raises(ClientError, match="--top-k: the model's default there, 3 now"):
             run(catalogue, tmp_path / name, StubEngine(), top_k=3)
         with catalogue.open("a") as file:
             file.write("99,,One more\n")
-        with pytest.raises(ClientError, match=r"another run \(catalogue: .* choose another folder"):
+        with pytest.raises(ClientError, match=r"another run: the catalogue is another one.* --out, .* --replace"):
             run(catalogue, tmp_path / name, StubEngine())
         catalogue.write_text("".join(catalogue.read_text().splitlines(keepends=True)[:-1]))
     assert before == [fingerprint(tmp_path / name) for name in ("done", "half")]
@@ -167,7 +168,7 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
 
         with monkeypatch.context() as patched:
             patched.setattr(os, "replace", replace)
-            with pytest.raises(ClientError, match=r"No space left on device.*the same command again: it goes on"):
+            with pytest.raises(StorageError, match=r"is full: .* the same command again: it goes on"):
                 run(catalogue, tmp_path / "out", StubEngine())
     run(catalogue, tmp_path / "out", StubEngine())
     assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")

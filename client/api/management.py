@@ -1,0 +1,166 @@
+"""TorchServe's management API: register, describe, scale, set the default, unregister."""
+
+import dataclasses
+import time
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from client.api.connection import ApiClient
+from client.api.errors import ClientError, ServerError
+from client.api.tokens import MANAGEMENT_URL, Tokens
+
+REGISTER_TIMEOUT = 300.0
+_POLL = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelVersion:
+    """One registered version of a model.
+
+    Args:
+        model: registered name.
+        version: to the letter.
+        archive: the file it was registered from.
+        min_workers: how many it should have.
+        workers: status of each, ``READY`` or not.
+        pending: requests in its queue.
+        default: answers requests that name no version.
+    """
+
+    model: str
+    version: str
+    archive: str
+    min_workers: int
+    workers: tuple[str, ...]
+    pending: int
+    default: bool
+
+    @property
+    def ready(self) -> bool:
+        """It has all its workers, and each is READY."""
+        return 0 < self.min_workers <= len(self.workers) and set(self.workers) == {"READY"}
+
+
+class Management(ApiClient):
+    """A client of the management API.
+
+    Args:
+        url: scheme, host and port.
+        tokens: of that server; the key file of the working folder by default.
+        timeout: seconds to wait for an answer; a registration waits longer.
+        transport: replaces the network; for tests.
+
+    Every call raises :class:`ServerError` where the server refuses, and :class:`ServerDown` or :class:`ServerTimeout`
+    where it does not answer.
+    """
+
+    def __init__(
+        self,
+        url: str = MANAGEMENT_URL,
+        *,
+        tokens: Tokens | None = None,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        super().__init__(
+            url,
+            role="management",
+            tokens=tokens or Tokens(management_url=url),
+            timeout=timeout,
+            transport=transport,
+        )
+
+    def models(self) -> list[str]:
+        """Names of the registered models, in alphabetical order."""
+        names: list[str] = []
+        token: str | None = None
+        while True:
+            page = self._get("/models", params={} if token is None else {"next_page_token": token})
+            names += [entry["modelName"] for entry in page["models"]]
+            token = page.get("nextPageToken")
+            if token is None:
+                return sorted(names)
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """All registered versions of a model, the default first."""
+        default = self.default_version(model)
+        documents = self._get(_path(model, "all"))
+        found = [_version(document, default=default) for document in documents]
+        return sorted(found, key=lambda version: (not version.default, version.version))
+
+    def default_version(self, model: str) -> str:
+        """The version that answers requests which name none."""
+        return str(self._get(_path(model))[0]["modelVersion"])
+
+    def find(self, model: str, version: str | None = None) -> ModelVersion | None:
+        """One version of a model, its default by default; None where it is not registered."""
+        try:
+            versions = self.versions(model)
+        except ServerError as error:
+            if error.type == "ModelNotFoundException":
+                return None
+            raise
+        return next(
+            (entry for entry in versions if (entry.default if version is None else entry.version == version)), None
+        )
+
+    def register(self, archive: str, *, workers: int = 1, timeout: float = REGISTER_TIMEOUT) -> None:
+        """Register an archive of the model store and start its workers; the default version stays what it is.
+
+        Args:
+            archive: file name within the store.
+            workers: how many; TorchServe's own default is none.
+            timeout: seconds to wait until they are READY.
+        """
+        params: dict[str, Any] = {"url": archive, "initial_workers": workers, "synchronous": "true"}
+        self._connection.request("POST", "/models", params=params, timeout=timeout)
+
+    def wait_ready(self, model: str, version: str | None = None, *, timeout: float = REGISTER_TIMEOUT) -> ModelVersion:
+        """Wait until all workers of a version are READY.
+
+        Raises:
+            ClientError: they are not, in that time.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            found = self.find(model, version)
+            if found is not None and found.ready:
+                return found
+            if time.monotonic() > deadline:
+                state = "not registered" if found is None else f"workers: {', '.join(found.workers) or 'none'}"
+                raise ClientError(f"{model} {version or ''} is not READY after {timeout:g} s ({state})")
+            time.sleep(_POLL)
+
+    def scale(self, model: str, version: str, *, workers: int, timeout: float = REGISTER_TIMEOUT) -> None:
+        """Set the number of workers. Fewer of them kills what those work on: take the version out of use before."""
+        params: dict[str, Any] = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
+        self._connection.request("PUT", _path(model, version), params=params, timeout=timeout)
+
+    def set_default(self, model: str, version: str) -> None:
+        """Let a version answer requests that name none. TorchServe checks nothing but that it exists."""
+        self._connection.request("PUT", f"{_path(model, version)}/set-default")
+
+    def unregister(self, model: str, version: str) -> None:
+        """Stop a version's workers and forget it, at once: what they work on is lost."""
+        self._connection.request("DELETE", _path(model, version))
+
+    def _get(self, path: str, **options: Any) -> Any:
+        return self._connection.request("GET", path, **options).json()
+
+
+def _path(*names: str) -> str:
+    return "/models/" + "/".join(quote(name, safe="") for name in names)
+
+
+def _version(document: Any, *, default: str) -> ModelVersion:
+    return ModelVersion(
+        model=document["modelName"],
+        version=document["modelVersion"],
+        archive=document["modelUrl"],
+        min_workers=int(document["minWorkers"]),
+        workers=tuple(worker["status"] for worker in document["workers"]),
+        pending=int(document["jobQueueStatus"]["pendingRequests"]),
+        default=document["modelVersion"] == default,
+    )

@@ -1,0 +1,85 @@
+"""The answers that :func:`client.audit.modalities.score_modalities` left, as arrays of all classes.
+
+A catalogue's answers may be many: their files are read in batches, and no answer is ever an object of its own.
+Legend: P products, C classes, B answers of a batch, K classes that these list.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from client.audit.findings import Answers
+from client.audit.modalities import MODALITIES, PICTURE, TITLE, TOGETHER
+
+ROWS = 8192
+_ROW = ("id", "line", "image", "text")
+_READ = {PICTURE: "image", TITLE: "text"}
+
+
+def read_answers(out: Path, given: Mapping[int, str], labels: Sequence[str] | None = None) -> Answers:
+    """The answers to a catalogue.
+
+    Args:
+        out: folder of the audit.
+        given: labels by line of the catalogue; answers to other lines are left out.
+        labels: classes that the model knows; None takes those that it named.
+    """
+    if labels is None:
+        named = (pc.unique(label).to_pylist() for modality in MODALITIES for _, label, _ in _listed(out, modality))
+        labels = sorted({label for part in named for label in part})
+    batches = (batch.to_pylist() for batch in _batches(out, TOGETHER, _ROW))
+    rows = [row for batch in batches for row in batch if row["line"] in given]
+    lines = pd.Index([row["line"] for row in rows], dtype=np.int64)
+    said = {modality: _probabilities(out, modality, lines, labels) for modality in MODALITIES}
+    return Answers(rows, np.array([given[row["line"]] for row in rows]), labels, said)
+
+
+def spread(listed: NDArray[np.float32]) -> None:
+    """Make probabilities of what answers list, in place: other classes share what is left.
+
+    Args:
+        listed: (P, C), NaN for a class that is not listed; a row of nothing else is no answer, and stays.
+    """
+    for start in range(0, len(listed), ROWS):
+        part = listed[start : start + ROWS]
+        missing = np.isnan(part)
+        left = np.maximum(0.0, 1 - np.nansum(part, axis=1).astype(np.float64)) / np.maximum(1, missing.sum(1))
+        np.copyto(part, left[:, None], where=missing & ~missing.all(1, keepdims=True), casting="same_kind")
+        part /= part.sum(axis=1, keepdims=True)
+
+
+def _probabilities(out: Path, modality: str, lines: "pd.Index[int]", labels: Sequence[str]) -> NDArray[np.float32]:
+    """(P, C) of one modality; NaN where it is not answered."""
+    said = np.full((len(lines), len(labels)), np.nan, dtype=np.float32)
+    known = pa.array(labels, pa.string())
+    for answered, label, score in _listed(out, modality):
+        rows = lines.get_indexer(pd.Index(answered))
+        classes = pc.fill_null(pc.index_in(label, value_set=known), -1).to_numpy()
+        wanted = (rows >= 0) & (classes >= 0)
+        said[rows[wanted], classes[wanted]] = score[wanted]
+    spread(said)
+    return said
+
+
+def _listed(out: Path, modality: str) -> Iterator[tuple[NDArray[np.int64], pa.Array, NDArray[np.float64]]]:
+    """Of each batch, for all that its answers list: (K,) lines, labels, scores.
+
+    An answer by a modality alone counts where the model read that one: without it, the other one was read.
+    """
+    for batch in _batches(out, modality, ("line", "modalities", "top")):
+        answers = batch if modality == TOGETHER else batch.filter(pc.equal(batch["modalities"], _READ[modality]))
+        top = answers["top"]
+        lines = np.repeat(answers["line"].to_numpy(), top.value_lengths().to_numpy())  # (B,) -> (K,)
+        entries = top.flatten()
+        yield lines, pc.struct_field(entries, "label"), pc.struct_field(entries, "score").to_numpy()
+
+
+def _batches(out: Path, modality: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(out / "scores" / modality / "predictions.parquet") as file:
+        yield from file.iter_batches(batch_size=ROWS, columns=list(columns))

@@ -1,0 +1,35 @@
+"""What the subcommands share: the options, and the configuration and clients of the server that they name."""
+
+import argparse
+from contextlib import ExitStack
+
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.model_store import ModelStore
+from client.commands.arguments import say
+from client.rollout.rollout import Rollout
+from client.server.config import ServerConfig, read_config
+from client.server.logs import LoadFailures
+
+
+class Session:
+    """One call of a subcommand.
+
+    Args:
+        options: of the command line.
+        stack: closes the connections.
+
+    Raises:
+        ClientError: the configuration cannot be read.
+    """
+
+    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+        self.options = options
+        self.config: ServerConfig = read_config(options.config)
+        self.tokens = self.config.tokens(options.key_file)
+        self.client = stack.enter_context(ProductClient(self.config.inference_url, tokens=self.tokens))
+        self.management = stack.enter_context(Management(self.config.management_url, tokens=self.tokens))
+        self.store = ModelStore(self.config.model_store)
+        self.rollout = Rollout(
+            self.client, self.management, self.store, LoadFailures.from_now_on(self.config.folder), say=say
+        )

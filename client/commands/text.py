@@ -1,0 +1,66 @@
+"""Answers for people: a bar a class, a line a version."""
+
+import shutil
+from collections.abc import Sequence
+
+from client.api.management import ModelVersion
+from client.api.predictions import Prediction
+
+_FULL, _PARTS = "█", "▏▎▍▌▋▊▉"
+_BAR_WIDTH = 30
+
+
+def prediction(answer: Prediction) -> str:
+    """An answer as a heading, a bar for each class, and what was read by what."""
+    width = max(len(entry.label) for entry in answer.top)
+    lines = [f"{answer.label}  {answer.score:.1%}" + ("  needs review" if answer.needs_review else "")]
+    lines += [f"  {entry.label:<{width}}  {entry.score:>6.1%}  {_bar(entry.score)}" for entry in answer.top]
+    lines += _attributes(answer)
+    model = answer.model
+    lines.append(
+        f"  read {' and '.join(answer.modalities)}; answered by {model.get('name')} {model.get('version')} "
+        f"on {model.get('backend')}"
+    )
+    return "\n".join(lines)
+
+
+def _attributes(answer: Prediction) -> list[str]:
+    """A line for each further attribute."""
+    names, labels = ([len(each) for each in column] for column in (answer.attributes, _labels(answer)))
+    return [
+        f"  {name:<{max(names)}}  {said.label:<{max(labels)}}  {said.score:>6.1%}"
+        + ("  needs review" if said.needs_review else "")
+        for name, said in answer.attributes.items()
+    ]
+
+
+def _labels(answer: Prediction) -> list[str]:
+    return [said.label for said in answer.attributes.values()]
+
+
+def versions(entries: Sequence[ModelVersion]) -> str:
+    """A table of versions, the default marked."""
+    if not entries:
+        return "no model is registered"
+    rows = [
+        (
+            entry.model,
+            entry.version,
+            "default" if entry.default else "",
+            f"{entry.workers.count('READY')} of {entry.min_workers} READY",
+            f"{entry.pending} waiting",
+            entry.archive,
+        )
+        for entry in entries
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _bar(share: float) -> str:
+    width = min(_BAR_WIDTH, max(10, shutil.get_terminal_size().columns - 50))
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, part = divmod(eighths, 8)
+    return _FULL * full + (_PARTS[part - 1] if part else "")

@@ -1,0 +1,114 @@
+"""The tab that scores a catalogue: a table goes up, predictions, a review queue and errors come back."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from client.api.errors import ClientError
+from client.page.catalog_results import SHOWN, first_rows, scores_folder
+from client.page.click_errors import guarded
+from client.page.explained_answers import PageServer
+from client.page.rendering import Table, summary_html
+from client.scoring.engines import Engine
+from client.scoring.outputs import CSV, FAILED, FILES, REVIEW
+from client.scoring.remote import server_engine
+from client.scoring.run import score_catalog
+from client.scoring.workspace import Workspace
+from training.catalog import CatalogFiles, CatalogSource
+
+_COLUMNS = {
+    CSV: ("id", "text", "label", "score", "needs_review"),
+    REVIEW: ("id", "text", "label", "score", "modalities"),
+    FAILED: ("line", "id", "text", "reason", "detail"),
+}
+_NAMES = {CSV: "Predictions", REVIEW: "Review queue", FAILED: "Errors"}
+
+
+def catalog_tab(server: PageServer, *, folder: Path) -> Any:
+    """Lay the tab out; returns the box that lists versions.
+
+    Args:
+        server: answers.
+        folder: for the results, while the page runs.
+    """
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            table = gr.File(
+                label="CSV, Parquet, or a zip with pictures", type="filepath", height=150,
+                file_types=[".csv", ".parquet", ".zip"], elem_id="table",
+            )  # fmt: skip
+            with gr.Row():
+                image = gr.Textbox("image", label="Picture's column", info="empty: titles only", min_width=120)
+                text = gr.Textbox("text", label="Title's column", info="empty: pictures only", min_width=120)
+            model = gr.Dropdown([], label="Model", elem_id="scorer")
+            start = gr.Button("Score", variant="primary", elem_id="score")
+        with gr.Column(scale=5, min_width=360):
+            summary = gr.HTML(summary_html(None), elem_id="summary")
+            files = gr.File(label="Files", visible=False, interactive=False, elem_id="files")
+
+    def score(
+        table: str | None,
+        image: str,
+        text: str,
+        model: str | None,
+        progress: Any = gr.Progress(),  # noqa: B008 - Gradio finds it by the default
+    ) -> list[Any]:
+        def nothing(html: str) -> list[Any]:
+            return [html, gr.File(visible=False)]
+
+        wanted = _Wanted(table, image, text, model)
+        return guarded(lambda: _scored(server, folder, wanted, progress), problem=nothing)
+
+    start.click(score, [table, image, text, model], [summary, files], concurrency_limit=1, show_progress_on=summary)
+    return model
+
+
+class _Wanted(NamedTuple):
+    """What the boxes of the tab say."""
+
+    table: str | None
+    image: str
+    text: str
+    model: str | None
+
+
+class _Shown:
+    """An engine whose progress the page shows."""
+
+    def __init__(self, engine: Engine, progress: Any) -> None:
+        self.identity, self.description = engine.identity, engine.description
+        self._engine, self._progress = engine, progress
+
+    def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
+        """See :class:`client.scoring.engines.Engine`."""
+        done = 0
+        for count in self._engine.score(workspace, files, chunks):
+            done += count
+            self._progress((done, workspace.read), desc="scoring", unit="rows")
+            yield count
+
+
+def _scored(server: PageServer, folder: Path, wanted: _Wanted, progress: Any) -> list[Any]:
+    """What the page shows of a catalogue, once it is scored."""
+    if wanted.table is None:
+        raise ClientError("there is no table yet: upload a CSV, a Parquet or a zip")
+    choice = wanted.model or str(server.choices()[0])
+    with scores_folder(folder, Path(wanted.table), asked=[wanted.image.strip(), wanted.text.strip(), choice]) as out:
+        summary = _score(server, wanted, out, choice=choice, progress=progress)
+        tables = [Table(_title(name, summary), columns, first_rows(out / name)) for name, columns in _COLUMNS.items()]
+    files = gr.File([str(out / name) for name in FILES], visible=True)
+    return [summary_html(summary, scorer=choice, tables=tables), files]
+
+
+def _score(server: PageServer, wanted: _Wanted, out: Path, *, choice: str, progress: Any) -> dict[str, Any]:
+    source = CatalogSource(path=str(wanted.table), image_column=wanted.image.strip(), text_column=wanted.text.strip())
+    model, version = choice.rsplit(" ", 1)
+    engine = _Shown(server_engine(server.config, server.tokens, model=model, version=version), progress)
+    return score_catalog(source, out, engine, say=lambda _: None, progress=False)
+
+
+def _title(name: str, summary: dict[str, Any]) -> str:
+    count = summary[{CSV: "predicted", REVIEW: "review", FAILED: "errors"}[name]]
+    return f"{_NAMES[name]}: {count:,}" + (f", the first {SHOWN}" if count > SHOWN else "")

@@ -1,0 +1,124 @@
+"""What the page asks the server of one product: the answer with its reasons, and what picture and title say alone."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from client.api.errors import ClientError
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.api.predictions import Explanation, Prediction
+from client.api.tokens import Tokens
+from client.archives.model_store import ModelStore, read_member
+from client.server.config import ServerConfig
+
+TIMEOUT = 60.0
+TOP_K = 5
+
+
+class Choice(NamedTuple):
+    """A version of a model that can be asked."""
+
+    model: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.version}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainedAnswer:
+    """One product as one version sees it.
+
+    Args:
+        choice: who answered.
+        explanation: the answer and what decided it.
+        alone: by modality what the version says of it alone; empty where it read only one.
+        milliseconds: from the question to the answer with its reasons.
+        fit: how the version makes a picture square, ``pad`` or ``squash``.
+    """
+
+    choice: Choice
+    explanation: Explanation
+    alone: dict[str, Prediction]
+    milliseconds: float
+    fit: str = "pad"
+
+    @property
+    def prediction(self) -> Prediction:
+        """The answer."""
+        return self.explanation.prediction
+
+
+class PageServer:
+    """A running server, as the page sees it; safe to use from several threads.
+
+    Args:
+        config: its addresses.
+        tokens: of it.
+        client: of the inference API.
+        management: of the management API.
+    """
+
+    def __init__(self, config: ServerConfig, tokens: Tokens, client: ProductClient, management: Management) -> None:
+        self.config = config
+        self.tokens = tokens
+        self._client = client
+        self._management = management
+        self._fits: dict[Choice, str] = {}
+
+    def choices(self) -> list[Choice]:
+        """Versions that can be asked, the defaults first.
+
+        Raises:
+            ClientError: the server does not answer, or no worker is READY.
+        """
+        models = self._management.models()
+        found = [entry for model in models for entry in self._management.versions(model) if entry.ready]
+        if not found:
+            there = ", ".join(models)
+            state = f"of {there} no worker is READY yet" if models else "no model is registered"
+            raise ClientError(f"the server runs, but {state}; `python -m client ready` says more")
+        loaded = self.config.load_models[0].split("=")[-1].removesuffix(".mar") if self.config.load_models else ""
+        found.sort(key=lambda entry: (entry.model != loaded, not entry.default, entry.model, entry.version))
+        return [Choice(entry.model, entry.version) for entry in found]
+
+    def explain(self, choices: Sequence[Choice], image: bytes | None, text: str | None) -> list[ExplainedAnswer]:
+        """Ask some versions about one product.
+
+        Args:
+            choices: one or two.
+            image: the encoded picture.
+            text: the title.
+
+        Raises:
+            ClientError: the server does not answer, or refuses the product; the message says why.
+        """
+        return [self._explain(choice, image, text) for choice in choices]
+
+    def _explain(self, choice: Choice, image: bytes | None, text: str | None) -> ExplainedAnswer:
+        model, version = choice
+        began = time.perf_counter()
+        explanation = self._client.explain(image, text, top_k=TOP_K, model=model, version=version)
+        spent = 1000 * (time.perf_counter() - began)
+        alone = {"image": (image, None), "text": (None, text)} if len(explanation.prediction.modalities) > 1 else {}
+        with ThreadPoolExecutor(2) as pool:
+            answers = pool.map(
+                lambda product: self._client.predict(*product, top_k=TOP_K, model=model, version=version),
+                alone.values(),
+            )
+            return ExplainedAnswer(
+                choice, explanation, dict(zip(alone, answers, strict=True)), spent, self._fit(choice)
+            )
+
+    def _fit(self, choice: Choice) -> str:
+        """As the version's archive says; of a server elsewhere, what archives have unless told otherwise."""
+        if choice not in self._fits:
+            try:
+                archive = ModelStore(self.config.model_store).version(*choice).path
+                self._fits[choice] = str(read_member(archive, "settings.json").get("image_fit", "pad"))
+            except ClientError:
+                self._fits[choice] = "pad"
+        return self._fits[choice]

@@ -1,0 +1,136 @@
+"""Answers of the server as HTML: bars, flags, words, pictures. Everything of others is escaped by Jinja."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from client.api.predictions import Prediction
+from client.page.error_sentences import sentence
+from client.page.examples import Example
+from client.page.explained_answers import Choice, ExplainedAnswer
+from client.page.pictures import overlay, thumbnail
+from handlers.product_serving.errors import ProductError
+
+TEMPLATES = Path(__file__).parent / "templates"
+_MODALITIES = {"image": "Picture", "text": "Title"}
+
+
+class Table(NamedTuple):
+    """Rows of a file, to be shown.
+
+    Args:
+        title: what they are.
+        columns: which cells are shown, in order.
+        rows: the cells by column.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, str]]
+
+
+def answers_html(answers: Sequence[ExplainedAnswer], image: bytes | None) -> str:
+    """Answers to one product, one beside the other.
+
+    Args:
+        answers: of one version or two.
+        image: the encoded picture; None without one.
+    """
+    labels = list(dict.fromkeys(each.prediction.label for each in answers))
+    return (
+        _environment()
+        .get_template("answers.html")
+        .render(cards=[_card(each, image) for each in answers], agreed=labels if len(answers) > 1 else [])
+    )
+
+
+def hint_html() -> str:
+    """What stands where answers will."""
+    return _environment().get_template("hint.html").render()
+
+
+def examples_html(examples: Sequence[Example]) -> str:
+    """Products as buttons; each has its place in ``data-number``."""
+    shown = [{"text": each.text, "picture": _thumbnail(each.image)} for each in examples]
+    return _environment().get_template("examples.html").render(examples=shown)
+
+
+def choices_html(choices: Sequence[Choice]) -> str:
+    """That the server is there, and how many versions it has."""
+    return _environment().get_template("state.html").render(choices=choices)
+
+
+def summary_html(summary: Mapping[str, Any] | None, *, scorer: str = "", tables: Sequence[Table] = ()) -> str:
+    """What came out of a catalogue.
+
+    Args:
+        summary: by :func:`client.scoring.run.score_catalog`; None before there is one.
+        scorer: who answered.
+        tables: some of the rows.
+    """
+    return _environment().get_template("summary.html").render(summary=summary, scorer=scorer, tables=tables)
+
+
+def problem_html(error: Exception) -> str:
+    """A sentence in place of an answer."""
+    return _environment().get_template("problem.html").render(text=sentence(error))
+
+
+def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
+    answer, reasons = explained.prediction, explained.explanation
+    rows = [(f"{_MODALITIES[name]} alone", alone) for name, alone in explained.alone.items()]
+    return {
+        "explained": explained,
+        "answer": answer,
+        "attributes": attributes(answer),
+        "words": _words(reasons.text),
+        "overlay": None if image is None else overlay(image, reasons.grid, fit=explained.fit),
+        "shares": [(_MODALITIES[name], name, share) for name, share in reasons.modality.items()],
+        "rows": [*rows, ("Together", answer)] if rows else [],
+    }
+
+
+def attributes(answer: Prediction) -> list[dict[str, Any]]:
+    """Further attributes, where the model answers them: ``name``, ``label``, ``score``, ``needs_review``."""
+    found = answer.as_dict().get("attributes") or {}
+    return [{"name": name, **values} for name, values in found.items()]
+
+
+def _thumbnail(path: Path | None) -> str | None:
+    try:
+        return None if path is None else thumbnail(path.read_bytes())
+    except (OSError, ProductError):
+        return None  # it can be clicked all the same: the server says what is wrong with it
+
+
+def _words(weights: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    largest = max((abs(weight) for _, weight in weights), default=0) or 1.0
+    return [
+        {"token": token, "weight": weight, "strength": round(abs(weight) / largest, 3), "against": weight < 0}
+        for token, weight in weights
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["percent"] = percent
+    environment.filters["signed"] = lambda weight: f"{weight:+.1f}" if abs(weight) >= 0.05 else "0"
+    environment.filters["spaced"] = _spaced
+    return environment
+
+
+def percent(share: float) -> str:
+    """A share of 0..1; nothing but 0 and 1 themselves is shown as 0 % or 100 %."""
+    if 0 < share < 0.0005 or 0.9995 <= share < 1:
+        return "<0.1%" if share < 0.5 else ">99.9%"
+    return f"{share:.1%}"
+
+
+def _spaced(name: str) -> str:
+    """``baseColour`` as "base colour"."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).replace("_", " ").strip()

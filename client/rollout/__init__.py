@@ -1,0 +1,1 @@
+"""Versions of a model at a running server: registered, compared, made the default, retired."""

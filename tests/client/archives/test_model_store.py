@@ -1,0 +1,67 @@
+"""The model store: which archive is which version, and which one a start of the server loads."""
+
+from pathlib import Path
+
+import pytest
+from fake_torchserve import write_archive
+
+from client.api.errors import ClientError
+from client.archives.model_store import ModelStore, read_archive
+
+
+def test_a_version_is_found_by_its_own_name(store: ModelStore) -> None:
+    assert store.version("intermediate", "2.0").path.name == "intermediate-2.0.mar"
+
+
+def test_a_version_is_found_under_the_name_of_the_model(store: ModelStore) -> None:
+    write_archive(store.folder, "late", "1.0", default=True)
+    assert store.version("late", "1.0").path.name == "late.mar"
+
+
+@pytest.mark.parametrize("version", ["1", "2", "3.0"])
+def test_versions_match_to_the_letter(store: ModelStore, version: str) -> None:
+    with pytest.raises(ClientError, match=f"make archive MODEL=intermediate VERSION={version}"):
+        store.version("intermediate", version)
+
+
+def test_a_file_of_another_version_is_not_taken(store: ModelStore) -> None:
+    write_archive(store.folder, "intermediate", "2.5").rename(store.folder / "intermediate-3.0.mar")
+    with pytest.raises(ClientError, match=r"no archive of intermediate 3\.0"):
+        store.version("intermediate", "3.0")
+
+
+def test_an_archive_that_is_not_there_lists_those_that_are(store: ModelStore) -> None:
+    with pytest.raises(ClientError, match=r"archives there: intermediate-1\.0\.mar, intermediate-2\.0\.mar, interm"):
+        store.archive("late.mar")
+
+
+@pytest.mark.parametrize("length", [0, 1, -30])
+def test_a_truncated_archive_is_refused(store: ModelStore, length: int) -> None:
+    path = store.folder / "intermediate-1.0.mar"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ClientError, match=r"intermediate-1\.0\.mar: .*make archive"):
+        read_archive(path)
+
+
+def test_the_default_version_changes_in_one_step(store: ModelStore) -> None:
+    store.make_default(store.version("intermediate", "2.0"))
+    assert read_archive(store.folder / "intermediate.mar").version == "2.0"
+    assert read_archive(store.folder / "intermediate-1.0.mar").version == "1.0"
+    assert not list(store.folder.glob(".*"))
+
+
+def test_a_version_that_has_only_the_name_of_the_model_is_kept(tmp_path: Path) -> None:
+    write_archive(tmp_path, "late", "1.0", default=True)
+    write_archive(tmp_path, "late", "2.0")
+    store = ModelStore(tmp_path)
+    store.make_default(store.version("late", "2.0"))
+    assert store.version("late", "1.0").path.name == "late-1.0.mar"
+
+
+def test_the_last_switch_tells_the_way_back(store: ModelStore) -> None:
+    assert store.version_before("intermediate", "2.0") is None
+    store.record_switch("intermediate", old="1.0", new="2.0")
+    store.record_switch("late", old="7.0", new="2.0")
+    store.record_switch("intermediate", old="1.5", new="2.0")
+    assert store.version_before("intermediate", "2.0") == "1.5"
+    assert store.version_before("intermediate", "1.5") is None

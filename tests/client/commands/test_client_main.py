@@ -1,0 +1,135 @@
+"""The command line: what people read, what machines read, and the exit status."""
+
+import functools
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from fake_torchserve import FakeTorchServe
+
+from client.__main__ import main
+from client.api.management import Management
+from client.rollout.rollout import Rollout
+
+
+@pytest.fixture
+def config(tmp_path: Path, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose server is the fake one."""
+    path = tmp_path / "config.properties"
+    path.write_text("load_models=intermediate.mar\n")
+    real = httpx.Client
+
+    def faked(**options: object) -> httpx.Client:
+        return real(**{**options, "transport": serving.transport})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(httpx, "Client", faked)
+    monkeypatch.setattr("client.commands.session.Rollout", functools.partial(Rollout, drain_grace=0))
+    return path
+
+
+def run(config: Path, *arguments: str) -> int:
+    return main(["--config", str(config), *arguments])
+
+
+def test_a_prediction_is_drawn(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(config, "predict", "--text", "Blue Shoes") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Shoes  80.0%"
+    assert lines[1].startswith("  Shoes    80.0%  ████") and lines[2].startswith("  Shirts   10.0%  █")
+    assert lines[-1] == "  read text; answered by intermediate 1.0 on fake"
+
+
+def test_a_prediction_for_machines_is_the_servers_answer(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(config, "predict", "--text", "Blue Shoes", "--json", "--top-k", "1") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["label"] == "Shoes" and answer["top"] == [{"label": "Shoes", "score": 0.8}]
+
+
+def test_versions_are_listed(config: Path, management: Management, capsys: pytest.CaptureFixture[str]) -> None:
+    management.register("intermediate-2.0.mar")
+    assert run(config, "versions") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "intermediate  1.0  default  1 of 1 READY  0 waiting  intermediate.mar",
+        "intermediate  2.0           1 of 1 READY  0 waiting  intermediate-2.0.mar",
+    ]
+    assert run(config, "versions", "intermediate", "--json") == 0
+    assert [entry["default"] for entry in json.loads(capsys.readouterr().out)] == [True, False]
+
+
+def test_a_switch_and_the_way_back(config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(config, "switch", "intermediate", "2.0") == 0
+    assert "set-default: intermediate 2.0 is the default version" in capsys.readouterr().out
+    assert run(config, "rollback", "intermediate") == 0
+    assert serving.defaults == {"intermediate": "1.0"}
+
+
+def test_a_dry_run_changes_nothing(config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = config.parent / "sample.csv"
+    sample.write_text("text\nBlue Shoes\nRed Shirts\n")
+    assert run(config, "switch", "intermediate", "2.0", "--sample", str(sample), "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "would register intermediate-2.0.mar with 1 worker(s) beside 1.0" in shown and "2 sample products" in shown
+    assert list(serving.models["intermediate"]) == ["1.0"]
+    assert run(config, "switch", "intermediate", "2.0", "--sample", str(sample), "--sample-size", "1") == 0
+    assert "sample: 1 products, 100.0% answered alike" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [["--min-agreement", "95"], ["--min-agreement", "all"], ["--sample-size", "0"]])
+def test_a_sample_has_limits(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["switch", "intermediate", "2.0", *option])
+    assert repr(option[1]) in capsys.readouterr().err
+
+
+def test_readiness_is_an_exit_status(config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(config, "ready") == 0
+    serving.models["intermediate"]["1.0"].workers = ["UNLOADING"]
+    assert run(config, "ready", "intermediate") == 1
+    serving.models.clear()
+    assert run(config, "ready") == 1
+    assert "no model is registered" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict"], "--image FILE, --text TITLE"),
+        (["predict", "--image", "missing.jpg"], "missing.jpg: the picture cannot be read"),
+        (["predict", "--text", "x", "--model", "nope"], "Model not found: nope"),
+        (["register", "nope.mar"], "nope.mar does not exist"),
+        (["switch", "intermediate", "3.0"], "make archive MODEL=intermediate VERSION=3.0"),
+        (["retire", "intermediate", "1.0"], "is the default version"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(
+    config: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(config, *arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and message in captured.err
+
+
+def test_no_server_has_an_exit_status_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config.properties"
+    path.write_text("inference_address=http://127.0.0.1:1\nmanagement_address=http://127.0.0.1:1\n")
+    assert main(["--config", str(path), "predict", "--text", "x"]) == 3
+    assert "no server answers at http://127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_no_configuration_says_where_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(tmp_path / "none"), "versions"]) == 1
+    assert "run this in the project's root" in capsys.readouterr().err
+
+
+def test_wrong_arguments_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "--colour", "red"])
+    assert "--colour" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("serve", "stop", "ready", "predict", "versions", "register", "switch"))

@@ -1,0 +1,62 @@
+"""Ending a server ends its processes, and no other."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from client.server.processes import end_server, server_processes
+
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
+WAITS = "import time; time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(*arguments: str, code: str = WAITS) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def reap(processes: list["subprocess.Popen[bytes]"]) -> None:
+    """A child that nobody waits for stays as a zombie, without a command line."""
+    for process in processes:
+        process.wait(timeout=60)
+
+
+def test_a_server_is_told_by_its_temporary_folder(spawn: Spawn, tmp_path: Path) -> None:
+    front_end = spawn(f"-Djava.io.tmpdir={tmp_path}")
+    worker = spawn("--sock-name", f"{tmp_path}/.ts.sock.9000")
+    stranger = spawn(f"-Djava.io.tmpdir={tmp_path}2")
+    deadline = time.monotonic() + 60
+    while len(found := server_processes(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert found == {front_end.pid: True, worker.pid: False}
+    assert not end_server(tmp_path, patience=0.5)  # nothing tells this worker to end but the kill
+    reap([front_end, worker])
+    assert front_end.returncode == -15 and worker.returncode == -9 and stranger.poll() is None
+
+
+def test_what_does_not_end_is_killed(spawn: Spawn, tmp_path: Path) -> None:
+    process = spawn(f"-Djava.io.tmpdir={tmp_path}", code=STUBBORN)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert not end_server(tmp_path, patience=0.3)
+    reap([process])
+    assert process.returncode == -9
+
+
+def test_no_server_ends_at_once(tmp_path: Path) -> None:
+    assert end_server(tmp_path, patience=0)
