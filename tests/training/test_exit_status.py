@@ -157,7 +157,7 @@ def test_a_read_only_folder(
 
     monkeypatch.setattr(Path, "mkdir", refused)
     assert main(arguments("run")) == 1
-    assert "Read-only file system" in (message := last_line(capsys)) and "choose another --out" in message
+    assert "Read-only file system" in (message := last_line(capsys)) and "choose another folder" in message
 
 
 def test_a_signal_ends_in_one_line(arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
