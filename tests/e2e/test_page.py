@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks.server.systems.torchserve_config import write_config
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.api.tokens import KEY_FILE, Tokens
+from client.archives.model_store import ModelStore
 from client.audit.findings import Finding, Said
 from client.audit.sheet import write_sheet
 from client.page.browser import PATIENCE, missing, open_browser, running_page
