@@ -31,6 +31,8 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.studies.sampled_catalogue import LABEL, Sampled, sample_products, write_damaged
+from client.audit.catalog_labels import read_labels
+from client.audit.finding_kinds import MODALITIES_DIFFER
 from client.audit.findings import Answers, Finding, find
 from client.audit.modality_answers import read_answers
 from client.audit.run_answers import read_record, read_run_answers
