@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from client.commands.arguments import ENGINES as SCORERS
 from export.archive import worker_config
+from handlers.product_serving.engines.table import ENGINES
 from handlers.product_serving.metrics import COUNTERS
 from training.run.option_parser import options_markdown
 
@@ -33,6 +35,11 @@ def test_options_of_training_are_those_of_the_one_definition() -> None:
     assert shown.strip() == options_markdown().strip(), f"the table is what this prints: {RENEW}"
 
 
+def test_engines_are_those_of_the_table() -> None:
+    table = text_of("explanation/engines.md").split("## How one is chosen")[0]
+    assert first_cells(table) == {row.name for row in ENGINES}
+
+
 def test_counters_are_those_of_the_handler() -> None:
     shown = first_cells(section(text_of("reference/metrics.md"), "Of the handler"))
     assert shown == set(COUNTERS)
@@ -56,3 +63,9 @@ def test_every_key_of_an_archives_configuration_is_explained() -> None:
     assert first_cells(shown) == set(worker_config(workers=2))
     for name, value in worker_config(workers=2).items():
         assert re.search(rf"`{name}`.*\| {value} \|", shown)
+
+
+def test_scorers_are_those_of_the_client() -> None:
+    row = re.search(r"^\| `--engine NAME` \| `server` \|(.*)\|$", text_of("reference/command-line.md"), re.M)
+    assert row is not None
+    assert set(re.findall(r"`(\w+)`", row[1])) - {"score"} == set(SCORERS)
