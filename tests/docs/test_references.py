@@ -132,7 +132,7 @@ def every_option() -> frozenset[str]:
     of_client = help_of(importlib.import_module("client.__main__").main, ["--help"])
     commands = {
         "training": ("sample", "train", "evaluate", "report"),
-        "client": tuple(re.findall(r"^ {4}([a-z]+) ", of_client, re.M)),
+        "client": ("", *re.findall(r"^ {4}([a-z]+) ", of_client, re.M)),
         "export": ("",),
         "benchmarks.server": ("",),
     }
