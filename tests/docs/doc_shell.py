@@ -44,7 +44,7 @@ class Desk:
 
     def again(self, folder: Path) -> "Desk":
         """A copy of this folder as it is now."""
-        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("tmp"))
         return Desk(folder, self.ports)
 
 
