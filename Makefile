@@ -12,6 +12,7 @@ PYTHON  ?= python3.11
 RUN     ?= runs/demo
 MODEL   ?=
 VERSION ?= 1.0
+REPLACE ?=
 WORKERS ?=
 IMAGE   ?=
 TEXT    ?=
@@ -73,9 +74,9 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  '  make stop                           stop it' \
 	  '  .venv/bin/python -m training train --help    train on your own products'
 
-archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB=)
+archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB= REPLACE=)
 	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL)) \
-	  $(addprefix --workers ,$(WORKERS)) $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB))
+	  $(addprefix --workers ,$(WORKERS)) $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(REPLACE),--replace)
 
 serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns when it has answered a product
 	@$(BIN)/python -m client serve

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.archive import WORKERS, ArchiveError
+from export.archive import WORKERS, ArchiveError, refuse_other_runs
 from export.build import Built, build_archive, read_test_products
 from export.fast import passes
 from export.verify import Parity, VerificationError
@@ -27,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build the archives that the arguments ask for; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        models = options.model or [name for name in read_run(options.run)["models"] if name in MODELS]
+        record = read_run(options.run)
+        models = options.model or [name for name in record["models"] if name in MODELS]
+        if not options.replace:
+            refuse_other_runs(
+                options.store, models, version=options.version, run=options.run, created=record["created"]
+            )
         print(
             f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
             flush=True,
@@ -63,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", default="1.0", help="version of the archives (default: %(default)s)")
     parser.add_argument(
         "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="replace archives of the same version that another run has made"
     )
     parser.add_argument(
         "--engine", choices=FORCED, default=AUTO, help="engine of the archive; auto lets each machine choose"

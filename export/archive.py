@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,40 @@ def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
     if not default.exists() or archive_version(default) == version:
         link(versioned, default)
     return versioned
+
+
+def refuse_other_runs(store: Path, models: Iterable[str], *, version: str, run: Path, created: str) -> None:
+    """Let a run not write over the archives that another run has under the same version.
+
+    Args:
+        store: the model store.
+        models: that are to be archived.
+        version: of the archives.
+        run: the run folder, for the message.
+        created: when the run was complete, as ``run.json`` says.
+
+    Raises:
+        ArchiveError: it would; the message says what to type.
+    """
+    free = "3.0" if version == "2.0" else "2.0"
+    for model in models:
+        archive = store / f"{model}-{version}.mar"
+        if archive.exists() and (other := _origin(archive)).get("created") != created:
+            of = f" ({other['catalogue']}, trained {other['created']})" if {"catalogue", "created"} <= {*other} else ""
+            raise ArchiveError(
+                f"{archive} was built from another run{of}. Give the archives of {run} a version of their own: "
+                f"`make archive RUN={run} VERSION={free}`; or replace those: `make archive RUN={run} REPLACE=1` "
+                "(`python -m export` has --version and --replace)"
+            )
+
+
+def _origin(archive: Path) -> dict[str, Any]:
+    """What an archive's manifest says of the run that it was built from; empty of a file that says nothing."""
+    try:
+        with zipfile.ZipFile(archive) as content:
+            return dict(json.loads(content.read(MANIFEST))["training"])
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
+        return {}
 
 
 def seal(archive: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,22 @@ def test_a_catalogue_that_changed_is_noticed(trained_run: Path, monkeypatch: pyt
     monkeypatch.setattr(build_module, "read_catalog", shortened)
     with pytest.raises(RunError, match="has changed"):
         read_test_products(trained_run, limit=None)
+
+
+def test_another_run_does_not_take_a_version_that_is_there(
+    built: Built, trained_run: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is refused before anything is exported; the run itself may build its archives again."""
+    other, before = tmp_path / "shop", built.archive.read_bytes()
+    shutil.copytree(trained_run, other)
+    record = json.loads((other / "run.json").read_text(encoding="utf-8"))
+    (other / "run.json").write_text(json.dumps({**record, "created": "2026-11-30T12:00:00+00:00"}), encoding="utf-8")
+    given = ["--model", "intermediate", "--store", str(store), "--limit", "4"]
+    assert main(["--run", str(other), *given]) == 1
+    told = capsys.readouterr()
+    assert f"make archive RUN={other} VERSION=2.0" in told.err and f"make archive RUN={other} REPLACE=1" in told.err
+    assert "Archiving" not in told.out and built.archive.read_bytes() == before
+    assert main(["--run", str(other), *given, "--replace"]) == 0
+    assert built.archive.read_bytes() != before
+    assert main(["--run", str(trained_run), *given]) == 1, "as a bare `make archive` after it"
+    assert main(["--run", str(other), *given]) == 0, "the same run again"

@@ -8,6 +8,7 @@ import pytest
 from known_model import BLUE, LABELS, RED, picture
 
 from client.__main__ import main
+from client.audit.audit_folder import RECORD
 from client.audit.finding_kinds import MAJORITY, MODALITIES_DIFFER, UNANIMOUS
 from client.audit.findings import Answers, find, mean_probabilities
 from client.audit.sheet import FINDINGS, SHEET, reason
@@ -128,6 +129,26 @@ def test_an_audit_by_the_command_line(
     assert main([*arguments, *engine]) == 0
     assert capsys.readouterr().out.count("That was done before") == 3
     assert (out / SHEET).read_text(encoding="utf-8") == sheet
+
+
+def test_another_audit_does_not_take_the_folder(
+    shop: Path, known_archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "audit"
+    arguments = ["audit", str(shop), "--out", str(out), "--model", "known", "--engine", "local"]
+    arguments += ["--archive", str(known_archive), "--labels"]
+    assert main([*arguments, "kind"]) == 0
+    before = (out / SHEET).read_bytes(), (out / FINDINGS).read_bytes()
+    capsys.readouterr()
+    assert main([*arguments, "text"]) == 1
+    told = capsys.readouterr()
+    assert "holds another audit: --labels: kind there, text now" in told.err and "--replace" in told.err
+    assert told.out == "" and ((out / SHEET).read_bytes(), (out / FINDINGS).read_bytes()) == before
+    (out / RECORD).unlink()
+    assert main([*arguments, "kind"]) == 1
+    assert "findings.csv and audit.html of an audit that is not on record" in capsys.readouterr().err
+    assert main([*arguments, "text", "--replace"]) == 0
+    assert (out / FINDINGS).read_bytes() != before[1] and "That was done before" not in capsys.readouterr().out
 
 
 def test_a_catalogue_that_cannot_be_audited_is_a_sentence(

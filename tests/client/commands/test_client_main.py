@@ -133,3 +133,39 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("serve", "stop", "ready", "predict", "versions", "register", "switch"))
+
+
+def test_a_token_is_printed_alone(config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = json.loads(serving.key_file.read_text(encoding="utf-8"))
+    for api in ("inference", "management"):
+        assert run(config, "token", "--api", api) == 0
+        assert capsys.readouterr().out == keys[api]["key"] + "\n"
+    assert run(config, "token") == 0
+    assert capsys.readouterr().out == keys["inference"]["key"] + "\n"
+
+
+def test_a_token_is_waited_for_where_the_server_has_just_been_started(
+    config: Path, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = serving.key_file.read_text(encoding="utf-8")
+    serving.key_file.unlink()
+    monkeypatch.setattr("client.api.tokens.time.sleep", lambda _: serving.key_file.write_text(written))
+    assert run(config, "token") == 0
+    assert capsys.readouterr().out.strip() == json.loads(written)["inference"]["key"]
+
+
+def test_a_token_that_is_not_there_is_a_sentence(
+    config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serving.key_file.unlink()
+    assert run(config, "token", "--timeout", "0") == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert "key_file.json does not exist" in captured.err and "`make serve` starts one" in captured.err
+
+
+def test_options_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    for shortened in (["--conf", "x", "stop"], ["predict", "--tex", "x"], ["switch", "a", "2.0", "--dry"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(shortened)
+        assert next(each for each in shortened if each.startswith("--")) in capsys.readouterr().err
