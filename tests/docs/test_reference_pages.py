@@ -69,3 +69,14 @@ def test_scorers_are_those_of_the_client() -> None:
     row = re.search(r"^\| `--engine NAME` \| `server` \|(.*)\|$", text_of("reference/command-line.md"), re.M)
     assert row is not None
     assert set(re.findall(r"`(\w+)`", row[1])) - {"score"} == set(SCORERS)
+
+
+def test_architecture_names_what_is_in_the_files_it_names() -> None:
+    root, missing = DOCS.parent, []
+    for row in section(text_of("architecture.md"), "Where to change what").splitlines():
+        words = set(re.findall(r"`([^`]+)`", row))
+        paths = [root / word for word in words if "/" in word or (root / word).is_file()]
+        files = [file for path in paths for file in ([path] if path.is_file() else path.glob("*"))]
+        code = "\n".join(file.read_text(encoding="utf-8") for file in files if file.suffix in (".py", ".properties"))
+        missing += [name for name in words if re.fullmatch(r"[A-Za-z_]{4,}", name) and name not in code]
+    assert not missing
