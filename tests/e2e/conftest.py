@@ -6,17 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_server import repack
+from live_server import client, http, management, repack, rollout, running_server  # noqa: F401 - fixtures
 from PIL import Image
 
 from benchmarks.server.systems.torchserve_config import write_config
-from client.api.inference import ProductClient
 from client.api.management import Management
 from client.archives.model_store import ModelStore
-from client.rollout.rollout import Rollout
-from client.server import local_server
 from client.server.config import ServerConfig
-from client.server.logs import LoadFailures
 from export.build import build_archive, read_test_products
 
 MODELS = ("image", "text", "early", "intermediate", "late")
@@ -44,22 +40,8 @@ def store(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelS
 @pytest.fixture(scope="session")
 def config(store: ModelStore) -> Iterator[ServerConfig]:
     """Of the shared server, which runs while it is in use."""
-    configuration = write_config(store.folder.parent, store=store.folder)
-    local_server.start(configuration)
-    yield configuration
-    assert local_server.stop(configuration)
-
-
-@pytest.fixture
-def client(config: ServerConfig) -> Iterator[ProductClient]:
-    with ProductClient(config.inference_url, tokens=config.tokens()) as client:
-        yield client
-
-
-@pytest.fixture
-def management(config: ServerConfig) -> Iterator[Management]:
-    with Management(config.management_url, tokens=config.tokens()) as management:
-        yield management
+    with running_server(write_config(store.folder.parent, store=store.folder)) as config:
+        yield config
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +49,12 @@ def known_served(config: ServerConfig, known_archive: Path, store: ModelStore) -
     """The name of the model whose reasons are known, while it is registered."""
     archive = store.folder / "known-1.0.mar"
     shutil.copy(known_archive, archive)
-    with Management(config.management_url, tokens=config.tokens()) as management:
-        management.register(archive.name)
-        management.wait_ready("known", "1.0")
+    with Management(config.management_url, tokens=config.tokens()) as server_api:
+        server_api.register(archive.name)
+        server_api.wait_ready("known", "1.0")
         yield "known"
-        management.unregister("known", "1.0")
+        server_api.unregister("known", "1.0")
     archive.unlink()
-
-
-@pytest.fixture
-def rollout(config: ServerConfig, client: ProductClient, management: Management, store: ModelStore) -> Rollout:
-    return Rollout(client, management, store, LoadFailures.from_now_on(config.folder))
 
 
 @pytest.fixture(scope="session")

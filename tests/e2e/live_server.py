@@ -1,13 +1,29 @@
-"""What tests of a live TorchServe share: its routes, archives that were changed, and what it listens on."""
+"""Shared by all tests of a live TorchServe: the server, its clients and routes, changed archives, open ports."""
 
 import hashlib
 import json
+import socket
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
+import pytest
+
+from client.api.inference import ProductClient
+from client.api.management import Management
+from client.archives.model_store import ModelStore
+from client.rollout.rollout import Rollout
+from client.server import local_server
+from client.server.config import ServerConfig
+from client.server.logs import LoadFailures
 from handlers.product_serving.archive import SUMS, format_sums
 
+PATIENCE = 60.0
 LISTEN = "0A"
 SERVER_MANIFEST = "MAR-INF/MANIFEST.json"
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
@@ -29,6 +45,41 @@ ROUTES = [
     ("management", "DELETE", "/models/intermediate/1.0"),
     ("management", "GET", "/token?type=management"),
 ]
+
+
+@contextmanager
+def running_server(config: ServerConfig) -> Iterator[ServerConfig]:
+    """A server with this configuration, as long as the block lasts."""
+    local_server.start(config)
+    try:
+        yield config
+    finally:
+        stopped = local_server.stop(config)
+    assert stopped
+
+
+@pytest.fixture
+def client(config: ServerConfig) -> Iterator[ProductClient]:
+    with ProductClient(config.inference_url, tokens=config.tokens()) as client:
+        yield client
+
+
+@pytest.fixture
+def management(config: ServerConfig) -> Iterator[Management]:
+    with Management(config.management_url, tokens=config.tokens()) as management:
+        yield management
+
+
+@pytest.fixture
+def rollout(config: ServerConfig, client: ProductClient, management: Management, store: ModelStore) -> Rollout:
+    return Rollout(client, management, store, LoadFailures.from_now_on(config.folder))
+
+
+@pytest.fixture
+def http(config: ServerConfig) -> Iterator[httpx.Client]:
+    """A plain HTTP client that has nothing of ours but the token."""
+    with httpx.Client(base_url=config.inference_url, headers=config.tokens().headers("inference")) as client:
+        yield client
 
 
 def repack(
@@ -61,3 +112,21 @@ def listening(processes: set[int]) -> set[tuple[str, int]]:
                 address, port = fields[1].split(":")
                 found.add((address, int(port, 16)))
     return found
+
+
+def first_answer(url: str, request: bytes) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of the answer; an empty object where it is none.
+
+    Raises:
+        OSError: there is no answer.
+    """
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE) as connection:
+        connection.sendall(request)
+        response = HTTPResponse(connection)
+        response.begin()
+        body = response.read()
+    try:
+        return response.status, json.loads(body)
+    except ValueError:
+        return response.status, {}

@@ -1,7 +1,6 @@
 """Explanations over HTTP: of the models we train, and of one whose reasons are known."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,16 +11,9 @@ import pytest
 from client.api.errors import ServerError
 from client.api.inference import ProductClient
 from client.api.predictions import Explanation, Prediction
-from client.server.config import ServerConfig
 
 TITLE = "Marlow Men Navy Classic Running Shoes"
 TEMPERATURE = known.TEMPERATURE
-
-
-@pytest.fixture
-def http(config: ServerConfig) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=config.inference_url, headers=config.tokens().headers("inference")) as client:
-        yield client
 
 
 def test_the_word_that_decides_is_found(client: ProductClient, known_served: str) -> None:

@@ -15,9 +15,8 @@ import known_model as known
 import pytest
 from hostile import HOSTILE
 from hostile_http import EXPECTED, on_the_wire
-from live_server import repack
+from live_server import first_answer, repack
 from pictures import turned
-from raw_http import first_answer
 
 from client.api.management import Management
 from client.archives.model_store import ModelStore
@@ -40,12 +39,6 @@ def score_batch(engine, products, *, settings):
     scores[[length == 8 for length in lengths]] = np.nan
     return scores
 """
-
-
-@pytest.fixture
-def http(config: ServerConfig) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=config.inference_url, headers=config.tokens().headers("inference")) as client:
-        yield client
 
 
 def test_every_hostile_request_gets_its_code(config: ServerConfig) -> None:

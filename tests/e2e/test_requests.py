@@ -1,7 +1,7 @@
 """Every form of request over HTTP, and what TorchServe itself says to requests that never reach the handler."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,13 +15,6 @@ from client.server.config import ServerConfig
 TITLE = "Marlow Men Navy Classic Running Shoes"
 MANY = 1000
 FORM = "multipart/form-data; boundary=x"
-
-
-@pytest.fixture
-def http(config: ServerConfig) -> Iterator[httpx.Client]:
-    """A plain HTTP client that has nothing of ours but the token."""
-    with httpx.Client(base_url=config.inference_url, headers=config.tokens().headers("inference")) as client:
-        yield client
 
 
 def ask(http: httpx.Client, path: str = "/predictions/intermediate", **request: Any) -> dict[str, Any]:

@@ -11,19 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 from http_load import Load
-from live_server import repack
+from live_server import client, management, repack, rollout, running_server  # noqa: F401 - fixtures
 from scale import Figures, count
 
 from benchmarks.server.load.connections import encode
 from benchmarks.server.systems.torchserve_config import write_config
-from client.api.inference import ProductClient
 from client.api.management import Management
 from client.archives.golden_products import read_golden
 from client.archives.model_store import Archive, ModelStore, read_archive
-from client.rollout.rollout import Rollout
 from client.server import local_server
 from client.server.config import ServerConfig
-from client.server.logs import LoadFailures
 from client.server.processes import server_processes
 
 WORKERS, WORKER_CONFIG = 2, "model-config.yaml"
@@ -82,28 +79,10 @@ def store(archive: Archive) -> ModelStore:
 def config(store: ModelStore, archive: Archive) -> Iterator[ServerConfig]:
     """Of the server, with all its workers READY."""
     configuration = write_config(store.folder.parent, store=store.folder, load_models=f"{archive.model}.mar")
-    local_server.start(configuration)
-    with Management(configuration.management_url, tokens=configuration.tokens()) as management:
-        management.wait_ready(archive.model)
-    yield configuration
-    assert local_server.stop(configuration)
-
-
-@pytest.fixture
-def client(config: ServerConfig) -> Iterator[ProductClient]:
-    with ProductClient(config.inference_url, tokens=config.tokens()) as client:
-        yield client
-
-
-@pytest.fixture
-def management(config: ServerConfig) -> Iterator[Management]:
-    with Management(config.management_url, tokens=config.tokens()) as management:
-        yield management
-
-
-@pytest.fixture
-def rollout(config: ServerConfig, client: ProductClient, management: Management, store: ModelStore) -> Rollout:
-    return Rollout(client, management, store, LoadFailures.from_now_on(config.folder))
+    with running_server(configuration):
+        with Management(configuration.management_url, tokens=configuration.tokens()) as server_api:
+            server_api.wait_ready(archive.model)
+        yield configuration
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from live_server import LOOPBACK, ROUTES, listening
+from live_server import LOOPBACK, ROUTES, listening, running_server
 from scale import Figures
 
 from benchmarks.server.systems.torchserve_config import write_config
 from client.api.inference import ProductClient
 from client.api.management import Management
 from client.archives.model_store import Archive, ModelStore
-from client.server import local_server
 from client.server.config import ServerConfig, read_config
 
 EXPIRY_SECONDS = 30
@@ -53,9 +52,8 @@ def forgetful(archive: Archive, store: ModelStore, tmp_path: Path) -> Iterator[S
     text = config.path.read_text()
     assert "token_expiration_min=1440" in text
     config.path.write_text(text.replace("token_expiration_min=1440", f"token_expiration_min={EXPIRY_SECONDS / 60}"))
-    local_server.start(read_config(config.path))
-    yield config
-    assert local_server.stop(config)
+    with running_server(read_config(config.path)):
+        yield config
 
 
 def test_expired_tokens_are_refused_and_renewed(forgetful: ServerConfig, archive: Archive, figures: Figures) -> None:
