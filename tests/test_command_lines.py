@@ -8,9 +8,13 @@ from collections.abc import Iterator
 import pytest
 from test_architecture import ROOT, name_of, sources
 
-PACKAGES = ("training", "export", "benchmarks")
+PACKAGES = ("training", "export", "client", "benchmarks")
 MAKES_A_PARSER = "argparse.ArgumentParser("
-PROGRAMS = [path for path in sources(*PACKAGES) if MAKES_A_PARSER in path.read_text(encoding="utf-8")]
+PROGRAMS = [
+    path
+    for path in sources(*PACKAGES)
+    if path.name == "__main__.py" or MAKES_A_PARSER in path.read_text(encoding="utf-8")
+]
 
 
 class Caught(BaseException):
@@ -51,4 +55,5 @@ def test_options_are_typed_in_full_and_the_help_helps(path: object, monkeypatch:
 
 
 def test_the_programs_are_found() -> None:
-    assert {"training/__main__.py", "export/__main__.py"} <= set(map(name_of, PROGRAMS))
+    commands = {f"{name}/__main__.py" for name in ("training", "export", "client", "benchmarks/server")}
+    assert commands <= set(map(name_of, PROGRAMS))

@@ -25,7 +25,9 @@ COLOURS = 256
 
 def main() -> int:
     """Draw the pictures; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--config", type=Path, default=CONFIG, help="the server's configuration (default: %(default)s)")
     parser.add_argument("--table", type=Path, metavar="FILE", help="a catalogue to be scored: CSV, Parquet or zip")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="the sheet of an audit")
