@@ -106,19 +106,23 @@ def _positive(text: str) -> int:
 def _describe(built: Built) -> str:
     size = built.archive.stat().st_size / 1e6
     lines = [f"{built.model:<13} {built.archive}  {size:.0f} MB"]
-    lines += [
-        f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {_same_class(parity)}, "
-        f"accuracy {parity.accuracy:.3f} (trained model {parity.eager_accuracy:.3f}) on {parity.products} products"
-        + ("" if parity.passed else "; fast" if passes(parity) else "; too far off to be used")
-        for parity in built.parities.values()
-    ]
+    lines += [_described(parity) for parity in built.parities.values()]
     return "\n".join(lines)
 
 
+def _described(parity: Parity) -> str:
+    main = parity.main
+    return (
+        f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {_same_class(parity)}, "
+        f"accuracy {main['accuracy']:.3f} (trained model {main['eager_accuracy']:.3f}) on {parity.products} products"
+        + ("" if parity.passed else "; fast" if passes(parity) else "; too far off to be used")
+    )
+
+
 def _same_class(parity: Parity) -> str:
-    """Of several attributes that of the least alike one, with its name where it is not the target."""
-    lowest = [name for name, each in parity.attributes.items() if each["same_class"] == parity.same_class < 1]
-    return f"{parity.same_class:.1%}" + (f" ({lowest[0]})" if lowest else "")
+    """That of the least alike attribute, with its name where it is not the main one."""
+    lowest = min(parity.attributes, key=lambda name: parity.attributes[name]["same_class"])
+    return f"{parity.same_class:.1%}" + ("" if lowest == next(iter(parity.attributes)) else f" ({lowest})")
 
 
 if __name__ == "__main__":

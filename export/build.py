@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from export.archive import WORKERS, pack, stage
 from export.fast import add_int8, fast_engines, passes, record
@@ -24,7 +22,7 @@ from handlers.product_serving.engines.table import AUTO, ENGINES, Site, engine_r
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
-from training.data.attributes import attribute_targets
+from training.data.attributes import product_targets
 from training.data.corrections import correct_again
 from training.models import ProductClassifier
 from training.run.checkpoint import RunError, load_model, read_run
@@ -84,7 +82,8 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str
     catalog = read_catalog(source, check_images=False, max_rejected=1.0)
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     ids = split.loc[split["part"] == part, "id"]
-    products = correct_again(run, catalog.products[catalog.products["id"].isin(ids)], target=record["target"])
+    products = catalog.products[catalog.products["id"].isin(ids)]
+    products = correct_again(run, products, target=next(iter(record["attributes"])))
     if len(products) < len(ids):
         raise RunError(
             f"{source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"
@@ -181,8 +180,7 @@ def _verified(
         {**exact, **fast_engines(site)},
         [preprocessor(*pair) for pair in test.pairs()],
         ids=test.products["id"].tolist(),
-        truth=_truth(test.products, settings),
-        max_tokens=settings.max_tokens,
+        truth=product_targets(test.products, settings.attributes),
         settings=settings,
     )
     by_exact = {name: parities.pop(name) for name in exact}
@@ -203,8 +201,8 @@ def _require_forced(engine: str, fast: dict[str, Parity]) -> None:
         raise VerificationError(f"{engine} cannot be verified here; nothing was archived: {_LEAVE_IT}")
     if not passes(parity):
         raise VerificationError(
-            f"{engine} answers {parity.same_class:.1%} alike, with an accuracy of {parity.accuracy:.3f} for "
-            f"{parity.eager_accuracy:.3f}; nothing was archived: {_LEAVE_IT}"
+            f"{engine} answers {parity.same_class:.1%} alike, with an accuracy of {parity.main['accuracy']:.3f} for "
+            f"{parity.main['eager_accuracy']:.3f}; nothing was archived: {_LEAVE_IT}"
         )
 
 
@@ -214,15 +212,6 @@ def _settle_int8(folder: Path, parity: Parity | None) -> None:
         (folder / INT8_GRAPH).unlink(missing_ok=True)
 
 
-def _truth(products: pd.DataFrame, settings: ProductSettings) -> NDArray[np.int64]:
-    """(N,) classes, or (N, A) of several attributes."""
-    position = {label: number for number, label in enumerate(settings.labels)}
-    of_target = np.array([position[label] for label in products["label"]])
-    if not settings.attributes:
-        return of_target
-    return np.column_stack([of_target, attribute_targets(products, settings.attributes)])
-
-
 def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:
     record = read_run(run)
     options = {name: value for name, value in record["arguments"].items() if name != "source"}
@@ -230,14 +219,7 @@ def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: lis
         "model": settings.model,
         "version": version,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "target": settings.target,
-        "classes": len(settings.labels),
-        "labels": list(settings.labels),
-        **(
-            {"attributes": {each.name: list(each.labels) for each in settings.attributes}}
-            if settings.attributes
-            else {}
-        ),
+        "attributes": {each.name: list(each.labels) for each in settings.attributes},
         "training": {
             "created": record["created"],
             "catalogue": Path(record["source"]["path"]).name,

@@ -45,8 +45,8 @@ def golden_products(
         settings: of the model.
 
     Returns:
-        ``{"image": base64 JPEG or null, "text", "label", "score", "scores"}``, ``GOLDEN_PER_FORM`` of each form; of a
-        model of several attributes also ``"attributes"``, the labels of those whose scores lie ``SURE`` apart.
+        ``{"image": base64 JPEG or null, "text", "scores", "labels"}``, ``GOLDEN_PER_FORM`` of each form. ``labels`` are
+        by attribute: the main one first, of the others those whose two best scores lie ``SURE`` apart.
     """
     golden = []
     for form in _forms(_varied(pairs, truth), settings.modalities):
@@ -54,8 +54,8 @@ def golden_products(
             _answer(_shrunk(image, preprocessor), text, eager, preprocessor=preprocessor, settings=settings)
             for image, text in form[:CANDIDATES]
         ]
-        answers.sort(key=lambda answer: _margin(answer["scores"][: len(settings.labels)]), reverse=True)
-        golden += _varied(answers, [answer["label"] for answer in answers])[:GOLDEN_PER_FORM]
+        answers.sort(key=lambda answer: _margin(answer["scores"][settings.slices[settings.target]]), reverse=True)
+        golden += _varied(answers, [answer["labels"][settings.target] for answer in answers])[:GOLDEN_PER_FORM]
     return golden
 
 
@@ -100,24 +100,21 @@ def _answer(
 ) -> dict[str, Any]:
     batch = collate([preprocessor(image, text)])
     scores = calibrated_scores(eager(batch).astype(np.float64), batch.present, settings)[0]
-    of_target = scores[: len(settings.labels)]
-    answer = {
+    return {
         "image": None if image is None else base64.b64encode(image).decode("ascii"),
         "text": text,
-        "label": settings.labels[int(of_target.argmax())],
-        "score": float(of_target.max()),
         "scores": [float(score) for score in scores],
+        "labels": _sure_labels(scores, settings),
     }
-    return {**answer, "attributes": _sure_labels(scores, settings)} if settings.attributes else answer
 
 
 def _sure_labels(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, str]:
-    """Labels of further attributes that no rounding can flip."""
-    labels = zip(settings.heads, chosen_labels(scores[None], settings)[0], strict=True)
+    """The main attribute's label, and those of others that no rounding can flip."""
+    chosen = zip(settings.attributes, chosen_labels(scores[None], settings)[0], strict=True)
     return {
-        head.name: head.labels[label]
-        for head, label in labels
-        if head.name != settings.target and _margin(scores[settings.slices[head.name]]) >= SURE
+        attribute.name: attribute.labels[label]
+        for attribute, label in chosen
+        if attribute is settings.main or _margin(scores[settings.slices[attribute.name]]) >= SURE
     }
 
 

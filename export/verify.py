@@ -4,7 +4,6 @@ Legend: B batch, N products, A attributes, C classes, those of all attributes on
 """
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -40,25 +39,29 @@ class Parity:
     Args:
         engine: its name.
         largest_difference: of any logit.
-        same_class: share of answers with the same class; of several attributes, that of the one where it is lowest.
-        accuracy: on the products verified.
-        eager_accuracy: of eager PyTorch on them.
         batches: compared.
         products: distinct products verified.
         differing: ids of products whose class, in any attribute, differs.
-        attributes: of each further attribute its own ``same_class``, and ``accuracy`` and ``eager_accuracy`` on the
-            products that have a value.
+        attributes: by the name of each attribute ``same_class``, the share of answers with the same class, and on the
+            products that have a value ``accuracy`` and, of eager PyTorch, ``eager_accuracy``; the main one first.
     """
 
     engine: str
     largest_difference: float
-    same_class: float
-    accuracy: float
-    eager_accuracy: float
     batches: int
     products: int
     differing: tuple[str, ...]
-    attributes: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    attributes: Mapping[str, Mapping[str, float]]
+
+    @property
+    def main(self) -> Mapping[str, float]:
+        """The figures of the main attribute."""
+        return next(iter(self.attributes.values()))
+
+    @property
+    def same_class(self) -> float:
+        """That of the attribute where it is lowest."""
+        return min(each["same_class"] for each in self.attributes.values())
 
     @property
     def passed(self) -> bool:
@@ -67,14 +70,7 @@ class Parity:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, for the manifest."""
-        return {**self.figures(), "tolerance": TOLERANCE, "passed": self.passed}
-
-    def figures(self) -> dict[str, Any]:
-        """All but a verdict; a single target is just that."""
-        values = dataclasses.asdict(self)
-        if not self.attributes:
-            del values["attributes"]
-        return values
+        return {**dataclasses.asdict(self), "tolerance": TOLERANCE, "passed": self.passed}
 
 
 def eager_forward(model: ProductClassifier) -> Forward:
@@ -95,8 +91,7 @@ def verify(
     *,
     ids: Sequence[str],
     truth: NDArray[np.int64],
-    max_tokens: int,
-    settings: ProductSettings | None = None,
+    settings: ProductSettings,
 ) -> dict[str, Parity]:
     """Compare engines with eager PyTorch.
 
@@ -108,9 +103,8 @@ def verify(
         engines: by name.
         products: N preprocessed products.
         ids: N ids, for the message.
-        truth: (N,) classes; (N, A) of several attributes, ``MISSING`` for no value.
-        max_tokens: the other title length.
-        settings: of a model of several attributes: their labels are compared as they would be answered.
+        truth: (N, A) classes, ``MISSING`` for no value.
+        settings: of the model: labels are compared as they would be answered.
 
     Returns:
         Parity by engine.
@@ -120,17 +114,13 @@ def verify(
     """
     if not products:
         raise ValueError("there are no products to verify on; the run's test part must hold at least one")
-    several = settings is not None and settings.attributes
-    decide = functools.partial(_answered, settings=settings) if settings and several else _best
-    comparisons = {name: _Comparison(len(products), decide) for name in engines}
-    batches = list(_batches(products, max_tokens))
+    comparisons = {name: _Comparison(settings) for name in engines}
+    batches = list(_batches(products, settings.max_tokens))
     for rows, batch in tqdm(batches, desc="verify", unit="batch", leave=False):
         reference = eager(batch)
         for name, engine in engines.items():
             comparisons[name].add(rows, batch, reference, engine(batch))
-    heads = [head.name for head in settings.heads] if settings and several else [""]
-    classes = truth.reshape(len(products), -1)
-    return {name: comparison.result(name, ids, classes, heads) for name, comparison in comparisons.items()}
+    return {name: comparison.result(name, ids, truth) for name, comparison in comparisons.items()}
 
 
 def require_parity(parities: dict[str, Parity]) -> None:
@@ -148,25 +138,14 @@ def require_parity(parities: dict[str, Parity]) -> None:
             )
 
 
-def _best(logits: NDArray[np.float32], batch: Batch) -> NDArray[np.int64]:
-    """(B, C) -> (B, 1)."""
-    best: NDArray[np.int64] = logits.argmax(1)
-    return best[:, None]
-
-
-def _answered(logits: NDArray[np.float32], batch: Batch, *, settings: ProductSettings) -> NDArray[np.int64]:
-    """(B, C) -> (B, A), by the hierarchies."""
-    return chosen_labels(calibrated_scores(logits.astype(np.float64), batch.present, settings), settings)
-
-
 class _Comparison:
-    def __init__(self, products: int, decide: Callable[[NDArray[np.float32], Batch], NDArray[np.int64]]) -> None:
-        self.decide = decide
+    def __init__(self, settings: ProductSettings) -> None:
+        self.settings = settings
         self.largest = 0.0
         self.answers = 0
         self.batches = 0
         self.differing: set[int] = set()
-        self.different_answers: NDArray[np.int64] | int = 0
+        self.different_answers = np.zeros(len(settings.attributes), dtype=np.int64)
         self.predicted: dict[int, NDArray[np.int64]] = {}
         self.eager_predicted: dict[int, NDArray[np.int64]] = {}
 
@@ -176,16 +155,16 @@ class _Comparison:
         difference = np.abs(logits - reference)
         # A NaN compares false with everything; it has to count as the largest difference there is.
         self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
-        said, expected = self.decide(logits, batch), self.decide(reference, batch)
+        said, expected = self._labels(logits, batch), self._labels(reference, batch)
         wrong = said != expected  # (B, A)
         self.differing |= {row for row, differs in zip(rows, wrong.any(1), strict=True) if differs}
-        self.different_answers = self.different_answers + wrong.sum(0)
+        self.different_answers += wrong.sum(0)
         self.answers, self.batches = self.answers + len(rows), self.batches + 1
         for row, one, other in zip(rows, said, expected, strict=True):
             self.predicted.setdefault(row, one)
             self.eager_predicted.setdefault(row, other)
 
-    def result(self, name: str, ids: Sequence[str], truth: NDArray[np.int64], heads: Sequence[str]) -> Parity:
+    def result(self, name: str, ids: Sequence[str], truth: NDArray[np.int64]) -> Parity:
         rows = range(len(truth))
         answers = [np.stack([said[row] for row in rows]) for said in (self.predicted, self.eager_predicted)]
         right = [
@@ -193,22 +172,24 @@ class _Comparison:
             for column, classes in enumerate(truth.T)
             for known in [classes != MISSING]
         ]
-        same = 1 - np.atleast_1d(self.different_answers) / self.answers
-        names = ("same_class", "accuracy", "eager_accuracy")
+        same = 1 - self.different_answers / self.answers
+        figures = ("same_class", "accuracy", "eager_accuracy")
         return Parity(
             engine=name,
             largest_difference=self.largest,
-            same_class=float(same.min()),
-            accuracy=right[0][0],
-            eager_accuracy=right[0][1],
             batches=self.batches,
             products=len(truth),
             differing=tuple(ids[row] for row in sorted(self.differing)),
             attributes={
-                head: dict(zip(names, (float(alike), *values), strict=True))
-                for head, alike, values in zip(heads[1:], same[1:], right[1:], strict=True)
+                attribute.name: dict(zip(figures, (float(alike), *values), strict=True))
+                for attribute, alike, values in zip(self.settings.attributes, same, right, strict=True)
             },
         )
+
+    def _labels(self, logits: NDArray[np.float32], batch: Batch) -> NDArray[np.int64]:
+        """(B, C) -> (B, A), as they would be answered."""
+        scores = calibrated_scores(logits.astype(np.float64), batch.present, self.settings)
+        return chosen_labels(scores, self.settings)
 
 
 def _batches(products: Sequence[Product], max_tokens: int) -> Iterator[tuple[list[int], Batch]]:

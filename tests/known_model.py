@@ -21,7 +21,7 @@ from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
 from export.verify import eager_forward
 from handlers.product_serving.preprocessing import ProductPreprocessor
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier
 
 BAG, SHOE = range(2)
@@ -99,7 +99,10 @@ def build_known_archive(store: Path, *, model: str = "known", version: str = "1.
         KnownHead(),
     ).eval()
     settings = ProductSettings(
-        model=model, target="label", labels=LABELS, image_size=SIZE, max_tokens=16, temperature=TEMPERATURE
+        model=model,
+        attributes=(Attribute(name="label", labels=LABELS, temperature=TEMPERATURE),),
+        image_size=SIZE,
+        max_tokens=16,
     )
     with tempfile.TemporaryDirectory() as temporary:
         run, folder = Path(temporary) / "run", Path(temporary) / "archive"
@@ -112,5 +115,5 @@ def build_known_archive(store: Path, *, model: str = "known", version: str = "1.
         golden = golden_products(
             pairs, eager_forward(classifier), truth=["shoe", "bag"], preprocessor=preprocessor, settings=settings
         )
-        stage(folder, run_model=run, settings=settings, manifest={"golden": golden})
+        stage(folder, run_model=run, settings=settings, manifest={"attributes": {"label": LABELS}, "golden": golden})
         return pack(folder, model=model, version=version, store=store)

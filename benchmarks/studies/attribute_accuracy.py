@@ -68,14 +68,13 @@ def answers(run: Path, catalog: Catalog, products: pd.DataFrame, *, model: str) 
     """
     group = load_groups(run, [model])[0]
     settings, everything = group.settings[model], np.arange(len(products))
-    measured = Measured(catalog, products, np.zeros(len(products), np.int64), everything)
+    measured = Measured(catalog, products, np.zeros((len(products), 1), np.int64), everything)
     device = choose_device(read_run(run)["arguments"]["precision"])
     with tempfile.TemporaryDirectory(prefix="attribute-accuracy-") as folder:
         features = GroupFeatures(group, measured, device=device, folder=Path(folder))
         scores = group.scores(features.put_together(), device=device)[model]
-    chosen = chosen_labels(scores, settings) if settings.attributes else scores.argmax(axis=1)[:, None]
-    labels = zip(settings.heads, chosen.T, strict=True)
-    return pd.DataFrame({head.name: np.array(head.labels, dtype=object)[codes] for head, codes in labels})
+    labels = zip(settings.attributes, chosen_labels(scores, settings).T, strict=True)
+    return pd.DataFrame({each.name: np.array(each.labels, dtype=object)[codes] for each, codes in labels})
 
 
 def by_words(
@@ -90,11 +89,12 @@ def by_words(
         rows: (N,) which products are asked about; all have a label.
     """
     titles, found = products["text"], []
+    codes, names = pd.factorize(labels, sort=True)
     for run in runs:
         split = read_split(run)
         train = products["id"].isin(split.loc[split["part"] == "train", "id"]) & labels.ne("")
-        predicted = fit_predict(titles[train].tolist(), labels[train].tolist(), titles[rows].tolist())
-        found.append(100 * float((labels[rows] == predicted).mean()))
+        predicted = fit_predict(titles[train].tolist(), codes[train, None], titles[rows].tolist())
+        found.append(100 * float((labels[rows] == names[predicted[:, 0]]).mean()))
     return found
 
 
@@ -137,7 +137,7 @@ def main() -> None:
     said.index = pd.Index(np.flatnonzero(chosen))
     results = {}
     for run in tqdm(options.single, desc="runs", unit="run"):
-        name = read_run(run)["target"]
+        name = next(iter(read_run(run)["attributes"]))
         labels = _labels(catalog, name)
         known = unseen[run] & labels.ne("").to_numpy()
         products = catalog.products[known].reset_index(drop=True)

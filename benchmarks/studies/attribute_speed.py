@@ -50,7 +50,7 @@ def main() -> None:
     threads = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="attributes-") as folder:
         several = _settings(options.model, image_size=options.image_size)
-        single = dataclasses.replace(several, attributes=(), hierarchies=())
+        single = dataclasses.replace(several, attributes=several.attributes[:1], hierarchies=())
         answers = [
             _answerer(settings, Path(folder) / name, threads=threads)
             for name, settings in (("single", single), ("several", several))
@@ -62,14 +62,12 @@ def main() -> None:
 
 
 def _settings(model: str, *, image_size: int) -> ProductSettings:
-    heads = [Attribute(name=name, labels=tuple(map(str, range(count)))) for name, count in CLASSES.items()]
+    attributes = (Attribute(name=name, labels=tuple(map(str, range(count)))) for name, count in CLASSES.items())
     places = tuple(tuple(label % CLASSES[name] for name in CHAIN) for label in range(CLASSES[CHAIN[0]]))
     return ProductSettings(
         model=model,
-        target=heads[0].name,
-        labels=heads[0].labels,
+        attributes=tuple(attributes),
         image_size=image_size,
-        attributes=tuple(heads[1:]),
         hierarchies=(Hierarchy(attributes=CHAIN, combinations=places),),
     )
 
@@ -82,8 +80,7 @@ def _answerer(settings: ProductSettings, folder: Path, *, threads: int) -> Calla
         settings.model,
         image_width=image.width,
         text_width=text.width,
-        classes=len(settings.labels),
-        further=[len(attribute.labels) for attribute in settings.attributes],
+        sizes=settings.sizes,
     )
     export_graphs(ProductClassifier(image, text, head).eval(), folder, settings)
     engine = OnnxEngine(folder / "model.onnx", threads=threads)

@@ -25,7 +25,7 @@ class GoldenSet:
 
     Args:
         archive: file name, for messages.
-        labels: class names in the order of the scores; further attributes' scores follow theirs.
+        labels: class names of the main attribute, in the order of the scores; those of other attributes follow.
         products: with their expected answers.
     """
 
@@ -40,12 +40,24 @@ def read_golden(archive: Path) -> GoldenSet:
     Raises:
         ClientError: it holds none, or is broken.
     """
-    labels = tuple(read_member(archive, "settings.json")["labels"])
+    labels = main_labels(archive)
     try:
         products = tuple(golden_products(read_member(archive, "manifest.json")))
     except ArchiveError as error:
         raise ClientError(f"{archive.name}: {error}") from error
     return GoldenSet(archive.name, labels, products)
+
+
+def main_labels(archive: Path) -> tuple[str, ...]:
+    """The class names of the main attribute of an archive's model.
+
+    Raises:
+        ClientError: the archive is broken, or of an earlier version.
+    """
+    try:
+        return tuple(map(str, read_member(archive, "settings.json")["attributes"][0]["labels"]))
+    except (LookupError, TypeError) as error:
+        raise ClientError(f"{archive.name} is of an earlier version: build it again with `make archive`") from error
 
 
 def check_files(archive: Path) -> int:
@@ -99,7 +111,7 @@ def check_golden(client: ProductClient, golden: GoldenSet, *, model: str, versio
 def _fault(product: GoldenProduct, answer: Prediction, labels: tuple[str, ...]) -> str | None:
     if answer.label != product.label:
         return f"answered {answer.label!r}, expected {product.label!r}"
-    for name, label in product.attributes.items():
+    for name, label in list(product.labels.items())[1:]:
         said = answer.attributes.get(name)
         if said is None or said.label != label:
             return f"answered {name} {said and said.label!r}, expected {label!r}"

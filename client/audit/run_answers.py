@@ -2,7 +2,7 @@
 
 A run keeps ``test.npz`` and ``validation.npz`` of each model, and where it was cross-fitted ``out_of_fold.npz``: its
 training products as models answer them that were trained on others. Of several runs (seeds, folds of a
-cross-validation) the answers to a product are averaged. Legend: N answers, P products, C classes.
+cross-validation) the answers to a product are averaged. Legend: N answers, P products, C classes of the main attribute.
 """
 
 import json
@@ -69,9 +69,10 @@ def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
     """
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        source = {**record["source"], "label_column": record["target"], **({} if path is None else {"path": path})}
+        target, labels = next(iter(record["attributes"].items()))
+        source = {**record["source"], "label_column": target, **({} if path is None else {"path": path})}
         unseen = 0 if (folder / "image" / "out_of_fold.npz").is_file() else int(record["split"]["train"])
-        return RunRecord(folder, CatalogSource(**source), tuple(record["labels"]), unseen, str(record["created"]))
+        return RunRecord(folder, CatalogSource(**source), tuple(labels), unseen, str(record["created"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ClientError(
             f"{folder} holds no complete run ({type(error).__name__}: {error}); "
@@ -102,7 +103,7 @@ def read_run_answers(records: Sequence[RunRecord]) -> RunAnswers:
 
 
 class _Sums:
-    """Sums of probabilities by product."""
+    """Sums of the main attribute's probabilities by product."""
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
@@ -111,8 +112,9 @@ class _Sums:
 
     def add(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Answers of one file."""
-        for id, given, row in zip(saved["ids"].tolist(), saved["truth"].tolist(), saved["probabilities"], strict=True):
-            self.given[id] = given
+        given, answers = saved["truth"][:, 0].tolist(), saved["probabilities"][:, : self.classes]
+        for id, label, row in zip(saved["ids"].tolist(), given, answers, strict=True):
+            self.given[id] = label
             self._sums[id] = self._sums[id] + row if id in self._sums else row
 
     def mean(self, id: str) -> NDArray[np.float32]:

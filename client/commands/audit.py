@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.api.errors import ClientError
-from client.archives.model_store import ModelStore, read_member
+from client.archives.golden_products import main_labels
+from client.archives.model_store import ModelStore
 from client.audit.finding_kinds import MEANING
 from client.commands.arguments import (
     Subcommands,
@@ -138,7 +139,7 @@ def _known_labels(options: argparse.Namespace, config: ServerConfig, engine: "En
         archive = (
             options.archive or ModelStore(config.model_store).version(options.model, engine.identity["version"]).path
         )
-        return [str(label) for label in read_member(archive, "settings.json")["labels"]]
+        return main_labels(archive)
     except ClientError:
         return None
 

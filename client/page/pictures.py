@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from handlers.product_serving.picture import open_picture
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
 SIDE = 448
 # Okabe & Ito 2008: vermilion and blue are told apart by every kind of colour vision.
@@ -20,7 +20,7 @@ STRONGEST = 190
 CONTRAST = 1.6
 THUMBNAIL = 112
 # Reads pictures as every archive does that does not say otherwise; the server has the last word on a picture.
-_LIMITS = ProductSettings(model="image", target="label", labels=("label",), image_size=SIDE)
+_LIMITS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("label",)),), image_size=SIDE)
 
 
 class Overlay(NamedTuple):

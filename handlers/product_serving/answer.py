@@ -1,6 +1,7 @@
 """From scores to the JSON that is answered, serialised here: ASCII, finite numbers, no surprises for the front end.
 
-Legend: C classes, of all attributes where the model tells several.
+The main attribute is the answer's ``label``, ``score``, ``top`` and ``needs_review``; others are in ``attributes``.
+Legend: C classes of all attributes together.
 """
 
 import json
@@ -35,31 +36,31 @@ def product_answer(
         settings: labels and review thresholds.
     """
     settings = settings.reading(modalities)
-    of_target = scores[: len(settings.labels)]
-    best = np.argsort(-of_target, kind="stable")[:top_k]
-    top = [{"label": settings.labels[row], "score": round(float(of_target[row]), SCORE_DIGITS)} for row in best]
+    of_main = scores[settings.slices[settings.target]]
+    best = np.argsort(-of_main, kind="stable")[:top_k]
+    top = [{"label": settings.labels[row], "score": round(float(of_main[row]), SCORE_DIGITS)} for row in best]
+    further = _further(scores, settings)
     return {
         **top[0],
         "top": top,
-        **({"attributes": _attributes(scores, settings)} if settings.attributes else {}),
+        **({"attributes": further} if further else {}),
         "modalities": list(modalities),
-        "needs_review": bool(of_target[best[0]] < settings.review_threshold),
+        "needs_review": bool(of_main[best[0]] < settings.main.review_threshold),
         "model": model,
     }
 
 
-def _attributes(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, dict[str, Any]]:
-    """Label, score and review flag of all but ``target``."""
+def _further(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, dict[str, Any]]:
+    """Label, score and review flag of all attributes but the main one."""
     chosen = chosen_labels(scores[None], settings)[0]
-    said = zip(settings.heads, chosen.tolist(), scores[settings.starts + chosen].tolist(), strict=True)
+    said = zip(settings.attributes, chosen.tolist(), scores[settings.starts + chosen].tolist(), strict=True)
     return {
-        head.name: {
-            "label": head.labels[label],
+        attribute.name: {
+            "label": attribute.labels[label],
             "score": round(score, SCORE_DIGITS),
-            "needs_review": score < head.review_threshold,
+            "needs_review": score < attribute.review_threshold,
         }
-        for head, label, score in said
-        if head.name != settings.target
+        for attribute, label, score in list(said)[1:]
     }
 
 

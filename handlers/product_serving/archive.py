@@ -45,16 +45,19 @@ class GoldenProduct(NamedTuple):
     Args:
         image: encoded picture, or None.
         text: title, or None.
-        label: of the best class.
-        scores: (C,) float64 calibrated probabilities, those of further attributes behind the label's.
-        attributes: labels of further attributes by name, of those on which no rounding can change the answer.
+        scores: (C,) float64 calibrated probabilities, those of all attributes one behind the other.
+        labels: by attribute, the main one first; another only where no rounding can change its label.
     """
 
     image: bytes | None
     text: str | None
-    label: str
     scores: NDArray[np.float64]
-    attributes: Mapping[str, str] = {}
+    labels: Mapping[str, str]
+
+    @property
+    def label(self) -> str:
+        """That of the main attribute."""
+        return next(iter(self.labels.values()))
 
 
 def read_archive(folder: Path) -> dict[str, Any]:
@@ -133,17 +136,13 @@ def check_labels(manifest: Mapping[str, Any], settings: ProductSettings) -> None
     """Compare the classes' names with those that were verified: golden products show only the classes that they are of.
 
     Args:
-        manifest: of the archive; one without labels is not compared.
+        manifest: of the archive.
         settings: of the model.
 
     Raises:
         ArchiveError: a name or the order differs.
     """
-    further = {head.name: list(head.labels) for head in settings.attributes}
-    if "labels" in manifest and (manifest["labels"], manifest.get("attributes", {})) != (
-        list(settings.labels),
-        further,
-    ):
+    if list(manifest.get("attributes", {}).items()) != [(each.name, list(each.labels)) for each in settings.attributes]:
         raise ArchiveError(f"settings.json: its labels are not those that were verified, or in another order; {_MEND}")
 
 
@@ -161,7 +160,7 @@ def check_golden(
     Raises:
         ArchiveError: a label differs, or a score by more than that; the message says which.
     """
-    labels = sum(len(head.labels) for head in settings.heads)
+    labels = sum(settings.sizes)
     for number, (product, answer) in enumerate(zip(golden, scores, strict=True), 1):
         if not len(answer) == len(product.scores) == labels:
             raise ArchiveError(
@@ -173,20 +172,21 @@ def check_golden(
             raise ArchiveError(
                 f"golden product {number}: scores differ by {difference:.2g}, at most {tolerance:g} is allowed"
             )
-        chosen = zip(settings.heads, chosen_labels(answer[None], settings)[0], strict=True)
-        said = {head.name: head.labels[label] for head, label in chosen}
-        for name, expected in {settings.target: product.label, **product.attributes}.items():
+        chosen = zip(settings.attributes, chosen_labels(answer[None], settings)[0], strict=True)
+        said = {attribute.name: attribute.labels[label] for attribute, label in chosen}
+        for name, expected in product.labels.items():
             if said.get(name) != expected:
                 raise ArchiveError(f"golden product {number}: {said.get(name)!r}, expected {expected!r}")
 
 
 def _golden_product(entry: dict[str, Any]) -> GoldenProduct:
+    if not (labels := dict(entry["labels"])):
+        raise ValueError("no label is expected")
     return GoldenProduct(
         None if entry["image"] is None else base64.b64decode(entry["image"], validate=True),
         entry["text"],
-        entry["label"],
         np.array(entry["scores"], dtype=np.float64),
-        entry.get("attributes", {}),
+        labels,
     )
 
 

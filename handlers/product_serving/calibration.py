@@ -1,9 +1,10 @@
 """From logits to calibrated scores, by what a product was read from.
 
-A model is not as sure of a title alone as of a product with its picture, and right less often where it is as sure: so
-temperatures (Guo et al. 2017, arXiv:1706.04599) and review thresholds are those of the sides that were there.
+A model is less sure of a title alone than of a product with its picture, and where it is as sure, it is right less
+often. So the temperatures (Guo et al. 2017, arXiv:1706.04599) and review thresholds are those of the modalities that
+were there.
 
-Legend: N products, C classes, of all attributes where the model tells several.
+Legend: N products, A attributes, C classes of all attributes together.
 """
 
 from collections.abc import Iterator
@@ -35,10 +36,10 @@ def calibrated_scores(
 
 
 def review_thresholds(present: NDArray[np.bool_], settings: ProductSettings) -> NDArray[np.float64]:
-    """(N, 2) -> (N,): the score of ``target`` below which each product asks for a person's look."""
-    thresholds = np.empty(len(present))
+    """(N, 2) -> (N, A): the score of each attribute below which it asks for a person's look."""
+    thresholds = np.empty((len(present), len(settings.attributes)))
     for rows, reading in _alike(present, settings):
-        thresholds[rows] = reading.review_threshold
+        thresholds[rows] = [attribute.review_threshold for attribute in reading.attributes]
     return thresholds
 
 
@@ -46,8 +47,8 @@ def _alike(
     present: NDArray[np.bool_], settings: ProductSettings
 ) -> Iterator[tuple[slice | NDArray[np.int64], ProductSettings]]:
     """Products that were read alike, with the settings for them."""
-    if not settings.one_sided or present.all():
+    if not settings.one_modality or present.all():
         yield slice(None), settings
         return
-    for sides in np.unique(present, axis=0):
-        yield np.flatnonzero((present == sides).all(axis=1)), settings.reading(modalities_read(sides))
+    for there in np.unique(present, axis=0):
+        yield np.flatnonzero((present == there).all(axis=1)), settings.reading(modalities_read(there))

@@ -14,7 +14,7 @@ negative speaks against the class. Unlike a probability it does not saturate whe
 - Picture and title: the Shapley value of either, exact for two players (Shapley 1953; Lundberg and Lee 2017,
   arXiv:1705.07874); where nothing is known, all classes are equally likely.
 
-Of a model that tells several attributes the label is that of its ``target``, by the logits of ``target`` alone.
+The label is that of the main attribute, by its logits alone.
 
 Cost, in forward passes of one product: one of the towers, at most ``MAX_RUNS`` of the title's tower, and some 60 of the
 head, which together take no more than two. Captum has the same measures, but on torch alone, which the ONNX path must
@@ -93,8 +93,8 @@ class _Case:
 
     def __init__(self, parts: Parts, settings: ProductSettings, product: Product, label: int) -> None:
         self._parts, self._settings, self._label = parts, settings, label
-        self._classes = len(settings.labels)
-        self.nothing = _log_odds(np.zeros((1, self._classes)), label)[0]
+        self._main = settings.slices[settings.target]
+        self.nothing = _log_odds(np.zeros((1, len(settings.labels))), label)[0]
         self.product = product
         self._batch = collate([product])
         self._cells = parts.cells(self._batch.image)
@@ -137,8 +137,8 @@ class _Case:
         )
         if not np.isfinite(logits).all():
             raise ProductError("model_output_invalid", "the model gave no finite scores for a part of this product")
-        temperature = self._settings.reading(modalities_read(present)).temperature
-        return _log_odds(logits[:, : self._classes] / temperature, self._label)
+        temperature = self._settings.reading(modalities_read(present)).main.temperature
+        return _log_odds(logits[:, self._main] / temperature, self._label)
 
 
 def _word_weights(case: _Case, words: Sequence[Word], runs: int) -> list[float]:

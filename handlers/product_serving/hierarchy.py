@@ -31,7 +31,7 @@ def attribute_scores(logits: Floats, settings: ProductSettings) -> Floats:
     Returns:
         (N, C); each attribute's slice sums to 1. NaN stays NaN, within its row.
     """
-    logs = head_log_scores(logits, settings)
+    logs = attribute_log_scores(logits, settings)
     scores: Floats = np.exp(logs)
     for hierarchy in settings.hierarchies:
         finest, *coarser = hierarchy.attributes
@@ -42,7 +42,7 @@ def attribute_scores(logits: Floats, settings: ProductSettings) -> Floats:
     return scores
 
 
-def head_log_scores(logits: Floats, settings: ProductSettings) -> Floats:
+def attribute_log_scores(logits: Floats, settings: ProductSettings) -> Floats:
     """(N, C) -> (N, C): each attribute's log-softmax over its temperature, before any hierarchy."""
     starts, owners = settings.starts, settings.owners
     scaled = logits / settings.temperatures
@@ -60,8 +60,8 @@ def joint_logits(logs: Floats, hierarchy: Hierarchy, settings: ProductSettings) 
 def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSettings) -> NDArray[np.int64]:
     """The labels that are answered, as positions.
 
-    Each attribute's most probable label, but in a hierarchy: there the most probable combination; where ``target`` is
-    in it, the most probable of those with the most probable label of ``target``.
+    Of each attribute the most probable label. In a hierarchy it is the most probable combination; where the main
+    attribute is in it, the most probable of those with the main attribute's label.
 
     Args:
         scores: (N, C), as from :func:`attribute_scores`.
@@ -76,8 +76,7 @@ def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSetting
         if name == settings.target or name not in settings.memberships:
             labels[:, place] = scores[:, part].argmax(1)
     for hierarchy in settings.hierarchies:
-        of_finest = settings.target == hierarchy.attributes[0]
-        rows = labels[:, 0] if of_finest else _combinations(scores, labels, hierarchy, settings)
+        rows = _combinations(scores, labels, hierarchy, settings)
         labels[:, [names.index(name) for name in hierarchy.attributes]] = hierarchy.places[rows]
     return labels
 
@@ -85,11 +84,11 @@ def chosen_labels(scores: Floats | NDArray[np.float32], settings: ProductSetting
 def _combinations(
     scores: Floats | NDArray[np.float32], labels: NDArray[np.int64], hierarchy: Hierarchy, settings: ProductSettings
 ) -> NDArray[np.int64]:
-    """(N,) the most probable combination; where ``target`` is in it, of those with the label of ``target``."""
+    """(N,) the most probable combination; where the main attribute is in it, of those with its label."""
     finest = scores[:, settings.slices[hierarchy.attributes[0]]]
     if settings.target in hierarchy.attributes:
-        of_target = hierarchy.places[:, hierarchy.attributes.index(settings.target)]
-        finest = np.where(of_target == labels[:, :1], finest, -1.0)
+        of_main = hierarchy.places[:, hierarchy.attributes.index(settings.target)]
+        finest = np.where(of_main == labels[:, :1], finest, -1.0)
     best: NDArray[np.int64] = finest.argmax(1)
     return best
 

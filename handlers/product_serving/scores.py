@@ -1,6 +1,6 @@
 """From products to calibrated scores: batches of bounded size, and a product that breaks one fails alone.
 
-Legend: N products, C classes, of all attributes where the model tells several.
+Legend: N products, C classes of all attributes together.
 """
 
 import logging

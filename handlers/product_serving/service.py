@@ -237,7 +237,8 @@ class ProductService:
         if not explain:
             return answer
         with self.metrics.timed("explain"):
-            return {**answer, **self._explainer(product, item.text, int(scores[: len(self.settings.labels)].argmax()))}
+            label = self.settings.labels.index(answer["label"])
+            return {**answer, **self._explainer(product, item.text, label)}
 
 
 def _is_large(item: ProductFields | ProductError) -> bool:

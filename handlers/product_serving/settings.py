@@ -19,7 +19,7 @@ from .engines.table import AUTO, NAMES
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
-ZERO_ALLOWED = ("review_threshold", "cache_mib")
+ZERO_ALLOWED = ("cache_mib",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,14 +71,14 @@ class Hierarchy:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OneSided:
-    """What takes the place of a model's temperatures and review thresholds for products with one side only.
+class OneModality:
+    """What is fitted for products that have one modality only: it replaces the settings for whole products.
 
     Args:
-        modality: the side that is there.
-        temperatures: of each of :attr:`ProductSettings.heads`.
+        modality: the one that is there.
+        temperatures: A values, in the order of :attr:`ProductSettings.attributes`.
         review_thresholds: likewise.
-        hierarchy_temperatures: of each of :attr:`ProductSettings.hierarchies`.
+        hierarchy_temperatures: one for each of :attr:`ProductSettings.hierarchies`.
     """
 
     modality: str
@@ -90,18 +90,18 @@ class OneSided:
         """The settings for such products.
 
         Raises:
-            ValueError: not a value for each head and hierarchy, or one that is out of its range.
+            ValueError: not a value for each attribute and hierarchy, or one that is out of its range.
         """
-        fitted = list(zip(settings.heads, self.temperatures, self.review_thresholds, strict=True))
-        heads = [dataclasses.replace(head, temperature=each, review_threshold=low) for head, each, low in fitted]
+        fitted = zip(settings.attributes, self.temperatures, self.review_thresholds, strict=True)
         joint = zip(settings.hierarchies, self.hierarchy_temperatures, strict=True)
         return dataclasses.replace(
             settings,
-            temperature=heads[0].temperature,
-            review_threshold=heads[0].review_threshold,
-            attributes=tuple(heads[1:]),
+            attributes=tuple(
+                dataclasses.replace(attribute, temperature=temperature, review_threshold=threshold)
+                for attribute, temperature, threshold in fitted
+            ),
             hierarchies=tuple(dataclasses.replace(each, temperature=value) for each, value in joint),
-            one_sided=(),
+            one_modality=(),
         )
 
 
@@ -111,15 +111,13 @@ class ProductSettings:
 
     Args:
         model: registry name of the architecture (``image``, ``text``, ``early``, ``intermediate``, ``late``).
-        target: name of the catalogue column the labels come from.
-        labels: class names in the order of the logits' last dimension.
+        attributes: the A >= 1 attributes that the model tells, in the order of the logits' last dimension. The first is
+            the main one: an answer's ``label`` and ``score`` are its.
         modalities: what the model reads, a non-empty subset of ``MODALITIES``.
         image_size: height and width of the graph's input picture, in pixels.
         image_fit: ``pad`` keeps proportions on a white square, ``squash`` stretches.
         max_tokens: longest title in WordPiece tokens, ``[CLS]`` and ``[SEP]`` included; what is longer is cut.
-        temperature: divides the logits before the softmax, fitted on validation (Guo et al. 2017, arXiv:1706.04599).
-        review_threshold: a top score below it asks for a person's look.
-        review_precision: the validation precision that ``review_threshold`` was chosen to reach.
+        review_precision: the validation precision that each ``review_threshold`` was chosen to reach.
         default_top_k: classes answered unless the request says otherwise.
         max_top_k: the most classes a request may ask for.
         max_instances: the most products in one JSON request.
@@ -131,10 +129,8 @@ class ProductSettings:
         max_image_ratio: the longest side divided by the shortest, at most.
         min_image_side: the shortest side, in pixels, at least.
         max_text_chars: the longest title, in characters before normalisation.
-        attributes: what the model tells besides ``target``, in the order in which their logits follow those of
-            ``labels``; none in a model of a single target.
         hierarchies: which attributes follow from which; each attribute is in one at most.
-        one_sided: what else is fitted for products with one side only; none where the model reads only one.
+        one_modality: what is fitted for products that have one modality only; none where the model reads only one.
         engine: ``auto`` lets each machine choose; a name of :data:`product_serving.engines.table.ENGINES` allows no
             other engine.
         cache_mib: memory for the logits of products that were answered before, in MiB; 0 keeps none.
@@ -144,14 +140,11 @@ class ProductSettings:
     """
 
     model: str
-    target: str
-    labels: tuple[str, ...]
+    attributes: tuple[Attribute, ...]
     modalities: tuple[str, ...] = MODALITIES
     image_size: int = 224
     image_fit: str = "pad"
     max_tokens: int = 32
-    temperature: float = 1.0
-    review_threshold: float = 0.0
     review_precision: float = 0.95
     default_top_k: int = 5
     max_top_k: int = 20
@@ -166,13 +159,13 @@ class ProductSettings:
     max_text_chars: int = 10_000
     engine: str = AUTO
     cache_mib: float = 0
-    attributes: tuple[Attribute, ...] = ()
     hierarchies: tuple[Hierarchy, ...] = ()
-    one_sided: tuple[OneSided, ...] = ()
+    one_modality: tuple[OneModality, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.labels or len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must be distinct and at least one, got {len(self.labels)}")
+        names = [attribute.name for attribute in self.attributes]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"attributes must be distinct and at least one, got {names}")
         if not self.modalities or not set(self.modalities) <= set(MODALITIES):
             raise ValueError(f"modalities must be a non-empty subset of {MODALITIES}, got {self.modalities}")
         if self.image_fit not in IMAGE_FITS:
@@ -187,46 +180,51 @@ class ProductSettings:
             raise ValueError(f"max_image_ratio must be <= image_size, got {self.max_image_ratio}")
         if not 0 <= self.cache_mib < float("inf"):
             raise ValueError(f"cache_mib must be >= 0, got {self.cache_mib}")
-        if not 0 <= self.review_threshold <= 1:
-            raise ValueError(f"review_threshold must be in [0, 1], got {self.review_threshold}")
-        _check_hierarchies(self.hierarchies, {attribute.name: len(attribute.labels) for attribute in self.heads})
-        if len({attribute.name for attribute in self.heads}) < len(self.heads):
-            raise ValueError(f"attributes must be distinct, got {[attribute.name for attribute in self.heads]}")
-        if unknown := {each.modality for each in self.one_sided} - set(self.modalities):
-            raise ValueError(f"one_sided must name what the model reads, got {sorted(unknown)}")
+        _check_hierarchies(self.hierarchies, dict(zip(names, self.sizes, strict=True)))
+        if unknown := {each.modality for each in self.one_modality} - set(self.modalities):
+            raise ValueError(f"one_modality must name what the model reads, got {sorted(unknown)}")
         _ = self._readings
 
+    @property
+    def main(self) -> Attribute:
+        """The first attribute."""
+        return self.attributes[0]
+
+    @property
+    def target(self) -> str:
+        """The name of the first attribute."""
+        return self.main.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names of the first attribute."""
+        return self.main.labels
+
     @functools.cached_property
-    def heads(self) -> tuple[Attribute, ...]:
-        """All that the model tells, ``target`` first, in the order of the logits."""
-        primary = Attribute(
-            name=self.target,
-            labels=self.labels,
-            temperature=self.temperature,
-            review_threshold=self.review_threshold,
-        )
-        return (primary, *self.attributes)
+    def sizes(self) -> tuple[int, ...]:
+        """(A,) how many classes each attribute has; their sum is C."""
+        return tuple(len(attribute.labels) for attribute in self.attributes)
 
     @functools.cached_property
     def slices(self) -> dict[str, slice]:
-        """By name of each of :attr:`heads` where its logits and scores lie on the last axis."""
-        ends = itertools.accumulate((len(head.labels) for head in self.heads), initial=0)
-        return {head.name: slice(*span) for head, span in zip(self.heads, itertools.pairwise(ends), strict=True)}
+        """By the name of each attribute: where its logits and scores lie on the last axis."""
+        ends = itertools.accumulate(self.sizes, initial=0)
+        return {each.name: slice(*span) for each, span in zip(self.attributes, itertools.pairwise(ends), strict=True)}
 
     @functools.cached_property
     def starts(self) -> NDArray[np.int64]:
-        """(A,) where the logits of each of :attr:`heads` begin."""
+        """(A,) where the logits of each attribute begin."""
         return np.array([part.start for part in self.slices.values()])
 
     @functools.cached_property
     def owners(self) -> NDArray[np.int64]:
-        """(C,) which of :attr:`heads` each logit belongs to."""
-        return np.repeat(np.arange(len(self.heads)), [len(head.labels) for head in self.heads])
+        """(C,) which attribute each logit belongs to."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @functools.cached_property
     def temperatures(self) -> NDArray[np.float64]:
         """(C,) what each logit is divided by."""
-        return np.array([head.temperature for head in self.heads])[self.owners]
+        return np.array([attribute.temperature for attribute in self.attributes])[self.owners]
 
     @functools.cached_property
     def columns(self) -> dict[tuple[str, ...], NDArray[np.int64]]:
@@ -239,7 +237,7 @@ class ProductSettings:
     @functools.cached_property
     def memberships(self) -> dict[str, NDArray[np.float64]]:
         """By name of each attribute of a hierarchy (combinations, classes): 1 where a combination has that label."""
-        sizes = {head.name: len(head.labels) for head in self.heads}
+        sizes = dict(zip(self.slices, self.sizes, strict=True))
         return {
             name: (place[:, None] == np.arange(sizes[name])).astype(np.float64)
             for hierarchy in self.hierarchies
@@ -247,19 +245,19 @@ class ProductSettings:
         }
 
     def reading(self, modalities: Sequence[str]) -> "ProductSettings":
-        """The settings for a product that was read from these sides."""
+        """The settings for a product of which these modalities were read."""
         return self._readings.get(tuple(modalities), self)
 
     @functools.cached_property
     def _readings(self) -> dict[tuple[str, ...], "ProductSettings"]:
-        return {(each.modality,): each.applied(self) for each in self.one_sided}
+        return {(each.modality,): each.applied(self) for each in self.one_modality}
 
     @classmethod
     def from_json(cls, path: Path | str) -> "ProductSettings":
         """Read ``settings.json``.
 
         Raises:
-            ValueError: the file is no JSON object, or holds a key this version does not know.
+            ValueError: the file is no JSON object, or holds a key that this version does not know.
             OSError: the file cannot be read.
         """
         values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -268,25 +266,18 @@ class ProductSettings:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"{Path(path).name} has settings {unknown} of another version of this package")
-        for name in ("labels", "modalities"):
-            if name in values:
-                values[name] = tuple(values[name])
-        for name, kind in (("attributes", Attribute), ("hierarchies", Hierarchy), ("one_sided", OneSided)):
-            if name in values:
-                values[name] = tuple(kind(**_tuples(entry)) for entry in values[name])
+        values = _tuples(values)
+        for name, kind in (("attributes", Attribute), ("hierarchies", Hierarchy), ("one_modality", OneModality)):
+            values[name] = tuple(kind(**entry) for entry in values.get(name, ()))
         return cls(**values)
 
     def to_json(self) -> str:
         """The settings as JSON text that :meth:`from_json` reads back to an equal value."""
-        values = dataclasses.asdict(self)
-        for name in ("attributes", "hierarchies", "one_sided"):
-            if not values[name]:
-                del values[name]
-        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
 def modalities_read(present: Iterable[bool | np.bool_]) -> tuple[str, ...]:
-    """The names of the sides that are there."""
+    """The names of the modalities that are there."""
     return tuple(name for name, there in zip(MODALITIES, present, strict=True) if there)
 
 

@@ -217,8 +217,7 @@ def write_archive(store: Path, model: str, version: str, *, default: bool = Fals
         {
             "image": None if title else base64.b64encode(b"picture").decode(),
             "text": title,
-            "label": max(scores_of(title), key=scores_of(title).__getitem__),
-            "score": 0.8,
+            "labels": {"label": max(scores_of(title), key=scores_of(title).__getitem__)},
             "scores": list(scores_of(title).values()),
         }
         for title in titles
@@ -227,7 +226,7 @@ def write_archive(store: Path, model: str, version: str, *, default: bool = Fals
     entry = {"model": {"modelName": model, "modelVersion": version}}
     files = {
         "MAR-INF/MANIFEST.json": json.dumps(entry),
-        "settings.json": json.dumps({"labels": LABELS}),
+        "settings.json": json.dumps({"attributes": [{"name": "label", "labels": LABELS}]}),
         "manifest.json": json.dumps({"golden": golden}),
         **({} if workers is None else {"model-config.yaml": f"minWorkers: {workers}\nmaxWorkers: {workers}\n"}),
         **dict.fromkeys((set(CHECKED) - set(("manifest.json", "settings.json"))), ""),

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from export.golden import CANDIDATES, GOLDEN_PER_FORM, golden_products
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.preprocessing import ProductPreprocessor
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
-SETTINGS = ProductSettings(model="text", target="label", labels=("A", "B", "C"))
+SETTINGS = ProductSettings(model="text", attributes=(Attribute(name="label", labels=("A", "B", "C")),))
 OF_WORDS = {1: (9.0, 0, 0), 2: (8.0, 0, 0), 3: (0, 2.0, 1.9), 4: (0, 3.0, 0), 5: (7.0, 0, 0)}
 
 
@@ -35,7 +35,7 @@ def golden(preprocessor: ProductPreprocessor, *words: int, truth: str) -> list[d
 
 def test_two_labels_come_before_the_same_one_twice(preprocessor: ProductPreprocessor) -> None:
     found = golden(preprocessor, 1, 2, 3, 4, 5, truth="AABBA")
-    assert [(entry["label"], entry["text"].count("-")) for entry in found] == [("A", 1), ("B", 4)]
+    assert [(entry["labels"]["label"], entry["text"].count("-")) for entry in found] == [("A", 1), ("B", 4)]
 
 
 def test_where_one_label_is_all_there_is_it_comes_twice(preprocessor: ProductPreprocessor) -> None:
@@ -45,4 +45,4 @@ def test_where_one_label_is_all_there_is_it_comes_twice(preprocessor: ProductPre
 
 def test_a_rare_class_is_among_the_candidates_of_a_sorted_catalogue(preprocessor: ProductPreprocessor) -> None:
     found = golden(preprocessor, *[1] * 3 * CANDIDATES, 4, truth="A" * 3 * CANDIDATES + "B")
-    assert Counter(entry["label"] for entry in found) == {"A": 1, "B": 1}
+    assert Counter(entry["labels"]["label"] for entry in found) == {"A": 1, "B": 1}

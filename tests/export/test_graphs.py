@@ -25,7 +25,7 @@ def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassi
     torch.manual_seed(0)
     image = None if request.param == "text" else build_image_encoder("resnet18", "none")
     text = None if request.param == "image" else build_text_encoder(str(tiny_bert))
-    head = build_head(request.param, image_width=512, text_width=32, classes=4)
+    head = build_head(request.param, image_width=512, text_width=32, sizes=[4])
     return ProductClassifier(image, text, head).eval()
 
 

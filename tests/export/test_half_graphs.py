@@ -34,7 +34,7 @@ def exported(request: pytest.FixtureRequest, tiny_bert: Path, tmp_path_factory: 
     torch.manual_seed(0)
     image = None if request.param == "text" else build_image_encoder("resnet18", "none")
     text = None if request.param == "image" else build_text_encoder(str(tiny_bert))
-    head = build_head(request.param, image_width=512, text_width=32, classes=4)
+    head = build_head(request.param, image_width=512, text_width=32, sizes=[4])
     model = ProductClassifier(image, text, head).eval()
     path = tmp_path_factory.mktemp(request.param) / "model.pt"
     export_torchscript(inference_form(model, example_inputs(SIZE)), path, image_size=SIZE)

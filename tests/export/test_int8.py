@@ -52,7 +52,7 @@ def products() -> list[Product]:
 @pytest.fixture(scope="module")
 def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    head = build_head("intermediate", image_width=CHANNELS, text_width=32, classes=4)
+    head = build_head("intermediate", image_width=CHANNELS, text_width=32, sizes=[4])
     model = ProductClassifier(picture_encoder(), build_text_encoder(str(tiny_bert)), head).eval()
     model = inference_form(model, example_inputs(SIZE))
     folder = tmp_path_factory.mktemp("int8")
@@ -111,10 +111,14 @@ def test_explanations_read_the_exact_graph(folder: Path, int8: Int8Engine, produ
     np.testing.assert_allclose(logits, OnnxEngine(folder / "model.onnx", threads=1)(batch), atol=1e-5)
 
 
+def alike(share: float) -> dict[str, dict[str, float]]:
+    return {"label": {"same_class": share, "accuracy": 0.95, "eager_accuracy": 0.95}}
+
+
 def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) -> None:
     graph = tmp_path / INT8_GRAPH
-    good = Parity("int8", 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
-    bad = dataclasses.replace(good, same_class=0.98)
+    good = Parity("int8", 0.3, 10, 1000, (), alike(0.996))
+    bad = dataclasses.replace(good, attributes=alike(0.98))
     graph.touch()
     _settle_int8(tmp_path, good)
     assert graph.exists()
@@ -124,10 +128,11 @@ def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) ->
 
 @pytest.mark.parametrize("engine", ["int8", "openvino"])
 def test_a_fast_engine_is_not_forced_past_the_gate(engine: str) -> None:
-    good = Parity(engine, 0.3, 0.996, 0.95, 0.95, 10, 1000, ())
+    good = Parity(engine, 0.3, 10, 1000, (), alike(0.996))
+    bad = dataclasses.replace(good, attributes=alike(0.98))
     _require_forced(engine, {engine: good})
-    _require_forced("auto", {engine: dataclasses.replace(good, same_class=0.98)})
+    _require_forced("auto", {engine: bad})
     with pytest.raises(VerificationError, match=r"98\.0% alike.*--engine auto"):
-        _require_forced(engine, {engine: dataclasses.replace(good, same_class=0.98)})
+        _require_forced(engine, {engine: bad})
     with pytest.raises(VerificationError, match=f"{engine} cannot be verified here"):
         _require_forced(engine, {})

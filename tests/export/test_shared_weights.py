@@ -26,7 +26,7 @@ def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassi
     image = build_image_encoder(request.param, "none").train()
     for _ in range(3):
         image(torch.randint(0, 256, (4, 3, SIZE, SIZE), dtype=torch.uint8))
-    head = build_head("intermediate", image_width=image.width, text_width=32, classes=4)
+    head = build_head("intermediate", image_width=image.width, text_width=32, sizes=[4])
     return ProductClassifier(image, build_text_encoder(str(tiny_bert)), head).eval()
 
 

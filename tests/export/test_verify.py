@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 from export.verify import Forward, VerificationError, require_parity, verify
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.preprocessing import Product
+from handlers.product_serving.settings import Attribute, ProductSettings
+from training.data.attributes import MISSING
 
 IDS = [f"product-{number}" for number in range(20)]
-TRUTH = np.arange(20) % 3
+TRUTH = (np.arange(20) % 3)[:, None]
+SETTINGS = ProductSettings(
+    model="tiny", attributes=(Attribute(name="label", labels=("a", "b", "c")),), image_size=20, max_tokens=8
+)
 
 
 def product(number: int) -> Product:
@@ -38,14 +43,14 @@ def engine(change: Callable[[Batch, NDArray[np.float32]], None]) -> Forward:
 
 def compare(other: Forward) -> None:
     products = [product(number) for number in range(20)]
-    require_parity(verify(reference, {"other": other}, products, ids=IDS, truth=TRUTH, max_tokens=8))
+    require_parity(verify(reference, {"other": other}, products, ids=IDS, truth=TRUTH, settings=SETTINGS))
 
 
 def test_agreement_passes_with_its_figures() -> None:
     products = [product(number) for number in range(20)]
-    parity = verify(reference, {"same": reference}, products, ids=IDS, truth=TRUTH, max_tokens=8)["same"]
+    parity = verify(reference, {"same": reference}, products, ids=IDS, truth=TRUTH, settings=SETTINGS)["same"]
     assert parity.passed and parity.largest_difference == 0 and parity.same_class == 1
-    assert parity.accuracy == parity.eager_accuracy == 1.0
+    assert parity.attributes == {"label": {"same_class": 1.0, "accuracy": 1.0, "eager_accuracy": 1.0}}
     assert parity.products == 20 and parity.batches == 3 + 3 * 2 * 3
 
 
@@ -61,7 +66,7 @@ def test_a_swap_within_the_tolerance_still_differs() -> None:
     near_tie = np.array([[0.5, 0.5004, 0.0]], dtype=np.float32)
     swapped = np.array([[0.5004, 0.5, 0.0]], dtype=np.float32)
     engines: dict[str, Forward] = {"other": lambda batch: swapped}
-    parity = verify(lambda batch: near_tie, engines, [product(0)], ids=["a"], truth=np.array([1]), max_tokens=8)[
+    parity = verify(lambda batch: near_tie, engines, [product(0)], ids=["a"], truth=np.array([[1]]), settings=SETTINGS)[
         "other"
     ]
     assert parity.largest_difference < 1e-3 and parity.differing == ("a",) and not parity.passed
@@ -101,4 +106,27 @@ def test_a_graph_that_ignores_what_is_missing_is_noticed() -> None:
 
 def test_no_products_is_an_error() -> None:
     with pytest.raises(ValueError, match="no products"):
-        verify(reference, {}, [], ids=[], truth=np.array([], dtype=np.int64), max_tokens=8)
+        verify(reference, {}, [], ids=[], truth=np.empty((0, 1), dtype=np.int64), settings=SETTINGS)
+
+
+def test_each_attribute_has_figures_of_its_own_on_the_products_that_have_a_value() -> None:
+    settings = ProductSettings(
+        model="tiny",
+        attributes=(Attribute(name="label", labels=("a", "b", "c")), Attribute(name="gender", labels=("x", "y"))),
+        image_size=20,
+        max_tokens=8,
+    )
+
+    def both(batch: Batch) -> NDArray[np.float32]:
+        return np.hstack([reference(batch), np.tile(np.float32([1, 0]), (len(batch.image), 1))])
+
+    def turned(batch: Batch) -> NDArray[np.float32]:
+        return both(batch) * np.float32([1, 1, 1, -1, 1])
+
+    genders = np.where(np.arange(20) < 10, MISSING, np.arange(20) % 2)
+    truth = np.column_stack([TRUTH[:, 0], genders])
+    products = [product(number) for number in range(20)]
+    parity = verify(both, {"other": turned}, products, ids=IDS, truth=truth, settings=settings)["other"]
+    assert parity.attributes["label"] == {"same_class": 1.0, "accuracy": 1.0, "eager_accuracy": 1.0}
+    assert parity.attributes["gender"] == {"same_class": 0.0, "accuracy": 0.5, "eager_accuracy": 0.5}
+    assert parity.same_class == 0 and parity.differing == tuple(IDS)

@@ -49,7 +49,8 @@ def wrong_weights(content: Content) -> Content:
 def wrong_labels(content: Content) -> Content:
     """The classes in another order."""
     settings = json.loads(content["settings.json"])
-    return {"settings.json": json.dumps({**settings, "labels": settings["labels"][::-1]}).encode()}
+    settings["attributes"][0]["labels"].reverse()
+    return {"settings.json": json.dumps(settings).encode()}
 
 
 def other_answers(content: Content) -> Content:

@@ -20,7 +20,7 @@ from export.torchscript import export_torchscript
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.scores import score_batch
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier
 
 
@@ -43,7 +43,10 @@ def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def settings() -> ProductSettings:
     return ProductSettings(
-        model="tiny", target="label", labels=LABELS, image_size=32, max_tokens=16, temperature=1.3, review_threshold=0.5
+        model="tiny",
+        attributes=(Attribute(name="label", labels=LABELS, temperature=1.3, review_threshold=0.5),),
+        image_size=32,
+        max_tokens=16,
     )
 
 
@@ -84,8 +87,8 @@ def archive(
         product = preprocessor(image, text)
         scores = score_batch(reference, [product], settings=settings)[0]
         entry = {"image": None if image is None else b64(image), "text": text, "scores": scores.tolist()}
-        golden.append({**entry, "label": LABELS[int(np.argmax(scores))], "score": float(scores.max())})
-    seal(folder, model="tiny", version="1.0", golden=golden)
+        golden.append({**entry, "labels": {settings.target: LABELS[int(np.argmax(scores))]}})
+    seal(folder, model="tiny", version="1.0", attributes={settings.target: LABELS}, golden=golden)
     return folder
 
 
@@ -93,10 +96,11 @@ def archive(
 def copy_archive(archive: Path, tmp_path: Path) -> Callable[..., Path]:
     """A copy of the archive to be changed; keyword arguments change its settings, and it is sealed again."""
 
-    def copy(**changes: Any) -> Path:
+    def copy(*, review_threshold: float = 0.5, **changes: Any) -> Path:
         folder = tmp_path / f"archive-{len(list(tmp_path.iterdir()))}"
         shutil.copytree(archive, folder)
         values = {**json.loads((folder / "settings.json").read_text()), **changes}
+        values["attributes"][0]["review_threshold"] = review_threshold
         (folder / "settings.json").write_text(json.dumps(values))
         seal(folder)
         return folder

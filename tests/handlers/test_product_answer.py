@@ -10,7 +10,9 @@ from handlers.product_serving.answer import product_answer, serialise
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.settings import Attribute, ProductSettings
 
-SETTINGS = ProductSettings(model="late", target="label", labels=("été", "b", 'c"\n', "d\ud800"), review_threshold=0.5)
+SETTINGS = ProductSettings(
+    model="late", attributes=(Attribute(name="label", labels=("été", "b", 'c"\n', "d\ud800"), review_threshold=0.5),)
+)
 MODEL = {"name": "late", "version": "1.0", "backend": "onnx"}
 
 
@@ -53,7 +55,7 @@ def test_a_number_that_is_none_is_never_sent() -> None:
 def test_further_attributes_are_answered_with_a_threshold_each() -> None:
     gender = Attribute(name="gender", labels=("Men", "Women"), review_threshold=0.8)
     usage = Attribute(name="usage", labels=("Casual", "Sports"), review_threshold=0.2)
-    several = dataclasses.replace(SETTINGS, attributes=(gender, usage))
+    several = dataclasses.replace(SETTINGS, attributes=(SETTINGS.main, gender, usage))
     scores = np.array([0.1, 0.6, 0.2, 0.1, 0.3, 0.7, 0.75, 0.25])
     said = product_answer(scores, top_k=20, modalities=["text"], model=MODEL, settings=several)
     assert said["attributes"] == {

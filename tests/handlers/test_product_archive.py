@@ -23,14 +23,14 @@ from handlers.product_serving.archive import (
     read_archive,
 )
 from handlers.product_serving.engines.engine import EngineError
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
 NEEDED = ("manifest.json", "settings.json", "model.pt", "model.onnx", "tokenizer.json", "product_handler.py")
 HANDLERS = Path(handlers.__path__[0])
 OURS = sorted(
     ["product_handler.py", *(str(path.relative_to(HANDLERS)) for path in HANDLERS.glob("product_serving/**/*.py"))]
 )
-GOLDEN = [GoldenProduct(None, "a", "b", np.array([0.2, 0.7, 0.1]))]
+GOLDEN = [GoldenProduct(None, "a", np.array([0.2, 0.7, 0.1]), {"label": "b"})]
 
 
 def test_a_whole_archive_is_read(archive: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_file_without_a_checksum_is_not_trusted(copy_archive: Callable[..., Pa
 
 
 def settings_of(labels: str) -> ProductSettings:
-    return ProductSettings(model="tiny", target="label", labels=tuple(labels))
+    return ProductSettings(model="tiny", attributes=(Attribute(name="label", labels=tuple(labels)),))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\udcff"])
@@ -146,7 +146,15 @@ def test_an_archive_of_an_earlier_version_is_to_be_built_again(copy_archive: Cal
 
 @pytest.mark.parametrize(
     "golden",
-    [[], None, "a", [{}], [{"image": "!", "text": None, "label": "a", "scores": [1]}], [{"image": None, "text": "a"}]],
+    [
+        [],
+        None,
+        "a",
+        [{}],
+        [{"image": "!", "text": None, "labels": {"label": "a"}, "scores": [1]}],
+        [{"image": None, "text": "a"}],
+        [{"image": None, "text": "a", "labels": {}, "scores": [1]}],
+    ],
 )
 def test_golden_products_that_cannot_be_read(golden: Any) -> None:
     with pytest.raises(ArchiveError, match="golden products"):
@@ -184,11 +192,12 @@ def test_golden_answers_are_compared(scores: list[float], message: str | None) -
 def test_labels_are_those_that_were_verified(copy_archive: Callable[..., Path]) -> None:
     """Also those that no golden product has: here the first and the last one change places."""
     folder = copy_archive()
-    seal(folder, labels=list(LABELS))
+    seal(folder, attributes={"label": LABELS})
     assert Worker(folder).ask(form(text="shoe"))[0].status == 200
-    seal(folder, labels=[LABELS[-1], *LABELS[1:-1], LABELS[0]])
-    with pytest.raises(ArchiveError, match=r"^settings\.json: its labels are not those that were verified"):
-        Worker(folder)
+    for wrong in ({"label": [LABELS[-1], *LABELS[1:-1], LABELS[0]]}, {"kind": LABELS}, {}):
+        seal(folder, attributes=wrong)
+        with pytest.raises(ArchiveError, match=r"^settings\.json: its labels are not those that were verified"):
+            Worker(folder)
 
 
 def test_labels_in_another_order_are_noticed() -> None:

@@ -1,4 +1,4 @@
-"""Temperatures and review thresholds are those of the sides that a product was read from."""
+"""Temperatures and review thresholds are those of the modalities that a product was read from."""
 
 import dataclasses
 from typing import Any
@@ -9,29 +9,31 @@ import pytest
 from handlers.product_serving.answer import product_answer
 from handlers.product_serving.calibration import calibrated_scores, review_thresholds
 from handlers.product_serving.hierarchy import attribute_scores
-from handlers.product_serving.settings import Attribute, Hierarchy, OneSided, ProductSettings, modalities_read
+from handlers.product_serving.settings import Attribute, Hierarchy, OneModality, ProductSettings, modalities_read
 
 WHOLE = ProductSettings(
     model="late",
-    target="type",
-    labels=("shoe", "boot", "shirt"),
-    temperature=2.0,
-    review_threshold=0.4,
-    attributes=(Attribute(name="kind", labels=("footwear", "apparel"), temperature=1.5, review_threshold=0.6),),
+    attributes=(
+        Attribute(name="type", labels=("shoe", "boot", "shirt"), temperature=2.0, review_threshold=0.4),
+        Attribute(name="kind", labels=("footwear", "apparel"), temperature=1.5, review_threshold=0.6),
+    ),
     hierarchies=(Hierarchy(attributes=("type", "kind"), combinations=((0, 0), (1, 0), (2, 1)), temperature=1.2),),
 )
-IMAGE = OneSided(modality="image", temperatures=(4.0, 3.0), review_thresholds=(0.7, 0.8), hierarchy_temperatures=(2.0,))
-BOTH_SIDES = dataclasses.replace(WHOLE, one_sided=(IMAGE,))
+IMAGE = OneModality(
+    modality="image", temperatures=(4.0, 3.0), review_thresholds=(0.7, 0.8), hierarchy_temperatures=(2.0,)
+)
+FITTED = dataclasses.replace(WHOLE, one_modality=(IMAGE,))
 LOGITS = np.array([[4.0, 1.0, 0.0, 2.0, -1.0]] * 3)
 PRESENT = np.array([[True, True], [True, False], [False, True]])
 
 
 def test_each_product_gets_the_temperatures_of_the_sides_it_was_read_from() -> None:
-    scores = calibrated_scores(LOGITS, PRESENT, BOTH_SIDES)
+    scores = calibrated_scores(LOGITS, PRESENT, FITTED)
     alone = dataclasses.replace(
         WHOLE,
-        temperature=4.0,
-        attributes=(dataclasses.replace(WHOLE.attributes[0], temperature=3.0),),
+        attributes=tuple(
+            dataclasses.replace(each, temperature=value) for each, value in zip(WHOLE.attributes, (4, 3), strict=True)
+        ),
         hierarchies=(dataclasses.replace(WHOLE.hierarchies[0], temperature=2.0),),
     )
     np.testing.assert_array_equal(scores[0], attribute_scores(LOGITS[:1], WHOLE)[0])
@@ -41,29 +43,29 @@ def test_each_product_gets_the_temperatures_of_the_sides_it_was_read_from() -> N
 
 
 def test_a_product_is_answered_alike_in_any_company() -> None:
-    together = calibrated_scores(LOGITS, PRESENT, BOTH_SIDES)
+    together = calibrated_scores(LOGITS, PRESENT, FITTED)
     for row in range(3):
-        alone = calibrated_scores(LOGITS[row : row + 1], PRESENT[row : row + 1], BOTH_SIDES)
+        alone = calibrated_scores(LOGITS[row : row + 1], PRESENT[row : row + 1], FITTED)
         np.testing.assert_array_equal(together[row], alone[0])
 
 
 def test_a_logit_that_is_no_number_stays_in_its_row() -> None:
     logits = LOGITS.copy()
     logits[1] = np.nan
-    scores = calibrated_scores(logits, PRESENT, BOTH_SIDES)
+    scores = calibrated_scores(logits, PRESENT, FITTED)
     assert np.isnan(scores[1]).all() and np.isfinite(scores[[0, 2]]).all()
 
 
 @pytest.mark.parametrize(("modalities", "flags"), [(("image", "text"), (False, False)), (("image",), (True, True))])
 def test_a_side_alone_asks_for_a_look_earlier(modalities: tuple[str, ...], flags: tuple[bool, bool]) -> None:
     scores = np.array([0.65, 0.1, 0.25, 0.75, 0.25])
-    answer = product_answer(scores, top_k=1, modalities=modalities, model={}, settings=BOTH_SIDES)
+    answer = product_answer(scores, top_k=1, modalities=modalities, model={}, settings=FITTED)
     assert (answer["needs_review"], answer["attributes"]["kind"]["needs_review"]) == flags
 
 
 def test_thresholds_by_what_was_there() -> None:
-    assert review_thresholds(PRESENT, BOTH_SIDES).tolist() == [0.4, 0.7, 0.4]
-    assert review_thresholds(PRESENT, WHOLE).tolist() == [0.4] * 3
+    assert review_thresholds(PRESENT, FITTED).tolist() == [[0.4, 0.6], [0.7, 0.8], [0.4, 0.6]]
+    assert review_thresholds(PRESENT, WHOLE).tolist() == [[0.4, 0.6]] * 3
 
 
 def test_what_was_read_is_named_in_order() -> None:
@@ -72,9 +74,8 @@ def test_what_was_read_is_named_in_order() -> None:
 
 def test_settings_come_back_from_their_file(tmp_path: Any) -> None:
     path = tmp_path / "settings.json"
-    path.write_text(BOTH_SIDES.to_json(), encoding="utf-8")
-    assert ProductSettings.from_json(path) == BOTH_SIDES
-    assert "one_sided" not in WHOLE.to_json()
+    path.write_text(FITTED.to_json(), encoding="utf-8")
+    assert ProductSettings.from_json(path) == FITTED
 
 
 @pytest.mark.parametrize(
@@ -89,4 +90,4 @@ def test_settings_come_back_from_their_file(tmp_path: Any) -> None:
 )
 def test_settings_that_do_not_fit_the_model_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(WHOLE, one_sided=(dataclasses.replace(IMAGE, **changes),))
+        dataclasses.replace(WHOLE, one_modality=(dataclasses.replace(IMAGE, **changes),))

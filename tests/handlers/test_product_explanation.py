@@ -22,7 +22,7 @@ from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
 from handlers.product_serving.explanation import MAX_RUNS, MAX_RUNS_OF_TITLES, ProductExplainer
 from handlers.product_serving.preprocessing import ProductPreprocessor, collate
-from handlers.product_serving.settings import OneSided, ProductSettings
+from handlers.product_serving.settings import OneModality, ProductSettings
 
 PICTURE = encode(draw())
 TITLE = "Plain red Shoes, running"
@@ -100,8 +100,8 @@ def test_one_side_alone_has_the_temperature_that_it_is_answered_with(archive: Pa
     worker = Worker(archive)
     worker.handler.settings = dataclasses.replace(
         worker.handler.settings,
-        one_sided=tuple(
-            OneSided(modality=side, temperatures=(value,), review_thresholds=(0.5,))
+        one_modality=tuple(
+            OneModality(modality=side, temperatures=(value,), review_thresholds=(0.5,))
             for side, value in (("image", 2.0), ("text", 0.5))
         ),
     )
@@ -227,7 +227,7 @@ def test_the_numbers_are_captums(graphs: Path, preprocessor: ProductPreprocessor
     def odds(features: Tensor, present: Tensor) -> Tensor:
         mask = batch.attention_mask.repeat(len(features), 0)
         logits = parts.classify(features.numpy(), tokens.repeat(len(features), 1, 1).numpy(), mask, present.numpy() > 0)
-        scores = (torch.from_numpy(logits).double() / settings.temperature).softmax(1)
+        scores = (torch.from_numpy(logits).double() / settings.main.temperature).softmax(1)
         scores[~(present.numpy() > 0).any(1)] = 1 / len(LABELS)
         return torch.log(scores[:, label] / (1 - scores[:, label]))
 
@@ -302,7 +302,7 @@ def test_one_class_alone_needs_no_reason(settings: ProductSettings, preprocessor
         def classify(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
             return np.ones((len(arrays[0]), 1), np.float32)
 
-    only = dataclasses.replace(settings, labels=("Shoes",))
+    only = dataclasses.replace(settings, attributes=(dataclasses.replace(settings.main, labels=("Shoes",)),))
     answer = ProductExplainer(Only(200), preprocessor, only)(preprocessor(PICTURE, "red"), "red", 0)
     assert answer["text"] == [{"token": "red", "weight": 0}] and answer["modality"] == {"image": 0.5, "text": 0.5}
 

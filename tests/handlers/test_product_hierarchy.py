@@ -19,17 +19,10 @@ CHAIN = Hierarchy(attributes=("type", "kind"), combinations=((0, 0), (1, 1), (2,
 
 
 def model(target: str = "type", hierarchies: tuple[Hierarchy, ...] = (CHAIN,)) -> ProductSettings:
-    """A model of types, kinds and genders, whichever of the first two is its target."""
+    """A model of types, kinds and genders, whichever of the first two is its main one."""
     type_ = Attribute(name="type", labels=LABELS, temperature=0.8)
     first, second = (type_, KIND) if target == "type" else (KIND, type_)
-    return ProductSettings(
-        model="late",
-        target=first.name,
-        labels=first.labels,
-        temperature=first.temperature,
-        attributes=(GENDER, second),
-        hierarchies=hierarchies,
-    )
+    return ProductSettings(model="late", attributes=(first, GENDER, second), hierarchies=hierarchies)
 
 
 def softmax(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
@@ -41,7 +34,7 @@ def brute_force(
     logits: NDArray[np.float64], of: ProductSettings
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, int]]:
     """Every combination of labels there is, weighed one by one: marginals, and what has to be answered."""
-    alone = {head.name: softmax(logits[of.slices[head.name]], head.temperature) for head in of.heads}
+    alone = {each.name: softmax(logits[of.slices[each.name]], each.temperature) for each in of.attributes}
     joint = {}
     for type_, kind in itertools.product(range(len(LABELS)), range(len(KIND.labels))):
         if (type_, kind) in CHAIN.combinations:
@@ -82,7 +75,7 @@ def test_a_shoe_is_never_in_apparel() -> None:
     """Its own logits say Apparel, as surely as can be."""
     of = model()
     scores = attribute_scores(np.array([[0.0, 9.0, 1.0, 0.0, 1.0, 9.0, 8.0, 0.0]]), of)
-    assert [head.labels[label] for head, label in zip(of.heads, chosen_labels(scores, of)[0], strict=True)] == [
+    assert [each.labels[label] for each, label in zip(of.attributes, chosen_labels(scores, of)[0], strict=True)] == [
         "Shoes", "Women", "Footwear",
     ]  # fmt: skip
     np.testing.assert_allclose([scores[0, part].sum() for part in of.slices.values()], 1)
@@ -92,9 +85,9 @@ def test_a_shoe_is_never_in_apparel() -> None:
 def test_without_a_dependence_each_attribute_stands_for_itself() -> None:
     of, logits = model(hierarchies=()), np.array([[0.0, 9.0, 1.0, 0.0, 1.0, 9.0, 8.0, 0.0]])
     scores = attribute_scores(logits, of)
-    for head in of.heads:
+    for each in of.attributes:
         np.testing.assert_allclose(
-            scores[0, of.slices[head.name]], softmax(logits[0, of.slices[head.name]], head.temperature)
+            scores[0, of.slices[each.name]], softmax(logits[0, of.slices[each.name]], each.temperature)
         )
     assert chosen_labels(scores, of).tolist() == [[1, 1, 0]]
 

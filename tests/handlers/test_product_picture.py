@@ -29,9 +29,9 @@ from PIL import Image
 
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.picture import MAX_READS, MAX_SCANS, header_pixels, open_picture
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
-SETTINGS = ProductSettings(model="image", target="label", labels=("a",))
+SETTINGS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("a",)),))
 
 
 def colour(image: bytes) -> tuple[int, ...]:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from handlers.product_serving.errors import ERROR_CODES, ProductError
 from handlers.product_serving.preprocessing import Product, ProductPreprocessor
 from handlers.product_serving.request import ProductFields, ProductRequest, read_request
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
-SETTINGS = ProductSettings(model="late", target="label", labels=("a", "b"))
+SETTINGS = ProductSettings(model="late", attributes=(Attribute(name="label", labels=("a", "b")),))
 FORM = "multipart/form-data; boundary=x"
 JSON = "application/json"
 STARTS = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\0\0\0WEBPVP8 ", b"GIF89a", b"%PDF", b"<svg", b"{", b"[")

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import Product
 from handlers.product_serving.scores import score_batch, score_products
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
-SETTINGS = ProductSettings(model="late", target="label", labels=("a", "b", "c"), temperature=2.0, max_batch=4)
+SETTINGS = ProductSettings(
+    model="late", attributes=(Attribute(name="label", labels=("a", "b", "c"), temperature=2.0),), max_batch=4
+)
 
 
 def product(value: int) -> Product:
@@ -43,7 +45,7 @@ class Echo:
 
 
 def softmax(value: float) -> NDArray[np.float64]:
-    powers = np.exp(np.array([value, 0, 1]) / SETTINGS.temperature)
+    powers = np.exp(np.array([value, 0, 1]) / SETTINGS.main.temperature)
     return np.asarray(powers / powers.sum())
 
 

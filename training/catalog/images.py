@@ -4,10 +4,10 @@ from PIL import Image
 
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.picture import open_picture
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.catalog.files import RowError
 
-LIMITS = ProductSettings(model="image", target="label", labels=("label",))
+LIMITS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("label",)),))
 
 
 def decode_picture(image: bytes, *, name: str) -> Image.Image:

@@ -24,7 +24,15 @@ from training.catalog.rows import CatalogRow, CatalogSource, open_rows
 from training.catalog.sampling import sample_products
 from training.system.threads import map_threads
 
-__all__ = ["Catalog", "CatalogError", "CatalogSource", "attribute_column", "read_catalog", "sample_products"]
+__all__ = [
+    "Catalog",
+    "CatalogError",
+    "CatalogSource",
+    "attribute_column",
+    "product_columns",
+    "read_catalog",
+    "sample_products",
+]
 
 PRODUCT_COLUMNS = ("id", "image", "text", "label")
 REJECTED_COLUMNS = ("line", "id", "reason", "detail")
@@ -70,6 +78,11 @@ class Catalog:
 def attribute_column(name: str) -> str:
     """The column of ``products`` that holds a further attribute, whatever that is called."""
     return f"attribute {name}"
+
+
+def product_columns(names: Sequence[str]) -> dict[str, str]:
+    """By the name of each attribute, the main one first: the column of ``products`` that holds it."""
+    return {name: attribute_column(name) if place else "label" for place, name in enumerate(names)}
 
 
 def read_catalog(

@@ -42,11 +42,14 @@ class CatalogSource:
     id_column: str | None = None
     attribute_columns: Sequence[str] = ()
 
+    @property
+    def target_columns(self) -> list[str]:
+        """The A columns to be predicted, the main attribute's first; "" where it is not named yet."""
+        return [self.label_column or "", *self.attribute_columns]
+
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able; a single column to be predicted is just that."""
-        values = dataclasses.asdict(self)
-        further = list(values.pop("attribute_columns"))
-        return {**values, "attribute_columns": further} if further else values
+        """JSON-able."""
+        return {**dataclasses.asdict(self), "attribute_columns": list(self.attribute_columns)}
 
 
 class CatalogRow(NamedTuple):

@@ -1,6 +1,6 @@
-"""Several attributes of a catalogue at once: their classes, and which of them follow from which, by the training rows.
+"""The attributes of a catalogue: their classes, and which of them follow from which, by the training rows.
 
-Legend: N products, A attributes, the target's first.
+Legend: N products, A >= 1 attributes, the main one first: its values are the products' ``label``.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from handlers.product_serving.settings import Attribute, Hierarchy
-from training.catalog.reading import CatalogError, attribute_column
+from training.catalog.reading import CatalogError, product_columns
 
 MISSING = -1
 
@@ -22,18 +22,18 @@ MIN_COVERAGE = 0.5
 
 
 def attribute_classes(products: pd.DataFrame, names: Sequence[str]) -> tuple[Attribute, ...]:
-    """Each further attribute with the values that occur.
+    """Each attribute with the values that occur.
 
     Args:
         products: training rows of a catalogue.
-        names: of the further attributes.
+        names: of A attributes, the main one first.
 
     Raises:
         CatalogError: one has fewer than two values, which leaves nothing to tell apart.
     """
     attributes = []
-    for name in names:
-        labels = tuple(sorted(set(products[attribute_column(name)]) - {""}))
+    for name, column in product_columns(names).items():
+        labels = tuple(sorted(set(products[column]) - {""}))
         if len(labels) < 2:
             raise CatalogError(
                 f"a classifier needs two classes or more, the training part has {list(labels)} of {name!r}: "
@@ -43,16 +43,17 @@ def attribute_classes(products: pd.DataFrame, names: Sequence[str]) -> tuple[Att
     return tuple(attributes)
 
 
-def attribute_targets(products: pd.DataFrame, attributes: Sequence[Attribute]) -> NDArray[np.int64]:
-    """(N, len(attributes)) classes of further attributes; ``MISSING`` for no value, and for one that is no class."""
-    columns = []
-    for attribute in attributes:
+def product_targets(products: pd.DataFrame, attributes: Sequence[Attribute]) -> NDArray[np.int64]:
+    """(N, A) int64 classes; ``MISSING`` for no value, and for one that is no class."""
+    targets = np.full((len(products), len(attributes)), MISSING, dtype=np.int64)
+    columns = product_columns([attribute.name for attribute in attributes]).values()
+    for place, (attribute, column) in enumerate(zip(attributes, columns, strict=True)):
         position = {label: number for number, label in enumerate(attribute.labels)}
-        columns.append([position.get(value, MISSING) for value in products[attribute_column(attribute.name)]])
-    return np.array(columns, dtype=np.int64).reshape(len(attributes), len(products)).T
+        targets[:, place] = [position.get(value, MISSING) for value in products[column]]
+    return targets
 
 
-def find_hierarchies(targets: NDArray[np.int64], heads: Sequence[Attribute]) -> tuple[Hierarchy, ...]:
+def find_hierarchies(targets: NDArray[np.int64], attributes: Sequence[Attribute]) -> tuple[Hierarchy, ...]:
     """Attributes that follow from another one, by at least ``MIN_AGREEMENT`` of the products.
 
     An attribute follows from another where the most frequent value among the *other* products with the same value of
@@ -63,27 +64,23 @@ def find_hierarchies(targets: NDArray[np.int64], heads: Sequence[Attribute]) -> 
 
     Args:
         targets: (N, A) classes of training rows; ``MISSING`` where there is no value.
-        heads: A attributes.
+        attributes: A of them.
 
     Returns:
         For each attribute that others follow from, these with the most frequent combination for each of its labels.
     """
+    places = range(len(attributes))
     agreement = _closed(
-        np.array(
-            [
-                [_agreement(targets[:, one], targets[:, other]) for other in range(len(heads))]
-                for one in range(len(heads))
-            ]
-        )
+        np.array([[_agreement(targets[:, one], targets[:, other]) for other in places] for one in places])
     )
     finest: dict[int, list[int]] = {}
-    for follower in range(len(heads)):
+    for follower in places:
         if (teller := _finest(follower, agreement)) is not None:
             finest.setdefault(teller, []).append(follower)
     return tuple(
         Hierarchy(
-            attributes=tuple(heads[each].name for each in (teller, *followers)),
-            combinations=_combinations(targets[:, [teller, *followers]], classes=len(heads[teller].labels)),
+            attributes=tuple(attributes[each].name for each in (teller, *followers)),
+            combinations=_combinations(targets[:, [teller, *followers]], classes=len(attributes[teller].labels)),
         )
         for teller, followers in sorted(finest.items())
     )

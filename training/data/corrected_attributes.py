@@ -2,7 +2,7 @@
 
 A wrong label's attributes are wrong with it: a shoe that lay under Tops lay in Topwear and Apparel as well. They are no
 evidence of what follows from what, and where they follow, they follow from what was corrected.
-Legend: N products, A attributes, the target's first; M attributes and R combinations of a hierarchy.
+Legend: N products, A attributes, the main one first; M attributes and R combinations of a hierarchy.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from handlers.product_serving.settings import Attribute, Hierarchy
-from training.catalog.reading import attribute_column
+from training.catalog.reading import product_columns
 from training.data.attributes import MISSING
 from training.data.corrections import Correction, resolved
 
@@ -23,7 +23,7 @@ def corrected_cells(corrections: Iterable[Correction], ids: Iterable[str], colum
     Args:
         corrections: of the run; those of products that it does not have are left out.
         ids: of N products.
-        columns: A columns that are trained, the target's first.
+        columns: A columns that are trained, the main attribute's first.
     """
     rows = {id: row for row, id in enumerate(ids)}
     found = np.zeros((len(rows), len(columns)), dtype=np.bool_)
@@ -34,7 +34,7 @@ def corrected_cells(corrections: Iterable[Correction], ids: Iterable[str], colum
 
 
 def trusted(targets: NDArray[np.int64], corrected: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(N, A) classes that tell what follows from what: of corrected products the target and what was corrected.
+    """(N, A) classes that tell what follows from what: of corrected products the main attribute and what was corrected.
 
     A label whose products are all corrected keeps theirs: nothing else says what follows from it.
 
@@ -52,18 +52,18 @@ def trusted(targets: NDArray[np.int64], corrected: NDArray[np.bool_]) -> NDArray
 def followed(
     targets: NDArray[np.int64],
     corrected: NDArray[np.bool_],
-    heads: Sequence[Attribute],
+    attributes: Sequence[Attribute],
     hierarchies: Iterable[Hierarchy],
 ) -> NDArray[np.int64]:
     """(N, A) classes to train on: what nobody corrected goes with what was corrected beside it in a hierarchy.
 
     Args:
-        targets: (N, A) classes; ``MISSING`` where there is no value. The target itself stays.
+        targets: (N, A) classes; ``MISSING`` where there is no value. The main attribute stays.
         corrected: (N, A), as from :func:`corrected_cells`.
-        heads: A attributes.
+        attributes: A of them.
         hierarchies: which attributes follow from which.
     """
-    names, result = [head.name for head in heads], targets.copy()
+    names, result = [attribute.name for attribute in attributes], targets.copy()
     for hierarchy in hierarchies:
         columns = [names.index(name) for name in hierarchy.attributes]
         for row in np.flatnonzero(corrected[:, columns].any(1)):
@@ -88,19 +88,19 @@ def _possible(values: NDArray[np.int64], fixed: NDArray[np.bool_], places: NDArr
 
 
 def with_attributes(
-    products: pd.DataFrame, heads: Sequence[Attribute], *, before: NDArray[np.int64], after: NDArray[np.int64]
+    products: pd.DataFrame, attributes: Sequence[Attribute], *, before: NDArray[np.int64], after: NDArray[np.int64]
 ) -> pd.DataFrame:
     """N products with other values where their classes differ.
 
     Args:
-        products: with the columns of the further attributes.
-        heads: A attributes.
+        products: with a column for each attribute.
+        attributes: A of them.
         before: (N, A) classes of the products.
         after: (N, A) classes that they get; ``MISSING`` for no value.
     """
-    for place, head in enumerate(heads[1:], start=1):
-        labels = np.array([*head.labels, ""])[after[:, place]]  # MISSING is the last
-        column = attribute_column(head.name)
+    columns = product_columns([attribute.name for attribute in attributes]).values()
+    for place, (attribute, column) in enumerate(zip(attributes, columns, strict=True)):
+        labels = np.array([*attribute.labels, ""])[after[:, place]]  # MISSING is the last
         changed = pd.Series(labels, index=products.index, dtype="str")
         values = products[column].mask(before[:, place] != after[:, place], changed)
         products = products.assign(**{column: values})

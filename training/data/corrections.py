@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from training.catalog.reading import CatalogError, attribute_column
+from training.catalog.reading import CatalogError, product_columns
 from training.catalog.rows import attribute_value
 
 FILE = "corrections.csv"
@@ -83,11 +83,6 @@ def resolved(corrections: Iterable[Correction], columns: Sequence[str]) -> list[
     return [each if each.column == columns[0] else each._replace(label=attribute_value(each.label)) for each in named]
 
 
-def product_columns(columns: Sequence[str]) -> dict[str, str]:
-    """Where a catalogue's products have the labels of the columns that are trained, the target's first."""
-    return {columns[0]: "label", **{column: attribute_column(column) for column in columns[1:]}}
-
-
 def correct(
     products: pd.DataFrame, corrections: Sequence[Correction], *, columns: Sequence[str], name: str
 ) -> pd.DataFrame:
@@ -131,10 +126,9 @@ def correct_again(run: Path, products: pd.DataFrame, *, target: str) -> pd.DataF
         return products
     labels = {each.id: each.label for each in read_corrections(run / FILE) if each.column in ("", target)}
     products = _laid_over(products, labels, "label")
-    if (run / ATTRIBUTES).is_file():
-        saved = pd.read_csv(run / ATTRIBUTES, dtype=str, keep_default_na=False)
-        for place in saved.columns.intersection(products.columns).drop("id"):
-            products = _laid_over(products, dict(zip(saved["id"], saved[place], strict=True)), place)
+    saved = pd.read_csv(run / ATTRIBUTES, dtype=str, keep_default_na=False)
+    for place in saved.columns.intersection(products.columns).drop("id"):
+        products = _laid_over(products, dict(zip(saved["id"], saved[place], strict=True)), place)
     return products
 
 

@@ -25,7 +25,6 @@ from training.data.title_thinning import TitleThinner
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
 LabelledProducts = tuple[GraphInputs, Tensor]
-Classes = np.int64 | NDArray[np.int64]
 
 
 def augmentation(size: int) -> v2.Transform:
@@ -39,7 +38,7 @@ def augmentation(size: int) -> v2.Transform:
     )
 
 
-class ProductDataset(Dataset[tuple[Product, Classes]]):
+class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
     """Products of a catalogue, preprocessed one at a time.
 
     Augmentation draws from a seed made of (seed, epoch, row), so that a resumed epoch and another number of loader
@@ -48,7 +47,7 @@ class ProductDataset(Dataset[tuple[Product, Classes]]):
     Args:
         catalog: where the pictures lie.
         products: rows with ``image`` and ``text``; "" stands for none.
-        targets: (N,) int64, the class of each row; (N, A) those of several attributes.
+        targets: (N, A) int64, the class of each row in each attribute.
         preprocessor: as served.
         modalities: what to read; the other one is handed over as missing, unread.
         pictures: decoded before; None reads and decodes them from the catalogue.
@@ -87,7 +86,7 @@ class ProductDataset(Dataset[tuple[Product, Classes]]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, row: int) -> tuple[Product, Classes]:
+    def __getitem__(self, row: int) -> tuple[Product, NDArray[np.int64]]:
         product = self.preprocessor(None, self._title(row))
         if self.images[row]:
             pixels = np.ascontiguousarray(np.asarray(self._square(row)).transpose(2, 0, 1))
@@ -164,14 +163,13 @@ class EpochSampler(Sampler[list[int]]):
 def balanced_weights(targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """(N,) chance of each row: rare classes are seen more often, not equally.
 
-    Proportional to n^-.5 of the row's class; of several attributes, to the mean of that over the attributes, each
-    scaled to a mean of 1, so that none is balanced at the others' cost.
+    Proportional to the mean of n^-0.5 over the attributes, where n is the number of rows of the row's class. Each
+    attribute is scaled to a mean of 1, so that none is balanced at the others' cost.
 
     Args:
-        targets: (N,) classes, or (N, A) of several attributes, ``MISSING`` where a row has no value: it counts as 1.
+        targets: (N, A) classes; ``MISSING`` where a row has no value: it counts as 1.
     """
-    columns = targets.reshape(len(targets), -1).T
-    return np.asarray(np.mean([_attribute_weights(classes) for classes in columns], axis=0), dtype=np.float64)
+    return np.asarray(np.mean([_attribute_weights(classes) for classes in targets.T], axis=0), dtype=np.float64)
 
 
 def _attribute_weights(classes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -203,8 +201,8 @@ def product_loader(
     return DataLoader[Any](dataset, batch_size=batch_size, **how)
 
 
-def to_tensors(rows: Sequence[tuple[Product, Classes]]) -> LabelledProducts:
-    """Products and targets -> ((B,3,H,W) uint8, (B,T) int64, (B,T) int64, (B,2) bool), (B,) or (B, A) int64."""
+def to_tensors(rows: Sequence[tuple[Product, NDArray[np.int64]]]) -> LabelledProducts:
+    """Products and targets -> ((B,3,H,W) uint8, (B,T) int64, (B,T) int64, (B,2) bool), (B, A) int64."""
     batch = collate([product for product, _ in rows])
     image, input_ids, attention_mask, present = (torch.from_numpy(array) for array in batch)
     return (image, input_ids, attention_mask, present), torch.from_numpy(np.stack([target for _, target in rows]))

@@ -1,71 +1,58 @@
-"""Further attributes in an evaluation: those that the run tells and the catalogue has."""
+"""The attributes in an evaluation: those that the run tells and the catalogue has."""
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from handlers.product_serving.settings import Attribute, ProductSettings
+from handlers.product_serving.settings import Attribute
 from training.catalog.files import open_files
-from training.catalog.reading import CatalogSource
+from training.catalog.reading import CatalogSource, product_columns
 from training.catalog.table import open_table
-from training.data.attributes import MISSING, attribute_targets
-from training.evaluation.baseline import attribute_baseline_answers
-from training.evaluation.measured import Measured
-from training.scores.attribute_metrics import summarize_attributes, summarize_predicted
+from training.data.attributes import MISSING, product_targets
 
 
-def with_targets(source: CatalogSource, record: dict[str, Any]) -> CatalogSource:
+def run_attributes(record: dict[str, Any]) -> list[Attribute]:
+    """The A attributes of a run, the main one first.
+
+    Args:
+        record: content of ``run.json``.
+    """
+    return [Attribute(name=name, labels=tuple(labels)) for name, labels in record["attributes"].items()]
+
+
+def with_targets(source: CatalogSource, attributes: Sequence[Attribute]) -> CatalogSource:
     """The catalogue with the columns to be measured.
 
     Args:
-        source: without a label column, the run's target and those of its attributes that the catalogue has.
-        record: content of ``run.json``.
+        source: without a label column, the main attribute's column and those of the others that the catalogue has.
+        attributes: of the run.
 
     Raises:
         CatalogError: the catalogue cannot be read.
     """
     if source.label_column is not None:
         return source
-    names = record.get("attributes", {})
-    if names:
-        files = open_files(source.path)
-        with files.open_table() as stream:
-            header = open_table(stream, name=files.table_name, image_column=source.image_column).header
-        names = [name for name in names if name in header]
-    return dataclasses.replace(source, label_column=record["target"], attribute_columns=list(names))
+    files = open_files(source.path)
+    with files.open_table() as stream:
+        header = open_table(stream, name=files.table_name, image_column=source.image_column).header
+    main, *further = (attribute.name for attribute in attributes)
+    known = [name for name in further if name in header]
+    return dataclasses.replace(source, label_column=main, attribute_columns=known)
 
 
-def measured_attributes(
-    scores: NDArray[np.float32], measured: Measured, settings: ProductSettings
-) -> dict[str, dict[str, Any]]:
-    """``attributes`` of a model's numbers; nothing where none is measured.
+def known_targets(products: pd.DataFrame, attributes: Sequence[Attribute]) -> NDArray[np.int64]:
+    """(N, A) classes; ``MISSING`` also in an attribute that the catalogue does not have.
 
     Args:
-        scores: (N, C), those of all attributes.
-        measured: the products.
-        settings: of the model.
+        products: of the catalogue.
+        attributes: of the run.
     """
-    if not measured.attributes:
-        return {}
-    truth = np.full((len(measured.rows), len(settings.heads)), MISSING)
-    names = list(settings.slices)
-    known = _known(settings.attributes, measured)
-    truth[:, [names.index(head.name) for head in known]] = attribute_targets(measured.products, known)
-    return {"attributes": summarize_attributes(scores, truth, settings)}
-
-
-def attribute_baseline(run: Path, record: dict[str, Any], measured: Measured) -> dict[str, dict[str, Any]]:
-    """The same of TF-IDF and a linear SVM; raises as :func:`attribute_baseline_answers`."""
-    heads = [Attribute(name=name, labels=tuple(labels)) for name, labels in record.get("attributes", {}).items()]
-    known = _known(heads, measured)
-    if not known:
-        return {}
-    answers = attribute_baseline_answers(run, record, measured.products["text"].tolist(), attributes=known)
-    return {"attributes": summarize_predicted(answers, attribute_targets(measured.products, known), known)}
-
-
-def _known(heads: Any, measured: Measured) -> list[Attribute]:
-    return [head for head in heads if head.name in measured.attributes]
+    columns = product_columns([attribute.name for attribute in attributes]).values()
+    known = [place for place, column in enumerate(columns) if column in products]
+    targets = np.full((len(products), len(attributes)), MISSING, dtype=np.int64)
+    targets[:, known] = product_targets(products, [attributes[place] for place in known])
+    return targets

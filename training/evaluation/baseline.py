@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from handlers.product_serving.settings import Attribute
 from training.catalog.reading import CatalogError, CatalogSource, read_catalog
-from training.data.attributes import attribute_targets
+from training.data.attributes import product_targets
 from training.data.label_noise import damage_labels
 from training.run.checkpoint import RunError
-from training.scores.baseline import attribute_predictions, fit_predict
+from training.scores.baseline import fit_predict
 
 
 class BaselineMissing(Exception):
@@ -34,7 +34,7 @@ def read_split(run: Path) -> pd.DataFrame:
 
 
 def baseline_answers(
-    run: Path, record: dict[str, Any], titles: Sequence[Sequence[str]], *, labels: Sequence[str]
+    run: Path, record: dict[str, Any], titles: Sequence[Sequence[str]], *, attributes: Sequence[Attribute]
 ) -> list[NDArray[np.int64]]:
     """Fit once, answer every list of titles.
 
@@ -42,31 +42,19 @@ def baseline_answers(
         run: the run folder.
         record: content of its ``run.json``.
         titles: V times N titles.
-        labels: C names of the run's classes.
+        attributes: A of the run's, the main one first.
 
     Returns:
-        V times (N,) classes.
+        V times (N, A) classes.
 
     Raises:
         BaselineMissing: the run's catalogue is gone or has changed.
     """
     products = _training_rows(run, record)
-    train_titles, train_labels = products["text"].tolist(), products["label"].tolist()
     distinct = sorted({title for form in titles for title in form})
-    position = {label: number for number, label in enumerate(labels)}
-    answers = {
-        title: position[label]
-        for title, label in zip(distinct, fit_predict(train_titles, train_labels, distinct), strict=True)
-    }
-    return [np.array([answers[title] for title in form], dtype=np.int64) for form in titles]
-
-
-def attribute_baseline_answers(
-    run: Path, record: dict[str, Any], titles: Sequence[str], *, attributes: Sequence[Attribute]
-) -> NDArray[np.int64]:
-    """(N, attributes): of each further attribute the answers to N titles; raises as :func:`baseline_answers`."""
-    products = _training_rows(run, record)
-    return attribute_predictions(products["text"].tolist(), attribute_targets(products, attributes), titles)
+    predicted = fit_predict(products["text"].tolist(), product_targets(products, attributes), distinct)
+    place = {title: row for row, title in enumerate(distinct)}
+    return [predicted[[place[title] for title in form]] for form in titles]
 
 
 def _training_rows(run: Path, record: dict[str, Any]) -> pd.DataFrame:

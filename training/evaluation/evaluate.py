@@ -3,7 +3,8 @@
 What comes out is JSON-able::
 
     {
-      "run": "shop", "catalogue": "new.csv", "target": "articleType",
+      "run": "shop", "catalogue": "new.csv",
+      "target": "articleType",              the column of the main attribute, which all numbers are of, but "attributes"
       "part": null,                         or the part of the run's own split that was measured
       "products": 4000,                     measured
       "unknown_labels": {"Boats": 3},       products with a label the run has never seen: counted, not measured
@@ -18,7 +19,7 @@ What comes out is JSON-able::
           "accuracy_unreviewed": 0.96,      of the others; null where all need a review
           "reliability": [{"share", "confidence", "accuracy"}, ...],        15 bins of equal width
           "risk_coverage": {"coverage": [...], "risk": [...]},              about 100 points
-          "attributes": {"gender": {...}}   only of a run of several: of each that the catalogue has, without "brier"
+          "attributes": {"gender": {...}}   the first ten of these numbers, of each attribute that the catalogue has
         },
         "early": {
           ...,                              and of a model that reads both sides:
@@ -47,16 +48,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from handlers.product_serving.settings import MODALITIES
+from handlers.product_serving.settings import MODALITIES, Attribute
 from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
 from training.data.corrections import correct_again
-from training.evaluation.attributes import attribute_baseline, measured_attributes, with_targets
+from training.evaluation.attributes import known_targets, run_attributes, with_targets
 from training.evaluation.baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation.measured import GroupFeatures, Measured
 from training.evaluation.model_groups import load_groups
 from training.evaluation.robustness import damage_products, measure, measure_conditions
 from training.run.checkpoint import read_run
-from training.scores.metrics import reliability, risk_coverage, summarize_labels
+from training.scores.attribute_metrics import main_scores, summarize_attributes, summarize_predicted
+from training.scores.metrics import reliability, risk_coverage
 from training.system.device import choose_device
 
 CURVE_POINTS = 100
@@ -77,8 +79,8 @@ def evaluate_run(
 
     Args:
         run: the run folder, complete.
-        source: the catalogue; without a label column, that of the run's target, and of its further attributes those
-            that the catalogue has.
+        source: the catalogue; without a label column, that of the run's main attribute, and of the others those that
+            the catalogue has.
         max_rejected: share of bad rows above which the catalogue is refused.
         part: measure only the products of this part of the run's split; None takes all.
         robustness: measure on damaged products, too.
@@ -92,18 +94,16 @@ def evaluate_run(
         RunError: the run is not complete.
     """
     record, split = read_run(run), read_split(run)
-    source = with_targets(source, record)
+    attributes = run_attributes(record)
+    source = with_targets(source, attributes)
     # The products of a part were checked when the run was trained.
     catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
     if part is not None:
-        catalog = dataclasses.replace(catalog, products=correct_again(run, catalog.products, target=record["target"]))
+        catalog = dataclasses.replace(catalog, products=correct_again(run, catalog.products, target=attributes[0].name))
     products = catalog.products if part is None else _with_neighbours(catalog, split, part)
     chosen = np.ones(len(products), dtype=bool) if part is None else products["id"].isin(_ids(split, part)).to_numpy()
-    unknown = ~products["label"].isin(record["labels"]).to_numpy()
-    measured = dataclasses.replace(
-        _measured(catalog, products[~unknown], chosen[~unknown], labels=record["labels"]),
-        attributes=[name for name in record.get("attributes", {}) if name in catalog.source.attribute_columns],
-    )
+    unknown = ~products["label"].isin(attributes[0].labels).to_numpy()
+    measured = _measured(catalog, products[~unknown], chosen[~unknown], attributes)
     trained_on = _trained_on(record, split, measured)
     return {
         "run": run.name,
@@ -134,16 +134,17 @@ def _with_neighbours(catalog: Catalog, split: pd.DataFrame, part: str) -> pd.Dat
     return products.loc[[product for product in ids if product in products.index]].reset_index(drop=True)
 
 
-def _measured(catalog: Catalog, read: pd.DataFrame, chosen: NDArray[np.bool_], *, labels: Sequence[str]) -> Measured:
+def _measured(
+    catalog: Catalog, read: pd.DataFrame, chosen: NDArray[np.bool_], attributes: Sequence[Attribute]
+) -> Measured:
+    labels = attributes[0].labels
     if not chosen.any():
         raise CatalogError(
             f"no product of {catalog.source.path} has a label the run knows in the column "
             f"{catalog.source.label_column!r}; it knows {', '.join(map(repr, labels[:10]))}"
             f"{' and others' if len(labels) > 10 else ''}: choose the column with --target"
         )
-    position = {label: number for number, label in enumerate(labels)}
-    targets = np.array([position[label] for label in read["label"]], dtype=np.int64)
-    return Measured(catalog, read.reset_index(drop=True), targets, np.flatnonzero(chosen))
+    return Measured(catalog, read.reset_index(drop=True), known_targets(read, attributes), np.flatnonzero(chosen))
 
 
 def _trained_on(record: dict[str, Any], split: pd.DataFrame, measured: Measured) -> int | None:
@@ -189,8 +190,8 @@ def _measures(run: Path, record: dict[str, Any], measured: Measured, *, robustne
         by_model = {name: metrics for group in groups for name, metrics in _model_measures(group).items()}
         models = {name: by_model[name] for name in record["models"]}
         if baseline:
-            models["baseline"] = summarize_labels(baseline[0], measured.truth, record["labels"])
-            models["baseline"] |= attribute_baseline(run, record, measured)
+            numbers = summarize_predicted(baseline[0], measured.truth, run_attributes(record))
+            models["baseline"] = {**next(iter(numbers.values())), "attributes": numbers}
         result: dict[str, Any] = {"models": models, **missing}
         if robustness:
             conditions = measure_conditions(
@@ -205,7 +206,7 @@ def _baseline(
 ) -> tuple[list[NDArray[np.int64]], dict[str, str]]:
     """Answers to each list of titles; or none, and why."""
     try:
-        return baseline_answers(run, record, titles, labels=record["labels"]), {}
+        return baseline_answers(run, record, titles, attributes=run_attributes(record)), {}
     except BaselineMissing as error:
         return [], {"baseline_missing": str(error)}
 
@@ -217,12 +218,12 @@ def _model_measures(features: GroupFeatures) -> dict[str, dict[str, Any]]:
     result: dict[str, dict[str, Any]] = {}
     for name, scores in group.scores(clean, device=features.device).items():
         settings = group.settings[name]
-        probabilities = np.ascontiguousarray(scores[:, : len(settings.labels)])
+        probabilities = main_scores(scores, settings)
         result[name] = {
-            **measure(probabilities, truth, settings, present=clean.present),
-            "reliability": _reliability(probabilities, truth),
-            "risk_coverage": _risk_coverage(probabilities, truth),
-            **measured_attributes(scores, features.measured, settings),
+            **measure(scores, truth, settings, present=clean.present),
+            "reliability": _reliability(probabilities, truth[:, 0]),
+            "risk_coverage": _risk_coverage(probabilities, truth[:, 0]),
+            "attributes": summarize_attributes(scores, truth, settings),
         }
     fusions = [name for name, settings in group.settings.items() if len(settings.modalities) == len(MODALITIES)]
     if fusions:
@@ -242,7 +243,7 @@ def _sides(features: GroupFeatures, present: NDArray[np.bool_]) -> dict[str, dic
         sides[side] = None
         if len(rows):
             together = features.put_together(hidden=np.array(taken) & present.all(1, keepdims=True))
-            answers = features.group.answers(together, device=features.device)
+            answers = features.group.scores(together, device=features.device)
             sides[side] = {
                 name: measure(
                     answers[name][rows], features.measured.truth[rows], settings, present=together.present[rows]

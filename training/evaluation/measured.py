@@ -33,16 +33,14 @@ class Measured:
         catalog: where the pictures lie.
         read: R rows of the catalogue that are read together: in bfloat16 a product's features depend in their last
             digits on its neighbours in a batch, so a run's own figures come back only among the neighbours of its own.
-        targets: (R,) class of each.
+        targets: (R, A) class of each in the run's attributes; ``MISSING`` for no value, but never in the main one.
         rows: (N,) which of them are measured.
-        attributes: further ones that are measured, by name.
     """
 
     catalog: Catalog
     read: pd.DataFrame
     targets: NDArray[np.int64]
     rows: NDArray[np.int64]
-    attributes: Sequence[str] = ()
 
     @property
     def products(self) -> pd.DataFrame:
@@ -51,7 +49,7 @@ class Measured:
 
     @property
     def truth(self) -> NDArray[np.int64]:
-        """(N,) class of each."""
+        """(N, A) class of each."""
         return self.targets[self.rows]
 
 
@@ -79,7 +77,7 @@ class DamagedPictures(ProductDataset):
     Args:
         catalog: where the pictures lie.
         products: rows with ``id``, ``image`` and ``text``.
-        targets: (N,) int64.
+        targets: (N, A) int64.
         preprocessor: as served.
         damage: RGB picture, generator -> RGB picture.
         seed: with the product's id, of the generator.
@@ -125,7 +123,7 @@ class GroupFeatures:
         self.device = device
         self.folder = folder
         self._clean = self._extract(folder, self._dataset(measured.read, measured.targets))
-        blank = self._dataset(pd.DataFrame({"image": [""], "text": [""]}), np.zeros(1, np.int64))
+        blank = self._dataset(pd.DataFrame({"image": [""], "text": [""]}), np.zeros((1, 1), np.int64))
         self._blank = self._extract(folder, blank)
         self._titles = self._with_empty_title()
 

@@ -58,13 +58,6 @@ class ModelGroup:
     settings: dict[str, ProductSettings]
     preprocessor: ProductPreprocessor
 
-    def answers(self, features: Features, *, device: Device) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probabilities (N, C) of each model, those of its target where it tells several attributes."""
-        return {
-            name: np.ascontiguousarray(scores[:, : len(self.settings[name].labels)])
-            for name, scores in self.scores(features, device=device).items()
-        }
-
     def scores(self, features: Features, *, device: Device) -> dict[str, NDArray[np.float32]]:
         """Calibrated probabilities (N, C) of each model, those of all its attributes one behind the other."""
         rows = np.arange(len(features.targets))

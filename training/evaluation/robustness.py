@@ -45,6 +45,7 @@ from handlers.product_serving.calibration import review_thresholds
 from handlers.product_serving.settings import ProductSettings
 from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE, Condition, damaged_titles, hidden_sides
 from training.evaluation.measured import GroupFeatures, Measured
+from training.scores.attribute_metrics import main_scores
 from training.scores.metrics import summarize, summarize_labels
 
 FILE = "robustness.json"
@@ -97,7 +98,7 @@ def measure_conditions(
         measured: the products.
         damaged: as from :func:`damage_products`.
         names: of the models, in the order of the result.
-        baseline: its answers (N,) to the titles of each condition; empty where there is no baseline.
+        baseline: its answers (N, A) to the titles of each condition; empty where there is no baseline.
         seed: of the damage.
 
     Returns:
@@ -110,7 +111,7 @@ def measure_conditions(
                 measures[name] |= metrics
     labels = next(iter(groups[0].group.settings.values())).labels
     for each, predicted in zip(damaged, baseline, strict=bool(baseline)):
-        measures[each.condition.name]["baseline"] = summarize_labels(predicted, measured.truth, labels)
+        measures[each.condition.name]["baseline"] = summarize_labels(predicted[:, 0], measured.truth[:, 0], labels)
     return [
         {
             "name": each.condition.name,
@@ -128,24 +129,25 @@ def measure_conditions(
 
 
 def measure(
-    probabilities: NDArray[np.float32],
+    scores: NDArray[np.float32],
     truth: NDArray[np.int64],
     settings: ProductSettings,
     *,
     present: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """All numbers of one model, and what its review thresholds come to on these products.
+    """All numbers of one model on the main attribute, and what its review thresholds come to on these products.
 
     Args:
-        probabilities: (N, C), calibrated.
-        truth: (N,).
+        scores: (N, C), calibrated.
+        truth: (N, A).
         settings: of the model.
-        present: (N, 2), the sides that were there.
+        present: (N, 2), the modalities that were there.
     """
-    sure = probabilities.max(1) >= review_thresholds(present, settings)
-    right = probabilities.argmax(1) == truth
+    probabilities, classes = main_scores(scores, settings), truth[:, 0]
+    sure = probabilities.max(1) >= review_thresholds(present, settings)[:, 0]
+    right = probabilities.argmax(1) == classes
     return {
-        **summarize(probabilities, truth, settings.labels),
+        **summarize(probabilities, classes, settings.labels),
         "needs_review": float(np.mean(~sure)),
         "accuracy_unreviewed": float(np.mean(right[sure])) if sure.any() else None,
     }
@@ -181,7 +183,7 @@ def _answered(
                 form=forms.get(name, 0),
             )
             settings = group.group.settings
-            answers = group.group.answers(features, device=group.device)
+            answers = group.group.scores(features, device=group.device)
             yield (
                 name,
                 {

@@ -27,7 +27,7 @@ class Features:
         starts: (V, N) int64, where a product's title begins in ``tokens``: as it is, then thinned.
         lengths: (V, N) int64, how many tokens it has.
         present: (N, 2) bool.
-        targets: (N,) int64, or (N, A) of several attributes.
+        targets: (N, A) int64.
     """
 
     image: "NDArray[np.float16] | JoinedRows"
@@ -38,7 +38,7 @@ class Features:
     targets: NDArray[np.int64]
 
     def batch(self, rows: NDArray[np.int64], *, variants: NDArray[np.int64] | int = 0) -> FeatureBatch:
-        """Rows -> (image (B, cells, D), text (B, T, D), attention_mask (B, T), present (B, 2)), targets (B,).
+        """Rows -> (image (B, cells, D), text (B, T, D), attention_mask (B, T), present (B, 2)), targets (B, A).
 
         Args:
             rows: (B,).

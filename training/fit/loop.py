@@ -1,8 +1,8 @@
 """One epoch of training, one pass of evaluation, and the loop over epochs: no arguments parsed, no paths.
 
-A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B,) int64 classes, or (B, A) of
-several attributes. Processes that train together (:mod:`training.system.processes`) each take their share of every
-batch; the steps are those of one process.
+A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B, A) int64 classes. Processes that
+train together (:mod:`training.system.processes`) each take their share of every batch; the steps are those of one
+process.
 """
 
 import itertools
@@ -41,8 +41,8 @@ def fit(
     train: Callable[[int], Batches],
     validation: Batches,
     device: Device,
+    objective: Objective,
     seed: int = 0,
-    objective: Objective | None = None,
     patience: int | None = 3,
     state: FitState | None = None,
     after_epoch: Callable[[FitState], None] = lambda state: None,
@@ -59,8 +59,8 @@ def fit(
         train: epoch number -> its batches.
         validation: batches that choose the best epoch, by macro-F1 plus accuracy.
         device: where, and in which precision.
+        objective: what is minimised, and by what epochs are judged.
         seed: of dropout, together with the epoch.
-        objective: what is minimised, and by what epochs are judged; None is that of a single target.
         patience: epochs without a better one after which training stops; None runs all and keeps the last one.
         state: where an interrupted call stopped, between two epochs or within one.
         after_epoch: is handed the state: after each epoch, within one every ``save_every`` seconds, and on the way out
@@ -78,7 +78,7 @@ def fit(
     history, done = keeper.state.history, len(keeper.state.history) * steps + keeper.state.progress.steps
     bar = tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False)
     with bar, engine.joined(model) if together else nullcontext(model) as network:
-        trainer = _Trainer(network, optimizer, scheduler, device, objective or Objective(), keeper, bar, together)
+        trainer = _Trainer(network, optimizer, scheduler, device, objective, keeper, bar, together)
         for epoch in range(len(history), epochs):
             if patience is not None and best_epoch(history) + patience < epoch:
                 break
@@ -151,7 +151,7 @@ def train_epoch(
     scheduler: torch.optim.lr_scheduler.LRScheduler,
     *,
     device: Device,
-    objective: Objective | None = None,
+    objective: Objective,
     clip: float = 1.0,
     progress: Progress | None = None,
     shares: Iterable[Share] | None = None,
@@ -166,7 +166,7 @@ def train_epoch(
         optimizer: steps once a batch.
         scheduler: likewise.
         device: where.
-        objective: what is minimised; None is the cross-entropy.
+        objective: what is minimised.
         clip: longest gradient.
         progress: of the batches done before; counts on.
         shares: of each batch, where several processes train together; None is the whole batch.
@@ -177,7 +177,6 @@ def train_epoch(
         The mean loss over the whole epoch.
     """
     model.train()
-    objective = objective or Objective(label_smoothing=0)
     progress, clock = progress or Progress(), clock or BusyClock(device)
     progress.loss = progress.loss.to(device.name)
     last = time.monotonic()
@@ -206,7 +205,7 @@ def train_epoch(
 
 @torch.no_grad()
 def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits (N, C) and targets (N,) or (N, A) of all batches, in order."""
+    """Logits (N, C) and targets (N, A) of all batches, in order."""
     device.take(model).eval()
     logits, targets = [], []
     for inputs, batch_targets in batches:
@@ -216,7 +215,7 @@ def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDAr
     return np.concatenate(logits), np.concatenate(targets)
 
 
-def describe(epoch: Epoch, epochs: int, *, attributes: int = 0) -> str:
+def describe(epoch: Epoch, epochs: int, *, attributes: int) -> str:
     """One line for the terminal; it says so where the scores are means over several attributes."""
     of = f"mean over {attributes} attributes: " if attributes > 1 else ""
     busy = "" if epoch.gpu_busy is None else f"  GPU busy {epoch.gpu_busy:.0%}"

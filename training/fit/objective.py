@@ -1,4 +1,4 @@
-"""What training minimises and by what the best epoch is chosen, of one target or of several attributes at once.
+"""What training minimises, and by what the best epoch is chosen.
 
 Legend: N products, A attributes, C classes, those of all attributes one behind the other.
 """
@@ -19,25 +19,23 @@ from training.scores.metrics import accuracy, macro_f1
 class Objective:
     """The loss and the score of a model's logits.
 
-    The loss is the sum over attributes of weight times cross-entropy; the target's weight is 1. A product without a
+    The loss is the sum over attributes of weight times cross-entropy. A product without a
     value adds nothing to its batch's mean, so that every label counts alike, and processes that share a batch agree. An
     epoch is judged by the mean over the attributes: one set of weights serves all of them, and a mean depends less on
     the chance of an epoch than any one of them does.
 
     Args:
-        label_smoothing: of the cross-entropy.
-        sizes: classes of each attribute, the target's first; empty for a target alone.
+        sizes: classes of each attribute.
         weights: of each attribute in the loss.
+        label_smoothing: of the cross-entropy.
     """
 
+    sizes: Sequence[int]
+    weights: Sequence[float]
     label_smoothing: float = 0.05
-    sizes: Sequence[int] = ()
-    weights: Sequence[float] = ()
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """(N, C), and (N,) or with several attributes (N, A) where ``MISSING`` stands for no value -> ()."""
-        if not self.sizes:
-            return nn.functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        """(N, C) and (N, A), where ``MISSING`` stands for no value -> ()."""
         total = torch.zeros((), device=logits.device)
         parts = zip(torch.split(logits, list(self.sizes), dim=1), targets.unbind(1), self.weights, strict=True)
         for part, truth, weight in parts:
@@ -52,12 +50,11 @@ class Objective:
 
         Args:
             logits: (N, C).
-            targets: as in :meth:`loss`.
+            targets: (N, A).
         """
-        parts = list(self._parts(logits, targets)) if self.sizes else [(logits, targets)]
         scores = [
             (accuracy(truth, part.argmax(1)), macro_f1(truth, part.argmax(1), classes=part.shape[1]))
-            for part, truth in parts
+            for part, truth in self._parts(logits, targets)
         ]
         right, f1 = zip(*scores, strict=True)
         return float(np.mean(right)), float(np.mean(f1))

@@ -1,7 +1,7 @@
 """The five classifiers: one graph signature, two encoders handed in, one head that makes the difference.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes, those of several attributes one
-behind the other.
+Legend: B batch, N picture cells, T title tokens, D width of an encoder, A attributes, C classes, those of all
+attributes one behind the other.
 """
 
 from collections.abc import Sequence
@@ -64,19 +64,18 @@ class ProductClassifier(nn.Module):
         return cells, tokens
 
 
-def build_head(name: str, *, image_width: int, text_width: int, classes: int, further: Sequence[int] = ()) -> Head:
+def build_head(name: str, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
     """A head by its registry name, untrained.
 
     Args:
         name: in ``HEADS``.
         image_width: D of the image encoder.
         text_width: D of the text encoder.
-        classes: of the target.
-        further: of each further attribute; its logits follow those of the target on the last axis.
+        sizes: (A,) classes of each attribute; their logits follow each other on the last axis.
 
     Raises:
         ValueError: the name is unknown.
     """
     if name not in HEADS:
         raise ValueError(f"unknown model {name!r}; known are {list(HEADS)}")
-    return HEADS[name].build(image_width=image_width, text_width=text_width, sizes=(classes, *further))
+    return HEADS[name].build(image_width=image_width, text_width=text_width, sizes=sizes)

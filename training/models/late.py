@@ -15,16 +15,16 @@ class LateFusion(Head):
     """Average the softmax of an image head and a text head, each divided by its own temperature.
 
     p = w * softmax(z_image / T_image) + (1 - w) * softmax(z_text / T_text); where a modality is missing, the other
-    one's probabilities stand alone. Nothing here is trained: heads come from the single models, w from validation. Of
-    several attributes each has a softmax, a weight and temperatures of its own.
+    one's probabilities stand alone. Nothing here is trained: heads come from the single models, w from validation.
+    Each attribute has a softmax, a weight and temperatures of its own.
 
     Args:
         image_head: features -> logits (B, C).
         text_head: likewise.
-        image_weight: w in [0, 1]; of several attributes one each.
-        image_temperature: T_image > 0; likewise.
-        text_temperature: T_text > 0; likewise.
-        sizes: classes of each of several attributes, which follow each other in C; empty for a single one.
+        sizes: (A,) classes of each attribute, which follow each other in C.
+        image_weights: (A,) w in [0, 1] of each attribute; empty is 0.5 for all.
+        image_temperatures: (A,) T_image > 0; empty is 1 for all.
+        text_temperatures: (A,) T_text > 0; likewise.
 
     Raises:
         ValueError: a number is out of its range.
@@ -40,23 +40,22 @@ class LateFusion(Head):
         image_head: nn.Module,
         text_head: nn.Module,
         *,
-        image_weight: float | Sequence[float] = 0.5,
-        image_temperature: float | Sequence[float] = 1.0,
-        text_temperature: float | Sequence[float] = 1.0,
-        sizes: Sequence[int] = (),
+        sizes: Sequence[int],
+        image_weights: Sequence[float] = (),
+        image_temperatures: Sequence[float] = (),
+        text_temperatures: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        weight, by_image, by_text = (
-            torch.tensor(value, dtype=torch.float32) for value in (image_weight, image_temperature, text_temperature)
-        )
-        if not bool(((weight >= 0) & (weight <= 1)).all()):
-            raise ValueError(f"image_weight must be in [0, 1], got {image_weight}")
-        if min(by_image.min(), by_text.min()) <= 0:
-            raise ValueError(f"temperatures must be > 0, got {image_temperature} and {text_temperature}")
+        weights = image_weights or [0.5] * len(sizes)
+        by_image, by_text = (given or [1.0] * len(sizes) for given in (image_temperatures, text_temperatures))
+        if not all(0 <= weight <= 1 for weight in weights):
+            raise ValueError(f"image_weights must be in [0, 1], got {weights}")
+        if not min(*by_image, *by_text) > 0:
+            raise ValueError(f"temperatures must be > 0, got {by_image} and {by_text}")
         self.image_head = image_head
         self.text_head = text_head
         self.sizes = list(sizes)
-        self.register_buffer("image_weight", self._of_classes(weight))
+        self.register_buffer("image_weight", self._of_classes(weights))
         self.register_buffer("image_temperature", self._of_classes(by_image))
         self.register_buffer("text_temperature", self._of_classes(by_text))
 
@@ -64,7 +63,7 @@ class LateFusion(Head):
     def build(cls, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
         """As :meth:`training.models.head.Head.build`, on top of two single heads."""
         widths = {"image_width": image_width, "text_width": text_width, "classes": sum(sizes)}
-        return cls(ImageHead(**widths), TextHead(**widths), sizes=sizes if len(sizes) > 1 else ())
+        return cls(ImageHead(**widths), TextHead(**widths), sizes=sizes)
 
     def output_bias(self) -> None:
         """None: the single heads answer with the classes' true frequencies."""
@@ -77,20 +76,17 @@ class LateFusion(Head):
         by_image = self.image_head(image, text, attention_mask, present) / self.image_temperature
         by_text = self.text_head(image, text, attention_mask, present) / self.text_temperature
         there = present[:, None].float()  # (B, 1, 2)
-        weights = torch.stack([self.image_weight, 1 - self.image_weight], dim=-1) * there  # (B, 1 or C, 2)
+        weights = torch.stack([self.image_weight, 1 - self.image_weight], dim=-1) * there  # (B, C, 2)
         # A weight of zero must not silence the only modality that is there.
         weights = torch.where(weights.sum(2, keepdim=True) > 0, weights, there)
         log_weights = torch.log(weights / weights.sum(2, keepdim=True) + torch.finfo(torch.float32).tiny)
         log_probabilities = torch.stack([self._log_softmax(by_image), self._log_softmax(by_text)], dim=2)  # (B, C, 2)
         return torch.logsumexp(log_probabilities + log_weights, dim=2)
 
-    def _of_classes(self, values: Tensor) -> Tensor:
-        """A value each attribute -> (C,), one each class; a single attribute's stays ()."""
-        if not self.sizes:
-            return values
-        return values.expand(len(self.sizes)).repeat_interleave(torch.tensor(self.sizes))
+    def _of_classes(self, values: Sequence[float]) -> Tensor:
+        """(A,), a value for each attribute -> (C,), one for each class."""
+        return torch.tensor(values, dtype=torch.float32).repeat_interleave(torch.tensor(self.sizes))
 
     def _log_softmax(self, logits: Tensor) -> Tensor:
-        if not self.sizes:
-            return logits.log_softmax(1)
+        """(B, C) -> (B, C), attribute by attribute."""
         return torch.cat([part.log_softmax(1) for part in torch.split(logits, self.sizes, dim=1)], dim=1)

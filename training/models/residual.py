@@ -37,7 +37,7 @@ class ResidualFusion(Head):
         image_head: of the single model; its weights stay as they are.
         text_head: likewise.
         fusion: features -> logits (B, C); its last linear layer starts at zero.
-        sizes: classes of each of several attributes, which follow each other in C; of a single one (C,).
+        sizes: (A,) classes of each attribute, which follow each other in C.
 
     Attributes:
         one_sided_shares: (2, C) in [0, 1], the correction's share for a product with a picture only, and with a title

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from handlers.product_serving.settings import ProductSettings
 from training.data.attributes import MISSING
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import Epoch, predict
@@ -32,8 +33,7 @@ def train_fusion(
             name,
             image_width=image_encoder.width,
             text_width=text_encoder.width,
-            classes=len(run.data.labels),
-            further=run.data.sizes,
+            sizes=run.data.settings.sizes,
         )
     )
     image_head, text_head = (as_trained(run, tower.classifier.head) for tower in (image, text))
@@ -80,8 +80,7 @@ def weigh_corrections(run: Run, head: Head, features: Features) -> None:
         plain, truth = predict(head, batches, device=run.device)
         shares[side] = 1
         corrected, _ = predict(head, batches, device=run.device)
-        columns = truth.reshape(len(truth), -1).T
-        for part, classes in zip(run.data.preprocessor.settings.slices.values(), columns, strict=True):
+        for part, classes in zip(run.data.settings.slices.values(), truth.T, strict=True):
             known = classes != MISSING
             shares[side, part] = _share(plain[known, part], corrected[known, part], classes[known])
 
@@ -103,23 +102,38 @@ def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calib
         by_text: likewise.
     """
     whole = by_image.validation_whole if by_image.validation_whole.any() else slice(None)
-    truth = by_image.validation_truth[whole]
-    sides = by_image.validation_alone[whole], by_text.validation_alone[whole]
-    weights = [
-        _weight(sides[0][:, part], sides[1][:, part], classes)
-        for part, classes in zip(by_image.settings.slices.values(), truth.reshape(len(truth), -1).T, strict=True)
-    ]
-    several = len(weights) > 1
-    temperatures = [[each.temperature for each in answers.settings.heads] for answers in (by_image, by_text)]
-    head = LateFusion(
-        image.classifier.head,
-        text.classifier.head,
-        image_weight=weights if several else weights[0],
-        image_temperature=temperatures[0] if several else temperatures[0][0],
-        text_temperature=temperatures[1] if several else temperatures[1][0],
-        sizes=[len(each.labels) for each in by_image.settings.heads] if several else (),
+    head = late_head(
+        (image.classifier.head, text.classifier.head),
+        (by_image.settings, by_text.settings),
+        (by_image.validation_alone[whole], by_text.validation_alone[whole]),
+        by_image.validation_truth[whole],
     )
     return ProductClassifier(image.classifier.image_encoder, text.classifier.text_encoder, head)
+
+
+def late_head(
+    heads: tuple[Head, Head],
+    fitted: tuple[ProductSettings, ProductSettings],
+    scores: tuple[NDArray[np.float32], NDArray[np.float32]],
+    truth: NDArray[np.int64],
+) -> LateFusion:
+    """Late fusion with the weights that fit some products best.
+
+    Args:
+        heads: of the image model and of the text model.
+        fitted: their settings, calibrated.
+        scores: (N, C) their calibrated probabilities, each attribute's by its own logits.
+        truth: (N, A) classes.
+    """
+    image, text = scores
+    weights = [
+        _weight(image[:, part], text[:, part], classes)
+        for part, classes in zip(fitted[0].slices.values(), truth.T, strict=True)
+    ]
+    by_image, by_text = ([attribute.temperature for attribute in each.attributes] for each in fitted)
+    return LateFusion(
+        *heads, sizes=fitted[0].sizes, image_weights=weights, image_temperatures=by_image, text_temperatures=by_text
+    )
 
 
 def _weight(image: NDArray[np.float32], text: NDArray[np.float32], truth: NDArray[np.int64]) -> float:

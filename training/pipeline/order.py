@@ -5,7 +5,6 @@ it stopped; ``run.json`` is written last.
 """
 
 import dataclasses
-import hashlib
 import json
 import resource
 import sys
@@ -17,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from training.catalog.reading import Catalog
@@ -37,8 +35,7 @@ from training.run.data import RunData, draw_split, groups_for, open_products, pr
 from training.run.options import TrainOptions
 from training.run.stages import Stages
 from training.scores.attribute_metrics import summarize_predicted
-from training.scores.baseline import attribute_predictions, fit_predict
-from training.scores.metrics import summarize_labels
+from training.scores.baseline import fit_predict
 from training.system.device import choose_device
 from training.system.processes import from_main, main_first
 from training.system.rank import is_main_process
@@ -174,25 +171,12 @@ def _fusion_features(run: Run, image: Tower, text: Tower, seconds: dict[str, flo
 
 def _baseline(data: RunData) -> dict[str, Any]:
     """TF-IDF and a linear SVM on the title, the figure every network has to beat."""
-    texts, labels = data.products["text"].to_numpy(dtype=str), data.products["label"].to_numpy(dtype=str)
+    texts, targets = data.products["text"].to_numpy(dtype=str), data.targets
     train, test = data.rows("train"), data.rows("test")
-    predicted = fit_predict(texts[train].tolist(), labels[train].tolist(), texts[test].tolist())
-    position = {label: number for number, label in enumerate(data.labels)}
-    predictions = np.array([position[label] for label in predicted], dtype=np.int64)
+    predicted = fit_predict(texts[train].tolist(), targets[train], texts[test].tolist())
     ids = data.products["id"].to_numpy(dtype=str)[test]
-    write_arrays(data.options.out / "baseline" / "test.npz", ids=ids, truth=data.targets[test], predicted=predictions)
-    numbers = summarize_labels(predictions, data.targets[test], data.labels)
-    return {**numbers, **_attribute_baseline(data)}
-
-
-def _attribute_baseline(data: RunData) -> dict[str, Any]:
-    """The baseline of each further attribute, of the products that have a value."""
-    if not data.sizes:
-        return {}
-    texts, targets = data.products["text"].to_numpy(dtype=str), data.all_targets[:, 1:]
-    test, train = data.rows("test"), data.rows("train")
-    predicted = attribute_predictions(texts[train].tolist(), targets[train], texts[test].tolist())
-    return {"attributes": summarize_predicted(predicted, targets[test], data.heads[1:])}
+    write_arrays(data.options.out / "baseline" / "test.npz", ids=ids, truth=targets[test], predicted=predicted)
+    return summarize_predicted(predicted, targets[test], data.attributes)
 
 
 def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
@@ -200,10 +184,8 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
     data, options = run.data, run.data.options
     return {
         "source": data.catalog.source.as_dict(),
-        "target": data.catalog.source.label_column,
-        "labels": list(data.labels),
-        **_attributes(data),
-        "labels_sha256": hashlib.sha256("\n".join(data.labels).encode()).hexdigest(),
+        "attributes": {attribute.name: list(attribute.labels) for attribute in data.attributes},
+        "hierarchies": [list(hierarchy.attributes) for hierarchy in data.hierarchies],
         "seed": options.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m training", *sys.argv[1:]]),
@@ -228,22 +210,12 @@ def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> di
     }
 
 
-def _attributes(data: RunData) -> dict[str, Any]:
-    """What a record says of further attributes, where there are some."""
-    if not data.sizes:
-        return {}
-    return {
-        "attributes": {attribute.name: list(attribute.labels) for attribute in data.heads[1:]},
-        "hierarchies": [list(hierarchy.attributes) for hierarchy in data.hierarchies],
-    }
-
-
 def _opening(run: Run) -> str:
     parts = ", ".join(f"{len(run.data.rows(part))} {part}" for part in PARTS)
-    heads = ", ".join(f"{len(head.labels)} of {head.name}" for head in run.data.heads[1:])
+    classes = ", ".join(f"{len(attribute.labels)} of {attribute.name}" for attribute in run.data.attributes)
     follow = [f"{' and '.join(each.attributes[1:])} from {each.attributes[0]}" for each in run.data.hierarchies]
     return (
-        f"products: {parts}; {len(run.data.labels)} classes{f', {heads}' if heads else ''}\n"
+        f"products: {parts}; classes: {classes}\n"
         + (f"follows by the training rows: {'; '.join(follow)}\n" if follow else "")
         + f"device: {run.device.name}, {'bf16' if run.device.bf16 else 'fp32'} ({run.device.reason})\n"
         f"results: {run.data.options.out}"

@@ -4,25 +4,26 @@ Cross-fitting (:mod:`training.pipeline.cross_fitting`) leaves encoders with head
 the training rows each. What those answer of that part is as honest as an answer to a new product: it is what an audit
 of the labels needs (``python -m client audit --run RUN``). The answers lie beside those to the validation and test
 parts.
-Legend: N training products, C classes.
+Legend: N training products, A attributes, C classes of all of them together.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from tqdm import tqdm
 
+from handlers.product_serving.hierarchy import attribute_log_scores
+from handlers.product_serving.settings import ProductSettings
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import predict
 from training.models import ProductClassifier
 from training.models.head import Head
-from training.models.late import LateFusion
 from training.pipeline.cross_fitting import thin_forms
+from training.pipeline.fusions import late_head
 from training.pipeline.results import restore_frequencies
 from training.run.context import Run
-from training.scores.calibration import fit_temperature, fusion_weight
+from training.scores.calibration import fitted_settings
 from training.system.storage import write_arrays
 
 FILE = "out_of_fold.npz"
@@ -55,27 +56,24 @@ def _answers(
     validation = run.data.rows("validation")
     own = run.features(image.image_encoder, text.text_encoder, rows=rows, more_titles=thin_forms(run, rows))
     others = run.features(image.image_encoder, text.text_encoder, rows=validation)
-    heads = {"image": image.head, "text": text.head}
-    for head in heads.values():
+    heads, truth = (image.head, text.head), run.data.targets[validation]
+    for head in heads:
         restore_frequencies(run, head)
-    logits = {name: (_logits(run, head, own), _logits(run, head, others)) for name, head in heads.items()}
-    temperatures = {name: fit_temperature(logits[name][1], run.data.targets[validation]) for name in heads}
-    calibrated = {name: softmax(logits[name][1] / temperatures[name], axis=1) for name in heads}
-    late = LateFusion(
-        image.head,
-        text.head,
-        image_weight=fusion_weight(calibrated["image"], calibrated["text"], run.data.targets[validation]),
-        image_temperature=temperatures["image"],
-        text_temperature=temperatures["text"],
-        sizes=(len(run.data.labels), *run.data.sizes) if run.data.sizes else (),
-    )
+    known = [_logits(run, head, others) for head in heads]
+    by_image, by_text = (fitted_settings(logits, truth, run.data.settings) for logits in known)
+    shown = [_probabilities(*pair) for pair in zip(known, (by_image, by_text), strict=True)]
+    late = late_head(heads, (by_image, by_text), (shown[0], shown[1]), truth)
     return {
-        **{name: softmax(logits[name][0] / temperatures[name], axis=1) for name in heads},
-        "late": softmax(_logits(run, late, own), axis=1),
+        name: _probabilities(_logits(run, head, own), settings)
+        for name, head, settings in zip(NAMES, (*heads, late), (by_image, by_text, run.data.settings), strict=True)
     }
 
 
+def _probabilities(logits: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:
+    """(N, C) -> (N, C), each attribute's by its own logits."""
+    return np.exp(attribute_log_scores(logits.astype(np.float64), settings)).astype(np.float32)
+
+
 def _logits(run: Run, head: Head, features: Features) -> NDArray[np.float32]:
-    """(N, C) of the target; what the head says of further attributes is not audited."""
-    logits, _ = predict(head, FeatureBatches(features, np.arange(len(features.targets))), device=run.device)
-    return logits[:, : len(run.data.labels)]
+    """(N, C)."""
+    return predict(head, FeatureBatches(features, np.arange(len(features.targets))), device=run.device)[0]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.product_serving.calibration import calibrated_scores
-from handlers.product_serving.hierarchy import head_log_scores
+from handlers.product_serving.hierarchy import attribute_log_scores
 from handlers.product_serving.settings import MODALITIES, ProductSettings
 from training.data.attributes import MISSING
 from training.data.dataset import balanced_weights
@@ -20,8 +20,7 @@ from training.models.head import Head
 from training.run.checkpoint import save_model, write_history
 from training.run.context import Run
 from training.scores.attribute_metrics import summarize_attributes
-from training.scores.calibration import fitted_settings, frequency_shift, one_sided
-from training.scores.metrics import summarize
+from training.scores.calibration import fitted_settings, frequency_shift, one_modality
 from training.system.storage import write_arrays
 
 Answers = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -29,17 +28,17 @@ Answers = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @dataclasses.dataclass(frozen=True)
 class Calibrated:
-    """A model's calibrated answers; the classes of several attributes follow each other in C.
+    """A model's calibrated answers; the classes of all A attributes follow each other in C.
 
     Args:
         settings: with what was fitted on validation: temperatures, and confidences at which the precision reaches the
             target.
         validation: (N, C) probabilities.
         validation_alone: (N, C), each attribute's by its own logits; where no attribute follows from another, the same.
-        validation_truth: (N,) classes, or (N, A) of several attributes.
-        validation_whole: (N,) whether a product has all sides that the catalogue has.
+        validation_truth: (N, A) classes.
+        validation_whole: (N,) whether a product has both modalities.
         test: (M, C) probabilities.
-        test_truth: (M,) classes, or (M, A).
+        test_truth: (M, A) classes.
     """
 
     settings: ProductSettings
@@ -67,13 +66,12 @@ def as_trained(run: Run, head: Head) -> Head:
 def _shift_logits(run: Run, head: Head, *, sign: int) -> None:
     if (bias := head.output_bias()) is None:
         return
-    targets = run.data.all_targets[run.data.rows("train")]
-    columns = targets.reshape(len(targets), -1).T
+    targets = run.data.targets[run.data.rows("train")]
     weights = balanced_weights(targets)
     shift = sign * np.concatenate(
         [
             frequency_shift(classes[there], weights[there], classes=len(attribute.labels))
-            for attribute, classes in zip(run.data.heads, columns, strict=True)
+            for attribute, classes in zip(run.data.attributes, targets.T, strict=True)
             for there in [classes != MISSING]
         ]
     )
@@ -90,7 +88,7 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         features: as from :meth:`training.run.context.Run.held_out_features`.
     """
     settings = dataclasses.replace(
-        run.data.preprocessor.settings,
+        run.data.settings,
         model=name,
         modalities=HEADS[name].modalities,
         hierarchies=run.data.hierarchies,
@@ -105,17 +103,17 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
     reads = [MODALITIES.index(modality) for modality in settings.modalities]
     complete = features.present[validation][:, reads].all(axis=1)
     fitted = fitted_settings(*answers(validation[complete] if complete.any() else validation), settings)
-    sides = []
-    for side, modality in enumerate(MODALITIES):
-        places = validation[features.present[validation, side]]
+    alone = []
+    for place, modality in enumerate(MODALITIES):
+        places = validation[features.present[validation, place]]
         if len(settings.modalities) > 1 and len(places):
-            by_side = answers(places, hidden=np.arange(len(MODALITIES)) != side)
-            sides.append(one_sided(fitted_settings(*by_side, fitted), modality=modality))
-    fitted = dataclasses.replace(fitted, one_sided=tuple(sides))
+            by_modality = answers(places, hidden=np.arange(len(MODALITIES)) != place)
+            alone.append(one_modality(fitted_settings(*by_modality, fitted), modality=modality))
+    fitted = dataclasses.replace(fitted, one_modality=tuple(alone))
     return Calibrated(
         fitted,
         served_scores(logits, features.present[validation], fitted),
-        np.exp(head_log_scores(logits.astype(np.float64), fitted)).astype(np.float32),
+        np.exp(attribute_log_scores(logits.astype(np.float64), fitted)).astype(np.float32),
         truth,
         np.asarray(features.present[validation].all(axis=1), dtype=np.bool_),
         served_scores(test_logits, features.present[test], fitted),
@@ -133,23 +131,15 @@ def served_scores(
 def write_result(
     run: Run, name: str, classifier: ProductClassifier, answers: Calibrated, history: list[Epoch]
 ) -> dict[str, Any]:
-    """Write a model's folder; returns its metrics on the test part."""
-    folder = run.data.options.out / name
+    """Write a model's folder; returns its metrics on the test part, by attribute."""
+    folder, settings = run.data.options.out / name, answers.settings
     ids = run.data.products["id"].to_numpy(dtype=str)
-    validation, test = run.data.rows("validation"), run.data.rows("test")
-    for part, rows, truth, scores in (
-        ("validation", validation, answers.validation_truth, answers.validation),
-        ("test", test, answers.test_truth, answers.test),
+    for part, truth, scores in (
+        ("validation", answers.validation_truth, answers.validation),
+        ("test", answers.test_truth, answers.test),
     ):
-        of_target, classes = truth.reshape(len(truth), -1)[:, 0], len(run.data.labels)
-        write_arrays(folder / f"{part}.npz", ids=ids[rows], truth=of_target, probabilities=scores[:, :classes])
-        if answers.settings.attributes:
-            write_arrays(folder / f"{part}-attributes.npz", ids=ids[rows], truth=truth, probabilities=scores)
+        write_arrays(folder / f"{part}.npz", ids=ids[run.data.rows(part)], truth=truth, probabilities=scores)
     write_history(folder / "history.csv", history)
-    settings = answers.settings
     tokenizer = (run.data.options.out / "tokenizer.json").read_text(encoding="utf-8")
     save_model(folder, classifier, settings=settings, image_encoder=run.data.options.image_encoder, tokenizer=tokenizer)
-    if not settings.attributes:
-        return summarize(answers.test, answers.test_truth, run.data.labels)
-    numbers = summarize(answers.test[:, : len(settings.labels)], answers.test_truth[:, 0], settings.labels)
-    return {**numbers, "attributes": summarize_attributes(answers.test, answers.test_truth, settings)}
+    return summarize_attributes(answers.test, answers.test_truth, settings)

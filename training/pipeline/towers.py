@@ -182,8 +182,7 @@ def _untrained(run: Run, side: str) -> ProductClassifier:
             side,
             image_width=image_encoder.width if image_encoder else 0,
             text_width=text_encoder.width if text_encoder else 0,
-            classes=len(run.data.labels),
-            further=run.data.sizes,
+            sizes=run.data.settings.sizes,
         )
     )
     return ProductClassifier(image_encoder, text_encoder, head)

@@ -50,7 +50,7 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
     out = out or default_folder(folders)
     groups = by_size([read_results(folder) for folder in folders])
     material = Material(groups[-1], out / "figures")
-    target = material.run.record["target"]
+    target = material.run.target
     print(f"\n{target}: {headline(material.runs)}", flush=True)
     comparison = compare(material.runs)
     known = notes(material.runs, comparison)
@@ -117,7 +117,7 @@ def _record(
     """The content of ``report.json``."""
     kept = ("seed", "created", "command", "arguments", "products", "split", "seconds")
     return {
-        "target": material.run.record["target"],
+        "target": material.run.target,
         "runs": [
             {"name": run.folder.name, **{key: run.record[key] for key in kept if key in run.record}}
             for run in material.runs

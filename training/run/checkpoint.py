@@ -135,8 +135,7 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
         architecture["head"],
         image_width=architecture["image_width"],
         text_width=text_encoder.width if text_encoder else 0,
-        classes=len(settings.labels),
-        further=[len(attribute.labels) for attribute in settings.attributes],
+        sizes=settings.sizes,
     )
     model = ProductClassifier(image_encoder, text_encoder, head)
     weights = load_file(folder / "model.safetensors")
@@ -154,7 +153,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     """The content of ``run.json``.
 
     Raises:
-        RunError: there is none, so the run is not complete.
+        RunError: there is none, so the run is not complete; or an earlier version of this package wrote it.
     """
     path = folder / "run.json"
     if not path.is_file():
@@ -162,4 +161,6 @@ def read_run(folder: Path) -> dict[str, Any]:
             f"{folder} holds no complete run (no run.json); `python -m training train --out {folder}` finishes it"
         )
     run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "labels" in run:
+        raise RunError(f"{path} is of an earlier version: train the run again, into another --out")
     return run

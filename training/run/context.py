@@ -42,12 +42,10 @@ class Run:
 
     @property
     def objective(self) -> Objective:
-        """What is minimised: the target weighs 1, a further attribute as the options say."""
-        if not self.data.sizes:
-            return Objective()
+        """What is minimised: the main attribute weighs 1, a further one as the options say."""
         chosen = dict(self.data.options.attribute_weights)
-        weights = [chosen.get(attribute.name, ATTRIBUTE_WEIGHT) for attribute in self.data.heads[1:]]
-        return Objective(sizes=[len(self.data.labels), *self.data.sizes], weights=[1.0, *weights])
+        weights = [chosen.get(attribute.name, ATTRIBUTE_WEIGHT) for attribute in self.data.attributes[1:]]
+        return Objective(sizes=self.data.settings.sizes, weights=[1.0, *weights])
 
     def features(
         self,
@@ -74,7 +72,7 @@ class Run:
 
     def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
         """Training batches of some rows; where classes differ in size, rare ones are seen more often."""
-        weights = balanced_weights(self.data.all_targets[rows])
+        weights = balanced_weights(self.data.targets[rows])
         return EpochSampler(
             self.data.lengths[rows],
             batch_size=batch_size,

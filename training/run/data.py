@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
-from training.catalog.reading import Catalog, CatalogError, attribute_column, read_catalog, sample_products
-from training.data.attributes import attribute_classes, attribute_targets, find_hierarchies
+from training.catalog.reading import Catalog, CatalogError, product_columns, read_catalog, sample_products
+from training.data.attributes import attribute_classes, find_hierarchies, product_targets
 from training.data.corrected_attributes import corrected_cells, followed, trusted, with_attributes
 from training.data.corrections import ATTRIBUTES as CORRECTED_ATTRIBUTES
 from training.data.corrections import FILE as CORRECTIONS
-from training.data.corrections import correct, product_columns, read_corrections, resolved
+from training.data.corrections import correct, read_corrections, resolved
 from training.data.corrections import summary as correction_summary
 from training.data.dataset import ProductDataset, title_lengths
 from training.data.label_noise import damage_labels
@@ -40,8 +40,7 @@ class RunData:
         catalog: where the pictures lie.
         products: N sampled rows of the catalogue.
         split: N rows with ``id, label, part, group``, aligned with ``products``.
-        labels: class names of the target, fixed by the training part.
-        preprocessor: as served.
+        preprocessor: as served; its settings hold the attributes, whose classes the training part fixes.
         lengths: (N,) title tokens.
         pictures: decoded before; None decodes them when they are read.
         hierarchies: which attributes follow from which.
@@ -51,7 +50,6 @@ class RunData:
     catalog: Catalog
     products: pd.DataFrame
     split: pd.DataFrame
-    labels: tuple[str, ...]
     preprocessor: ProductPreprocessor
     lengths: NDArray[np.int64]
     pictures: PictureCache | None = None
@@ -59,36 +57,28 @@ class RunData:
 
     @functools.cached_property
     def thinner(self) -> TitleThinner:
-        """Thins titles by what their words tell of the target in the training part.
+        """Thins titles by what their words tell of the main attribute in the training part.
 
         In all of it, also for the encoders of a part (:mod:`training.pipeline.cross_fitting`): which words those are
         not shown is then chosen with labels that they do not learn.
         """
         train = self.rows("train")
-        return learn_thinner(self.products["text"].iloc[train].tolist(), self.targets[train].tolist())
+        return learn_thinner(self.products["text"].iloc[train].tolist(), self.targets[train, 0].tolist())
 
     @property
-    def heads(self) -> tuple[Attribute, ...]:
-        """The A attributes that are told, the target first."""
-        return self.preprocessor.settings.heads
+    def settings(self) -> ProductSettings:
+        """Those that all models of the run share."""
+        return self.preprocessor.settings
 
     @property
-    def sizes(self) -> list[int]:
-        """Classes of each further attribute."""
-        return [len(attribute.labels) for attribute in self.heads[1:]]
-
-    @property
-    def all_targets(self) -> NDArray[np.int64]:
-        """(N,) class of each product, or (N, A) classes where there are several attributes."""
-        if len(self.heads) == 1:
-            return self.targets
-        return np.column_stack([self.targets, attribute_targets(self.products, self.heads[1:])])
+    def attributes(self) -> tuple[Attribute, ...]:
+        """The A attributes that are told, the main one first."""
+        return self.settings.attributes
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """(N,) class of each product in the target."""
-        position = {label: number for number, label in enumerate(self.labels)}
-        return np.array([position[label] for label in self.products["label"]], dtype=np.int64)
+        """(N, A) class of each product in each attribute; ``MISSING`` for no value."""
+        return product_targets(self.products, self.attributes)
 
     def rows(self, part: str) -> NDArray[np.int64]:
         """Row numbers of a part."""
@@ -119,7 +109,7 @@ class RunData:
         return ProductDataset(
             self.catalog,
             self.products.iloc[chosen],
-            targets=self.all_targets[chosen],
+            targets=self.targets[chosen],
             preprocessor=self.preprocessor if image_size is None else self._resized(image_size),
             modalities=modalities,
             pictures=self.pictures,
@@ -130,7 +120,7 @@ class RunData:
         )
 
     def _resized(self, image_size: int) -> ProductPreprocessor:
-        settings = dataclasses.replace(self.preprocessor.settings, image_size=image_size)
+        settings = dataclasses.replace(self.settings, image_size=image_size)
         return ProductPreprocessor(settings, self.options.out / "tokenizer.json")
 
 
@@ -162,7 +152,7 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
 
 def _corrected(catalog: Catalog, path: Path) -> Catalog:
     """The catalogue with the labels that a person has corrected."""
-    columns = [catalog.source.label_column or "", *catalog.source.attribute_columns]
+    columns = catalog.source.target_columns
     corrections = resolved(read_corrections(path), columns)
     products = correct(catalog.products, corrections, columns=columns, name=path.name)
     for column, place in product_columns(columns).items():
@@ -206,39 +196,34 @@ def prepare(
         split = keep_training(split, share=options.train_share, kind=options.split, seed=options.seed)
         products = products[products["id"].isin(split["id"])].reset_index(drop=True)
     aligned = split.set_index("id").loc[products["id"]].reset_index()
-    labels = tuple(sorted(set(aligned.loc[aligned["part"] == "train", "label"])))
-    if len(labels) < 2:
-        raise CatalogError(f"a classifier needs two classes or more, the training part has {list(labels)}")
     train = aligned["part"] == "train"
+    attributes = attribute_classes(products[train], catalog.source.target_columns)
+    _check_weights(options, attributes)
     if options.label_noise:
         noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
         products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
     vocabulary = options.text_encoder if "text" in options.sides else "minilm"  # of no use there, but no download
     write_text(options.out / "tokenizer.json", tokenizer_json(vocabulary))
-    attributes = attribute_classes(products[train], catalog.source.attribute_columns)
-    _check_weights(options, attributes)
-    settings = _base_settings(options, target=catalog.source.label_column or "", labels=labels, attributes=attributes)
-    preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
+    preprocessor = ProductPreprocessor(_base_settings(options, attributes), options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())
     pictures = _decoded(options, catalog, products, preprocessor)
-    data = RunData(options, catalog, products, aligned, labels, preprocessor, lengths, pictures)
-    return _with_hierarchies(data) if attributes else data
+    return _with_hierarchies(RunData(options, catalog, products, aligned, preprocessor, lengths, pictures))
 
 
 def _with_hierarchies(data: RunData) -> RunData:
     """Which attributes follow from which, by the training rows; where a label was corrected, they do follow."""
     path = data.options.corrections
     corrections = [] if path is None else read_corrections(path)
-    corrected = corrected_cells(corrections, data.products["id"], [head.name for head in data.heads])
-    targets, train = data.all_targets, data.rows("train")
-    hierarchies = find_hierarchies(trusted(targets[train], corrected[train]), data.heads)
-    after = followed(targets, corrected, data.heads, hierarchies)
-    products = with_attributes(data.products, data.heads, before=targets, after=after)
+    corrected = corrected_cells(corrections, data.products["id"], data.catalog.source.target_columns)
+    targets, train = data.targets, data.rows("train")
+    hierarchies = find_hierarchies(trusted(targets[train], corrected[train]), data.attributes)
+    after = followed(targets, corrected, data.attributes, hierarchies)
+    products = with_attributes(data.products, data.attributes, before=targets, after=after)
     return dataclasses.replace(data, products=products, hierarchies=hierarchies)
 
 
 def _check_weights(options: TrainOptions, attributes: Sequence[Attribute]) -> None:
-    known = [attribute.name for attribute in attributes]
+    known = [attribute.name for attribute in attributes[1:]]
     if unknown := sorted({name for name, _ in options.attribute_weights} - set(known)):
         raise CatalogError(f"--attribute-weights names {unknown}; the further attributes of --target are {known}")
 
@@ -255,19 +240,15 @@ def _decoded(
     return open_picture_cache(options.out / "features", catalog, names, preprocessor)
 
 
-def _base_settings(
-    options: TrainOptions, *, target: str, labels: tuple[str, ...], attributes: tuple[Attribute, ...]
-) -> ProductSettings:
+def _base_settings(options: TrainOptions, attributes: tuple[Attribute, ...]) -> ProductSettings:
     """The settings that all models of a run share."""
     return ProductSettings(
         model="early",
-        target=target,
-        labels=labels,
+        attributes=attributes,
         image_size=options.image_size,
         image_fit=options.image_fit,
         max_tokens=options.max_tokens,
         review_precision=options.review_precision,
-        attributes=attributes,
     )
 
 
@@ -284,11 +265,10 @@ def write_tables(folder: Path, data: RunData) -> None:
     write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
     if data.options.corrections is not None:
         write_text(folder / CORRECTIONS, data.options.corrections.read_text(encoding="utf-8-sig"))
-        if data.sizes:
-            ids = {each.id for each in read_corrections(data.options.corrections)}
-            columns = ["id", *(attribute_column(head.name) for head in data.heads[1:])]
-            rows = data.products.loc[data.products["id"].isin(ids), columns]
-            write_text(folder / CORRECTED_ATTRIBUTES, rows.to_csv(index=False))
+        ids = {each.id for each in read_corrections(data.options.corrections)}
+        _, *further = product_columns(data.catalog.source.target_columns).values()
+        rows = data.products.loc[data.products["id"].isin(ids), ["id", *further]]
+        write_text(folder / CORRECTED_ATTRIBUTES, rows.to_csv(index=False))
 
 
 def _check_same(before: pd.DataFrame, now: pd.DataFrame, table: Path) -> None:

@@ -1,4 +1,4 @@
-"""The numbers of several attributes: of each what is answered, which in a hierarchy need not be its own most probable.
+"""The numbers of each attribute: of what is answered, which in a hierarchy need not be its own most probable label.
 
 Legend: N products, A attributes, C classes, those of all attributes one behind the other.
 """
@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handlers.product_serving.hierarchy import chosen_labels
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.data.attributes import MISSING
-from training.scores.metrics import Classes, Probabilities, summarize, summarize_labels
+from training.scores.metrics import Classes, Probabilities, brier_score, summarize, summarize_labels
 
-OF_ALL_CLASSES = "brier"  # which the score of the answer alone does not give
+
+def main_scores(scores: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:
+    """(N, C) -> (N, C of it): the probabilities of the main attribute."""
+    return np.ascontiguousarray(scores[:, settings.slices[settings.target]])
 
 
 def answered(scores: Probabilities, settings: ProductSettings) -> list[Probabilities]:
@@ -33,7 +37,7 @@ def answered(scores: Probabilities, settings: ProductSettings) -> list[Probabili
 
 
 def summarize_attributes(scores: Probabilities, truth: Classes, settings: ProductSettings) -> dict[str, dict[str, Any]]:
-    """The numbers of each further attribute by its name, JSON-able; products without a value are left out.
+    """The numbers of each attribute by its name, JSON-able; products without a value are left out.
 
     Args:
         scores: (N, C).
@@ -41,24 +45,30 @@ def summarize_attributes(scores: Probabilities, truth: Classes, settings: Produc
         settings: of the model.
     """
     numbers = {}
-    for head, said, classes in zip(settings.heads, answered(scores, settings), truth.T, strict=True):
-        rows = np.flatnonzero(classes != MISSING)
-        if len(rows) and head.name != settings.target:
-            numbers[head.name] = summarize(said[rows], classes[rows], head.labels)
-            del numbers[head.name][OF_ALL_CLASSES]
+    whole = [scores[:, part] for part in settings.slices.values()]
+    for attribute, said, all_of_it, classes in zip(
+        settings.attributes, answered(scores, settings), whole, truth.T, strict=True
+    ):
+        if len(rows := np.flatnonzero(classes != MISSING)):
+            numbers[attribute.name] = {
+                **summarize(said[rows], classes[rows], attribute.labels),
+                "brier": brier_score(all_of_it[rows], classes[rows]),
+            }
     return numbers
 
 
-def summarize_predicted(predicted: Classes, truth: Classes, heads: Sequence[Attribute]) -> dict[str, dict[str, Any]]:
+def summarize_predicted(
+    predicted: Classes, truth: Classes, attributes: Sequence[Attribute]
+) -> dict[str, dict[str, Any]]:
     """As :func:`summarize_attributes` of a model that gives no probabilities.
 
     Args:
-        predicted: (N, attributes).
-        truth: likewise.
-        heads: the attributes.
+        predicted: (N, A).
+        truth: (N, A), ``MISSING`` for no value.
+        attributes: A of them.
     """
     numbers = {}
-    for head, said, classes in zip(heads, predicted.T, truth.T, strict=True):
+    for attribute, said, classes in zip(attributes, predicted.T, truth.T, strict=True):
         if len(rows := np.flatnonzero(classes != MISSING)):
-            numbers[head.name] = summarize_labels(said[rows], classes[rows], head.labels)
+            numbers[attribute.name] = summarize_labels(said[rows], classes[rows], attribute.labels)
     return numbers

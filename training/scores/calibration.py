@@ -1,19 +1,18 @@
 """What is set after training: class frequencies, temperature, review threshold, late fusion's weight; all but the first
-are fitted on the validation part. Of several attributes each has its own.
+are fitted on the validation part. Each attribute has its own.
 
-Legend: N products, C classes.
+Legend: N products, A attributes, C classes, in :func:`fitted_settings` those of all attributes one behind the other.
 """
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from handlers.product_serving.hierarchy import attribute_scores, head_log_scores, joint_logits
-from handlers.product_serving.settings import Attribute, OneSided, ProductSettings
+from handlers.product_serving.hierarchy import attribute_log_scores, attribute_scores, joint_logits
+from handlers.product_serving.settings import Attribute, OneModality, ProductSettings
 from training.data.attributes import MISSING
 from training.scores.attribute_metrics import answered
 from training.scores.metrics import PRECISION_TARGET, ROUNDING, Classes, Probabilities, precision_by_confidence
@@ -89,82 +88,58 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
 
 
 def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: ProductSettings) -> ProductSettings:
-    """Settings with temperatures and review thresholds.
+    """Settings with a temperature and a review threshold for each attribute, and a temperature for each hierarchy.
 
     Args:
         logits: (N, C).
-        truth: (N,) classes, or (N, A) of several attributes.
+        truth: (N, A), ``MISSING`` for no value. An attribute that no product has keeps what it has; where it has
+            nothing, all its answers are reviewed.
         settings: of the model.
     """
-    if settings.attributes:
-        return _calibrate_attributes(logits, truth, settings)
-    temperature = fit_temperature(logits, truth)
-    threshold = review_threshold(softmax(logits / temperature, axis=1), truth, precision=settings.review_precision)
-    return dataclasses.replace(settings, temperature=temperature, review_threshold=threshold)
+    values = logits.astype(np.float64)
+    temperatures = [
+        dataclasses.replace(attribute, temperature=fit_temperature(values[known][:, part], classes[known]))
+        if (known := classes != MISSING).any()
+        else attribute
+        for attribute, part, classes in zip(settings.attributes, settings.slices.values(), truth.T, strict=True)
+    ]
+    settings = _with_hierarchies(values, truth, dataclasses.replace(settings, attributes=tuple(temperatures)))
+    said, precision = answered(attribute_scores(values, settings), settings), settings.review_precision
+    thresholds = [
+        dataclasses.replace(attribute, review_threshold=_threshold(attribute, only, classes, precision))
+        for attribute, only, classes in zip(settings.attributes, said, truth.T, strict=True)
+    ]
+    return dataclasses.replace(settings, attributes=tuple(thresholds))
 
 
-def one_sided(fitted: ProductSettings, *, modality: str) -> OneSided:
-    """What was fitted on products with one side only, to be kept beside what was fitted on whole ones."""
-    return OneSided(
+def one_modality(fitted: ProductSettings, *, modality: str) -> OneModality:
+    """What was fitted on products with one modality only, to be kept beside what was fitted on whole ones."""
+    return OneModality(
         modality=modality,
-        temperatures=tuple(head.temperature for head in fitted.heads),
-        review_thresholds=tuple(head.review_threshold for head in fitted.heads),
+        temperatures=tuple(attribute.temperature for attribute in fitted.attributes),
+        review_thresholds=tuple(attribute.review_threshold for attribute in fitted.attributes),
         hierarchy_temperatures=tuple(each.temperature for each in fitted.hierarchies),
     )
 
 
-def _calibrate_attributes(logits: NDArray[np.float32], truth: Classes, settings: ProductSettings) -> ProductSettings:
-    """Settings with a temperature and a review threshold of each attribute, and a temperature of each hierarchy.
-
-    Args:
-        logits: (N, C), those of all attributes.
-        truth: (N, A), ``MISSING`` for no value; an attribute that no product has keeps what it has, and is
-            always looked at if it has nothing.
-        settings: of the model.
-    """
-    values = logits.astype(np.float64)
-    there = truth != MISSING
-    heads = [
-        dataclasses.replace(head, temperature=fit_temperature(values[rows][:, part], classes[rows]))
-        if (rows := np.flatnonzero(classes != MISSING)).size
-        else head
-        for head, part, classes in zip(settings.heads, settings.slices.values(), truth.T, strict=True)
-    ]
-    settings = _with_heads(settings, heads)
-    logs, names = head_log_scores(values, settings), list(settings.slices)
+def _with_hierarchies(logits: NDArray[np.float64], truth: Classes, settings: ProductSettings) -> ProductSettings:
+    """Settings with a temperature of each hierarchy, where the finest attribute has values."""
+    logs, names = attribute_log_scores(logits, settings), list(settings.slices)
     hierarchies = []
     for each in settings.hierarchies:
-        finest = names.index(each.attributes[0])
-        rows = np.flatnonzero(there[:, finest])
+        finest = truth[:, names.index(each.attributes[0])]
+        rows = np.flatnonzero(finest != MISSING)
         joint = joint_logits(logs[rows], each, settings)
-        temperature = fit_temperature(joint, truth[rows, finest]) if rows.size else each.temperature
+        temperature = fit_temperature(joint, finest[rows]) if rows.size else each.temperature
         hierarchies.append(dataclasses.replace(each, temperature=temperature))
-    settings = dataclasses.replace(settings, hierarchies=tuple(hierarchies))
-    said, precision = answered(attribute_scores(values, settings), settings), settings.review_precision
-    return _with_heads(
-        settings,
-        [
-            dataclasses.replace(head, review_threshold=_threshold(head, only[known], classes[known], precision))
-            for head, only, classes, known in zip(settings.heads, said, truth.T, there.T, strict=True)
-        ],
-    )
+    return dataclasses.replace(settings, hierarchies=tuple(hierarchies))
 
 
-def _threshold(head: Attribute, probabilities: Probabilities, truth: Classes, precision: float) -> float:
-    """An attribute's review threshold; where no product tells, the one it has, and 1 if that was never fitted."""
-    if len(truth):
-        return review_threshold(probabilities, truth, precision=precision)
-    return head.review_threshold or 1.0
-
-
-def _with_heads(settings: ProductSettings, heads: Iterable[Attribute]) -> ProductSettings:
-    target, *further = heads
-    return dataclasses.replace(
-        settings,
-        temperature=target.temperature,
-        review_threshold=target.review_threshold,
-        attributes=tuple(further),
-    )
+def _threshold(attribute: Attribute, probabilities: Probabilities, truth: Classes, precision: float) -> float:
+    """An attribute's review threshold; where no product has a value, the one it has, and 1 if that was never fitted."""
+    if (known := truth != MISSING).any():
+        return review_threshold(probabilities[known], truth[known], precision=precision)
+    return attribute.review_threshold or 1.0
 
 
 def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> float:

@@ -25,7 +25,7 @@ from export.golden import CANDIDATES, golden_products
 from export.verify import eager_forward
 from handlers.product_serving.engines.table import Site
 from handlers.product_serving.preprocessing import ProductPreprocessor
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier, build_head
 from training.models.encoders import TextEncoder, build_image_encoder, build_text_encoder, tokenizer_json
 from training.run.checkpoint import load_model
@@ -118,7 +118,7 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
     shape = SHAPES[name]
     torch.manual_seed(0)
     labels = tuple(f"class {number}" for number in range(CLASSES))
-    settings = ProductSettings(model=MODEL, target="articleType", labels=labels)
+    settings = ProductSettings(model=MODEL, attributes=(Attribute(name="articleType", labels=labels),))
     model = _classifier(shape)
     with tempfile.TemporaryDirectory() as temporary:
         stage_folder, run_model = Path(temporary) / "stage", Path(temporary) / "run"
@@ -135,7 +135,8 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
         # The gate is about accuracy, and this model has none; with a trained one the export measures it.
         site = Site(stage_folder, settings, threads=torch.get_num_threads())
         fast = {engine: {"passed": True} for engine in fast_engines(site)}
-        manifest = {"model": MODEL, "version": VERSION, "labels": list(labels), "golden": golden, "fast": fast}
+        attributes = {settings.target: labels}
+        manifest = {"model": MODEL, "version": VERSION, "attributes": attributes, "golden": golden, "fast": fast}
         stage(stage_folder, run_model=run_model, settings=settings, manifest=manifest, workers=workers)
         archive = pack(stage_folder, model=MODEL, version=VERSION, store=folder)
     described = f"{shape.description}, {CLASSES} classes"
@@ -180,7 +181,7 @@ def write_plain_archive(path: Path, handler: str, config: dict[str, Any]) -> Pat
 
 def _classifier(shape: Shape) -> ProductClassifier:
     image, text = build_image_encoder(shape.image, shape.image_weights), shape.text()
-    head = build_head(MODEL, image_width=image.width, text_width=text.width, classes=CLASSES)
+    head = build_head(MODEL, image_width=image.width, text_width=text.width, sizes=[CLASSES])
     last = [module for module in head.modules() if isinstance(module, nn.Linear) and module.out_features == CLASSES][-1]
     with torch.no_grad():
         last.bias[0] = CERTAIN

@@ -9,10 +9,10 @@ from PIL import Image
 
 from benchmarks.server.load.bodies import Sample, make_bodies, read_bodies, read_samples, write_bodies
 from handlers.product_serving.request import ProductFields, read_request
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.catalog import CatalogError
 
-SETTINGS = ProductSettings(model="intermediate", target="label", labels=("a", "b"))
+SETTINGS = ProductSettings(model="intermediate", attributes=(Attribute(name="label", labels=("a", "b")),))
 COUNT = 12
 
 

@@ -42,10 +42,18 @@ def test_a_refused_product_is_a_disagreement(
 
 def test_an_archive_without_golden_products_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_archive(tmp_path, "late", "1.0")
-    monkeypatch.setattr(
-        "client.archives.golden_products.read_member", lambda path, name: {"labels": ["a"], "golden": []}
-    )
+    members = {"settings.json": {"attributes": [{"labels": ["a"]}]}, "manifest.json": {"golden": []}}
+    monkeypatch.setattr("client.archives.golden_products.read_member", lambda path, name: members[name])
     with pytest.raises(ClientError, match=r"late-1\.0\.mar: manifest\.json holds no golden products"):
+        read_golden(path)
+
+
+def test_an_archive_of_an_earlier_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_archive(tmp_path, "late", "1.0")
+    monkeypatch.setattr(
+        "client.archives.golden_products.read_member", lambda path, name: {"target": "label", "labels": ["a"]}
+    )
+    with pytest.raises(ClientError, match=r"late-1\.0\.mar is of an earlier version: build it again"):
         read_golden(path)
 
 

@@ -46,7 +46,8 @@ def write_run(folder: Path, *, labels: Mapping[int, str], said: Mapping[int, str
             if cross_fitted or part != "out_of_fold":
                 _write_answers(run / model / f"{part}.npz", rows, given, {**dict(enumerate(names)), **said})
     source = {"path": str(folder / "shop.csv"), "id_column": "id"}
-    record = {"source": source, "target": "kind", "labels": CLASSES, "split": {"train": 12}, "created": "2026-11-30"}
+    attributes = {"kind": CLASSES}
+    record = {"source": source, "attributes": attributes, "split": {"train": 12}, "created": "2026-11-30"}
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
     return run
 
@@ -54,7 +55,7 @@ def write_run(folder: Path, *, labels: Mapping[int, str], said: Mapping[int, str
 def _write_answers(path: Path, rows: range, given: list[str], said: Mapping[int, str]) -> None:
     probabilities = np.full((len(rows), 3), 0.05, dtype=np.float32)
     probabilities[np.arange(len(rows)), [CLASSES.index(said[row]) for row in rows]] = 0.9
-    truth = np.array([CLASSES.index(given[row]) for row in rows])
+    truth = np.array([[CLASSES.index(given[row])] for row in rows])
     np.savez(path, ids=np.array([f"p{row}" for row in rows]), truth=truth, probabilities=probabilities)
 
 

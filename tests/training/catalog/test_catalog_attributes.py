@@ -40,7 +40,8 @@ def test_several_targets_keep_rows_without_a_further_value(tmp_path: Path) -> No
     assert catalog.rejected["reason"].tolist() == ["label_empty"]
     again = read_catalog(CatalogSource(**catalog.source.as_dict()), max_rejected=1)
     assert again.products.equals(catalog.products)
-    assert "attribute_columns" not in read(path, label_column="label").source.as_dict()
+    assert catalog.source.target_columns == ["label", "colour", "attribute x"]
+    assert read(path, label_column="label").source.as_dict()["attribute_columns"] == []
 
 
 def test_a_column_with_a_comma_in_its_name_is_one_target(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Several attributes of a catalogue: their classes, missing values, and what follows from what."""
+"""The attributes of a catalogue: their classes, missing values, and what follows from what."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from handlers.product_serving.settings import Attribute, Hierarchy
 from training.catalog.reading import CatalogError, attribute_column
-from training.data.attributes import MISSING, attribute_classes, attribute_targets, find_hierarchies
+from training.data.attributes import MISSING, attribute_classes, find_hierarchies, product_targets
 
 
 def heads(*sizes: int) -> list[Attribute]:
@@ -30,16 +30,24 @@ NOTHING = RANDOM.integers(0, 3, 3000)
 
 def test_classes_are_those_of_the_training_rows_and_all_else_is_missing() -> None:
     column = attribute_column("colour")
-    found = attribute_classes(pd.DataFrame({column: ["Red", "", "Blue", "Red"]}), ["colour"])
-    assert [head.labels for head in found] == [("Blue", "Red")]
-    targets = attribute_targets(pd.DataFrame({column: ["Blue", "Green", "", "Red"]}), found)
-    assert targets.tolist() == [[0], [MISSING], [MISSING], [1]]
-    assert attribute_targets(pd.DataFrame({"id": ["1", "2"]}), []).shape == (2, 0)
+    train = pd.DataFrame({"label": ["Shoes", "Bags", "Bags", "Hats"], column: ["Red", "", "Blue", "Red"]})
+    found = attribute_classes(train, ["kind", "colour"])
+    assert [(each.name, each.labels) for each in found] == [
+        ("kind", ("Bags", "Hats", "Shoes")),
+        ("colour", ("Blue", "Red")),
+    ]
+    other = pd.DataFrame({"label": ["Hats", "Bags", "Shoes", "Bags"], column: ["Blue", "Green", "", "Red"]})
+    targets = product_targets(other, found)
+    assert targets.dtype == np.int64 and targets.tolist() == [[1, 0], [0, MISSING], [2, MISSING], [0, 1]]
+    assert product_targets(other, found[:1]).tolist() == [[1], [0], [2], [0]]
 
 
 def test_an_attribute_of_one_value_is_refused() -> None:
+    products = pd.DataFrame({"label": ["Hats", "Bags", "Bags"], attribute_column("colour"): ["Red", "", "Red"]})
     with pytest.raises(CatalogError, match="'colour': take it out of --target"):
-        attribute_classes(pd.DataFrame({attribute_column("colour"): ["Red", "", "Red"]}), ["colour"])
+        attribute_classes(products, ["kind", "colour"])
+    with pytest.raises(CatalogError, match=r"two classes or more, the training part has \['Hats'\] of 'kind'"):
+        attribute_classes(products[:1], ["kind"])
 
 
 def test_a_chain_is_found_whatever_the_order_and_what_is_independent_stays_out() -> None:

@@ -72,11 +72,13 @@ def test_a_finer_attribute_stays_only_where_it_goes_with_the_corrected_target() 
 
 def test_values_are_written_where_they_differ_and_nowhere_else() -> None:
     group, gender = attribute_column("group"), attribute_column("gender")
-    products = pd.DataFrame({group: ["Topwear", "Hats", "Topwear"], gender: ["Men", "", "Men"]}, dtype="str")
+    columns = {"label": ["b", "b", "c"], group: ["Topwear", "Hats", "Topwear"], gender: ["Men", "", "Men"]}
+    products = pd.DataFrame(columns, dtype="str")
     before = np.array([[1, 1, 0], [1, MISSING, MISSING], [2, 1, 0]])
     after = np.array([[1, 0, 0], [1, MISSING, MISSING], [2, MISSING, 0]])
     found = with_attributes(products, HEADS, before=before, after=after)
     assert found[group].tolist() == ["Footwear", "Hats", ""] and found[gender].tolist() == ["Men", "", "Men"]
+    assert found["label"].tolist() == ["b", "b", "c"]
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +119,9 @@ def test_corrected_products_follow_and_most_wrong_ones_are_no_majority(
     [found] = data.hierarchies
     assert found.attributes == ("label", "department")
     of = dict(found.combinations)
-    names = data.heads[1].labels
-    assert names[of[data.labels.index("Backpacks")]] == "Accessories"
-    assert names[of[data.labels.index("Dresses")]] == "Apparel"
+    labels, names = (attribute.labels for attribute in data.attributes[:2])
+    assert names[of[labels.index("Backpacks")]] == "Accessories"
+    assert names[of[labels.index("Dresses")]] == "Apparel"
     backpacks = data.products[data.products["label"] == "Backpacks"]
     assert len(backpacks) == 10 and set(backpacks[attribute_column("department")]) == {"Accessories"}
     assert data.products.set_index("id")[attribute_column("colour")]["0"] == "Blue"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from handlers.product_serving.preprocessing import ProductPreprocessor
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
 from training.data.attributes import MISSING
 from training.data.dataset import EpochSampler, ProductDataset, balanced_weights, product_loader, title_lengths
@@ -23,7 +23,7 @@ def catalog(drawn_catalogue: Path) -> Catalog:
 
 @pytest.fixture
 def dataset(catalog: Catalog, tiny_bert: Path) -> Build:
-    settings = ProductSettings(model="early", target="label", labels=("a", "b"), image_size=32)
+    settings = ProductSettings(model="early", attributes=(Attribute(name="label", labels=("a", "b")),), image_size=32)
     preprocessor = ProductPreprocessor(settings, tiny_bert / "tokenizer.json")
     products = catalog.products.head(12)
     targets = np.arange(len(products), dtype=np.int64) % 2

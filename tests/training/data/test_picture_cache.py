@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from handlers.product_serving.preprocessing import ProductPreprocessor
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
 from training.data.picture_cache import open_picture_cache
 
@@ -28,7 +28,9 @@ def catalog(tmp_path: Path) -> Catalog:
 
 @pytest.fixture(params=["pad", "squash"])
 def preprocessor(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductPreprocessor:
-    settings = ProductSettings(model="early", target="label", labels=("a", "b"), image_size=64, image_fit=request.param)
+    settings = ProductSettings(
+        model="early", attributes=(Attribute(name="label", labels=("a", "b")),), image_size=64, image_fit=request.param
+    )
     return ProductPreprocessor(settings, tiny_bert / "tokenizer.json")
 
 

@@ -58,12 +58,14 @@ def test_the_runs_own_test_products_give_its_own_figures(
     result = evaluate_run(trained_run, CatalogSource(path=str(test_products())))
     assert result["trained_on"] is None and "no ids" in result["hints"][0]  # line numbers of another file
     for name, metrics in read_json(trained_run / "run.json")["metrics"].items():
-        assert {key: result["models"][name][key] for key in metrics} == pytest.approx(metrics, abs=1e-3)
+        assert result["models"][name]["attributes"]["label"] == pytest.approx(metrics["label"], abs=1e-3)
 
 
 def same_figures(result: dict[str, Any], record: dict[str, Any]) -> bool:
     return all(
-        {key: result["models"][name][key] for key in metrics} == metrics for name, metrics in record["metrics"].items()
+        result["models"][name]["attributes"] == metrics
+        and {key: result["models"][name][key] for key in metrics["label"]} == metrics["label"]
+        for name, metrics in record["metrics"].items()
     )
 
 

@@ -41,7 +41,7 @@ def measured(catalog: Catalog) -> Measured:
     """Three of ten products; one of them has no picture."""
     table = catalog.products.head(10).copy()
     table.loc[2, "image"] = ""
-    return Measured(catalog, table, np.zeros(len(table), np.int64), ROWS)
+    return Measured(catalog, table, np.zeros((len(table), 1), np.int64), ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def served(trained_run: Path) -> Served:
         model, settings = loaded[name]
         with torch.no_grad():
             logits = [model(*map(torch.from_numpy, collate([product]))).numpy()[0] for product in products]
-        heads = [settings.reading(modalities_read(product.present)) for product in products]
-        return np.stack([softmax(row / head.temperature) for row, head in zip(logits, heads, strict=True)])
+        fitted = [settings.reading(modalities_read(product.present)).main for product in products]
+        return np.stack([softmax(row / each.temperature) for row, each in zip(logits, fitted, strict=True)])
 
     return answer
 
@@ -81,7 +81,7 @@ def test_a_missing_side_is_what_the_server_makes_of_none(
     ]
     together = features.put_together(hidden=np.tile(hidden, (3, 1)))
     assert together.present.tolist() == [product.present.tolist() for product in products]
-    for name, probabilities in features.group.answers(together, device=CPU).items():
+    for name, probabilities in features.group.scores(together, device=CPU).items():
         rows = [row for row in range(3) if products[row].present.any()]
         expected = served(name, products)
         assert probabilities[rows] == pytest.approx(expected[rows], abs=2e-3), name
@@ -105,7 +105,7 @@ def test_damaged_sides_are_what_the_server_makes_of_them(
             product = product._replace(image=pixels, present=np.array([True, True]))
         products.append(product)
     together = features.put_together(pictures=pictures, titles=titles, form=1)
-    for name, probabilities in features.group.answers(together, device=CPU).items():
+    for name, probabilities in features.group.scores(together, device=CPU).items():
         assert probabilities == pytest.approx(served(name, products), abs=2e-3), name
     assert features.put_together(titles=titles, form=0).present.tolist() == [[True, True], [False, True], [True, False]]
 
@@ -145,7 +145,7 @@ def test_the_file_of_the_report_is_complete(grid: Path, read_json: Callable[[Pat
         assert list(condition["models"]) == [*record["models"], "baseline"]
     clean = result["conditions"][0]["models"]
     assert {name: metrics["accuracy"] for name, metrics in clean.items()} == {
-        name: metrics["accuracy"] for name, metrics in record["metrics"].items()
+        name: metrics["label"]["accuracy"] for name, metrics in record["metrics"].items()
     }
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 

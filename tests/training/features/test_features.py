@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from handlers.product_serving.preprocessing import ProductPreprocessor, collate
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.catalog.reading import CatalogSource, read_catalog
 from training.data.dataset import EpochSampler, ProductDataset
 from training.features.batches import FeatureBatches, Features
@@ -30,7 +30,7 @@ class Quarters(nn.Module):
 @pytest.fixture
 def dataset(drawn_catalogue: Path, tiny_bert: Path) -> ProductDataset:
     catalog = read_catalog(CatalogSource(path=str(drawn_catalogue)), progress=False)
-    settings = ProductSettings(model="early", target="label", labels=("a",), image_size=32)
+    settings = ProductSettings(model="early", attributes=(Attribute(name="label", labels=("a",)),), image_size=32)
     products = catalog.products.head(10).copy()
     products.loc[3, "text"] = products.loc[4, "text"]
     products.loc[5, "text"] = ""

@@ -14,17 +14,19 @@ from torch import Tensor, nn
 
 from training.fit import loop
 from training.fit.loop import Epoch, FitState, describe, fit, predict
+from training.fit.objective import Objective
 from training.system.device import BusyClock, Device, choose_device, loader_processes
 from training.system.interrupts import Terminated, sigterm_like_ctrl_c
 
 CPU = Device("cpu", False, "test")
+OBJECTIVE = Objective(sizes=(2,), weights=(1.0,))
 Batch = tuple[tuple[Tensor, ...], Tensor]
 
 
 def batches(count: int = 8, seed: int = 0) -> list[Batch]:
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, 16, 3, generator=generator)
-    return [((block,), (block[:, 0] > 0).long()) for block in inputs]
+    return [((block,), (block[:, :1] > 0).long()) for block in inputs]
 
 
 def model() -> nn.Module:
@@ -36,7 +38,14 @@ def run(network: nn.Module, epochs: int, **arguments: Any) -> list[Epoch]:
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.03)
     given: dict[str, Any] = {"train": lambda epoch: batches(seed=epoch), **arguments}
     return fit(
-        network, stage="test", optimizer=optimizer, epochs=epochs, validation=batches(seed=99), device=CPU, **given
+        network,
+        objective=OBJECTIVE,
+        stage="test",
+        optimizer=optimizer,
+        epochs=epochs,
+        validation=batches(seed=99),
+        device=CPU,
+        **given,
     )
 
 
@@ -134,8 +143,8 @@ def test_products_are_counted_and_a_cpu_has_no_busy_gpu() -> None:
     [epoch] = run(model(), 1)
     assert epoch.products_per_second is not None and epoch.products_per_second > 0
     assert epoch.gpu_busy is None
-    assert f"{epoch.products_per_second:,.0f} products/s" in describe(epoch, 1)
-    assert "  validation accuracy" in describe(epoch, 1)
+    assert f"{epoch.products_per_second:,.0f} products/s" in describe(epoch, 1, attributes=1)
+    assert "  validation accuracy" in describe(epoch, 1, attributes=1)
     assert "mean over 5 attributes: accuracy" in describe(epoch, 1, attributes=5)
 
 
@@ -205,7 +214,7 @@ def test_what_is_done_is_not_read_again() -> None:
     class Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
             read.append(row)
-            return torch.full((3,), float(row)), torch.tensor(row % 2)
+            return torch.full((3,), float(row)), torch.tensor([row % 2])
 
     def loader(epoch: int) -> Any:
         rows = [[row, row + 1] for row in range(0, 12, 2)]

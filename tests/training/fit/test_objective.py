@@ -1,4 +1,4 @@
-"""The loss of several attributes: weighted, and blind to values that are not there."""
+"""The loss of all attributes: weighted, and blind to values that are not there."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,9 @@ TARGETS = torch.tensor([[0, 2], [1, MISSING], [0, 0]])
 SEVERAL = Objective(label_smoothing=0.0, sizes=(2, 3), weights=(1.0, 0.5))
 
 
-def test_a_single_target_has_the_cross_entropy() -> None:
-    loss = Objective(label_smoothing=0.1).loss(LOGITS, TARGETS[:, 0])
-    assert loss == cross_entropy(LOGITS, TARGETS[:, 0], label_smoothing=0.1)
+def test_a_single_attribute_has_the_cross_entropy() -> None:
+    loss = Objective(sizes=(5,), weights=(1.0,), label_smoothing=0.1).loss(LOGITS, TARGETS[:, :1])
+    torch.testing.assert_close(loss, cross_entropy(LOGITS, TARGETS[:, 0], label_smoothing=0.1))
 
 
 def test_attributes_add_up_by_their_weights_and_missing_values_add_nothing() -> None:
@@ -44,4 +44,5 @@ def test_an_epoch_is_judged_by_the_mean_of_what_is_there() -> None:
     assert macro_f1 == pytest.approx(1)
     nobody = np.where(np.array([False, True]), MISSING, TARGETS.numpy())
     assert SEVERAL.judged(LOGITS.numpy(), nobody)[0] == 1
-    assert Objective().judged(LOGITS.numpy()[:, :2], np.array([1, 1, 0]))[0] == pytest.approx(2 / 3)
+    alone = Objective(sizes=(2,), weights=(1.0,))
+    assert alone.judged(LOGITS.numpy()[:, :2], np.array([[1], [1], [0]]))[0] == pytest.approx(2 / 3)

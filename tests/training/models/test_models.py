@@ -15,6 +15,7 @@ from training.models.residual import ResidualFusion
 from training.models.single_key import SingleKeyFusion
 
 WIDTHS = {"image_width": 6, "text_width": 4, "classes": 3}
+SIZED = {"image_width": 6, "text_width": 4, "sizes": (3,)}
 BOTH = torch.tensor([[True, True]])
 
 
@@ -47,7 +48,7 @@ def attention() -> IntermediateFusion:
 
 
 def test_image_head_is_a_linear_layer_on_the_mean_cell() -> None:
-    head = build_head("image", **WIDTHS).eval()
+    head = build_head("image", **SIZED).eval()
     with torch.no_grad():
         head.classifier.weight.copy_(torch.eye(3, 6))
         head.classifier.bias.zero_()
@@ -57,7 +58,7 @@ def test_image_head_is_a_linear_layer_on_the_mean_cell() -> None:
 
 
 def test_text_head_reads_the_first_token_only() -> None:
-    head = build_head("text", **WIDTHS).eval()
+    head = build_head("text", **SIZED).eval()
     image, text, mask, present = features()
     changed = text.clone()
     changed[:, 1:] = 7.0
@@ -101,7 +102,7 @@ def test_opinions_are_weighed_where_there_are_two() -> None:
 
 
 def test_training_a_fusion_leaves_the_single_models_heads_as_they_are() -> None:
-    head = build_head("early", **WIDTHS).train()
+    head = build_head("early", **SIZED).train()
     image, text, mask, present = features()
     before = {name: value.clone() for name, value in head.state_dict().items()}
     optimizer = torch.optim.SGD([value for value in head.parameters() if value.requires_grad], lr=1.0)
@@ -114,7 +115,7 @@ def test_training_a_fusion_leaves_the_single_models_heads_as_they_are() -> None:
 
 def test_late_fusion_averages_probabilities() -> None:
     # softmax(ln 3, 0) = (.75, .25); softmax(0, ln 4) = (.2, .8); .6 and .4 of them = (.53, .47)
-    head = LateFusion(Fixed(1.0986123, 0.0), Fixed(0.0, 1.3862944), image_weight=0.6)
+    head = LateFusion(Fixed(1.0986123, 0.0), Fixed(0.0, 1.3862944), sizes=[2], image_weights=[0.6])
     answer = head(torch.empty(0), torch.empty(0), torch.empty(0), BOTH).softmax(1)
     torch.testing.assert_close(answer, torch.tensor([[0.53, 0.47]]))
 
@@ -123,9 +124,10 @@ def test_late_fusion_divides_by_the_temperatures() -> None:
     head = LateFusion(
         Fixed(2 * 1.0986123, 0.0),
         Fixed(0.0, 0.5 * 1.3862944),
-        image_weight=0.6,
-        image_temperature=2,
-        text_temperature=0.5,
+        sizes=[2],
+        image_weights=[0.6],
+        image_temperatures=[2],
+        text_temperatures=[0.5],
     )
     answer = head(torch.empty(0), torch.empty(0), torch.empty(0), BOTH).softmax(1)
     torch.testing.assert_close(answer, torch.tensor([[0.53, 0.47]]))
@@ -133,7 +135,7 @@ def test_late_fusion_divides_by_the_temperatures() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_late_fusion_leaves_the_survivor_alone(weight: float) -> None:
-    head = LateFusion(Fixed(1.0986123, 0.0), Fixed(0.0, 1.3862944), image_weight=weight)
+    head = LateFusion(Fixed(1.0986123, 0.0), Fixed(0.0, 1.3862944), sizes=[2], image_weights=[weight])
     present = torch.tensor([[True, False], [False, True]])
     answer = head(torch.empty(0), torch.empty(0), torch.empty(0), present).softmax(1)
     torch.testing.assert_close(answer, torch.tensor([[0.75, 0.25], [0.2, 0.8]]))
@@ -143,13 +145,18 @@ def test_late_fusion_of_several_attributes_is_that_of_each() -> None:
     head = LateFusion(
         Fixed(1.0986123, 0.0, 2.0, 1.0, 0.0),
         Fixed(0.0, 1.3862944, 0.0, 3.0, 1.0),
-        image_weight=[0.6, 0.2],
-        image_temperature=[1.0, 2.0],
-        text_temperature=[1.0, 0.5],
+        image_weights=[0.6, 0.2],
+        image_temperatures=[1.0, 2.0],
+        text_temperatures=[1.0, 0.5],
         sizes=[2, 3],
     )
     second = LateFusion(
-        Fixed(2.0, 1.0, 0.0), Fixed(0.0, 3.0, 1.0), image_weight=0.2, image_temperature=2.0, text_temperature=0.5
+        Fixed(2.0, 1.0, 0.0),
+        Fixed(0.0, 3.0, 1.0),
+        sizes=[3],
+        image_weights=[0.2],
+        image_temperatures=[2.0],
+        text_temperatures=[0.5],
     )
     present = torch.tensor([[True, True], [True, False], [False, True]])
     inputs = (torch.empty(0), torch.empty(0), torch.empty(0))
@@ -158,16 +165,16 @@ def test_late_fusion_of_several_attributes_is_that_of_each() -> None:
     torch.testing.assert_close(answer[:, 2:], second(*inputs, present).exp())
 
 
-@pytest.mark.parametrize("numbers", [{"image_weight": 1.1}, {"image_temperature": 0.0}])
-def test_late_fusion_refuses_impossible_numbers(numbers: dict[str, float]) -> None:
+@pytest.mark.parametrize("numbers", [{"image_weights": [1.1]}, {"image_temperatures": [0.0]}])
+def test_late_fusion_refuses_impossible_numbers(numbers: dict[str, list[float]]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        LateFusion(Fixed(0.0), Fixed(0.0), **numbers)
+        LateFusion(Fixed(0.0), Fixed(0.0), sizes=[1], **numbers)
 
 
 @pytest.mark.parametrize("name", ["early", "intermediate", "gated", "single_key"])
 def test_a_missing_modality_is_not_read(name: str) -> None:
     torch.manual_seed(0)
-    head = build_head(name, **WIDTHS).eval()
+    head = build_head(name, **SIZED).eval()
     image, text, mask, _ = features()
     other_image, other_text, _, _ = features(seed=1)
     no_image, no_text = torch.tensor([[False, True]] * 2), torch.tensor([[True, False]] * 2)
@@ -179,7 +186,7 @@ def test_a_missing_modality_is_not_read(name: str) -> None:
 @pytest.mark.parametrize("name", list(HEADS))
 def test_padding_changes_nothing(name: str) -> None:
     torch.manual_seed(0)
-    head = build_head(name, **WIDTHS).eval()
+    head = build_head(name, **SIZED).eval()
     image, text, mask, present = features()
     padded = torch.cat([text, torch.full((2, 3, 4), 99.0)], dim=1)
     padded_mask = torch.cat([mask, torch.zeros(2, 3, dtype=torch.int64)], dim=1)
@@ -188,7 +195,7 @@ def test_padding_changes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(HEADS))
 def test_no_title_gives_finite_logits(name: str) -> None:
-    head = build_head(name, **WIDTHS).eval()
+    head = build_head(name, **SIZED).eval()
     image, text, mask, _ = features()
     assert head(image, text, torch.zeros_like(mask), torch.tensor([[True, False]] * 2)).isfinite().all()
 
@@ -265,7 +272,7 @@ def test_width_must_divide_into_heads() -> None:
 
 def test_an_unknown_model_lists_the_known() -> None:
     with pytest.raises(ValueError, match="'intermediate'"):
-        build_head("middle", **WIDTHS)
+        build_head("middle", **SIZED)
 
 
 def test_the_picture_is_normalised_inside_the_graph() -> None:
@@ -282,7 +289,7 @@ def test_cells_are_read_row_by_row() -> None:
 
 def test_a_classifier_without_a_tower_ignores_that_side() -> None:
     classifier = ProductClassifier(
-        ImageEncoder(nn.Identity(), 3), None, build_head("image", **{**WIDTHS, "image_width": 3})
+        ImageEncoder(nn.Identity(), 3), None, build_head("image", **{**SIZED, "image_width": 3})
     )
     image = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
     ids = torch.ones(1, 2, dtype=torch.int64)

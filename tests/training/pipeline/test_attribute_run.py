@@ -24,6 +24,7 @@ from training.run.options import TrainOptions
 CLOTHES = ("Caps", "Dresses", "Shirts", "Socks", "Trousers")
 TARGET = "label,department,gender,colour"
 MODELS = ("image", "text", "late")
+NAMES = ["label", "department", "gender", "colour"]
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +55,20 @@ def run(options: Callable[..., TrainOptions], table: Path) -> Path:
 
 def test_a_run_tells_all_attributes_and_knows_what_follows(run: Path, read_json: Callable[[Path], Any]) -> None:
     record = read_json(run / "run.json")
-    assert record["target"] == "label" and list(record["attributes"]) == ["department", "gender", "colour"]
+    assert list(record["attributes"]) == NAMES
     assert record["attributes"]["gender"] == ["Men", "Unisex", "Women"]
     assert record["hierarchies"] == [["label", "department"]]
     for name in (*MODELS, "baseline"):
-        assert {"accuracy", "macro_f1", "products"} <= record["metrics"][name]["attributes"]["colour"].keys()
+        assert list(record["metrics"][name]) == NAMES
+        assert {"accuracy", "macro_f1", "products"} <= record["metrics"][name]["colour"].keys()
     for name in MODELS:
         settings = ProductSettings.from_json(run / name / "settings.json")
-        saved = np.load(run / name / "test-attributes.npz")
-        classes = sum(len(head.labels) for head in settings.heads)
-        assert saved["probabilities"].shape == (record["split"]["test"], classes)
+        saved = np.load(run / name / "test.npz")
+        assert saved["probabilities"].shape == (record["split"]["test"], sum(settings.sizes))
         assert (saved["truth"] == MISSING).any() and (saved["truth"][:, 0] != MISSING).all()
-        of_target = np.load(run / name / "test.npz")["probabilities"]
-        np.testing.assert_array_equal(saved["probabilities"][:, : len(settings.labels)], of_target)
+        for part in settings.slices.values():
+            np.testing.assert_allclose(saved["probabilities"][:, part].sum(1), 1, rtol=1e-5)
+    assert np.load(run / "baseline" / "test.npz")["predicted"].shape == (record["split"]["test"], len(NAMES))
 
 
 def test_evaluation_gives_the_runs_own_numbers_and_measures_what_a_catalogue_has(
@@ -75,29 +77,31 @@ def test_evaluation_gives_the_runs_own_numbers_and_measures_what_a_catalogue_has
     record = read_json(run / "run.json")
     measured = evaluate_run(run, CatalogSource(path=str(table)), part="test")["models"]
     for name in (*MODELS, "baseline"):
-        assert measured[name]["attributes"] == record["metrics"][name]["attributes"]
+        assert measured[name]["attributes"] == record["metrics"][name]
     alone = evaluate_run(run, CatalogSource(path=str(table), label_column="label"), part="test")["models"]
-    assert "attributes" not in alone["late"] and alone["late"]["accuracy"] == measured["late"]["accuracy"]
+    late = measured["late"]
+    assert list(alone["late"]["attributes"]) == ["label"]
+    assert alone["late"]["accuracy"] == late["accuracy"] == late["attributes"]["label"]["accuracy"]
 
 
 @pytest.mark.slow
 def test_the_archive_answers_all_attributes_and_no_shirt_is_an_accessory(run: Path, tmp_path: Path) -> None:
     test = read_test_products(run, limit=12)
     built = build_archive(run, "text", version="1.0", store=tmp_path, test=test, engine="onnx")
-    assert all(set(each.attributes) == {"department", "gender", "colour"} for each in built.parities.values())
+    assert all(list(each.attributes) == NAMES for each in built.parities.values())
     (tmp_path / "unpacked").mkdir()
     handler = load_handler(built.archive, tmp_path / "unpacked", threads=1)
     manifest = json.loads((tmp_path / "unpacked" / "manifest.json").read_text(encoding="utf-8"))
-    assert list(manifest["metrics"]["attributes"]) == list(manifest["attributes"]) == ["department", "gender", "colour"]
+    assert list(manifest["metrics"]) == list(manifest["attributes"]) == NAMES
     items = [ProductFields(*pair, 3) for pair in test.pairs()]
     products = handler.preprocess(items)
     answers = handler.explain(items, products, handler.inference(products), [False] * len(items))
     for answer in answers:
-        assert isinstance(answer, dict) and list(answer["attributes"]) == ["department", "gender", "colour"]
+        assert isinstance(answer, dict) and list(answer["attributes"]) == NAMES[1:]
         department = answer["attributes"]["department"]["label"]
         assert department == ("Apparel" if answer["label"] in CLOTHES else "Accessories")
         assert answer["top"][0] == {"label": answer["label"], "score": answer["score"]}
-    saved = np.load(run / "text" / "test-attributes.npz")
+    saved = np.load(run / "text" / "test.npz")
     ids = {id: row for row, id in enumerate(saved["ids"])}
     expected = saved["probabilities"][[ids[id] for id in test.products["id"]], : len(handler.settings.labels)].max(1)
     np.testing.assert_allclose([answer["score"] for answer in answers if isinstance(answer, dict)], expected, atol=1e-3)

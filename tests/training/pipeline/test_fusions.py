@@ -76,11 +76,12 @@ def weighed(truth: np.ndarray, *, present: np.ndarray | None = None) -> Residual
 
 def run() -> Any:
     settings = ProductSettings(
-        model="early", target="a", labels=("0", "1"), attributes=(Attribute(name="b", labels=("x", "y")),)
+        model="early",
+        attributes=(Attribute(name="a", labels=("0", "1")), Attribute(name="b", labels=("x", "y"))),
     )
     rows = np.arange(PRODUCTS)
     data = SimpleNamespace(
-        preprocessor=SimpleNamespace(settings=settings),
+        settings=settings,
         held_out=rows,
         rows={"validation": rows[:VALIDATION]}.__getitem__,
     )

@@ -1,7 +1,6 @@
 """A whole run on the drawn catalogue: what it leaves, that it resumes, and that equal options give equal results."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,18 +34,20 @@ def test_a_run_leaves_all_that_others_read(trained_run: Path, read_json: Callabl
     assert record["products"]["read"] == record["products"]["used"] + record["products"]["rejected"]
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     assert record["split"]["hash"] == split_hash(split)
-    assert record["labels_sha256"] == hashlib.sha256("\n".join(record["labels"]).encode()).hexdigest()
+    [(target, labels)] = record["attributes"].items()
+    assert target == "label" and len(labels) == 10 and record["hierarchies"] == []
     assert 0.1 < record["peak_memory_gib"] < 100
     for name in MODELS:
         model, settings = load_model(run / name)
         saved = np.load(run / name / "test.npz")
-        assert saved["probabilities"].shape == (record["split"]["test"], len(record["labels"]))
+        assert saved["probabilities"].shape == (record["split"]["test"], len(labels))
+        assert saved["truth"].shape == (record["split"]["test"], 1)
         np.testing.assert_allclose(saved["probabilities"].sum(1), 1, rtol=1e-5)
         assert sorted(saved["ids"]) == sorted(split.loc[split["part"] == "test", "id"])
-        assert settings.labels == tuple(record["labels"])
+        assert (settings.target, settings.labels) == (target, tuple(labels))
         assert not model.training
-        assert record["metrics"][name]["accuracy"] == pytest.approx(
-            (saved["probabilities"].argmax(1) == saved["truth"]).mean()
+        assert record["metrics"][name][target]["accuracy"] == pytest.approx(
+            (saved["probabilities"].argmax(1) == saved["truth"][:, 0]).mean()
         )
     attention = np.load(run / "intermediate" / "attention.npz")
     np.testing.assert_allclose(attention["weights"].sum(2), 1, rtol=1e-4)
@@ -56,13 +57,13 @@ def test_a_run_leaves_all_that_others_read(trained_run: Path, read_json: Callabl
 def test_what_reads_two_sides_is_calibrated_for_either_one_too(trained_run: Path) -> None:
     for name in MODELS:
         _, settings = load_model(trained_run / name)
-        assert tuple(each.modality for each in settings.one_sided) == (
+        assert tuple(each.modality for each in settings.one_modality) == (
             settings.modalities if len(settings.modalities) > 1 else ()
         )
     # What late fusion hands on of one side alone was calibrated already, by itself: on few products the prior of that
     # temperature has kept it from going all the way, and the second one goes on, less far.
-    for each in load_model(trained_run / "late")[1].one_sided:
-        own = np.log(load_model(trained_run / each.modality)[1].temperature)
+    for each in load_model(trained_run / "late")[1].one_modality:
+        own = np.log(load_model(trained_run / each.modality)[1].main.temperature)
         assert min(0, own) - 0.02 <= np.log(each.temperatures[0]) <= max(0, own) + 0.02
 
 
@@ -116,7 +117,7 @@ def test_labels_made_wrong_are_wrong_in_training_only(options: Options) -> None:
     changed = clean.targets != noisy.targets
     train = clean.rows("train")
     assert changed[train].sum() == round(0.5 * len(train)) == changed.sum()
-    assert clean.labels == noisy.labels
+    assert clean.attributes == noisy.attributes
 
 
 def test_a_learning_curve_is_measured_on_one_test_part(options: Options) -> None:

@@ -19,7 +19,8 @@ PRODUCTS, VALIDATION = 400, 300
 TRUTH = RANDOM.integers(0, 2, PRODUCTS)
 TITLED = np.arange(PRODUCTS) % 3 > 0
 ATTRIBUTE = ProductSettings(
-    model="early", target="a", labels=("0", "1"), attributes=(Attribute(name="b", labels=("x", "y")),)
+    model="early",
+    attributes=(Attribute(name="a", labels=("0", "1")), Attribute(name="b", labels=("x", "y"))),
 )
 
 
@@ -40,15 +41,13 @@ def logits() -> np.ndarray:
 def features(logits: np.ndarray) -> Features:
     places, ones = np.arange(PRODUCTS)[None], np.ones((1, PRODUCTS), dtype=np.int64)
     present = np.column_stack([np.ones(PRODUCTS, dtype=bool), TITLED])
-    return Features(np.zeros((PRODUCTS, 1, 1), np.float16), logits, places, ones, present, TRUTH)
+    return Features(np.zeros((PRODUCTS, 1, 1), np.float16), logits, places, ones, present, TRUTH[:, None])
 
 
 def run(rows: np.ndarray) -> Any:
     parts = {"validation": rows[:VALIDATION], "test": rows[VALIDATION:]}
-    settings = ProductSettings(model="early", target="label", labels=("0", "1"))
-    data = SimpleNamespace(
-        preprocessor=SimpleNamespace(settings=settings), hierarchies=(), held_out=rows, rows=parts.__getitem__
-    )
+    settings = ProductSettings(model="early", attributes=(Attribute(name="label", labels=("0", "1")),))
+    data = SimpleNamespace(settings=settings, hierarchies=(), held_out=rows, rows=parts.__getitem__)
     return SimpleNamespace(data=data, device=choose_device("fp32"))
 
 
@@ -57,7 +56,7 @@ def test_what_a_model_is_not_asked_does_not_move_its_temperature(logits: np.ndar
     rows = np.arange(PRODUCTS)
     answers = calibrate(run(rows), name, SimpleNamespace(head=FirstToken()), features(logits))  # type: ignore[arg-type]
     asked = rows[:VALIDATION][TITLED[:VALIDATION]]
-    assert answers.settings.temperature == pytest.approx(
+    assert answers.settings.main.temperature == pytest.approx(
         fit_temperature(logits[asked].astype(np.float32), TRUTH[asked])
     )
     assert answers.validation.shape == (VALIDATION, 2) and answers.test.shape == (PRODUCTS - VALIDATION, 2)
@@ -67,18 +66,20 @@ def test_what_a_model_is_not_asked_does_not_move_its_temperature(logits: np.ndar
 def test_an_attribute_that_nothing_is_known_of_is_looked_at() -> None:
     truth = np.column_stack([TRUTH, np.full(PRODUCTS, MISSING)])
     fitted = fitted_settings(RANDOM.normal(0, 1, (PRODUCTS, 4)).astype(np.float32), truth, ATTRIBUTE)
-    assert fitted.attributes[0].review_threshold == 1
+    assert fitted.attributes[1].review_threshold == 1
     again = fitted_settings(np.zeros((PRODUCTS, 4), np.float32), np.full_like(truth, MISSING), fitted)
-    assert again.heads == fitted.heads
+    assert again.attributes == fitted.attributes
 
 
 def test_the_precision_that_settings_name_is_the_one_that_is_kept() -> None:
-    truth = np.zeros(10, dtype=np.int64)
+    truth = np.zeros((10, 1), dtype=np.int64)
     logits = np.array([[9 - number, 0] for number in range(8)] + [[-1, 0], [-2, 0]], dtype=np.float32)
     thresholds = [
         fitted_settings(
-            logits, truth, ProductSettings(model="text", target="a", labels=("0", "1"), review_precision=value)
+            logits,
+            truth,
+            ProductSettings(model="text", attributes=(Attribute(name="a", labels=("0", "1")),), review_precision=value),
         )
         for value in (0.5, 0.95)
     ]
-    assert thresholds[0].review_threshold < thresholds[1].review_threshold
+    assert thresholds[0].main.review_threshold < thresholds[1].main.review_threshold

@@ -1,4 +1,4 @@
-"""Further attributes in a report: a table each, means over the runs, and nothing where a run has a single target."""
+"""Further attributes in a report: a table each, means over the runs, and nothing where the main one is all there is."""
 
 import dataclasses
 from pathlib import Path
@@ -21,13 +21,14 @@ def single(tmp_path: Path) -> RunResults:
 def several(run: RunResults, accuracy: float) -> RunResults:
     """The run with an attribute of its own."""
     numbers = {"products": 11, "accuracy": accuracy, "macro_f1": 0.5}
-    metrics: dict[str, Any] = {"baseline": {"attributes": {"gender": numbers}}}
-    metrics |= {name: {"attributes": {"gender": {**numbers, "ece": 0.0125}}} for name in ("text", "late")}
-    more = {"attributes": {"gender": ["Men", "Women"]}, "hierarchies": [["label", "gender"]], "metrics": metrics}
+    metrics: dict[str, Any] = {"baseline": {"gender": numbers}}
+    metrics |= {name: {"gender": {**numbers, "ece": 0.0125}} for name in ("text", "late")}
+    attributes = {**run.record["attributes"], "gender": ["Men", "Women"]}
+    more = {"attributes": attributes, "hierarchies": [["label", "gender"]], "metrics": metrics}
     return dataclasses.replace(run, record={**run.record, **more})
 
 
-def test_a_single_target_has_no_such_section(single: RunResults, tmp_path: Path) -> None:
+def test_the_main_attribute_alone_has_no_such_section(single: RunResults, tmp_path: Path) -> None:
     material = Material([single], tmp_path)
     assert list(attributes(material)) == [] and attribute_record(material) == {}
 

@@ -9,7 +9,7 @@ import pytest
 from training.reporting.results.numbers import compare, shared_groups
 from training.reporting.results.runs import ModelAnswers, RunResults, pool_results
 
-RECORD = {"labels": ["a", "b"], "models": ["image", "text"]}
+RECORD = {"attributes": {"kind": ["a", "b"]}, "models": ["image", "text"]}
 
 
 def results(right: list[bool], *, ids: list[str] | None = None, groups: list[int] | None = None) -> RunResults:
@@ -79,7 +79,7 @@ def test_models_that_not_every_run_has_are_left_out() -> None:
 
 def test_pooled_classes_keep_their_names() -> None:
     first = results([True, False])
-    second = dataclasses.replace(results([True, True]), record={**RECORD, "labels": ["b", "c"]})
+    second = dataclasses.replace(results([True, True]), record={**RECORD, "attributes": {"kind": ["b", "c"]}})
     pooled = pool_results([first, second])
     assert pooled.labels == ["a", "b", "c"]
     assert [pooled.labels[row] for row in pooled.truth] == ["a", "b", "b", "c"]

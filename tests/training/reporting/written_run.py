@@ -33,6 +33,7 @@ def write_run(
     *,
     wrong: Mapping[str, Sequence[int]] | None = None,
     labels: Sequence[str] = LABELS,
+    target: str = "label",
     models: Sequence[str] = MODELS,
     **record: Any,
 ) -> Path:
@@ -43,6 +44,7 @@ def write_run(
         catalogue: as from :func:`write_catalogue`.
         wrong: by model, test rows that it answers with the next class; all else is right, with a score of .9.
         labels: class names.
+        target: name of the only attribute.
         models: registry names.
         record: entries of ``run.json`` to replace.
     """
@@ -59,13 +61,18 @@ def write_run(
         _write_answers(folder / name, table["id"][:TEST].to_numpy(dtype=str), truth, predicted, classes=len(labels))
     if "intermediate" in models:
         _write_attention(folder / "intermediate")
-    values = {"source": {"path": str(catalogue)}, "labels": list(labels), "models": list(models), **record}
+    values = {
+        "source": {"path": str(catalogue)},
+        "attributes": {target: list(labels)},
+        "models": list(models),
+        **record,
+    }
     (folder / "run.json").write_text(json.dumps({**_RECORD, **values}), encoding="utf-8")
     return folder
 
 
 _RECORD: dict[str, Any] = {
-    "target": "label",
+    "hierarchies": [],
     "seed": 0,
     "created": "2026-01-02T03:04:05+00:00",
     "command": "python -m training train --data shop.csv",
@@ -79,11 +86,11 @@ _RECORD: dict[str, Any] = {
 def _write_answers(folder: Path, ids: np.ndarray, truth: np.ndarray, predicted: np.ndarray, *, classes: int) -> None:
     folder.mkdir()
     if folder.name == "baseline":
-        np.savez(folder / "test.npz", ids=ids, truth=truth, predicted=predicted)
+        np.savez(folder / "test.npz", ids=ids, truth=truth[:, None], predicted=predicted[:, None])
         return
     probabilities = np.full((len(truth), classes), 0.1 / (classes - 1), dtype=np.float32)
     probabilities[np.arange(len(truth)), predicted] = 0.9
-    np.savez(folder / "test.npz", ids=ids, truth=truth, probabilities=probabilities)
+    np.savez(folder / "test.npz", ids=ids, truth=truth[:, None], probabilities=probabilities)
     encoders = {"image": (512, None), "text": (0, {"hidden_size": 768})}.get(folder.name, (512, {"hidden_size": 768}))
     architecture = {
         "image_encoder": encoders[0] and "resnet18",

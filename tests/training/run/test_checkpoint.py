@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import MODELS, ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
 from training.run.checkpoint import RunError, load_model, read_run, save_model
@@ -42,9 +42,11 @@ def test_a_model_is_read_back_as_it_was(name: str, tiny_bert: Path, tmp_path: Pa
     torch.manual_seed(1)
     image = None if name == "text" else build_image_encoder("resnet18", "none")
     text = None if name == "image" else build_text_encoder(str(tiny_bert))
-    head = build_head(name, image_width=512 if image else 0, text_width=32 if text else 0, classes=3)
+    head = build_head(name, image_width=512 if image else 0, text_width=32 if text else 0, sizes=[3])
     model = ProductClassifier(image, text, head).eval()
-    settings = ProductSettings(model=name, target="label", labels=("a", "b", "c"), temperature=1.5)
+    settings = ProductSettings(
+        model=name, attributes=(Attribute(name="label", labels=("a", "b", "c"), temperature=1.5),)
+    )
     save_model(tmp_path, model, settings=settings, image_encoder="resnet18", tokenizer="{}")
     loaded, loaded_settings = load_model(tmp_path)
     assert loaded_settings == settings
@@ -66,9 +68,9 @@ def test_settings_of_another_version_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_version_say_what_to_do(tiny_bert: Path, tmp_path: Path) -> None:
-    head = build_head("text", image_width=0, text_width=32, classes=3)
+    head = build_head("text", image_width=0, text_width=32, sizes=[3])
     model = ProductClassifier(None, build_text_encoder(str(tiny_bert)), head)
-    settings = ProductSettings(model="text", target="label", labels=("a", "b", "c"))
+    settings = ProductSettings(model="text", attributes=(Attribute(name="label", labels=("a", "b", "c")),))
     save_model(tmp_path, model, settings=settings, image_encoder="resnet18", tokenizer="{}")
     save_file({"head.earlier_name.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
     with pytest.raises(RunError, match=r"another shape .* train the run again"):
@@ -78,3 +80,12 @@ def test_weights_of_another_version_say_what_to_do(tiny_bert: Path, tmp_path: Pa
 def test_a_folder_without_record_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="training train --out"):
         read_run(tmp_path)
+
+
+def test_runs_of_an_earlier_version_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"target": "label", "labels": ["a", "b"]}')
+    with pytest.raises(RunError, match=r"run\.json is of an earlier version: train the run again"):
+        read_run(tmp_path)
+    (tmp_path / "settings.json").write_text('{"model": "text", "target": "label", "labels": ["a", "b"]}')
+    with pytest.raises(RunError, match=r"settings \['labels', 'target'\] of another version.*train the run again"):
+        load_model(tmp_path)

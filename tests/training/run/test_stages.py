@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.fit.loop import Epoch
+from training.fit.objective import Objective
 from training.run import stages
 from training.run.stages import Stages
 from training.system.device import Device
@@ -29,7 +30,7 @@ def network() -> nn.Module:
 
 def batches(epoch: int) -> list[Batch]:
     inputs = torch.randn(6, 8, 3, generator=torch.Generator().manual_seed(epoch))
-    return [((block,), (block[:, 0] > 0).long()) for block in inputs]
+    return [((block,), (block[:, :1] > 0).long()) for block in inputs]
 
 
 def fit(folder: Path, model: nn.Module, *, stop: int = 10**9) -> list[Epoch]:
@@ -45,6 +46,7 @@ def fit(folder: Path, model: nn.Module, *, stop: int = 10**9) -> list[Epoch]:
 
     return Stages(folder).fit(
         model,
+        objective=Objective(sizes=(2,), weights=(1.0,)),
         stage="test",
         optimizer=torch.optim.AdamW(model.parameters(), lr=0.05),
         epochs=3,

@@ -30,13 +30,13 @@ def test_true_frequencies_come_back_from_balanced_batches() -> None:
     targets = np.repeat([0, 1], [900, 100])
     given = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])  # (class, value)
     seen, true = (given * np.array(frequencies)[:, None] for frequencies in ([0.75, 0.25], [0.9, 0.1]))
-    shift = frequency_shift(targets, balanced_weights(targets), classes=2)
+    shift = frequency_shift(targets, balanced_weights(targets[:, None]), classes=2)
     np.testing.assert_allclose(softmax(np.log(seen).T + shift, axis=1), (true / true.sum(0)).T, rtol=1e-9)
 
 
 def test_classes_of_one_size_need_no_shift() -> None:
     targets = np.arange(30) % 3
-    np.testing.assert_allclose(frequency_shift(targets, balanced_weights(targets), classes=3), 0, atol=1e-12)
+    np.testing.assert_allclose(frequency_shift(targets, balanced_weights(targets[:, None]), classes=3), 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])

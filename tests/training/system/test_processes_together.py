@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from training.__main__ import main
 from training.fit.loop import fit
+from training.fit.objective import Objective
 from training.models import MODELS
 from training.models.encoders import build_image_encoder
 from training.run.options import TrainOptions
@@ -46,7 +47,7 @@ def linear_rule() -> tuple[nn.Module, TensorDataset]:
     torch.manual_seed(2)
     for parameter in network.parameters():
         nn.init.uniform_(parameter, -0.5, 0.5)
-    return network, TensorDataset(inputs, inputs[:, :3].argmax(1))
+    return network, TensorDataset(inputs, inputs[:, :3].argmax(1, keepdim=True))
 
 
 def pairs(rows: list[tuple[Tensor, Tensor]]) -> tuple[tuple[Tensor], Tensor]:
@@ -58,6 +59,7 @@ def fit_the_rule(out: Path, joint: bool) -> int:
     loader: DataLoader[Any] = DataLoader(data, batch_sampler=BATCHES, collate_fn=pairs)
     history = fit(
         network,
+        objective=Objective(sizes=(3,), weights=(1.0,)),
         stage="test",
         optimizer=torch.optim.AdamW(network.parameters(), lr=0.02),
         epochs=3,
@@ -158,5 +160,5 @@ def test_two_processes_leave_one_run(
     for model, tolerance in (("image", 0.0), ("text", 0.1)):
         answers = [np.load(run.out / model / "test.npz")["probabilities"] for run in (one, two)]
         np.testing.assert_allclose(*answers, rtol=0, atol=tolerance)
-        accuracies = [record["metrics"][model]["accuracy"] for record in records]
+        accuracies = [record["metrics"][model]["label"]["accuracy"] for record in records]
         assert abs(accuracies[0] - accuracies[1]) <= tolerance

@@ -1,5 +1,6 @@
 """What a complete run folder says, read back: its record and what every model answered on the test part.
 
+All figures are of the main attribute; the others stand in the record's metrics.
 Legend: N test products, C classes.
 """
 
@@ -52,9 +53,14 @@ class RunResults:
     answers: dict[str, ModelAnswers]
 
     @property
+    def target(self) -> str:
+        """The name of the main attribute."""
+        return str(next(iter(self.record["attributes"])))
+
+    @property
     def labels(self) -> list[str]:
         """C class names."""
-        return [str(label) for label in self.record["labels"]]
+        return [str(label) for label in self.record["attributes"][self.target]]
 
     @property
     def models(self) -> list[str]:
@@ -75,7 +81,7 @@ def read_results(folder: Path) -> RunResults:
     """
     record = read_run(folder)
     tests = {name: _read_arrays(folder / name / "test.npz") for name in [*record["models"], BASELINE]}
-    ids, truth = tests[BASELINE]["ids"], tests[BASELINE]["truth"]
+    ids, truth, labels = tests[BASELINE]["ids"], tests[BASELINE]["truth"], next(iter(record["attributes"].values()))
     for name, arrays in tests.items():
         if not np.array_equal(arrays["ids"], ids) or not np.array_equal(arrays["truth"], truth):
             raise RunError(
@@ -83,13 +89,15 @@ def read_results(folder: Path) -> RunResults:
             )
     split = _read_split(folder, ids)
     answers = {
-        name: ModelAnswers(arrays["probabilities"].argmax(1), arrays["probabilities"])
+        name: ModelAnswers(probabilities.argmax(1), probabilities)
         for name, arrays in tests.items()
         if name != BASELINE
+        for probabilities in [arrays["probabilities"][:, : len(labels)]]
     }
-    answers[BASELINE] = ModelAnswers(tests[BASELINE]["predicted"])
-    answers[MAJORITY] = ModelAnswers(np.full_like(truth, _majority(split, record["labels"])))
-    return RunResults(folder, record, ids, truth, split.loc[ids, "group"].to_numpy(dtype=np.int64), answers)
+    answers[BASELINE] = ModelAnswers(tests[BASELINE]["predicted"][:, 0])
+    answers[MAJORITY] = ModelAnswers(np.full(len(ids), _majority(split, labels)))
+    groups = split.loc[ids, "group"].to_numpy(dtype=np.int64)
+    return RunResults(folder, record, ids, truth[:, 0], groups, answers)
 
 
 def pool_results(runs: Sequence[RunResults]) -> RunResults:
@@ -110,7 +118,7 @@ def pool_results(runs: Sequence[RunResults]) -> RunResults:
 
     return RunResults(
         runs[0].folder,
-        {**runs[0].record, "labels": labels},
+        {**runs[0].record, "attributes": {**runs[0].record["attributes"], runs[0].target: labels}},
         np.concatenate([run.ids for run in runs]),
         np.concatenate([place[run.truth] for place, run in zip(places, runs, strict=True)]),
         np.concatenate([run.groups for run in runs]),
@@ -136,8 +144,8 @@ def held_out_answers(runs: Sequence[RunResults], model: str) -> list[LabelledAns
             path = run.folder / model / f"{part}.npz"
             if path.is_file():
                 saved = _read_arrays(path)
-                probabilities = _widened(saved["probabilities"], place, classes=len(labels))
-                parts.append(LabelledAnswers(saved["ids"], place[saved["truth"]], probabilities))
+                probabilities = _widened(saved["probabilities"][:, : len(place)], place, classes=len(labels))
+                parts.append(LabelledAnswers(saved["ids"], place[saved["truth"][:, 0]], probabilities))
     return parts
 
 

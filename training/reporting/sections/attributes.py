@@ -1,4 +1,4 @@
-"""Further attributes in a report: a table each, beside the simple baseline on the same split."""
+"""The attributes behind the main one in a report: a table each, beside the simple baseline on the same split."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ METRICS = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "ece": "ECE"}
 
 
 def attributes(material: Material) -> Iterator[Section]:
-    """Of runs of several attributes a table for each but the target, which all other sections are about."""
+    """A table for each attribute but the main one, which all other sections are about."""
     records, names = _records(material)
     if not names:
         return
-    blocks: list[Block] = [Paragraph(_text(records[0]))]
+    blocks: list[Block] = [Paragraph(_text(records[0], material.run.target))]
     blocks += [_table(name, records, [*material.models, BASELINE]) for name in names]
     yield Section("attributes", "Further attributes", blocks)
 
@@ -36,23 +36,22 @@ def attribute_record(material: Material) -> dict[str, dict[str, dict[str, Any]]]
 def _records(material: Material) -> tuple[list[dict[str, Any]], list[str]]:
     """Of all runs, and the further attributes that each of them has."""
     records = [run.record for run in material.runs]
-    return records, [
-        name for name in records[0].get("attributes", {}) if all(name in each["attributes"] for each in records)
-    ]
+    _, *further = records[0]["attributes"]
+    return records, [name for name in further if all(name in each["attributes"] for each in records)]
 
 
 def _known(records: Sequence[dict[str, Any]], name: str, model: str, metric: str) -> list[float]:
     """A metric in the runs that have it; the baseline has no ECE."""
-    numbers = [record["metrics"][model].get("attributes", {}).get(name, {}) for record in records]
+    numbers = [record["metrics"][model].get(name, {}) for record in records]
     return [each[metric] for each in numbers if each.get(metric) is not None]
 
 
-def _text(record: dict[str, Any]) -> str:
+def _text(record: dict[str, Any], target: str) -> str:
     text = (
-        f"All other sections are about {record['target']}; the same models tell these attributes in the same pass. "
+        f"All other sections are about {target}; the same models tell these attributes in the same pass. "
         "Products without a value are left out."
     )
-    for finest, *followers in record.get("hierarchies", []):
+    for finest, *followers in record["hierarchies"]:
         text += (
             f" {' and '.join(followers)} {'follow' if len(followers) > 1 else 'follows'} from {finest} by the training "
             "products: only combinations that they show are answered, by their joint probability."
@@ -66,13 +65,10 @@ def _table(name: str, records: Sequence[dict[str, Any]], models: Sequence[str]) 
         rows.append(
             [Cell(display(model)), *(_cell(metric, _known(records, name, model, metric)) for metric in METRICS)]
         )
-    classes, tested = len(records[0]["attributes"][name]), [_products(record, name) for record in records]
+    classes = len(records[0]["attributes"][name])
+    tested = [int(record["metrics"][BASELINE].get(name, {}).get("products", 0)) for record in records]
     caption = f"{name}: {classes} classes, {max(tested):,} test products with a value"
     return Table([Column("model"), *(Column(title, True) for title in METRICS.values())], rows, caption, sortable=True)
-
-
-def _products(record: dict[str, Any], name: str) -> int:
-    return int(record["metrics"][BASELINE].get("attributes", {}).get(name, {}).get("products", 0))
 
 
 def _cell(metric: str, values: Sequence[float]) -> Cell:
