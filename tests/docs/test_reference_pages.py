@@ -1,12 +1,16 @@
 """The reference pages say what the code says: options, settings, engines, counters, configuration."""
 
+import dataclasses
 import re
 from pathlib import Path
+
+import pytest
 
 from client.commands.arguments import ENGINES as SCORERS
 from export.archive import worker_config
 from handlers.product_serving.engines.table import ENGINES
 from handlers.product_serving.metrics import COUNTERS
+from handlers.product_serving.settings import Attribute, Hierarchy, OneModality, ProductSettings
 from training.run.option_parser import options_markdown
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -33,6 +37,30 @@ def section(text: str, heading: str) -> str:
 def test_options_of_training_are_those_of_the_one_definition() -> None:
     shown = text_of("reference/command-line.md").split("<!-- options: begin -->")[1].split("<!-- options: end -->")[0]
     assert shown.strip() == options_markdown().strip(), f"the table is what this prints: {RENEW}"
+
+
+@pytest.mark.parametrize("kind", [ProductSettings, Attribute, Hierarchy, OneModality])
+def test_settings_has_every_field(kind: type) -> None:
+    assert {field.name for field in dataclasses.fields(kind)} <= first_cells(text_of("reference/settings.md"))
+
+
+def test_settings_has_no_other_field() -> None:
+    kinds = (ProductSettings, Attribute, Hierarchy, OneModality)
+    fields = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    assert first_cells(text_of("reference/settings.md")) == fields
+
+
+def test_defaults_of_settings_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,.]+) \|", text_of("reference/settings.md"), re.M)
+    stated = {name: float(value.replace(",", "")) for name, value in rows}
+    defaults = {
+        field.name: float(field.default)
+        for kind in (ProductSettings, Attribute)
+        for field in dataclasses.fields(kind)
+        if isinstance(field.default, int | float)
+    }
+    assert stated == {name: value for name, value in defaults.items() if name in stated}
+    assert len(stated) >= 12
 
 
 def test_engines_are_those_of_the_table() -> None:
