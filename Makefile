@@ -98,7 +98,7 @@ ui: $(PAGE) ## look at products in the browser, by the running server (PORT=7860
 test: $(INSTALLED) ## run the tests, a live TorchServe among them (TESTS=tests/client)
 	@$(BIN)/python -m pytest $(TESTS)
 
-test-docs: $(INSTALLED) ## type the commands of README, tutorial and how-to pages as printed, some minutes
+test-docs: $(INSTALLED) ## type the commands of README, tutorial and how-to pages as printed, about 20 minutes
 	@$(BIN)/python -m pytest tests/docs -m 'docs or not docs'
 
 test-faults: $(INSTALLED) ## break a live server in every way we know, about an hour (OUT=folder FAULTS_ARCHIVE=file)
