@@ -16,7 +16,8 @@ from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.table import AUTO, ENGINES
 from training.catalog.reading import CatalogError
 from training.models import MODELS
-from training.run.checkpoint import RunError, read_run
+from training.run.checkpoint import RunError
+from training.run.record import read_run
 
 DEFAULT_LIMIT = 1000
 FORCED = [AUTO, *(row.name for row in ENGINES if row.device == "cpu")]  # an archive is loaded on a CPU first
@@ -28,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         record = read_run(options.run)
-        models = options.model or [name for name in record["models"] if name in MODELS]
+        models = options.model or [name for name in record.models if name in MODELS]
         if not options.replace:
             refuse_other_runs(
-                options.store, models, version=options.version, run=options.run, created=record["created"]
+                options.store, models, version=options.version, run=options.run, created=record.created
             )
         print(
             f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",

@@ -21,11 +21,12 @@ from handlers.product_serving.engines.int8 import INT8_GRAPH
 from handlers.product_serving.engines.table import AUTO, ENGINES, Site, engine_row
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
-from training.catalog.reading import Catalog, CatalogSource, read_catalog
+from training.catalog.reading import Catalog, read_catalog
 from training.data.attributes import product_targets
 from training.data.corrections import correct_again
 from training.models import ProductClassifier
-from training.run.checkpoint import RunError, load_model, read_run
+from training.run.checkpoint import RunError, load_model
+from training.run.record import read_run
 
 _LEAVE_IT = "leave the choice to --engine auto"
 
@@ -78,15 +79,14 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str
         RunError: the catalogue no longer holds the run's products.
     """
     record = read_run(run)
-    source = CatalogSource(**record["source"])
-    catalog = read_catalog(source, check_images=False, max_rejected=1.0)
+    catalog = read_catalog(record.source, check_images=False, max_rejected=1.0)
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     ids = split.loc[split["part"] == part, "id"]
     products = catalog.products[catalog.products["id"].isin(ids)]
-    products = correct_again(run, products, target=next(iter(record["attributes"])))
+    products = correct_again(run, products, target=record.main.name)
     if len(products) < len(ids):
         raise RunError(
-            f"{source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"
+            f"{record.source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"
         )
     if limit is not None and limit < len(products):
         products = products.sample(limit, random_state=seed)
@@ -214,19 +214,20 @@ def _settle_int8(folder: Path, parity: Parity | None) -> None:
 
 def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:
     record = read_run(run)
-    options = {name: value for name, value in record["arguments"].items() if name != "source"}
+    options = {name: value for name, value in record.arguments.items() if name != "source"}
+    kept = record.as_dict()
     return {
         "model": settings.model,
         "version": version,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "attributes": {each.name: list(each.labels) for each in settings.attributes},
         "training": {
-            "created": record["created"],
-            "catalogue": Path(record["source"]["path"]).name,
-            "products": record["products"],
-            "split": record["split"],
+            "created": record.created,
+            "catalogue": Path(record.source.path).name,
+            "products": kept["products"],
+            "split": kept["split"],
             "options": options,
         },
-        "metrics": record["metrics"][settings.model],
+        "metrics": record.metrics[settings.model],
         "golden": golden,
     }

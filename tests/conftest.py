@@ -15,7 +15,7 @@ from transformers import BertConfig, BertModel
 
 from training.catalog.drawn import write_sample_catalog
 from training.catalog.reading import CatalogSource
-from training.pipeline.order import train_run
+from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 
 # A shell that puts the tests into its background starts them deaf to Ctrl-C, and so would be every process they start.

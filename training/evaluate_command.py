@@ -1,7 +1,6 @@
 """``python -m training evaluate``: a run measured on any labelled catalogue."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from training.data.splits import PARTS
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.evaluate import evaluate_run
 from training.evaluation.robustness import FILE
+from training.reporting.printed import metrics_tables
 from training.run.checkpoint import RunError
 from training.run.option_parser import add_options, completed
 from training.run.options import CATALOG_OPTIONS, CatalogOptions
@@ -32,12 +32,12 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         f"run folder as {FILE} as well, for the report",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="JSON file for the metrics (default: print them)")
+    parser.add_argument("--out", type=Path, help="JSON file for the metrics beside the table")
     parser.set_defaults(command=evaluate, complete=lambda typed: completed(typed, CATALOG_OPTIONS))
 
 
 def evaluate(chosen: argparse.Namespace) -> None:
-    """Measure, and print or write what was found."""
+    """Measure, print the tables, and write the metrics where ``--out`` says."""
     if chosen.out is not None and chosen.out.is_dir():
         raise RunError(f"--out {chosen.out} is a folder: name a file, such as {chosen.out / 'metrics.json'}")
     source = CatalogOptions(**{name: getattr(chosen, name) for name in CatalogOptions.__dataclass_fields__}).source
@@ -54,9 +54,8 @@ def evaluate(chosen: argparse.Namespace) -> None:
     )
     for hint in result["hints"]:
         print(f"note: {hint}", file=sys.stderr)
-    if chosen.out is None:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
+    print(f"\n{metrics_tables({model: numbers['attributes'] for model, numbers in result['models'].items()})}\n")
+    if chosen.out is not None:
         write_json(chosen.out, result)
         print(f"metrics: {chosen.out}")
     if chosen.robustness and chosen.part == "test":

@@ -8,12 +8,14 @@ from training.catalog.reading import CatalogSource
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.evaluate import evaluate_run
 from training.evaluation.robustness import FILE
-from training.pipeline.order import cross_validate, train_run
+from training.pipeline.training_run import cross_validate, train_run
+from training.reporting.printed import metrics_tables
 from training.reporting.report import write_report
 from training.run.option_parser import add_helps, add_options, completed
 from training.run.option_table import options_of
 from training.run.options import TRAIN_OPTIONS, CatalogOptions, CommandOptions, TrainOptions
 from training.run.recipe import read_recipe
+from training.run.record import read_run
 from training.system.rank import is_main_process
 from training.system.storage import write_json
 
@@ -53,6 +55,8 @@ def train(chosen: argparse.Namespace) -> None:
     if command.report or command.folds:
         print(f"report: {write_report(runs, out=out)}")
     else:
+        record = read_run(out)
+        print(f"\nThe {record.split.test:,} products of the test part:\n\n{metrics_tables(record.metrics)}\n")
         print(f"next: python -m training report {out}")
 
 

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlers.product_serving.hierarchy import chosen_labels
-from training.catalog.reading import Catalog, CatalogSource, attribute_column, read_catalog
+from training.catalog.reading import Catalog, attribute_column, read_catalog
 from training.data.splits import product_groups
 from training.evaluation.baseline import read_split
 from training.evaluation.measured import GroupFeatures, Measured
 from training.evaluation.model_groups import load_groups
-from training.run.checkpoint import read_run
+from training.run.record import read_run
 from training.scores.baseline import fit_predict
 from training.scores.metrics import Answers, paired_bootstrap, verdict
 from training.system.device import choose_device
@@ -69,7 +69,7 @@ def answers(run: Path, catalog: Catalog, products: pd.DataFrame, *, model: str) 
     group = load_groups(run, [model])[0]
     settings, everything = group.settings[model], np.arange(len(products))
     measured = Measured(catalog, products, np.zeros((len(products), 1), np.int64), everything)
-    device = choose_device(read_run(run)["arguments"]["precision"])
+    device = choose_device(read_run(run).arguments["precision"])
     with tempfile.TemporaryDirectory(prefix="attribute-accuracy-") as folder:
         features = GroupFeatures(group, measured, device=device, folder=Path(folder))
         scores = group.scores(features.put_together(), device=device)[model]
@@ -126,7 +126,7 @@ def compare(truth: Sequence[str], several: Sequence[str], single: Sequence[str],
 def main() -> None:
     """Compare, print a table, write JSON."""
     options = _parser().parse_args()
-    source = CatalogSource(**read_run(options.several)["source"])
+    source = read_run(options.several).source
     source = dataclasses.replace(source, path=str(options.catalog))
     catalog = read_catalog(source)
     groups = product_groups(catalog, catalog.products)
@@ -137,7 +137,7 @@ def main() -> None:
     said.index = pd.Index(np.flatnonzero(chosen))
     results = {}
     for run in tqdm(options.single, desc="runs", unit="run"):
-        name = next(iter(read_run(run)["attributes"]))
+        name = read_run(run).main.name
         labels = _labels(catalog, name)
         known = unseen[run] & labels.ne("").to_numpy()
         products = catalog.products[known].reset_index(drop=True)

@@ -19,7 +19,7 @@ from run_processes import signal_instead_of_training, start
 
 from training.__main__ import main
 from training.fit import state as fit_state
-from training.pipeline import order as pipeline
+from training.pipeline import training_run as pipeline
 from training.run import data as run_data
 from training.run import stages
 from training.run.checkpoint import load_fit_state, run_lock

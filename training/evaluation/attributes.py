@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,6 @@ from training.catalog.files import open_files
 from training.catalog.reading import CatalogSource, product_columns
 from training.catalog.table import open_table
 from training.data.attributes import MISSING, product_targets
-
-
-def run_attributes(record: dict[str, Any]) -> list[Attribute]:
-    """The A attributes of a run, the main one first.
-
-    Args:
-        record: content of ``run.json``.
-    """
-    return [Attribute(name=name, labels=tuple(labels)) for name, labels in record["attributes"].items()]
 
 
 def with_targets(source: CatalogSource, attributes: Sequence[Attribute]) -> CatalogSource:

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from handlers.product_serving.settings import Attribute
-from training.catalog.reading import CatalogError, CatalogSource, read_catalog
+from training.catalog.reading import CatalogError, read_catalog
 from training.data.attributes import product_targets
 from training.data.label_noise import damage_labels
 from training.run.checkpoint import RunError
+from training.run.record import RunRecord
 from training.scores.baseline import fit_predict
 
 
@@ -34,13 +34,13 @@ def read_split(run: Path) -> pd.DataFrame:
 
 
 def baseline_answers(
-    run: Path, record: dict[str, Any], titles: Sequence[Sequence[str]], *, attributes: Sequence[Attribute]
+    run: Path, record: RunRecord, titles: Sequence[Sequence[str]], *, attributes: Sequence[Attribute]
 ) -> list[NDArray[np.int64]]:
     """Fit once, answer every list of titles.
 
     Args:
         run: the run folder.
-        record: content of its ``run.json``.
+        record: of it.
         titles: V times N titles.
         attributes: A of the run's, the main one first.
 
@@ -57,20 +57,20 @@ def baseline_answers(
     return [predicted[[place[title] for title in form]] for form in titles]
 
 
-def _training_rows(run: Path, record: dict[str, Any]) -> pd.DataFrame:
+def _training_rows(run: Path, record: RunRecord) -> pd.DataFrame:
     """The training products, with the labels that they were trained on."""
-    source = CatalogSource(**record["source"])
     try:
-        products = read_catalog(source, check_images=False, max_rejected=1.0, progress=False).products
+        products = read_catalog(record.source, check_images=False, max_rejected=1.0, progress=False).products
     except CatalogError as error:
         raise BaselineMissing(f"the run's catalogue cannot be read any more: {error}") from error
     split = read_split(run)
     train = split[split["part"] == "train"]
     if gone := sorted(set(train["id"]) - set(products["id"])):
         raise BaselineMissing(
-            f"{len(gone)} of the {len(train)} training products are not in {source.path} any more, such as {gone[0]!r}"
+            f"{len(gone)} of the {len(train)} training products are not in {record.source.path} any more, such as "
+            f"{gone[0]!r}"
         )
-    arguments, labels = record["arguments"], train["label"].tolist()
-    if noise := arguments.get("label_noise", 0.0):
-        labels = damage_labels(labels, share=noise, seed=arguments["seed"]).tolist()
+    labels = train["label"].tolist()
+    if noise := record.arguments["label_noise"]:
+        labels = damage_labels(labels, share=noise, seed=record.seed).tolist()
     return products.set_index("id").loc[train["id"]].assign(label=labels)

@@ -51,12 +51,12 @@ from tqdm import tqdm
 from handlers.product_serving.settings import MODALITIES, Attribute
 from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
 from training.data.corrections import correct_again
-from training.evaluation.attributes import known_targets, run_attributes, with_targets
+from training.evaluation.attributes import known_targets, with_targets
 from training.evaluation.baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation.measured import GroupFeatures, Measured
 from training.evaluation.model_groups import load_groups
 from training.evaluation.robustness import damage_products, measure, measure_conditions
-from training.run.checkpoint import read_run
+from training.run.record import RunRecord, read_run
 from training.scores.attribute_metrics import main_scores, summarize_attributes, summarize_predicted
 from training.scores.metrics import reliability, risk_coverage
 from training.system.device import choose_device
@@ -94,7 +94,7 @@ def evaluate_run(
         RunError: the run is not complete.
     """
     record, split = read_run(run), read_split(run)
-    attributes = run_attributes(record)
+    attributes = record.attributes
     source = with_targets(source, attributes)
     # The products of a part were checked when the run was trained.
     catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
@@ -147,9 +147,9 @@ def _measured(
     return Measured(catalog, read.reset_index(drop=True), known_targets(read, attributes), np.flatnonzero(chosen))
 
 
-def _trained_on(record: dict[str, Any], split: pd.DataFrame, measured: Measured) -> int | None:
+def _trained_on(record: RunRecord, split: pd.DataFrame, measured: Measured) -> int | None:
     """How many products the run has trained on; None where ids are line numbers of different files."""
-    own, source = CatalogSource(**record["source"]), measured.catalog.source
+    own, source = record.source, measured.catalog.source
     same_file = Path(own.path).resolve() == Path(source.path).resolve()
     if not same_file and (own.id_column is None or source.id_column is None):
         return None
@@ -176,37 +176,37 @@ def _hints(split: pd.DataFrame, measured: Measured, trained_on: int | None, part
     return hints
 
 
-def _measures(run: Path, record: dict[str, Any], measured: Measured, *, robustness: bool, seed: int) -> dict[str, Any]:
+def _measures(run: Path, record: RunRecord, measured: Measured, *, robustness: bool, seed: int) -> dict[str, Any]:
     """``models``, and what else takes answers."""
     damaged = damage_products(measured, seed=seed) if robustness else []
     titles = [measured.products["text"].tolist(), *(each.titles for each in damaged)]
     baseline, missing = _baseline(run, record, titles)
-    device = choose_device(record["arguments"]["precision"])
+    device = choose_device(record.arguments["precision"])
     with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
         groups = [
             GroupFeatures(group, measured, device=device, folder=Path(folder))
-            for group in tqdm(load_groups(run, record["models"]), desc="reading pictures and titles", unit="towers")
+            for group in tqdm(load_groups(run, record.models), desc="reading pictures and titles", unit="towers")
         ]
         by_model = {name: metrics for group in groups for name, metrics in _model_measures(group).items()}
-        models = {name: by_model[name] for name in record["models"]}
+        models = {name: by_model[name] for name in record.models}
         if baseline:
-            numbers = summarize_predicted(baseline[0], measured.truth, run_attributes(record))
+            numbers = summarize_predicted(baseline[0], measured.truth, record.attributes)
             models["baseline"] = {**next(iter(numbers.values())), "attributes": numbers}
         result: dict[str, Any] = {"models": models, **missing}
         if robustness:
             conditions = measure_conditions(
-                groups, measured, damaged, names=record["models"], baseline=baseline[1:], seed=seed
+                groups, measured, damaged, names=record.models, baseline=baseline[1:], seed=seed
             )
             result |= {"seed": seed, "conditions": conditions}
     return result
 
 
 def _baseline(
-    run: Path, record: dict[str, Any], titles: Sequence[Sequence[str]]
+    run: Path, record: RunRecord, titles: Sequence[Sequence[str]]
 ) -> tuple[list[NDArray[np.int64]], dict[str, str]]:
     """Answers to each list of titles; or none, and why."""
     try:
-        return baseline_answers(run, record, titles, attributes=run_attributes(record)), {}
+        return baseline_answers(run, record, titles, attributes=record.attributes), {}
     except BaselineMissing as error:
         return [], {"baseline_missing": str(error)}
 

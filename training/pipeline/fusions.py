@@ -10,9 +10,8 @@ from handlers.product_serving.settings import ProductSettings
 from training.data.attributes import MISSING
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import Epoch, predict
-from training.models import ProductClassifier, build_head
+from training.models import HEADS, ProductClassifier, build_head
 from training.models.head import Head
-from training.models.late import LateFusion
 from training.pipeline.results import Calibrated, as_trained
 from training.pipeline.towers import Tower, tune
 from training.run.context import Run
@@ -91,18 +90,19 @@ def _share(plain: NDArray[np.float32], corrected: NDArray[np.float32], truth: ND
     return SHARES[int(np.argmax(right))]
 
 
-def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calibrated) -> ProductClassifier:
-    """Late fusion of two calibrated single models, its weight, of each attribute, chosen on the validation part's
-    products that have both sides.
+def weigh_fusion(name: str, image: Tower, text: Tower, by_image: Calibrated, by_text: Calibrated) -> ProductClassifier:
+    """A fusion that weighs two calibrated single models by the validation part's products that have both modalities.
 
     Args:
+        name: of the fusion; its head is ``from_validation``.
         image: the image tower.
         text: the text tower.
         by_image: its calibrated answers.
         by_text: likewise.
     """
     whole = by_image.validation_whole if by_image.validation_whole.any() else slice(None)
-    head = late_head(
+    head = weighed_head(
+        name,
         (image.classifier.head, text.classifier.head),
         (by_image.settings, by_text.settings),
         (by_image.validation_alone[whole], by_text.validation_alone[whole]),
@@ -111,15 +111,17 @@ def combine_late(image: Tower, text: Tower, by_image: Calibrated, by_text: Calib
     return ProductClassifier(image.classifier.image_encoder, text.classifier.text_encoder, head)
 
 
-def late_head(
+def weighed_head(
+    name: str,
     heads: tuple[Head, Head],
     fitted: tuple[ProductSettings, ProductSettings],
     scores: tuple[NDArray[np.float32], NDArray[np.float32]],
     truth: NDArray[np.int64],
-) -> LateFusion:
-    """Late fusion with the weights that fit some products best.
+) -> Head:
+    """A fusion with the weights that fit some products best.
 
     Args:
+        name: of the fusion.
         heads: of the image model and of the text model.
         fitted: their settings, calibrated.
         scores: (N, C) their calibrated probabilities, each attribute's by its own logits.
@@ -131,7 +133,7 @@ def late_head(
         for part, classes in zip(fitted[0].slices.values(), truth.T, strict=True)
     ]
     by_image, by_text = ([attribute.temperature for attribute in each.attributes] for each in fitted)
-    return LateFusion(
+    return HEADS[name](
         *heads, sizes=fitted[0].sizes, image_weights=weights, image_temperatures=by_image, text_temperatures=by_text
     )
 

@@ -17,17 +17,16 @@ from handlers.product_serving.hierarchy import attribute_log_scores
 from handlers.product_serving.settings import ProductSettings
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import predict
-from training.models import ProductClassifier
+from training.models import HEADS, ProductClassifier
 from training.models.head import Head
 from training.pipeline.cross_fitting import thin_forms
-from training.pipeline.fusions import late_head
+from training.pipeline.fusions import weighed_head
 from training.pipeline.results import restore_frequencies
 from training.run.context import Run
 from training.scores.calibration import fitted_settings
 from training.system.storage import write_arrays
 
 FILE = "out_of_fold.npz"
-NAMES = ("image", "text", "late")
 
 
 def write_out_of_fold(
@@ -36,17 +35,16 @@ def write_out_of_fold(
     """Answer the training rows, each by the towers that have not seen it, and leave ``MODEL/out_of_fold.npz``.
 
     Args:
-        run: under way; of late fusion nothing is left where it is not among the models.
+        run: under way.
         folds: rows with the image and the text tower that have not seen their labels.
     """
     rows = np.concatenate([part for part, *_ in folds])
     shown = tqdm(folds, desc="answers out of fold", unit="part", leave=False, disable=None)
     answers = [_answers(run, part, image, text) for part, image, text in shown]
     ids, targets = run.data.products["id"].to_numpy(dtype=str)[rows], run.data.targets[rows]
-    for name in NAMES:
-        if name != "late" or name in run.data.options.models:
-            probabilities = np.concatenate([each[name] for each in answers])
-            write_arrays(run.data.options.out / name / FILE, ids=ids, truth=targets, probabilities=probabilities)
+    for name in answers[0]:
+        probabilities = np.concatenate([each[name] for each in answers])
+        write_arrays(run.data.options.out / name / FILE, ids=ids, truth=targets, probabilities=probabilities)
 
 
 def _answers(
@@ -62,11 +60,12 @@ def _answers(
     known = [_logits(run, head, others) for head in heads]
     by_image, by_text = (fitted_settings(logits, truth, run.data.settings) for logits in known)
     shown = [_probabilities(*pair) for pair in zip(known, (by_image, by_text), strict=True)]
-    late = late_head(heads, (by_image, by_text), (shown[0], shown[1]), truth)
-    return {
-        name: _probabilities(_logits(run, head, own), settings)
-        for name, head, settings in zip(NAMES, (*heads, late), (by_image, by_text, run.data.settings), strict=True)
-    }
+    models = {"image": (image.head, by_image), "text": (text.head, by_text)}
+    for name in run.data.options.models:
+        if HEADS[name].from_validation:
+            fusion = weighed_head(name, heads, (by_image, by_text), (shown[0], shown[1]), truth)
+            models[name] = fusion, run.data.settings
+    return {name: _probabilities(_logits(run, head, own), settings) for name, (head, settings) in models.items()}
 
 
 def _probabilities(logits: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:

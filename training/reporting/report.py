@@ -119,7 +119,7 @@ def _record(
     return {
         "target": material.run.target,
         "runs": [
-            {"name": run.folder.name, **{key: run.record[key] for key in kept if key in run.record}}
+            {"name": run.folder.name, **{key: value for key, value in run.record.as_dict().items() if key in kept}}
             for run in material.runs
         ],
         "shown": material.run.shown,

@@ -147,20 +147,3 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
             "or use the version that trained it"
         ) from error
     return model.eval(), settings
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """The content of ``run.json``.
-
-    Raises:
-        RunError: there is none, so the run is not complete; or an earlier version of this package wrote it.
-    """
-    path = folder / "run.json"
-    if not path.is_file():
-        raise RunError(
-            f"{folder} holds no complete run (no run.json); `python -m training train --out {folder}` finishes it"
-        )
-    run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if "labels" in run:
-        raise RunError(f"{path} is of an earlier version: train the run again, into another --out")
-    return run

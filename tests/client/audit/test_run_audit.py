@@ -16,7 +16,7 @@ from client.audit.run_answers import read_record, read_run_answers
 from client.audit.sheet import FINDINGS, SHEET
 from training.catalog import CatalogSource
 from training.data.label_noise import damage_labels
-from training.pipeline.order import train_run
+from training.pipeline.training_run import train_run
 from training.run.data import open_products
 from training.run.options import TrainOptions
 

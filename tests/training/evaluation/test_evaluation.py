@@ -13,7 +13,7 @@ from training.__main__ import main
 from training.catalog.reading import CatalogError, CatalogSource
 from training.evaluation.evaluate import evaluate_run
 from training.evaluation.model_groups import load_groups
-from training.pipeline.order import train_run
+from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 from training.system.storage import write_json
 

@@ -18,7 +18,7 @@ from training.catalog.drawn import COLOURS
 from training.catalog.reading import CatalogSource
 from training.data.attributes import MISSING
 from training.evaluation.evaluate import evaluate_run
-from training.pipeline.order import train_run
+from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 
 CLOTHES = ("Caps", "Dresses", "Shirts", "Socks", "Trousers")

@@ -12,7 +12,7 @@ from training.models import HEADS, MODELS
 from training.models.head import Head
 from training.models.late import LateFusion
 from training.models.residual import Correction
-from training.pipeline.order import train_run
+from training.pipeline.training_run import train_run
 from training.reporting.report import write_report
 from training.run.checkpoint import load_model
 from training.run.options import TrainOptions

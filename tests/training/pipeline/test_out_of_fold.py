@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.pipeline.order import train_run
 from training.pipeline.out_of_fold import FILE
+from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 
 CHOICES = {"cross_fit": 2, "models": ("early", "late"), "head_epochs": 20, "head_rate": 1e-2, "text_epochs": 0}

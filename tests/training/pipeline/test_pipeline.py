@@ -15,7 +15,7 @@ from training.evaluation.evaluate import evaluate_run
 from training.fit import loop
 from training.models import MODELS
 from training.models.encoders import WeightsError
-from training.pipeline import order as pipeline
+from training.pipeline import training_run as pipeline
 from training.run.checkpoint import RunError, load_model
 from training.run.data import open_products, prepare
 from training.run.options import TrainOptions

@@ -18,7 +18,7 @@ import torch
 
 from training import train_command
 from training.__main__ import main
-from training.pipeline.order import train_run
+from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 
 CONTEXT = multiprocessing.get_context("forkserver")

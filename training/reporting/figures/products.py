@@ -1,9 +1,9 @@
 """Test products with what was said of them: a grid of answers, and the errors with the answer of every model."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -36,15 +36,15 @@ class Shelf:
     """Titles and pictures of a catalogue, by product id.
 
     Args:
-        source: arguments of :class:`training.catalog.reading.CatalogSource`.
+        source: where it lies.
     """
 
-    def __init__(self, source: Mapping[str, Any]) -> None:
+    def __init__(self, source: CatalogSource) -> None:
         self.gone = ""
         self._catalog: Catalog | None = None
         self._products: dict[str, tuple[str, str]] = {}
         try:
-            self._catalog = read_catalog(CatalogSource(**source), check_images=False, max_rejected=1, progress=False)
+            self._catalog = read_catalog(source, check_images=False, max_rejected=1, progress=False)
         except CatalogError as error:
             self.gone = str(error).splitlines()[0]
             return

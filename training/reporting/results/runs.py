@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.reporting.results.names import BASELINE, MAJORITY, shown_model
-from training.run.checkpoint import RunError, read_run
+from training.run.checkpoint import RunError
+from training.run.record import RunRecord, read_run
 from training.scores.label_errors import LabelledAnswers
 
 
@@ -38,7 +39,7 @@ class RunResults:
 
     Args:
         folder: the run folder.
-        record: content of ``run.json``.
+        record: of the run.
         ids: (N,) product ids.
         truth: (N,) classes.
         groups: (N,) groups of the split.
@@ -46,7 +47,7 @@ class RunResults:
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
     ids: NDArray[np.str_]
     truth: NDArray[np.int64]
     groups: NDArray[np.int64]
@@ -55,12 +56,12 @@ class RunResults:
     @property
     def target(self) -> str:
         """The name of the main attribute."""
-        return str(next(iter(self.record["attributes"])))
+        return self.record.main.name
 
     @property
-    def labels(self) -> list[str]:
+    def labels(self) -> tuple[str, ...]:
         """C class names."""
-        return [str(label) for label in self.record["attributes"][self.target]]
+        return self.record.main.labels
 
     @property
     def models(self) -> list[str]:
@@ -80,8 +81,8 @@ def read_results(folder: Path) -> RunResults:
         RunError: it is not complete, or its files do not fit together.
     """
     record = read_run(folder)
-    tests = {name: _read_arrays(folder / name / "test.npz") for name in [*record["models"], BASELINE]}
-    ids, truth, labels = tests[BASELINE]["ids"], tests[BASELINE]["truth"], next(iter(record["attributes"].values()))
+    tests = {name: _read_arrays(folder / name / "test.npz") for name in [*record.models, BASELINE]}
+    ids, truth, labels = tests[BASELINE]["ids"], tests[BASELINE]["truth"], record.main.labels
     for name, arrays in tests.items():
         if not np.array_equal(arrays["ids"], ids) or not np.array_equal(arrays["truth"], truth):
             raise RunError(
@@ -118,7 +119,7 @@ def pool_results(runs: Sequence[RunResults]) -> RunResults:
 
     return RunResults(
         runs[0].folder,
-        {**runs[0].record, "attributes": {**runs[0].record["attributes"], runs[0].target: labels}},
+        runs[0].record.with_labels(labels),
         np.concatenate([run.ids for run in runs]),
         np.concatenate([place[run.truth] for place, run in zip(places, runs, strict=True)]),
         np.concatenate([run.groups for run in runs]),
@@ -187,7 +188,7 @@ def _read_split(folder: Path, ids: NDArray[np.str_]) -> pd.DataFrame:
     return split.set_index("id")
 
 
-def _majority(split: pd.DataFrame, labels: list[str]) -> int:
+def _majority(split: pd.DataFrame, labels: Sequence[str]) -> int:
     """The most frequent class of the training part; of equal ones, the first."""
     counts = split.loc[split["part"] == "train", "label"].value_counts()
     return int(np.argmax([counts.get(label, 0) for label in labels]))

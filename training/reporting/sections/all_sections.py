@@ -84,7 +84,7 @@ def attention(material: Material) -> Iterator[Section]:
     path = run.folder / "intermediate" / "attention.npz"
     if shelf.gone or not path.is_file():
         return
-    squash = run.record["arguments"].get("image_fit") == "squash"
+    squash = run.record.arguments["image_fit"] == "squash"
     products: list[AttendedProduct] = []
     for product, keys, weights in read_attention(path):
         picture = shelf.picture(product)
@@ -161,9 +161,9 @@ def _widths(run: RunResults) -> Widths | None:
             return Widths(
                 image_encoder=architecture["image_encoder"],
                 image=architecture["image_width"],
-                text_encoder=Path(run.record["arguments"].get("text_encoder", "BERT")).name,
+                text_encoder=Path(run.record.arguments["text_encoder"]).name,
                 text=architecture["text_encoder"]["hidden_size"],
-                side=run.record["arguments"].get("image_size", SIDE) // 32,
+                side=run.record.arguments["image_size"] // 32,
                 classes=len(run.labels),
             )
     return None

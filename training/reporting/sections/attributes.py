@@ -7,6 +7,7 @@ from training.reporting.document.blocks import Block, Cell, Column, Paragraph, S
 from training.reporting.results.names import BASELINE, display
 from training.reporting.results.numbers import spread
 from training.reporting.sections.report_data import Material
+from training.run.record import RunRecord
 
 METRICS = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "ece": "ECE"}
 
@@ -33,25 +34,26 @@ def attribute_record(material: Material) -> dict[str, dict[str, dict[str, Any]]]
     }
 
 
-def _records(material: Material) -> tuple[list[dict[str, Any]], list[str]]:
+def _records(material: Material) -> tuple[list[RunRecord], list[str]]:
     """Of all runs, and the further attributes that each of them has."""
     records = [run.record for run in material.runs]
-    _, *further = records[0]["attributes"]
-    return records, [name for name in further if all(name in each["attributes"] for each in records)]
+    _, *further = (attribute.name for attribute in records[0].attributes)
+    of_each = [{attribute.name for attribute in each.attributes} for each in records]
+    return records, [name for name in further if all(name in names for names in of_each)]
 
 
-def _known(records: Sequence[dict[str, Any]], name: str, model: str, metric: str) -> list[float]:
+def _known(records: Sequence[RunRecord], name: str, model: str, metric: str) -> list[float]:
     """A metric in the runs that have it; the baseline has no ECE."""
-    numbers = [record["metrics"][model].get(name, {}) for record in records]
+    numbers = [record.metrics[model].get(name, {}) for record in records]
     return [each[metric] for each in numbers if each.get(metric) is not None]
 
 
-def _text(record: dict[str, Any], target: str) -> str:
+def _text(record: RunRecord, target: str) -> str:
     text = (
         f"All other sections are about {target}; the same models tell these attributes in the same pass. "
         "Products without a value are left out."
     )
-    for finest, *followers in record["hierarchies"]:
+    for finest, *followers in record.hierarchies:
         text += (
             f" {' and '.join(followers)} {'follow' if len(followers) > 1 else 'follows'} from {finest} by the training "
             "products: only combinations that they show are answered, by their joint probability."
@@ -59,14 +61,14 @@ def _text(record: dict[str, Any], target: str) -> str:
     return text
 
 
-def _table(name: str, records: Sequence[dict[str, Any]], models: Sequence[str]) -> Table:
+def _table(name: str, records: Sequence[RunRecord], models: Sequence[str]) -> Table:
     rows = []
     for model in models:
         rows.append(
             [Cell(display(model)), *(_cell(metric, _known(records, name, model, metric)) for metric in METRICS)]
         )
-    classes = len(records[0]["attributes"][name])
-    tested = [int(record["metrics"][BASELINE].get(name, {}).get("products", 0)) for record in records]
+    classes = next(len(each.labels) for each in records[0].attributes if each.name == name)
+    tested = [int(record.metrics[BASELINE].get(name, {}).get("products", 0)) for record in records]
     caption = f"{name}: {classes} classes, {max(tested):,} test products with a value"
     return Table([Column("model"), *(Column(title, True) for title in METRICS.values())], rows, caption, sortable=True)
 

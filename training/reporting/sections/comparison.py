@@ -41,7 +41,7 @@ def headline(runs: Sequence[RunResults]) -> str:
     products = f"{tested[0]:,}" if len(set(tested)) == 1 else f"{min(tested):,} to {max(tested):,}"
     several = f" in each of {len(runs)} runs (mean ± standard deviation)" if len(runs) > 1 else ""
     classes = len(pool_results(runs).labels)
-    return f"{classes} classes, {products} test products{several}, {record['split']['kind']} split."
+    return f"{classes} classes, {products} test products{several}, {record.split.kind} split."
 
 
 def notes(runs: Sequence[RunResults], comparison: Comparison) -> list[str]:
@@ -56,7 +56,7 @@ def notes(runs: Sequence[RunResults], comparison: Comparison) -> list[str]:
             f"{', '.join(map(display, faultless))}: no error seen, so the interval has no width. Among {tested:,} "
             f"products, an error rate of up to {min(300 / tested, 100):.1f} % goes unseen one time in twenty."
         )
-    if any(run.record["split"]["kind"] == "stratified" for run in runs):
+    if any(run.record.split.kind == "stratified" for run in runs):
         known.append(
             "Plain split: equal titles and near-identical pictures may be in training and test alike, which flatters "
             "every model; --split grouped keeps them on one side."
@@ -164,7 +164,7 @@ def _against_baseline(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 def _differing(runs: Sequence[RunResults]) -> list[str]:
     """Arguments, the seed aside, that are not the same in all runs."""
-    arguments = [run.record["arguments"] for run in runs]
+    arguments = [run.record.arguments for run in runs]
     return sorted(
         name
         for name in arguments[0]

@@ -26,7 +26,7 @@ def by_size(runs: Sequence[RunResults]) -> list[list[RunResults]]:
 
 def training_size(run: RunResults) -> int:
     """Products of the training part."""
-    return int(run.record["split"]["train"])
+    return run.record.split.train
 
 
 def learning_curve(groups: Sequence[Sequence[RunResults]], figures: Path) -> Iterator[Section]:

@@ -1,7 +1,6 @@
 """What the runs cost, and everything that is needed to repeat them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,14 +11,13 @@ from training.reporting.results.numbers import spread
 from training.reporting.results.runs import RunResults
 from training.reporting.sections.history import read_history
 from training.reporting.sections.report_data import Material
+from training.system.device import Device
 
 
 def cost(material: Material) -> Iterator[Section]:
     """Seconds a stage, mean and spread over the runs."""
-    seconds = [run.record.get("seconds", {}) for run in material.runs]
+    seconds = [run.record.seconds for run in material.runs]
     stages = list(dict.fromkeys(stage for each in seconds for stage in each))
-    if not stages:
-        return
     totals = [sum(each.values()) for each in seconds]
     rows = [_row(display(stage), [each[stage] for each in seconds if stage in each], sum(totals)) for stage in stages]
     rows.append([Cell(cell.text, cell.sort, "strong") for cell in _row("all stages", totals, sum(totals))])
@@ -60,29 +58,29 @@ def _row(name: str, seconds: Sequence[float], total: float) -> list[Cell]:
 
 
 def _where(runs: Sequence[RunResults]) -> str:
-    devices = dict.fromkeys(_device(run.record.get("device", {})) for run in runs)
-    text = f"Wall-clock time on {' and '.join(devices)}; a stage that was taken up again counts what was left of it."
-    memory = [run.record["peak_memory_gib"] for run in runs if "peak_memory_gib" in run.record]
-    return f"{text} Peak memory: {max(memory):.1f} GiB." if memory else text
+    devices = dict.fromkeys(_device(run.record.device) for run in runs)
+    memory = max(run.record.peak_memory_gib for run in runs)
+    return (
+        f"Wall-clock time on {' and '.join(devices)}; a stage that was taken up again counts what was left of it. "
+        f"Peak memory: {memory:.1f} GiB."
+    )
 
 
-def _device(device: Mapping[str, Any]) -> str:
-    precision = "" if "bf16" not in device else ", bf16" if device["bf16"] else ", fp32"
-    return f"{device.get('name', 'a device that was not recorded')}{precision}"
+def _device(device: Device) -> str:
+    return f"{device.name}, {'bf16' if device.bf16 else 'fp32'}"
 
 
 def _made(run: RunResults) -> list[Block]:
     record = run.record
-    products, split = record["products"], record["split"]
+    products, split = record.products, record.split
     return [
-        Paragraph(f"{run.folder.name}: {record['created']}, seed {record['seed']}"),
-        Code(record["command"]),
+        Paragraph(f"{run.folder.name}: {record.created}, seed {record.seed}"),
+        Code(record.command),
         Bullets(
             [
-                f"catalogue: {products['read']:,} rows read = {products['used']:,} used + "
-                f"{products['rejected']:,} rejected",
-                f"{split['kind']} split: {split['train']:,} training, {split['validation']:,} validation and "
-                f"{split['test']:,} test products, hash {split['hash'][:16]}",
+                f"catalogue: {products.read:,} rows read = {products.used:,} used + {products.rejected:,} rejected",
+                f"{split.kind} split: {split.train:,} training, {split.validation:,} validation and "
+                f"{split.test:,} test products, hash {split.hash[:16]}",
             ]
         ),
     ]

@@ -40,7 +40,7 @@ class Material:
     @functools.cached_property
     def shelf(self) -> Shelf:
         """Titles and pictures."""
-        return Shelf(self.run.record["source"])
+        return Shelf(self.run.record.source)
 
     def card(self, run: RunResults, row: int, names: Sequence[str]) -> Card:
         """A test product with the answers of some models.

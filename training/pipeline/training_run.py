@@ -6,12 +6,9 @@ it stopped; ``run.json`` is written last.
 
 import dataclasses
 import json
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,20 +16,21 @@ from typing import Any
 import pandas as pd
 
 from training.catalog.reading import Catalog
-from training.data.corrections import read_corrections
-from training.data.splits import PARTS, fold_products, split_hash
+from training.data.splits import PARTS, fold_products
 from training.features.batches import Features
 from training.models import HEADS, ProductClassifier
 from training.pipeline.attention import write_attention
 from training.pipeline.cross_fitting import fusion_features, training_parts
-from training.pipeline.fusions import combine_late, train_fusion, weigh_corrections
+from training.pipeline.fusions import train_fusion, weigh_corrections, weigh_fusion
 from training.pipeline.out_of_fold import write_out_of_fold
 from training.pipeline.results import Calibrated, calibrate, restore_frequencies, write_result
+from training.pipeline.summary import summarize_run
 from training.pipeline.towers import Tower, cross_fitted_tower, require_weights, train_tower
 from training.run.checkpoint import RunError, run_lock
 from training.run.context import Run
 from training.run.data import RunData, draw_split, groups_for, open_products, prepare, write_tables
 from training.run.options import TrainOptions
+from training.run.record import write_run_record
 from training.run.stages import Stages
 from training.scores.attribute_metrics import summarize_predicted
 from training.scores.baseline import fit_predict
@@ -40,6 +38,8 @@ from training.system.device import choose_device
 from training.system.processes import from_main, main_first
 from training.system.rank import is_main_process
 from training.system.storage import write_arrays, write_json
+
+BASELINE = "baseline"
 
 
 def train_run(options: TrainOptions) -> Path:
@@ -112,8 +112,8 @@ def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, s
     if not is_main_process():
         return
     with _timed(seconds, "baseline"):
-        metrics["baseline"] = _baseline(data)
-    write_json(options.out / "run.json", _summary(run, metrics, seconds))
+        metrics[BASELINE] = _baseline(data)
+    write_run_record(options.out, summarize_run(run, metrics, seconds, baseline=BASELINE))
 
 
 def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
     for name in fusions:
         if HEADS[name].from_validation:
             with _timed(seconds, name):
-                finish(name, combine_late(image, text, answers["image"], answers["text"]), [])
+                finish(name, weigh_fusion(name, image, text, answers["image"], answers["text"]), [])
     return metrics
 
 
@@ -175,39 +175,8 @@ def _baseline(data: RunData) -> dict[str, Any]:
     train, test = data.rows("train"), data.rows("test")
     predicted = fit_predict(texts[train].tolist(), targets[train], texts[test].tolist())
     ids = data.products["id"].to_numpy(dtype=str)[test]
-    write_arrays(data.options.out / "baseline" / "test.npz", ids=ids, truth=targets[test], predicted=predicted)
+    write_arrays(data.options.out / BASELINE / "test.npz", ids=ids, truth=targets[test], predicted=predicted)
     return summarize_predicted(predicted, targets[test], data.attributes)
-
-
-def _summary(run: Run, metrics: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
-    """The content of ``run.json``."""
-    data, options = run.data, run.data.options
-    return {
-        "source": data.catalog.source.as_dict(),
-        "attributes": {attribute.name: list(attribute.labels) for attribute in data.attributes},
-        "hierarchies": [list(hierarchy.attributes) for hierarchy in data.hierarchies],
-        "seed": options.seed,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python -m training", *sys.argv[1:]]),
-        "arguments": options.as_dict(),
-        "device": dataclasses.asdict(run.device),
-        "products": {
-            "read": data.catalog.read,
-            "used": len(data.catalog.products),
-            "rejected": len(data.catalog.rejected),
-            "sampled": len(data.products),
-            **({} if options.corrections is None else {"corrected": len(read_corrections(options.corrections))}),
-        },
-        "split": {
-            "kind": options.split,
-            "hash": split_hash(data.split),
-            **{part: len(data.rows(part)) for part in PARTS},
-        },
-        "models": [name for name in metrics if name != "baseline"],
-        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
-        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "metrics": metrics,
-    }
 
 
 def _opening(run: Run) -> str:
