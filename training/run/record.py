@@ -141,7 +141,7 @@ def read_run(folder: Path) -> RunRecord:
         )
     values = json.loads(path.read_text(encoding="utf-8"))
     if values.get("version") != VERSION:
-        raise RunError(f"another version of this package wrote {path}: train the run again, into another --out")
+        raise RunError(f"{path} is of another version of this package: train the run again, into another --out")
     try:
         return RunRecord.from_dict(values)
     except (KeyError, TypeError) as error:

@@ -168,13 +168,14 @@ def test_a_model_feels_only_what_is_done_to_the_side_it_reads(grid: Path, read_j
 def test_only_the_test_part_is_kept_in_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(evaluate_command, "evaluate_run", lambda run, source, **arguments: {"hints": [], **arguments})
+    monkeypatch.setattr(
+        evaluate_command, "evaluate_run", lambda run, source, **chosen: {"hints": [], "models": {}, **chosen}
+    )
     kept, out = tmp_path / "robustness.json", tmp_path / "out.json"
     for part in (["--part", "validation"], []):
         assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--out", str(out), *part]) == 0
         assert out.exists() and not kept.exists()
     assert capsys.readouterr().err.splitlines()[0].endswith("28 conditions; progress below.")
     assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--part", "test", "--seed", "3"]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert printed == json.loads(kept.read_text(encoding="utf-8"))
-    assert (printed["seed"], printed["part"], printed["robustness"]) == (3, "test", True)
+    written = json.loads(kept.read_text(encoding="utf-8"))
+    assert (written["seed"], written["part"], written["robustness"]) == (3, "test", True)

@@ -123,7 +123,10 @@ def test_runs_that_differ_and_a_plain_split_are_named(
     run: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     split = {"kind": "stratified", "hash": "0", "train": 18, "validation": 1, "test": 1}
-    changes = {"split": split, "arguments": {"image_size": 160, "seed": 1}}
+    changes = {
+        "split": split,
+        "arguments": {"image_size": 160, "image_fit": "squash", "text_encoder": "bert", "seed": 1},
+    }
     labels = ("Hats", "Shoes", "Shirts", "Bags")
     second = write_run(tmp_path / "second", catalogue, labels=labels, wrong=WRONG, **changes)
     report = write_report([run, second], out=tmp_path / "both")

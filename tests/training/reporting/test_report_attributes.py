@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from written_run import write_catalogue, write_run
 
+from handlers.product_serving.settings import Attribute
 from training.reporting.document.blocks import Paragraph, Table
 from training.reporting.results.runs import RunResults, read_results
 from training.reporting.sections.attributes import attribute_record, attributes
@@ -23,9 +24,11 @@ def several(run: RunResults, accuracy: float) -> RunResults:
     numbers = {"products": 11, "accuracy": accuracy, "macro_f1": 0.5}
     metrics: dict[str, Any] = {"baseline": {"gender": numbers}}
     metrics |= {name: {"gender": {**numbers, "ece": 0.0125}} for name in ("text", "late")}
-    attributes = {**run.record["attributes"], "gender": ["Men", "Women"]}
-    more = {"attributes": attributes, "hierarchies": [["label", "gender"]], "metrics": metrics}
-    return dataclasses.replace(run, record={**run.record, **more})
+    gender = Attribute(name="gender", labels=("Men", "Women"))
+    record = dataclasses.replace(
+        run.record, attributes=(run.record.main, gender), hierarchies=(("label", "gender"),), metrics=metrics
+    )
+    return dataclasses.replace(run, record=record)
 
 
 def test_the_main_attribute_alone_has_no_such_section(single: RunResults, tmp_path: Path) -> None:

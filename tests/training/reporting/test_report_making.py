@@ -105,7 +105,7 @@ def test_a_run_without_seconds_has_no_cost(tmp_path: Path) -> None:
 def test_runs_of_about_the_same_size_stand_together(tmp_path: Path) -> None:
     runs = [run_of(tmp_path / str(train), **split_of(train)) for train in (1000, 110, 900, 100)]
     groups = by_size(runs)
-    assert [[run.record["split"]["train"] for run in group] for group in groups] == [[110, 100], [1000, 900]]
+    assert [[run.record.split.train for run in group] for group in groups] == [[110, 100], [1000, 900]]
     assert list(learning_curve(groups[1:], tmp_path)) == []
     [section] = learning_curve(groups, tmp_path / "figures")
     assert section.figures == ["learning.png"] and (tmp_path / "figures" / "learning.png").is_file()

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from written_run import RECORD_VALUES
 
 from training.reporting.results.numbers import compare, shared_groups
 from training.reporting.results.runs import ModelAnswers, RunResults, pool_results
+from training.run.record import RunRecord
 
-RECORD = {"attributes": {"kind": ["a", "b"]}, "models": ["image", "text"]}
+RECORD = RunRecord.from_dict({**RECORD_VALUES, "attributes": {"kind": ["a", "b"]}, "models": ["image", "text"]})
 
 
 def results(right: list[bool], *, ids: list[str] | None = None, groups: list[int] | None = None) -> RunResults:
@@ -23,7 +25,7 @@ def results(right: list[bool], *, ids: list[str] | None = None, groups: list[int
         "majority": ModelAnswers(np.zeros_like(truth)),
     }
     names = ids or [str(number) for number in range(len(right))]
-    return RunResults(Path("run"), dict(RECORD), np.array(names), truth, np.array(groups or range(len(right))), answers)
+    return RunResults(Path("run"), RECORD, np.array(names), truth, np.array(groups or range(len(right))), answers)
 
 
 def test_mean_and_deviation_are_those_of_a_sample() -> None:
@@ -79,9 +81,9 @@ def test_models_that_not_every_run_has_are_left_out() -> None:
 
 def test_pooled_classes_keep_their_names() -> None:
     first = results([True, False])
-    second = dataclasses.replace(results([True, True]), record={**RECORD, "attributes": {"kind": ["b", "c"]}})
+    second = dataclasses.replace(results([True, True]), record=RECORD.with_labels(["b", "c"]))
     pooled = pool_results([first, second])
-    assert pooled.labels == ["a", "b", "c"]
+    assert pooled.labels == ("a", "b", "c")
     assert [pooled.labels[row] for row in pooled.truth] == ["a", "b", "b", "c"]
     assert [pooled.labels[row] for row in pooled.answers["image"].predicted] == ["a", "a", "b", "c"]
     probabilities = pooled.answers["image"].probabilities

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from training.run.record import VERSION
+
 LABELS = ("Bags", "Shirts", "Shoes")
 MODELS = ("image", "text", "early", "intermediate", "late")
 TEST = 12
@@ -42,7 +44,7 @@ def write_run(
     Args:
         folder: of the run.
         catalogue: as from :func:`write_catalogue`.
-        wrong: by model, test rows that it answers with the next class; all else is right, with a score of .9.
+        wrong: by model, test rows that it answers with the next class; all else is right, with a score of 0.9.
         labels: class names.
         target: name of the only attribute.
         models: registry names.
@@ -67,19 +69,24 @@ def write_run(
         "models": list(models),
         **record,
     }
-    (folder / "run.json").write_text(json.dumps({**_RECORD, **values}), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps({**RECORD_VALUES, **values}), encoding="utf-8")
     return folder
 
 
-_RECORD: dict[str, Any] = {
+RECORD_VALUES: dict[str, Any] = {
+    "source": {"path": "shop.csv"},
+    "version": VERSION,
     "hierarchies": [],
     "seed": 0,
     "created": "2026-01-02T03:04:05+00:00",
     "command": "python -m training train --data shop.csv",
     "arguments": {"image_fit": "pad", "image_size": 224, "text_encoder": "minilm", "seed": 0},
-    "products": {"read": 31, "used": 30, "rejected": 1},
+    "products": {"read": 31, "used": 30, "rejected": 1, "sampled": 30},
     "split": {"kind": "grouped", "hash": "0123456789abcdef0123", "train": 18, "validation": 0, "test": TEST},
+    "device": {"name": "cpu", "bf16": False, "reason": "no AMX"},
     "seconds": {"image": 1.5},
+    "peak_memory_gib": 1.25,
+    "metrics": {name: {} for name in (*MODELS, "baseline")},
 }
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import MODELS, ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
-from training.run.checkpoint import RunError, load_model, read_run, save_model
+from training.run.checkpoint import RunError, load_model, save_model
 from training.system.storage import atomic_path, write_text
 
 
@@ -77,15 +77,7 @@ def test_weights_of_another_version_say_what_to_do(tiny_bert: Path, tmp_path: Pa
         load_model(tmp_path)
 
 
-def test_a_folder_without_record_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="training train --out"):
-        read_run(tmp_path)
-
-
-def test_runs_of_an_earlier_version_are_refused_with_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"target": "label", "labels": ["a", "b"]}')
-    with pytest.raises(RunError, match=r"run\.json is of an earlier version: train the run again"):
-        read_run(tmp_path)
+def test_a_model_of_an_earlier_version_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"model": "text", "target": "label", "labels": ["a", "b"]}')
     with pytest.raises(RunError, match=r"settings \['labels', 'target'\] of another version.*train the run again"):
         load_model(tmp_path)

@@ -18,6 +18,8 @@ def cost(material: Material) -> Iterator[Section]:
     """Seconds a stage, mean and spread over the runs."""
     seconds = [run.record.seconds for run in material.runs]
     stages = list(dict.fromkeys(stage for each in seconds for stage in each))
+    if not stages:
+        return
     totals = [sum(each.values()) for each in seconds]
     rows = [_row(display(stage), [each[stage] for each in seconds if stage in each], sum(totals)) for stage in stages]
     rows.append([Cell(cell.text, cell.sort, "strong") for cell in _row("all stages", totals, sum(totals))])
