@@ -75,7 +75,7 @@ def test_cost_is_a_row_a_stage_and_their_sum(tmp_path: Path) -> None:
     ]
     [section] = cost(Material(runs, tmp_path))
     text, table = section.blocks
-    assert isinstance(text, Paragraph) and "a device that was not recorded" in text.text
+    assert isinstance(text, Paragraph) and "on cpu, fp32;" in text.text
     assert isinstance(table, Table)
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["image", "15.0 ± 7.1", "50"],
