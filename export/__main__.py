@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record = read_run(options.run)
         models = options.model or [name for name in record.models if name in MODELS]
         if not options.replace:
-            refuse_other_runs(
-                options.store, models, version=options.version, run=options.run, created=record.created
-            )
+            refuse_other_runs(options.store, models, version=options.version, run=options.run, created=record.created)
         print(
             f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
             flush=True,
