@@ -65,10 +65,12 @@ def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
         path: where its catalogue lies now; None is where it was.
 
     Raises:
-        ClientError: the folder holds no complete run.
+        ClientError: the folder holds no complete run, or one of an earlier version.
     """
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if "version" not in record:
+            raise ClientError(f"{folder} is of an earlier version of this package: train the run again")
         target, labels = next(iter(record["attributes"].items()))
         source = {**record["source"], "label_column": target, **({} if path is None else {"path": path})}
         unseen = 0 if (folder / "image" / "out_of_fold.npz").is_file() else int(record["split"]["train"])

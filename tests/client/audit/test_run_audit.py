@@ -19,6 +19,7 @@ from training.data.label_noise import damage_labels
 from training.pipeline.training_run import train_run
 from training.run.data import open_products
 from training.run.options import TrainOptions
+from training.run.record import VERSION
 
 CLASSES = ("Bags", "Hats", "Shoes")
 COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200]])
@@ -47,7 +48,13 @@ def write_run(folder: Path, *, labels: Mapping[int, str], said: Mapping[int, str
                 _write_answers(run / model / f"{part}.npz", rows, given, {**dict(enumerate(names)), **said})
     source = {"path": str(folder / "shop.csv"), "id_column": "id"}
     attributes = {"kind": CLASSES}
-    record = {"source": source, "attributes": attributes, "split": {"train": 12}, "created": "2026-11-30"}
+    record = {
+        "version": VERSION,
+        "source": source,
+        "attributes": attributes,
+        "split": {"train": 12},
+        "created": "2026-11-30",
+    }
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
     return run
 
@@ -129,6 +136,12 @@ def test_what_cannot_be_audited_is_a_sentence(tmp_path: Path, capsys: pytest.Cap
     (run / "image" / "test.npz").write_bytes(b"torn")
     with pytest.raises(ClientError, match=r"test\.npz cannot be read"):
         read_run_answers([read_record(run)])
+
+
+def test_a_run_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"target": "kind", "labels": ["a", "b"]}', encoding="utf-8")
+    with pytest.raises(ClientError, match="earlier version of this package: train the run again"):
+        read_record(tmp_path)
 
 
 def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from written_run import MODELS, write_catalogue, write_run
 
+from training.catalog.reading import CatalogSource
 from training.reporting.figures.products import Answer, Shelf, _line, spread_over_classes
 from training.reporting.results.runs import read_results
 from training.reporting.sections.all_sections import error_rows
@@ -33,7 +34,7 @@ def test_the_surest_errors_come_first_then_what_most_others_get_wrong(tmp_path: 
 def test_a_shelf_knows_titles_and_pictures_and_what_is_missing(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "shop", products=3)
     (catalogue.parent / "images" / "1.png").unlink()
-    shelf = Shelf({"path": str(catalogue)})
+    shelf = Shelf(CatalogSource(path=str(catalogue)))
     picture = shelf.picture("p0")
     assert not shelf.gone and shelf.title("p0") == "Product 0"
     assert picture is not None and picture.size == (30, 40)
@@ -42,7 +43,7 @@ def test_a_shelf_knows_titles_and_pictures_and_what_is_missing(tmp_path: Path) -
 
 
 def test_a_shelf_of_a_catalogue_that_is_gone_says_so(tmp_path: Path) -> None:
-    shelf = Shelf({"path": str(tmp_path / "gone.csv")})
+    shelf = Shelf(CatalogSource(path=str(tmp_path / "gone.csv")))
     assert "gone.csv" in shelf.gone and "\n" not in shelf.gone
     assert (shelf.title("p0"), shelf.picture("p0")) == ("", None)
 
