@@ -86,7 +86,7 @@ def test_rows_of_a_batch_have_similar_titles() -> None:
 
 def test_rare_classes_are_seen_more_often_but_not_equally() -> None:
     targets = np.repeat([0, 1], [900, 100])
-    sampler = EpochSampler(np.ones(1000, dtype=np.int64), batch_size=50, weights=balanced_weights(targets))
+    sampler = EpochSampler(np.ones(1000, dtype=np.int64), batch_size=50, weights=balanced_weights(targets[:, None]))
     drawn = np.concatenate([targets[batch] for batch in sampler])
     # n^-.5 turns 9 : 1 into sqrt(9) : sqrt(1) = 3 : 1
     assert len(drawn) == 1000 and 0.2 < drawn.mean() < 0.3
@@ -100,13 +100,13 @@ def test_several_attributes_are_balanced_alike() -> None:
     rare, common = both[(first == 1) & (second == 1)], both[(first == 0) & (second == 0)]
     assert rare.min() > both[(first == 1) & (second == 0)].max() > common.max()
     assert rare.min() > both[(first == 0) & (second == 1)].max() > common.max()
-    np.testing.assert_allclose(balanced_weights(np.column_stack([first, first])), balanced_weights(first))
+    np.testing.assert_allclose(balanced_weights(np.column_stack([first, first])), balanced_weights(first[:, None]))
 
 
 def test_a_row_without_a_value_of_an_attribute_weighs_as_much_as_the_mean() -> None:
     known = np.repeat([0, 1], [900, 100])
-    np.testing.assert_allclose(balanced_weights(np.where(known, known, MISSING)), 1)
-    np.testing.assert_allclose(balanced_weights(np.full(4, MISSING)), 1)
+    np.testing.assert_allclose(balanced_weights(np.where(known, known, MISSING)[:, None]), 1)
+    np.testing.assert_allclose(balanced_weights(np.full((4, 1), MISSING)), 1)
 
 
 def test_title_lengths_count_tokens(dataset: Build) -> None:
