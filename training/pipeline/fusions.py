@@ -57,10 +57,10 @@ def train_fusion(
 
 @torch.no_grad()
 def weigh_corrections(run: Run, head: Head, features: Features) -> None:
-    """Choose how much of a fusion's correction counts for a product with one side only, for each attribute.
+    """Choose how much of a fusion's correction counts for a product with one modality only, for each attribute.
 
-    The share, in steps of a quarter, that makes the validation part's products right most often with their other side
-    hidden; of equals the smallest, and none of it where no product tells.
+    The share, in steps of a quarter, that makes the validation part's products right most often with their other
+    modality hidden; of equals the smallest, and none of it where no product tells.
 
     Args:
         run: under way.
@@ -70,18 +70,18 @@ def weigh_corrections(run: Run, head: Head, features: Features) -> None:
     if (shares := head.correction_shares()) is None:
         return
     places = np.searchsorted(run.data.held_out, run.data.rows("validation"))
-    for side in range(2):
-        there = places[features.present[places, side]]
-        shares[side] = 0
+    for place in range(2):
+        there = places[features.present[places, place]]
+        shares[place] = 0
         if not len(there):
             continue
-        batches = FeatureBatches(features, there, hidden=np.arange(2) != side)
+        batches = FeatureBatches(features, there, hidden=np.arange(2) != place)
         plain, truth = predict(head, batches, device=run.device)
-        shares[side] = 1
+        shares[place] = 1
         corrected, _ = predict(head, batches, device=run.device)
         for part, classes in zip(run.data.settings.slices.values(), truth.T, strict=True):
             known = classes != MISSING
-            shares[side, part] = _share(plain[known, part], corrected[known, part], classes[known])
+            shares[place, part] = _share(plain[known, part], corrected[known, part], classes[known])
 
 
 def _share(plain: NDArray[np.float32], corrected: NDArray[np.float32], truth: NDArray[np.int64]) -> float:

@@ -30,38 +30,38 @@ class Tower:
     history: list[Epoch]
 
 
-def train_tower(run: Run, side: str) -> Tower:
-    """Train the single model of one side on all training rows.
+def train_tower(run: Run, modality: str) -> Tower:
+    """Train the single model of one modality on all training rows.
 
     Args:
         run: under way.
-        side: ``image`` or ``text``.
+        modality: ``image`` or ``text``.
     """
     rows = run.data.rows("train")
-    classifier, history = _with_head(run, side, stage=f"{side}-head", rows=rows)
-    return Tower(classifier, history + _tune_side(run, classifier, side, stage=f"{side}-tuned", rows=rows))
+    classifier, history = _with_head(run, modality, stage=f"{modality}-head", rows=rows)
+    return Tower(classifier, history + _tune_modality(run, classifier, modality, stage=f"{modality}-tuned", rows=rows))
 
 
-def cross_fitted_tower(run: Run, side: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
-    """The single model of one side, fitted once for each part of the training rows on all the other parts.
+def cross_fitted_tower(run: Run, modality: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
+    """The single model of one modality, fitted once for each part of the training rows on all the other parts.
 
     Each starts from the same encoder; its head as well has seen the labels of the other parts alone.
 
     Args:
         run: under way.
-        side: ``image`` or ``text``.
+        modality: ``image`` or ``text``.
         parts: row numbers, each training row in one.
 
     Returns:
         As many as parts; the k-th has seen no label of the k-th part.
     """
     fitted = []
-    sizes = run.data.options.cross_fit_sizes if side == "image" else ()
+    sizes = run.data.options.cross_fit_sizes if modality == "image" else ()
     for number in range(len(parts)):
         rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
-        stage = f"{side}-fold-{number + 1}"
-        classifier, _ = _with_head(run, side, stage=f"{stage}-head", rows=rows)
-        _tune_side(run, classifier, side, stage=stage, rows=rows, sizes=sizes)
+        stage = f"{modality}-fold-{number + 1}"
+        classifier, _ = _with_head(run, modality, stage=f"{stage}-head", rows=rows)
+        _tune_modality(run, classifier, modality, stage=stage, rows=rows, sizes=sizes)
         fitted.append(classifier)
     return fitted
 
@@ -84,9 +84,9 @@ def tune(
         classifier: starts from its weights.
         stage: names the fit.
         rows: training rows.
-        modalities: which sides are read.
+        modalities: which are read.
         epochs: at most.
-        sizes: side of the pictures in each epoch, in pixels; empty is the served size in all of them.
+        sizes: edge of the pictures in each epoch, in pixels; empty is the served size in all of them.
         rates: encoders with their peak learning rates.
     """
     options = run.data.options
@@ -122,20 +122,22 @@ def tune(
     )
 
 
-def _with_head(run: Run, side: str, *, stage: str, rows: NDArray[np.int64]) -> tuple[ProductClassifier, list[Epoch]]:
+def _with_head(
+    run: Run, modality: str, *, stage: str, rows: NDArray[np.int64]
+) -> tuple[ProductClassifier, list[Epoch]]:
     """The pretrained encoder with a head that was fitted to its features of some rows."""
     options = run.data.options
-    classifier = _untrained(run, side)
-    if side == "image" and options.image_weights == "none" and options.image_epochs:
+    classifier = _untrained(run, modality)
+    if modality == "image" and options.image_weights == "none" and options.image_epochs:
         return classifier, []  # a head on random features has nothing to learn
     features = run.features(classifier.image_encoder, classifier.text_encoder)
     return classifier, run.fit_head(classifier.head, features, stage=stage, rows=rows)
 
 
-def _tune_side(
+def _tune_modality(
     run: Run,
     classifier: ProductClassifier,
-    side: str,
+    modality: str,
     *,
     stage: str,
     rows: NDArray[np.int64],
@@ -143,7 +145,7 @@ def _tune_side(
 ) -> list[Epoch]:
     """Tune an encoder with its head; ``sizes`` are those of a picture in each epoch, if not the options'."""
     options = run.data.options
-    if side == "text":
+    if modality == "text":
         epochs, rate = options.text_epochs, options.text_rate
     else:
         epochs, rate = len(sizes) or options.image_epochs, options.image_rate
@@ -152,7 +154,14 @@ def _tune_side(
     if not epochs or encoder is None:
         return []
     return tune(
-        run, classifier, stage=stage, rows=rows, modalities=(side,), epochs=epochs, sizes=sizes, rates=[(encoder, rate)]
+        run,
+        classifier,
+        stage=stage,
+        rows=rows,
+        modalities=(modality,),
+        epochs=epochs,
+        sizes=sizes,
+        rates=[(encoder, rate)],
     )
 
 
@@ -163,23 +172,23 @@ def require_weights(options: TrainOptions) -> None:
         WeightsError: they are not; the message lists the choices.
     """
     with torch.random.fork_rng(devices=[]):
-        if "image" in options.sides:
+        if "image" in options.modalities:
             build_image_encoder(options.image_encoder, options.image_weights)
-        if "text" in options.sides:
+        if "text" in options.modalities:
             build_text_encoder(options.text_encoder)
 
 
-def _untrained(run: Run, side: str) -> ProductClassifier:
+def _untrained(run: Run, modality: str) -> ProductClassifier:
     options = run.data.options
     image_encoder: ImageEncoder | None = None
     text_encoder: TextEncoder | None = None
-    if side == "image":
+    if modality == "image":
         image_encoder = build_image_encoder(options.image_encoder, options.image_weights)
     else:
         text_encoder = build_text_encoder(options.text_encoder)
     head = run.seeded(
         lambda: build_head(
-            side,
+            modality,
             image_width=image_encoder.width if image_encoder else 0,
             text_width=text_encoder.width if text_encoder else 0,
             sizes=run.data.settings.sizes,

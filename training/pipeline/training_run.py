@@ -131,10 +131,10 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
         metrics[name] = write_result(run, name, classifier, answers[name], history)
         write_attention(run, name, classifier.head, features)
 
-    for side in run.data.options.sides:
-        with _timed(seconds, side):
-            towers[side] = train_tower(run, side)
-            finish(side, towers[side].classifier, towers[side].history)
+    for modality in run.data.options.modalities:
+        with _timed(seconds, modality):
+            towers[modality] = train_tower(run, modality)
+            finish(modality, towers[modality].classifier, towers[modality].history)
     if len(towers) == 1:
         return metrics
     image, text = towers["image"], towers["text"]

@@ -104,7 +104,7 @@ class Run:
         )
 
     def fit_fusion(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
-        """Train a fusion's head on cached features, of products that may lack a side or words of the title.
+        """Train a fusion's head on cached features, of products that may lack a picture, a title or words of the title.
 
         The last epoch is kept. A fusion starts from what the single models know, so on whole products the first epoch
         can look like a peak, while what the fusion is for, products that lack words, still gets better.

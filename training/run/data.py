@@ -103,7 +103,7 @@ class RunData:
             rows: which; None takes all.
             modalities: what is read.
             training: change pictures and thin titles, as training does.
-            image_size: side of the pictures; None is the one that is served.
+            image_size: edge of the pictures; None is the one that is served.
         """
         chosen = np.arange(len(self.products)) if rows is None else rows
         return ProductDataset(
@@ -202,7 +202,7 @@ def prepare(
     if options.label_noise:
         noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
         products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
-    vocabulary = options.text_encoder if "text" in options.sides else "minilm"  # of no use there, but no download
+    vocabulary = options.text_encoder if "text" in options.modalities else "minilm"  # of no use there, but no download
     write_text(options.out / "tokenizer.json", tokenizer_json(vocabulary))
     preprocessor = ProductPreprocessor(_base_settings(options, attributes), options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())
@@ -235,7 +235,7 @@ def _decoded(
     names = sorted(set(products["image"]) - {""})
     largest = max((options.image_size, *options.image_sizes, *options.cross_fit_sizes))
     needed, free = 3 * largest**2 * len(names), shutil.disk_usage(options.out).free
-    if "image" not in options.sides or not options.image_epochs or needed > free * CACHE_SHARE:
+    if "image" not in options.modalities or not options.image_epochs or needed > free * CACHE_SHARE:
         return None
     return open_picture_cache(options.out / "features", catalog, names, preprocessor)
 

@@ -247,10 +247,10 @@ class TrainOptions:
             )
 
     @property
-    def sides(self) -> tuple[str, ...]:
-        """Whose single models are trained: both, unless the models asked for read one side alone."""
-        read = {side for name in self.models for side in HEADS[name].modalities}
-        return tuple(side for side in MODALITIES if not read or side in read)
+    def modalities(self) -> tuple[str, ...]:
+        """Whose single models are trained: both, unless the models asked for read one modality alone."""
+        read = {modality for name in self.models for modality in HEADS[name].modalities}
+        return tuple(modality for modality in MODALITIES if not read or modality in read)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; what equals this gives the same results, so where the results lie is left out.
