@@ -124,7 +124,7 @@ def test_a_learning_curve_is_measured_on_one_test_part(options: Options) -> None
     whole, half = (prepare(chosen, *open_products(chosen)) for chosen in (options(), options(train_share=0.5)))
     assert len(half.rows("train")) == pytest.approx(len(whole.rows("train")) / 2, rel=0.1)
     ids = [set(data.products["id"].iloc[data.held_out]) for data in (whole, half)]
-    assert ids[0] == ids[1] and whole.labels == half.labels
+    assert ids[0] == ids[1] and whole.settings.labels == half.settings.labels
 
 
 def test_equal_options_give_equal_answers(options: Options, trained_run: Path) -> None:
