@@ -1,1 +1,1 @@
-"""What talks to a running server: ``python -m client --help``; in Python :mod:`client.api`."""
+"""Clients of a running server: ``python -m client --help`` on the command line, :mod:`client.api` in Python."""

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"error: {error}", EXIT_REFUSED)
     except KeyboardInterrupt:
         return _failed("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:  # the reader, `head` for one, has seen enough; nothing may be flushed at exit either
+    except BrokenPipeError:  # a reader such as `head` has closed the pipe; flushing at exit would fail too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_REFUSED
     return 0
@@ -55,7 +55,7 @@ def _failed(message: str, status: int) -> int:
 
 
 def _end(*_: object) -> None:
-    """A switch that is asked to end goes back as it does on Ctrl-C."""
+    """Treat SIGTERM like Ctrl-C, so that a switch under way is undone."""
     raise KeyboardInterrupt
 
 

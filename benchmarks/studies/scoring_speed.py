@@ -30,8 +30,8 @@ from benchmarks.server.report.machine import describe_machine
 from benchmarks.server.systems.process_usage import MARK, marked, new_mark, usage
 from benchmarks.server.systems.torchserve_config import write_config
 from benchmarks.studies.sampled_catalogue import sample_products, write_table
-from client.archives.model_store import read_archive
-from client.commands.arguments import ENGINES
+from client.archives.model_store import identify_archive
+from client.commands.arguments import ENGINE_HELP
 from client.server import local_server
 from client.server.processes import server_processes
 from training.catalog import CatalogSource
@@ -78,7 +78,7 @@ def score(engine: str, catalogue: Path, *, archive: Path, scores: Path) -> dict[
     Returns:
         The counts ``read``, ``predicted`` and ``errors``, the result of :func:`measure`, and ``rows_per_second``.
     """
-    model = read_archive(archive).model
+    model = identify_archive(archive).model
     own = ["score", str(catalogue), "--out", str(scores), "--engine", engine, "--model", model]
     with serving(archive) if engine == "server" else contextlib.nullcontext((["--archive", str(archive)], set)) as how:
         more, others = how
@@ -95,7 +95,7 @@ def serving(archive: Path) -> Iterator[tuple[list[str], Callable[[], Collection[
     """A server of one archive; what the client is told to find it, and its processes."""
     with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
         config = write_config(Path(folder), store=archive.parent.resolve(), load_models=archive.name)
-        local = local_server.start(config, timeout=local_server.START_TIMEOUT, say=lambda _: None)
+        local = local_server.start(config, timeout=local_server.START_TIMEOUT, log=lambda _: None)
         try:
             yield ["--config", str(Path(folder) / "config.properties")], lambda: server_processes(local.temporary)
         finally:
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("catalog", type=Path, metavar="CATALOG", help="to be scored")
     parser.add_argument("--archive", type=Path, required=True, metavar="FILE", help="of the model, in a model store")
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="(default: all)")
+    parser.add_argument("--engines", nargs="+", choices=ENGINE_HELP, default=list(ENGINE_HELP), help="(default: all)")
     parser.add_argument("--rows", type=int, metavar="N", help="sampled at random; all otherwise")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the figures")
     return parser

@@ -1,1 +1,1 @@
-"""One TorchServe over HTTP: the inference and the management API, their tokens, answers and errors."""
+"""TorchServe over HTTP: clients of the inference and management APIs, tokens, answers and errors."""

@@ -1,4 +1,4 @@
-"""One address of a TorchServe: requests with the right token, errors as exceptions that say what to do."""
+"""HTTP connections to TorchServe: requests carry the right token, errors become exceptions that name the remedy."""
 
 import http.client
 import ipaddress
@@ -20,10 +20,10 @@ class Connection:
 
     Args:
         url: scheme, host and port.
-        role: which of the tokens opens it.
-        tokens: of that server.
+        role: the token that the API asks for.
+        tokens: the server's tokens.
         timeout: seconds to wait for an answer.
-        transport: replaces the network; for tests.
+        transport: replaces the network in tests.
     """
 
     def __init__(
@@ -43,23 +43,23 @@ class Connection:
             base_url=self.url,
             timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
             transport=transport,
-            trust_env=not _is_local(self.url),  # a proxy of the environment cannot reach this machine's loopback
+            trust_env=not _is_local(self.url),  # a proxy from the environment cannot reach this machine's loopback
         )
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request and return its answer if that is no error.
+        """Send a request and return its response.
 
         Args:
-            method: of HTTP.
-            path: below the address.
-            options: of ``httpx.Client.request``.
+            method: HTTP method.
+            path: path below the address.
+            options: arguments of ``httpx.Client.request``.
 
         Raises:
-            ServerDown: nothing answers.
-            ServerTimeout: no answer in time.
-            TokenError: the token is refused, also after another look into the key file.
-            ServerError: any other error the server answers with.
-            ClientError: the key file is broken.
+            ServerDown: nothing answers at the address.
+            ServerTimeout: the server does not answer in time.
+            TokenError: the server refuses the token, even after the key file was read again.
+            ServerError: the server answers with any other error.
+            ClientError: the key file cannot be read.
         """
         timeout = options.get("timeout", self._timeout)
         try:
@@ -77,7 +77,7 @@ class Connection:
         self._client.close()
 
     def _authorised(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
-        """Another token is tried only where the one at hand was refused."""
+        """The response; a refused token is replaced and the request sent again."""
         for attempts_left in reversed(range(_ATTEMPTS)):
             token = self._tokens.headers(self._role)
             headers = {**options.get("headers", {}), **token}
@@ -88,10 +88,10 @@ class Connection:
 
 
 class ApiClient:
-    """What the clients of both APIs are: a connection that is closed at the end of a ``with`` block.
+    """Base of the clients of both APIs: a connection that the end of a ``with`` block closes.
 
     Args:
-        url, role, tokens, timeout, transport: of the :class:`Connection`.
+        url, role, tokens, timeout, transport: see :class:`Connection`.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ApiClient:
 
 
 _START = "start it with `make serve`"
-_WAITING = "a request waits without end while no worker is READY: `python -m client ready` tells"
+_WAITING = "requests wait as long as no worker is READY: check with `python -m client ready`"
 
 
 def _is_local(url: str) -> bool:

@@ -1,20 +1,20 @@
-"""What a client can be told: one base error, whose text is a sentence for the person who reads it."""
+"""Errors of the client: one base class, whose text is a sentence that a user can act on."""
 
 from typing import Any
 
 INVALID_TOKEN = "InvalidKeyException"
 _ADVICE = {
-    INVALID_TOKEN: "the token in key_file.json is not this server's; give the right one with --key-file",
-    "ModelNotFoundException": "`python -m client versions` lists what is registered",
-    "ModelVersionNotFoundException": "versions match to the letter; `python -m client versions` lists them",
-    "ServiceUnavailableException": "all workers are busy or none is READY; `python -m client ready` tells which",
-    "InternalServerException": "logs/model_log.log says why",
-    "RequestEntityTooLarge": "the server takes 6.5 MB a request (max_request_size in config.properties)",
+    INVALID_TOKEN: "the token in key_file.json belongs to another server; name the right file with --key-file",
+    "ModelNotFoundException": "`python -m client versions` lists the registered models",
+    "ModelVersionNotFoundException": "versions have to match exactly; `python -m client versions` lists them",
+    "ServiceUnavailableException": "all workers are busy or none is READY; check with `python -m client ready`",
+    "InternalServerException": "logs/model_log.log gives the reason",
+    "RequestEntityTooLarge": "a request may have at most 6.5 MB (max_request_size in config.properties)",
 }
 
 
 class ClientError(Exception):
-    """Something went wrong that the reader of its text can mend."""
+    """An error that the user can fix; its text says how."""
 
 
 class ServerDown(ClientError):
@@ -29,9 +29,9 @@ class ServerError(ClientError):
     """The server answered with an error.
 
     Args:
-        code: HTTP status, or the product's own code within a batch.
-        type: a type of the API, such as ``image_corrupt``, or the name of TorchServe's exception.
-        message: what the server said.
+        code: HTTP status, or the code of one product in a batch.
+        type: an error type of the API, such as ``image_corrupt``, or the name of TorchServe's exception.
+        message: the server's message.
     """
 
     def __init__(self, code: int, type: str, message: str) -> None:
@@ -47,4 +47,4 @@ class ServerError(ClientError):
 
 
 class TokenError(ServerError):
-    """The server does not take the token."""
+    """The server refuses the token."""

@@ -1,4 +1,4 @@
-"""Ask a running server what products are.
+"""Classify products at a running server.
 
 >>> with ProductClient() as client:                                                      # doctest: +SKIP
 ...     client.predict("shoe.jpg", "Puma Men Running Shoe").label
@@ -23,14 +23,14 @@ from client.api.tokens import Tokens
 INFERENCE_URL = "http://127.0.0.1:8080"
 DEFAULT_MODEL = "intermediate"
 MAX_INSTANCES = 64
-# Of the server's 6.5 MB a request, with room for a request's own characters.
+# Bytes of products in a request. The server takes 6.5 MB; the rest is for the JSON around them.
 MAX_BODY = 6_000_000
 
 Image = str | os.PathLike[str] | bytes
 
 
 class Product(NamedTuple):
-    """A product to ask about; one of the two may be missing."""
+    """A product: a picture, a title or both."""
 
     image: Image | None = None
     text: str | None = None
@@ -41,9 +41,9 @@ class ProductClient(ApiClient):
 
     Args:
         url: scheme, host and port.
-        tokens: of that server; the key file of the working folder by default.
+        tokens: the server's tokens; by default from the key file in the working folder.
         timeout: seconds to wait for an answer.
-        transport: replaces the network; for tests.
+        transport: replaces the network in tests.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class ProductClient(ApiClient):
         """Classify one product.
 
         Args:
-            image: a file's path, or the encoded picture itself.
+            image: path of a picture, or its encoded bytes.
             text: the title.
-            top_k: how many classes to list; the server's default otherwise.
+            top_k: number of classes to list; None takes the model's default.
             model: registered name.
-            version: to the letter; the model's default otherwise.
+            version: exact version; None takes the default version.
 
         Raises:
-            ServerError: the server refuses the product, the model or the token; ``type`` and ``code`` tell.
-            ServerDown, ServerTimeout: no answer.
-            ClientError: the picture's file cannot be read.
+            ServerError: the server refuses the product, the model or the token; see its ``type`` and ``code``.
+            ServerDown, ServerTimeout: the server does not answer.
+            ClientError: the picture cannot be read.
         """
         return Prediction.from_json(self._ask(_path(model, version), image, text, top_k))
 
@@ -90,9 +90,9 @@ class ProductClient(ApiClient):
         model: str = DEFAULT_MODEL,
         version: str | None = None,
     ) -> Explanation:
-        """Classify one product and ask what decided: which words, which part of the picture, which of the two.
+        """Classify one product and explain the answer by words, parts of the picture, and the weight of each modality.
 
-        Costs up to ten times as much as :meth:`predict`, whose arguments and errors it has.
+        Takes up to ten times as long as :meth:`predict`. Arguments and errors are the same.
         """
         return Explanation.from_json(self._ask(_path(model, version, api="explanations"), image, text, top_k))
 
@@ -104,21 +104,21 @@ class ProductClient(ApiClient):
         model: str = DEFAULT_MODEL,
         version: str | None = None,
     ) -> list[Prediction | ServerError]:
-        """Classify products, as many a request as the server takes.
+        """Classify many products in as few requests as the server's limits allow.
 
         Args:
-            products: picture and title of each.
+            products: pairs of a picture and a title.
             top_k: as in :meth:`predict`.
             model: as in :meth:`predict`.
             version: as in :meth:`predict`.
 
         Returns:
-            In the order of ``products`` a prediction, or what is wrong with that product.
+            For each product, in order, its prediction or its error.
 
         Raises:
-            ServerError: a request as a whole is refused.
-            ServerDown, ServerTimeout: no answer.
-            ClientError: a picture's file cannot be read.
+            ServerError: the server refuses a whole request.
+            ServerDown, ServerTimeout: the server does not answer.
+            ClientError: a picture cannot be read.
         """
         instances = (_instance(image, text, top_k) for image, text in products)
         return [answer for group in _groups(instances) for answer in self._predict_group(group, _path(model, version))]
@@ -158,7 +158,7 @@ def _document(response: httpx.Response) -> dict[str, Any]:
     try:
         document = response.json()
     except ValueError as error:
-        raise ClientError("the answer is not JSON; the model is not served by this project's handler") from error
+        raise ClientError("the answer is not JSON, so another handler serves this model") from error
     return document if isinstance(document, dict) else {}
 
 
@@ -179,7 +179,7 @@ def _instance(image: Image | None, text: str | None, top_k: int | None) -> str:
 
 
 def _groups(instances: Iterable[str]) -> Iterator[list[str]]:
-    """Groups that the server takes in one request each; one that is too long alone stays alone."""
+    """Groups that fit one request each; an instance longer than a request is a group by itself."""
     group: list[str] = []
     length = 0
     for instance in instances:

@@ -21,12 +21,12 @@ class ModelVersion:
 
     Args:
         model: registered name.
-        version: to the letter.
-        archive: the file it was registered from.
-        min_workers: how many it should have.
-        workers: status of each, ``READY`` or not.
+        version: exact version.
+        archive: file that it was registered from.
+        min_workers: number of workers that it should have.
+        workers: status of each worker, such as ``READY``.
         pending: requests in its queue.
-        default: answers requests that name no version.
+        default: it answers requests that name no version.
     """
 
     model: str
@@ -48,12 +48,12 @@ class Management(ApiClient):
 
     Args:
         url: scheme, host and port.
-        tokens: of that server; the key file of the working folder by default.
-        timeout: seconds to wait for an answer; a registration waits longer.
-        transport: replaces the network; for tests.
+        tokens: the server's tokens; by default from the key file in the working folder.
+        timeout: seconds to wait for an answer; a registration has a longer limit of its own.
+        transport: replaces the network in tests.
 
-    Every call raises :class:`ServerError` where the server refuses, and :class:`ServerDown` or :class:`ServerTimeout`
-    where it does not answer.
+    Every call raises :class:`ServerError` if the server refuses it, and :class:`ServerDown` or :class:`ServerTimeout`
+    if the server does not answer.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Management(ApiClient):
         return sorted(found, key=lambda version: (not version.default, version.version))
 
     def default_version(self, model: str) -> str:
-        """The version that answers requests which name none."""
+        """The version that answers requests without a version."""
         return str(self._get(_path(model))[0]["modelVersion"])
 
     def find(self, model: str, version: str | None = None) -> ModelVersion | None:
-        """One version of a model, its default by default; None where it is not registered."""
+        """One version of a model, or None if it is not registered; without ``version`` the default version."""
         try:
             versions = self.versions(model)
         except ServerError as error:
@@ -107,11 +107,11 @@ class Management(ApiClient):
         )
 
     def register(self, archive: str, *, workers: int = 1, timeout: float = REGISTER_TIMEOUT) -> None:
-        """Register an archive of the model store and start its workers; the default version stays what it is.
+        """Register an archive of the model store and start its workers. The default version does not change.
 
         Args:
-            archive: file name within the store.
-            workers: how many; TorchServe's own default is none.
+            archive: file name in the model store.
+            workers: number of workers; TorchServe's own default is 0.
             timeout: seconds to wait until they are READY.
         """
         params: dict[str, Any] = {"url": archive, "initial_workers": workers, "synchronous": "true"}
@@ -121,7 +121,7 @@ class Management(ApiClient):
         """Wait until all workers of a version are READY.
 
         Raises:
-            ClientError: they are not, in that time.
+            ClientError: some are not READY within ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -134,16 +134,16 @@ class Management(ApiClient):
             time.sleep(_POLL)
 
     def scale(self, model: str, version: str, *, workers: int, timeout: float = REGISTER_TIMEOUT) -> None:
-        """Set the number of workers. Fewer of them kills what those work on: take the version out of use before."""
+        """Set the number of workers. Removed workers lose their requests, so take the version out of use first."""
         params: dict[str, Any] = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
         self._connection.request("PUT", _path(model, version), params=params, timeout=timeout)
 
     def set_default(self, model: str, version: str) -> None:
-        """Let a version answer requests that name none. TorchServe checks nothing but that it exists."""
+        """Make a version the default. TorchServe checks only that the version exists."""
         self._connection.request("PUT", f"{_path(model, version)}/set-default")
 
     def unregister(self, model: str, version: str) -> None:
-        """Stop a version's workers and forget it, at once: what they work on is lost."""
+        """Remove a version and stop its workers at once; requests that they are working on are lost."""
         self._connection.request("DELETE", _path(model, version))
 
     def _get(self, path: str, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Answers of the inference API as values: a prediction, and an explanation of one."""
+"""Answers of the inference API: predictions, and predictions with an explanation."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from client.api.errors import ClientError
 
 
-class Scored(NamedTuple):
+class ScoredClass(NamedTuple):
     """A class with its calibrated probability."""
 
     label: str
@@ -14,7 +14,7 @@ class Scored(NamedTuple):
 
 
 class AttributeAnswer(NamedTuple):
-    """What a model says of a further attribute; the fields are as those of :class:`Prediction`."""
+    """The answer for a further attribute; fields as in :class:`Prediction`."""
 
     label: str
     score: float
@@ -27,17 +27,17 @@ class Prediction:
 
     Args:
         label: the best class.
-        score: its calibrated probability.
-        top: the best classes, in order.
-        modalities: what the model read of the product.
-        needs_review: the score is too low to go without a person's look.
-        model: name, version and engine (as ``backend``) that answered.
-        attributes: by name, what the model tells besides ``label``; none of a model of a single target.
+        score: its calibrated probability, 0..1.
+        top: the best classes, most probable first.
+        modalities: the modalities that the model read, of ``image`` and ``text``.
+        needs_review: the score is so low that a person should check the answer.
+        model: ``name``, ``version`` and ``backend`` (the engine) that answered.
+        attributes: answers for further attributes by name; empty if the model has one target.
     """
 
     label: str
     score: float
-    top: tuple[Scored, ...]
+    top: tuple[ScoredClass, ...]
     modalities: tuple[str, ...]
     needs_review: bool
     model: dict[str, str]
@@ -48,19 +48,19 @@ class Prediction:
         """Read an answer.
 
         Raises:
-            ClientError: it is not of the form that our handler answers in.
+            ClientError: the document is not an answer of this project's handler.
         """
         try:
             return cls(
                 label=str(document["label"]),
                 score=float(document["score"]),
-                top=tuple(Scored(str(entry["label"]), float(entry["score"])) for entry in document["top"]),
+                top=tuple(ScoredClass(str(entry["label"]), float(entry["score"])) for entry in document["top"]),
                 modalities=tuple(document["modalities"]),
                 needs_review=bool(document["needs_review"]),
                 model=dict(document["model"]),
                 attributes={
-                    str(name): AttributeAnswer(str(said["label"]), float(said["score"]), bool(said["needs_review"]))
-                    for name, said in document.get("attributes", {}).items()
+                    str(name): AttributeAnswer(str(entry["label"]), float(entry["score"]), bool(entry["needs_review"]))
+                    for name, entry in document.get("attributes", {}).items()
                 },
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -71,12 +71,12 @@ class Prediction:
         top = [entry._asdict() for entry in self.top]
         values = {**dataclasses.asdict(self), "top": top, "modalities": list(self.modalities)}
         del values["attributes"]
-        said = {name: each._asdict() for name, each in self.attributes.items()}
-        return {**values, "attributes": said} if said else values
+        attributes = {name: answer._asdict() for name, answer in self.attributes.items()}
+        return {**values, "attributes": attributes} if attributes else values
 
 
-class Weight(NamedTuple):
-    """A word of a title, and what it adds to the log-odds of the answered class."""
+class TokenWeight(NamedTuple):
+    """A word of a title, and its contribution to the log-odds of the answered class."""
 
     token: str
     weight: float
@@ -84,17 +84,17 @@ class Weight(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """The answer to one product, with what decided it.
+    """The answer to one product, with the reasons for it.
 
     Args:
         prediction: the answer.
         text: the words that the model read, in order.
-        grid: what each part of the square that the model read adds to the log-odds, row by row; None without a picture.
-        modality: shares of ``image`` and ``text``; they add up to 1.
+        grid: contribution of each part of the squared picture to the log-odds, row by row; None without a picture.
+        modality: weights of ``image`` and ``text`` in the answer; they sum to 1.
     """
 
     prediction: Prediction
-    text: tuple[Weight, ...]
+    text: tuple[TokenWeight, ...]
     grid: tuple[tuple[float, ...], ...] | None
     modality: dict[str, float]
 
@@ -103,14 +103,14 @@ class Explanation:
         """Read an answer.
 
         Raises:
-            ClientError: it is not of the form that our handler answers in.
+            ClientError: the document is not an answer of this project's handler.
         """
         prediction = Prediction.from_json(document)
         try:
             image = document["image"]
             return cls(
                 prediction=prediction,
-                text=tuple(Weight(str(entry["token"]), float(entry["weight"])) for entry in document["text"]),
+                text=tuple(TokenWeight(str(entry["token"]), float(entry["weight"])) for entry in document["text"]),
                 grid=None if image is None else tuple(tuple(map(float, row)) for row in image["grid"]),
                 modality={name: float(document["modality"][name]) for name in ("image", "text")},
             )

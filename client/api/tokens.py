@@ -1,4 +1,4 @@
-"""TorchServe's tokens: read from the key file that it writes where it was started, renewed when they have expired."""
+"""TorchServe's tokens, read from the key file in the server's working folder and renewed when they have expired."""
 
 import json
 import threading
@@ -15,17 +15,17 @@ from client.api.errors import ClientError, ServerDown
 KEY_FILE = "key_file.json"
 MANAGEMENT_URL = "http://127.0.0.1:8081"
 Role = Literal["inference", "management"]
-_WRITING = 1.0  # seconds; the server asks for a new token before it has written it, and writes it in place
+_WRITING = 1.0  # seconds; the server uses a new token before it has written it, and overwrites the file in place
 _POLL = 0.05
 
 
 class Tokens:
-    """The tokens of one server; threads may share them.
+    """The tokens of one server; safe to share between threads.
 
     Args:
-        path: the key file. Where there is none, requests go out without a token: the server may do without.
-        management_url: where a token whose time is over is renewed, with the API key of the same file.
-        transport: of the renewal; for tests.
+        path: the key file. If it does not exist, requests carry no token, as for a server without token checks.
+        management_url: address that renews an expired token; the API key is read from the same file.
+        transport: replaces the network of the renewal in tests.
     """
 
     def __init__(
@@ -45,29 +45,29 @@ class Tokens:
         """The header that authorises a request; empty without a key file.
 
         Raises:
-            ClientError: the file is no key file.
+            ClientError: the key file cannot be read.
         """
         if self._keys is None:
             self._keys = self._read()
         return {"Authorization": f"Bearer {self._keys[role]['key']}"} if self._keys else {}
 
     def wait_for(self, role: Role, *, timeout: float) -> str:
-        """A token by itself, once the server has written its key file; one that has expired is renewed.
+        """Wait for the key file and return the token; an expired one is renewed first.
 
         Args:
-            role: of the token.
+            role: API that the token opens.
             timeout: seconds to wait for the file.
 
         Raises:
-            ClientError: there is no such file, or it is no key file.
-            ServerDown: the token has expired, and no server answers that would renew it.
+            ClientError: the key file does not appear in time or cannot be read.
+            ServerDown: the token has expired, and no server answers to renew it.
         """
         deadline = time.monotonic() + timeout
         while not (header := self.headers(role)):
             if time.monotonic() >= deadline:
                 raise ClientError(
-                    f"{self.path} does not exist: no server that asks for tokens works in that folder. "
-                    "`make serve` starts one; --key-file FILE names the tokens of another one"
+                    f"{self.path} does not exist: no server with token checks runs in that folder. "
+                    "Start one with `make serve`, or name the key file of another server with --key-file FILE"
                 )
             time.sleep(_POLL)
             self._keys = None
@@ -79,20 +79,20 @@ class Tokens:
         return self.headers(role)["Authorization"].removeprefix("Bearer ")
 
     def refresh(self, role: Role, refused: Mapping[str, str]) -> bool:
-        """Look for a better token than one that was refused: in the file, else from the server if it has expired.
+        """Replace a token that the server refused: read the key file again, then renew the token if it has expired.
 
-        One thread at a time, since a renewal ends the token of the one before.
+        One thread at a time, since a renewal makes the previous token invalid.
 
         Args:
-            role: of the token.
-            refused: the header that it was refused in, as from :meth:`headers`.
+            role: API that the token opens.
+            refused: the header with the refused token, as from :meth:`headers`.
 
         Returns:
-            Whether there is one now; another thread may have found it.
+            True if the token is another one now; another thread may have replaced it.
 
         Raises:
-            ClientError: the file is no key file.
-            httpx.HTTPError: the server cannot be asked for a new one.
+            ClientError: the key file cannot be read.
+            httpx.HTTPError: the server does not renew the token.
         """
         with self._refreshing:
             if self.headers(role) == refused:
@@ -129,7 +129,7 @@ class Tokens:
             ) from error
 
     def _written(self) -> Any:
-        """The file's JSON; one that is cut off, since the server is writing it, is waited for."""
+        """The file's JSON; waits while the server is writing it."""
         deadline = time.monotonic() + _WRITING
         while True:
             try:
@@ -145,7 +145,7 @@ def _expiration(entry: dict[str, str]) -> datetime:
 
 
 def _checked(keys: Any) -> dict[str, dict[str, str]]:
-    """The file's content, if it holds the three tokens."""
+    """The content of the key file, with all three tokens present."""
     checked: dict[str, dict[str, str]] = {role: dict(keys[role]) for role in ("inference", "management", "API")}
     for role in ("inference", "management"):
         _expiration(checked[role])

@@ -1,1 +1,1 @@
-"""The archives of a model store, read: versions, and golden products with the answers they should get."""
+"""Reads the archives of a model store: their versions, and their golden products with the expected answers."""

@@ -1,6 +1,6 @@
-"""Golden products: a few products with the answers that the trained model gave, carried by every archive.
+"""Golden products: every archive carries a few products with the answers of the trained model.
 
-A server that answers them otherwise does not serve what was verified.
+A server that gives other answers does not serve the verified model.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from client.api.predictions import Prediction
 from client.archives.model_store import read_member
 from handlers.product_serving.archive import ArchiveError, GoldenProduct, golden_products, read_archive
 
-# A fast provider computes in bf16 and moves scores in the third digit; another model moves them in the first.
+# An engine in bf16 changes scores in the third decimal place; another model changes them in the first.
 TOLERANCE = 0.02
 
 
@@ -26,7 +26,7 @@ class GoldenSet:
     Args:
         archive: file name, for messages.
         labels: class names of the main attribute, in the order of the scores; those of other attributes follow.
-        products: with their expected answers.
+        products: products with their expected answers.
     """
 
     archive: str
@@ -38,7 +38,7 @@ def read_golden(archive: Path) -> GoldenSet:
     """Read an archive's golden products.
 
     Raises:
-        ClientError: it holds none, or is broken.
+        ClientError: the archive has none, or is damaged.
     """
     labels = main_labels(archive)
     try:
@@ -61,13 +61,13 @@ def main_labels(archive: Path) -> tuple[str, ...]:
 
 
 def check_files(archive: Path) -> int:
-    """Compare an archive's files with its own checksums, as each worker does before it serves.
+    """Compare an archive's files with its checksums, as each worker does before it serves.
 
     Returns:
-        How many there are.
+        The number of files.
 
     Raises:
-        ClientError: a file is missing or changed, or the archive is broken; the message names it.
+        ClientError: a file is missing or changed, or the archive is damaged; the message names it.
     """
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         try:
@@ -83,20 +83,22 @@ def check_files(archive: Path) -> int:
         return len(content.namelist())
 
 
-def check_golden(client: ProductClient, golden: GoldenSet, *, model: str, version: str | None = None) -> list[str]:
-    """Ask a server the golden products.
+def check_golden_answers(
+    client: ProductClient, golden: GoldenSet, *, model: str, version: str | None = None
+) -> list[str]:
+    """Ask a server for the golden products and compare its answers with the expected ones.
 
     Args:
-        client: of the server.
-        golden: of the archive that should answer.
+        client: client of the server.
+        golden: golden products of the archive that should answer.
         model: registered name.
-        version: to the letter; None asks the default version.
+        version: exact version; None asks the default version.
 
     Returns:
-        What disagrees, a sentence each; empty where all answers are as expected.
+        A sentence for each wrong answer; empty if all are as expected.
 
     Raises:
-        ClientError: the server does not answer, or refuses the request as a whole.
+        ClientError: the server does not answer, or refuses the whole request.
     """
     products = [(product.image, product.text) for product in golden.products]
     answers = client.predict_many(products, model=model, version=version)
@@ -112,9 +114,9 @@ def _fault(product: GoldenProduct, answer: Prediction, labels: tuple[str, ...]) 
     if answer.label != product.label:
         return f"answered {answer.label!r}, expected {product.label!r}"
     for name, label in list(product.labels.items())[1:]:
-        said = answer.attributes.get(name)
-        if said is None or said.label != label:
-            return f"answered {name} {said and said.label!r}, expected {label!r}"
+        given = answer.attributes.get(name)
+        if given is None or given.label != label:
+            return f"answered {name} {given and given.label!r}, expected {label!r}"
     expected = dict(zip(labels, product.scores, strict=False))
     difference = max(abs(entry.score - expected.get(entry.label, -1.0)) for entry in answer.top)
-    return f"scores differ by {difference:.2g}, at most {TOLERANCE:g} is allowed" if difference > TOLERANCE else None
+    return f"scores differ by {difference:.2g}, more than {TOLERANCE:g}" if difference > TOLERANCE else None

@@ -1,4 +1,4 @@
-"""The model store: which archive holds which version, which one a start of the server loads, and what was switched."""
+"""The model store: the archive of each version, the default version that a server start loads, and past switches."""
 
 import dataclasses
 import hashlib
@@ -24,9 +24,9 @@ class Archive:
     """An archive of the store.
 
     Args:
-        path: of the file.
+        path: path of the file.
         model: name under which it registers.
-        version: to the letter.
+        version: exact version.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Archive:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def workers(self) -> int:
-        """How many processes it was made for."""
+        """Number of worker processes that its ``model-config.yaml`` asks for."""
         with zipfile.ZipFile(self.path) as content:
             config = yaml.safe_load(content.read(CONFIG)) if CONFIG in content.namelist() else None
         return int((config or {}).get("minWorkers", 1))
@@ -47,7 +47,7 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class ModelStore:
-    """A folder of archives: ``<model>-<version>.mar`` for each version, ``<model>.mar`` for what a start loads.
+    """A folder of archives: ``<model>-<version>.mar`` for each version, ``<model>.mar`` for the default version.
 
     Args:
         folder: the server's ``model_store``.
@@ -59,19 +59,19 @@ class ModelStore:
         """An archive by its file name.
 
         Raises:
-            ClientError: there is none, or it is broken.
+            ClientError: there is none, or it is damaged.
         """
         path = self.folder / name
         if not path.is_file():
             there = ", ".join(sorted(file.name for file in self.folder.glob("*.mar"))) or "none"
             raise ClientError(f"{path} does not exist; archives there: {there}. `make archive` builds them")
-        return read_archive(path)
+        return identify_archive(path)
 
     def version(self, model: str, version: str) -> Archive:
         """The archive of one version of a model.
 
         Raises:
-            ClientError: the store has none.
+            ClientError: the store has no such archive.
         """
         for name in (f"{model}-{version}.mar", f"{model}.mar"):
             if (self.folder / name).is_file():
@@ -84,42 +84,42 @@ class ModelStore:
         )
 
     def default_version(self, model: str) -> str | None:
-        """The version that a start of the server loads; None where the model has no archive under its bare name."""
+        """The version that a server start loads; None if the store has no ``<model>.mar``."""
         path = self.folder / f"{model}.mar"
-        return read_archive(path).version if path.exists() else None
+        return identify_archive(path).version if path.exists() else None
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep other switches out: two at once would retire each other's versions.
+        """Lock out other switches: two at once would retire each other's versions.
 
         Raises:
-            LockedError: another one is at work.
+            LockedError: another switch is running.
         """
-        taken = f"another switch is at work in {self.folder}; wait until it has ended"
+        taken = f"another switch is running in {self.folder}; wait until it has ended"
         return locked(self.folder / LOCK, taken=taken)
 
     def make_default(self, archive: Archive) -> None:
-        """Let a start of the server load this archive, by a second name of the same file that appears at once."""
+        """Make this archive the one that a server start loads, by an atomic hard link ``<model>.mar``."""
         target = self.folder / f"{archive.model}.mar"
         if archive.path == target:
             return
         if target.exists():
-            self._keep(read_archive(target))
+            self._keep(identify_archive(target))
         link(archive.path, target)
 
     def _keep(self, archive: Archive) -> None:
-        """Give an archive whose only name is ``<model>.mar`` one of its own, so that the way back stays open."""
+        """Keep the archive behind ``<model>.mar`` under a name with its version, so that a rollback finds it."""
         own = self.folder / f"{archive.model}-{archive.version}.mar"
         if not own.exists():
             link(archive.path, own)
 
     def record_switch(self, model: str, *, old: str, new: str) -> None:
-        """Remember a switch, for the way back."""
+        """Record a switch, for a later rollback."""
         entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "model": model, "from": old, "to": new}
         with (self.folder / SWITCHES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def version_before(self, model: str, version: str) -> str | None:
-        """The default version before this one, by the last switch to it."""
+        """The version that the last switch to this one replaced; None if no switch is on record."""
         path = self.folder / SWITCHES
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         switches: list[dict[str, str]] = [json.loads(line) for line in lines]
@@ -127,11 +127,11 @@ class ModelStore:
         return olds[-1] if olds else None
 
 
-def read_archive(path: Path) -> Archive:
-    """Name and version of an archive, as TorchServe reads them.
+def identify_archive(path: Path) -> Archive:
+    """Read an archive's model name and version as TorchServe does.
 
     Raises:
-        ClientError: the file is no archive, or a truncated one.
+        ClientError: the file is no archive, or is truncated.
     """
     entry = read_member(path, "MAR-INF/MANIFEST.json")
     try:
@@ -143,10 +143,10 @@ def read_archive(path: Path) -> Archive:
 
 
 def read_member(path: Path, name: str) -> Any:
-    """A JSON file of an archive.
+    """Read a JSON file in an archive.
 
     Raises:
-        ClientError: the file is no archive, is truncated, or lacks the member.
+        ClientError: the file is no archive, is truncated, or lacks that member.
     """
     try:
         with zipfile.ZipFile(path) as content:

@@ -1,1 +1,1 @@
-"""Labels that may be wrong, found by the answers of a model: ``python -m client audit CATALOG --labels COLUMN``."""
+"""Finds labels that may be wrong by a model's answers: ``python -m client audit CATALOG --labels COLUMN``."""

@@ -1,4 +1,4 @@
-"""``audit.json``: what an audit was of and by what, so that another one does not write over its findings."""
+"""``audit.json`` records an audit's catalogue and model, so that another audit does not overwrite its findings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from client.api.errors import ClientError
 from client.audit.run_answers import RunRecord
 from client.audit.sheet import FINDINGS, SHEET
-from client.scoring.engines import Engine
+from client.scoring.engines import ScoringEngine
 from client.scoring.run_key import check_key
 from training.catalog import CatalogSource, open_files
 from training.system.storage import make_folder, read_json, write_json
@@ -15,27 +15,27 @@ from training.system.storage import make_folder, read_json, write_json
 RECORD = "audit.json"
 
 
-def model_key(source: CatalogSource, engine: Engine) -> dict[str, Any]:
-    """What tells an audit by a model from another one."""
+def model_key(source: CatalogSource, engine: ScoringEngine) -> dict[str, Any]:
+    """The identity of an audit by a model: catalogue, columns, model."""
     return {**_catalog_key(source), **engine.identity}
 
 
 def run_key(records: Sequence[RunRecord]) -> dict[str, Any]:
-    """What tells an audit by training runs from another one."""
+    """The identity of an audit by training runs: catalogue, columns, runs."""
     return {**_catalog_key(records[0].source), "runs": [f"{each.folder} of {each.created}" for each in records]}
 
 
-def claim_folder(out: Path, key: Mapping[str, Any], *, replace: bool) -> None:
-    """See that a folder holds no other audit; nothing is written.
+def prepare_audit_folder(out: Path, key: Mapping[str, Any], *, replace: bool) -> None:
+    """Check that a folder contains no other audit, or with ``replace`` remove that audit's findings.
 
     Args:
-        out: folder of the audit.
-        key: of the audit that is to begin.
-        replace: remove the findings of another audit instead.
+        out: output folder.
+        key: identity of the audit that is about to start.
+        replace: remove earlier findings.
 
     Raises:
-        ClientError: it holds another audit; the message says what differs, and how to go on.
-        StorageError: its record cannot be read.
+        ClientError: the folder contains another audit; the message names the difference and the remedy.
+        StorageError: the folder's record cannot be read.
     """
     if replace:
         for name in (RECORD, FINDINGS, SHEET):
@@ -47,16 +47,16 @@ def claim_folder(out: Path, key: Mapping[str, Any], *, replace: bool) -> None:
         check_key(out, found, key, holds="another audit")
     elif there:
         raise ClientError(
-            f"{out} holds {' and '.join(there)} of an audit that is not on record. "
+            f"{out} holds {' and '.join(there)} of an unknown audit. "
             "Choose another folder with --out, or start anew in this one with --replace"
         )
 
 
 def record_key(out: Path, key: Mapping[str, Any]) -> None:
-    """Remember whose folder it is; before the findings are written.
+    """Write the audit's identity, before its findings.
 
     Raises:
-        StorageError: the folder cannot be made or written to.
+        StorageError: the folder cannot be created or written to.
     """
     make_folder(out)
     write_json(out / RECORD, dict(key))

@@ -1,13 +1,13 @@
-"""The labels that a catalogue gives its products."""
+"""Reads the labels of a catalogue."""
 
 from training.catalog import CatalogError, CatalogSource, open_files, open_rows
 
 
 def read_labels(source: CatalogSource) -> dict[int, str]:
-    """Labels by line of the catalogue; rows without one, or at fault otherwise, are left out.
+    """Labels by line of the catalogue, without the rows that have no label or another fault.
 
     Raises:
-        CatalogError: the catalogue cannot be used, or has not one label.
+        CatalogError: the catalogue cannot be read, or contains no label.
     """
     files = open_files(source.path)
     with open_rows(source, files) as (found, rows):

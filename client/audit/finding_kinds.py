@@ -1,4 +1,4 @@
-"""What can be wrong with a product, the clearest first."""
+"""The kinds of findings, the clearest first."""
 
 UNANIMOUS, MAJORITY, MODALITIES_DIFFER = "unanimous", "majority", "sides"
 MEANING = {

@@ -1,8 +1,8 @@
-"""What the models of training runs say of products that they have not seen, read from the run folders.
+"""Reads from run folders the answers of models to products that they were not trained on.
 
-A run keeps ``test.npz`` and ``validation.npz`` of each model, and where it was cross-fitted ``out_of_fold.npz``: its
-training products as models answer them that were trained on others. Of several runs (seeds, folds of a
-cross-validation) the answers to a product are averaged. Legend: N answers, P products, C classes of the main attribute.
+A run keeps ``test.npz`` and ``validation.npz`` for each model. A cross-fitted run also keeps ``out_of_fold.npz``, the
+answers to its training products by models trained on the other folds. With several runs (seeds, folds of a
+cross-validation), the answers to a product are averaged. Legend: N answers, P products, C classes of the main attribute.
 """
 
 import json
@@ -16,24 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.api.errors import ClientError
-from client.audit.findings import Answers
+from client.audit.findings import LabelledAnswers
 from client.audit.modalities import MODALITIES, PICTURE, TITLE, TOGETHER
 from training.catalog import CatalogRow, CatalogSource, open_files, open_rows
 
-MODELS = {PICTURE: "image", TITLE: "text", TOGETHER: "late"}
-PARTS = {"out_of_fold": "training", "validation": "validation", "test": "test"}
+MODEL_OF_MODALITY = {PICTURE: "image", TITLE: "text", TOGETHER: "late"}
+PART_NAMES = {"out_of_fold": "training", "validation": "validation", "test": "test"}
 _CLASSES_DIFFER = "train them on one catalogue with the same options, or audit them one by one"
 
 
 class RunRecord(NamedTuple):
-    """What ``run.json`` says of a run.
+    """The part of a run's ``run.json`` that an audit needs.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         source: its catalogue.
         labels: C classes.
-        unseen: training products that no model answered without having seen them.
-        created: when it was complete.
+        unseen: number of training products without an answer by a model that had not seen them.
+        created: time of its completion.
     """
 
     folder: Path
@@ -44,15 +44,15 @@ class RunRecord(NamedTuple):
 
 
 class RunAnswers(NamedTuple):
-    """Answers, and where they are from.
+    """Answers and their origin.
 
     Args:
-        answers: of products with the labels that the runs were trained on.
-        counts: by part of a run, how many answers there are.
-        changed: products that were left out, since the catalogue gives them another label than the runs have.
+        answers: products with the labels of the runs, and the answers to them.
+        counts: number of answers by part of the run.
+        changed: number of products left out because their label in the catalogue differs from the runs' label.
     """
 
-    answers: Answers
+    answers: LabelledAnswers
     counts: Counter[str]
     changed: int
 
@@ -61,11 +61,11 @@ def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
     """Read ``run.json``.
 
     Args:
-        folder: of a complete run.
-        path: where its catalogue lies now; None is where it was.
+        folder: folder of a complete run.
+        path: path of its catalogue; None takes the path in the record.
 
     Raises:
-        ClientError: the folder holds no complete run, or one of an earlier version.
+        ClientError: the folder contains no complete run, or one of an earlier version.
     """
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -77,17 +77,17 @@ def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
         return RunRecord(folder, CatalogSource(**source), tuple(labels), unseen, str(record["created"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ClientError(
-            f"{folder} holds no complete run ({type(error).__name__}: {error}); "
+            f"{folder} contains no complete run ({type(error).__name__}: {error}); "
             f"`python -m training train --out {folder}` finishes it"
         ) from error
 
 
 def read_run_answers(records: Sequence[RunRecord]) -> RunAnswers:
-    """Answers of one run, or of several over the same catalogue and classes.
+    """Read the answers of one run, or of several runs with the same catalogue and classes.
 
     Raises:
-        ClientError: a file cannot be read, or the runs do not go together.
-        CatalogError: the catalogue cannot be used.
+        ClientError: a file cannot be read, or the runs differ in catalogue or classes.
+        CatalogError: the catalogue cannot be read.
     """
     first = records[0]
     for other in records[1:]:
@@ -96,16 +96,16 @@ def read_run_answers(records: Sequence[RunRecord]) -> RunAnswers:
     counts: Counter[str] = Counter()
     modalities = {modality: _Sums(len(first.labels)) for modality in MODALITIES}
     for record in records:
-        for modality, part in ((modality, part) for modality in MODALITIES for part in PARTS):
-            saved = _read_arrays(record.folder / MODELS[modality] / f"{part}.npz")
+        for modality, part in ((modality, part) for modality in MODALITIES for part in PART_NAMES):
+            saved = _read_arrays(record.folder / MODEL_OF_MODALITY[modality] / f"{part}.npz")
             if saved is not None:
                 modalities[modality].add(saved)
-                counts[PARTS[part]] += len(saved["ids"]) if modality == PICTURE else 0
+                counts[PART_NAMES[part]] += len(saved["ids"]) if modality == PICTURE else 0
     return _joined(first, modalities, counts)
 
 
 class _Sums:
-    """Sums of the main attribute's probabilities by product."""
+    """Sums of the probabilities of each product for the main attribute."""
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
@@ -113,14 +113,14 @@ class _Sums:
         self._sums: dict[str, NDArray[np.float32]] = {}
 
     def add(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Answers of one file."""
+        """Add the answers of one file."""
         given, answers = saved["truth"][:, 0].tolist(), saved["probabilities"][:, : self.classes]
         for id, label, row in zip(saved["ids"].tolist(), given, answers, strict=True):
             self.given[id] = label
             self._sums[id] = self._sums[id] + row if id in self._sums else row
 
     def mean(self, id: str) -> NDArray[np.float32]:
-        """(C,), sums to 1; NaN where there is no answer."""
+        """(C,) float32, sums to 1; NaN if the product has no answer."""
         if id not in self._sums:
             return np.full(self.classes, np.nan, dtype=np.float32)
         mean: NDArray[np.float32] = self._sums[id] / self._sums[id].sum()
@@ -128,24 +128,24 @@ class _Sums:
 
 
 def _joined(record: RunRecord, modalities: Mapping[str, _Sums], counts: Counter[str]) -> RunAnswers:
-    """Answers beside the rows of the catalogue that they are of."""
+    """Join the answers with the rows of the catalogue."""
     trained = {id: record.labels[place] for id, place in modalities[PICTURE].given.items()}
     found = {row.id: row for row in _rows(record.source) if row.id in trained}
     if missing := [id for id in trained if id not in found]:
         raise ClientError(
-            f"{record.source.path} lacks {len(missing):,} products of {record.folder}, {missing[0]!r} among them: "
-            "name the catalogue that it was trained on, as it was"
+            f"{record.source.path} lacks {len(missing):,} products of {record.folder}, such as {missing[0]!r}; "
+            "name the unchanged catalogue of that run"
         )
     rows = [row for row in found.values() if row.label == trained[row.id]]
-    said = {modality: np.zeros((len(rows), len(record.labels)), dtype=np.float32) for modality in MODALITIES}
+    probabilities = {modality: np.zeros((len(rows), len(record.labels)), np.float32) for modality in MODALITIES}
     for number, row in enumerate(rows):
         for modality, lacks in ((PICTURE, not row.image), (TITLE, not row.text), (TOGETHER, False)):
-            said[modality][number] = np.nan if lacks else modalities[modality].mean(row.id)
-    answers = Answers(
+            probabilities[modality][number] = np.nan if lacks else modalities[modality].mean(row.id)
+    answers = LabelledAnswers(
         [{"id": row.id, "line": row.line, "image": row.image, "text": row.text} for row in rows],
         np.array([row.label for row in rows]),
         record.labels,
-        said,
+        probabilities,
     )
     return RunAnswers(answers, counts, changed=len(found) - len(rows))
 
@@ -156,11 +156,11 @@ def _rows(source: CatalogSource) -> list[CatalogRow]:
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a file; None where there is none."""
+    """The arrays of a file; None if it does not exist."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return dict(saved)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ClientError(f"{path} cannot be read ({error}): train the run anew") from error
+        raise ClientError(f"{path} cannot be read ({error}): train the run again") from error

@@ -1,7 +1,7 @@
-"""What an audit leaves: one HTML sheet to decide on, and a CSV of all findings.
+"""Writes the results of an audit: an HTML sheet for a person's decisions, and a CSV of all findings.
 
-The sheet needs nothing else: pictures are embedded, its script is its own, and its policy forbids every other one. What
-is ticked on it is downloaded as a CSV that ``python -m training train --corrections FILE`` takes.
+The sheet is one self-contained file: it embeds its pictures and its script, and its policy forbids all other scripts.
+It downloads the ticked products as a CSV for ``python -m training train --corrections FILE``.
 """
 
 import base64
@@ -36,19 +36,19 @@ _NAMES = {PICTURE: "Picture", TITLE: "Title", TOGETHER: "Both"}
 
 
 def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None:
-    """A line a product, in the order of the findings; a spreadsheet opens it and runs nothing in it.
+    """Write the findings as CSV, one line each; cells are escaped so that a spreadsheet runs no formula in them.
 
     Args:
         path: CSV to write.
-        found: as from :func:`client.audit.findings.find`.
-        column: of the labels.
+        found: findings, see :func:`client.audit.findings.find_label_errors`.
+        column: column of the labels.
     """
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for each in found:
-            said = {answer.modality: (answer.label, f"{answer.score:.4f}") for answer in each.said}
-            cells = [cell for modality in (PICTURE, TITLE, TOGETHER) for cell in said.get(modality, ("", ""))]
+            answers = {answer.modality: (answer.label, f"{answer.score:.4f}") for answer in each.answers}
+            cells = [cell for modality in (PICTURE, TITLE, TOGETHER) for cell in answers.get(modality, ("", ""))]
             own = (each.id, str(each.line), column, each.given, each.suggested, each.kind)
             judged = (json.dumps(each.clear), f"{each.quality:.4f}", each.text)
             writer.writerow([harmless(cell) for cell in (*own, *judged, *cells)])
@@ -57,14 +57,14 @@ def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None
 def write_sheet(
     path: Path, found: Sequence[Finding], *, source: CatalogSource, labels: Sequence[str], checked: int
 ) -> None:
-    """The sheet.
+    """Write the sheet.
 
     Args:
         path: HTML to write.
-        found: what is shown, in order.
+        found: findings in the order of the sheet.
         source: the catalogue.
-        labels: what a person may correct a label to.
-        checked: products that were looked at.
+        labels: labels that a person can choose.
+        checked: number of products in the audit.
     """
     files = open_files(source.path)
     shown = tqdm(found, desc="pictures", unit="product", leave=False, disable=None)
@@ -90,21 +90,21 @@ def write_sheet(
         partial.write_text(document, encoding="utf-8")
 
 
-def reason(found: Finding) -> str:
-    """Who says what, as a sentence."""
+def reason_sentence(found: Finding) -> str:
+    """The reason of a finding as a sentence."""
     if found.kind == MODALITIES_DIFFER:
-        best = {each.modality: each.label for each in found.said}
+        best = {each.modality: each.label for each in found.answers}
         return f"The picture looks like {best[PICTURE]}, the title reads like {best[TITLE]}."
-    if found.kind == UNANIMOUS and len(found.said) > 1:
-        return f"Everything says {found.suggested}."
-    against = _say([each.modality for each in found.said if each.label == found.suggested])
-    backing = _say([each.modality for each in found.said if each.label == found.given], verb="back")
+    if found.kind == UNANIMOUS and len(found.answers) > 1:
+        return f"All answers are {found.suggested}."
+    against = _subject_and_verb([each.modality for each in found.answers if each.label == found.suggested], "say")
+    backing = _subject_and_verb([each.modality for each in found.answers if each.label == found.given], "support")
     text = f"{against} {found.suggested}" if against else f"No answer is sure, but {found.suggested} is more probable"
     return f"{text[:1].upper()}{text[1:]}{f', {backing} the label' if backing else ''}."
 
 
-def _say(modalities: Sequence[str], *, verb: str = "say") -> str:
-    """ "the picture and the title say"; "" for none."""
+def _subject_and_verb(modalities: Sequence[str], verb: str) -> str:
+    """Such as "the picture and the title say"; "" without modalities."""
     names = [{TOGETHER: "both together"}.get(modality, f"the {modality}") for modality in modalities]
     plural = len(modalities) > 1 or modalities == [TOGETHER]
     return f"{' and '.join(names)} {verb if plural else verb + 's'}" if names else ""
@@ -118,15 +118,15 @@ def _card(found: Finding, number: int, files: CatalogFiles) -> dict[str, Any]:
     return {
         "number": number,
         "found": found,
-        "reason": reason(found),
+        "reason": reason_sentence(found),
         "kind": MEANING[found.kind],
         "picture": _picture(found.image, files),
-        "said": [(_NAMES[each.modality], each, each.label == found.given) for each in found.said],
+        "answers": [(_NAMES[each.modality], each, each.label == found.given) for each in found.answers],
     }
 
 
 def _picture(name: str, files: CatalogFiles) -> str | None:
-    """A thumbnail as a data URI; None where there is no picture that can be read."""
+    """A thumbnail as a data URI; None without a readable picture."""
     if not name:
         return None
     try:

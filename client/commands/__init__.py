@@ -1,1 +1,1 @@
-"""The subcommands of ``python -m client``: the options of each stand beside what it does."""
+"""The subcommands of ``python -m client``, one module each with its options and its code."""

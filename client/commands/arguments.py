@@ -1,6 +1,6 @@
-"""Options that several subcommands have: a server, a catalogue with its columns, a model with who answers.
+"""Options that several subcommands share: the server, the catalogue and its columns, the model and its engine.
 
-Nothing is imported here that a command would wait for which does not need it.
+Slow modules are imported only in the functions that need them.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from client.server.config import CONFIG, ServerConfig
 from training.catalog import CatalogSource
 
 if TYPE_CHECKING:
-    from client.scoring.engines import Engine
+    from client.scoring.engines import ScoringEngine
 
-ENGINES = {
+ENGINE_HELP = {
     "server": "the running server",
     "local": "the archive's model in this process",
     "ray": "Ray",
@@ -26,7 +26,7 @@ ENGINES = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose options have to be written out: a shortened one is refused, never guessed."""
+    """An argument parser that refuses abbreviated options."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "allow_abbrev": False})
@@ -36,58 +36,64 @@ Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def add_server(command: argparse.ArgumentParser) -> None:
-    """Which server it is."""
+    """Add the options that name the server."""
     command.add_argument(
         "--config",
         type=Path,
         default=Path(os.environ.get("TS_CONFIG_FILE", CONFIG)),
-        help="the server's configuration: addresses, model store (default: %(default)s)",
+        help="configuration of the server, with its addresses and model store (default: %(default)s)",
     )
-    command.add_argument("--key-file", type=Path, help="the server's tokens (default: key_file.json beside that file)")
+    command.add_argument(
+        "--key-file", type=Path, help="file with the server's tokens (default: key_file.json beside it)"
+    )
 
 
 def add_catalog(command: argparse.ArgumentParser, *, out: str, optional: bool = False) -> None:
-    """The catalogue, and where what comes of it goes.
+    """Add the catalogue and the output folder.
 
     Args:
-        command: gets the arguments.
-        out: what the folder will hold.
-        optional: the command can do without the name of a catalogue.
+        command: parser that gets the arguments.
+        out: help text of the output folder.
+        optional: make the catalogue optional.
     """
-    layout = "CSV or Parquet, a folder with one, or a zip with a CSV"
+    layout = "a CSV or Parquet file, a folder with one, or a zip with a CSV"
     command.add_argument("catalog", metavar="CATALOG", nargs="?" if optional else None, help=layout)
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=out)
-    command.add_argument("--replace", action="store_true", help="start anew where FOLDER holds other results already")
+    command.add_argument("--replace", action="store_true", help="delete earlier results in FOLDER and start anew")
 
 
 def add_model(command: argparse.ArgumentParser, engines: Sequence[str]) -> None:
-    """Who answers.
+    """Add the model and the engine that runs it.
 
     Args:
-        command: gets the options.
-        engines: of :data:`ENGINES`; the first is the default.
+        command: parser that gets the options.
+        engines: names from :data:`ENGINE_HELP`; the first is the default.
     """
-    *first, last = (ENGINES[name] for name in engines)
-    who = f"who answers: {', '.join(first)} or {last} (default: %(default)s)"
-    command.add_argument("--engine", choices=engines, default=engines[0], help=who)
-    command.add_argument("--model", default=DEFAULT_MODEL, help="name (default: %(default)s)")
-    command.add_argument("--version", help="of the model; its default version otherwise")
+    described = "; ".join(f"{name}: {ENGINE_HELP[name]}" for name in engines)
+    command.add_argument(
+        "--engine",
+        choices=engines,
+        default=engines[0],
+        help=f"where the model runs. {described} (default: %(default)s)",
+    )
+    command.add_argument("--model", default=DEFAULT_MODEL, help="name of the model (default: %(default)s)")
+    command.add_argument("--version", help="version of the model (default: its default version)")
 
 
 def add_columns(command: argparse.ArgumentParser) -> None:
-    """What the columns of the catalogue are called."""
+    """Add the names of the catalogue's columns."""
     columns = command.add_argument_group("columns")
-    columns.add_argument("--image-column", default="image", metavar="NAME", help="path of the picture")
-    columns.add_argument("--text-column", default="text", metavar="NAME", help="the title")
-    columns.add_argument("--id-column", metavar="NAME", help="default: id where there is one, else the line")
+    columns.add_argument("--image-column", default="image", metavar="NAME", help="pictures (default: %(default)s)")
+    columns.add_argument("--text-column", default="text", metavar="NAME", help="titles (default: %(default)s)")
+    columns.add_argument("--id-column", metavar="NAME", help="ids (default: id if the catalogue has it, else the line)")
 
 
 def source_of(options: argparse.Namespace, *, labels: str | None = None) -> CatalogSource:
     """The catalogue that the options name.
 
     Args:
-        options: of :func:`add_catalog` and :func:`add_columns`.
-        labels: the column of its labels, where they are read.
+        options: parsed options of :func:`add_catalog` and :func:`add_columns`.
+        labels: column of the labels; None reads none.
     """
     return CatalogSource(
         path=str(options.catalog),
@@ -98,11 +104,11 @@ def source_of(options: argparse.Namespace, *, labels: str | None = None) -> Cata
     )
 
 
-def engine_of(options: argparse.Namespace, config: ServerConfig) -> "Engine":
+def engine_of(options: argparse.Namespace, config: ServerConfig) -> "ScoringEngine":
     """The engine that the options ask for.
 
     Raises:
-        ClientError: there is no such model, or it does not answer.
+        ClientError: the model does not exist or does not answer.
     """
     if options.engine == "server":
         from client.scoring.remote import server_engine  # noqa: PLC0415
@@ -128,7 +134,7 @@ def engine_of(options: argparse.Namespace, config: ServerConfig) -> "Engine":
 
 
 def _archive(options: argparse.Namespace, config: ServerConfig) -> Path:
-    """The archive of the version, or of the version that a start of the server loads."""
+    """The archive of the given version, else of the default version."""
     store = ModelStore(config.model_store)
     if options.version is not None:
         return store.version(options.model, options.version).path
@@ -136,10 +142,10 @@ def _archive(options: argparse.Namespace, config: ServerConfig) -> Path:
 
 
 def count(text: str) -> int:
-    """A whole number, 1 or more.
+    """Parse an integer, 1 or more.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: the text is anything else.
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
@@ -147,21 +153,21 @@ def count(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A time, 0 or more.
+    """Parse a number of seconds, 0 or more.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: the text is anything else.
     """
     return _number(text, largest=math.inf, what="a number of seconds, such as 30")
 
 
 def share(text: str) -> float:
-    """A number of 0..1.
+    """Parse a number from 0 to 1.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: the text is anything else.
     """
-    return _number(text, largest=1, what="a share of 0 to 1, such as 0.95")
+    return _number(text, largest=1, what="a number from 0 to 1, such as 0.95")
 
 
 def _number(text: str, *, largest: float, what: str) -> float:
@@ -174,6 +180,6 @@ def _number(text: str, *, largest: float, what: str) -> float:
     return number
 
 
-def say(text: str) -> None:
-    """A line for the person who waits, at once."""
+def echo(text: str) -> None:
+    """Print a line and flush it."""
     print(text, flush=True)

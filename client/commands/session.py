@@ -1,4 +1,4 @@
-"""What the subcommands share: the options, and the configuration and clients of the server that they name."""
+"""The objects that every subcommand needs: its options, the server's configuration, and clients of both APIs."""
 
 import argparse
 from contextlib import ExitStack
@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from client.api.inference import ProductClient
 from client.api.management import Management
 from client.archives.model_store import ModelStore
-from client.commands.arguments import say
+from client.commands.arguments import echo
 from client.rollout.rollout import Rollout
 from client.server.config import ServerConfig, read_config
 from client.server.logs import LoadFailures
@@ -16,8 +16,8 @@ class Session:
     """One call of a subcommand.
 
     Args:
-        options: of the command line.
-        stack: closes the connections.
+        options: parsed command line.
+        stack: closes the connections at its end.
 
     Raises:
         ClientError: the configuration cannot be read.
@@ -31,5 +31,5 @@ class Session:
         self.management = stack.enter_context(Management(self.config.management_url, tokens=self.tokens))
         self.store = ModelStore(self.config.model_store)
         self.rollout = Rollout(
-            self.client, self.management, self.store, LoadFailures.from_now_on(self.config.folder), say=say
+            self.client, self.management, self.store, LoadFailures.from_now_on(self.config.folder), log=echo
         )

@@ -1,34 +1,34 @@
-"""``versions``, ``register``, ``switch``, ``rollback`` and ``retire``: the versions of models at the server."""
+"""``versions``, ``register``, ``switch``, ``rollback`` and ``retire``: model versions on the server."""
 
 import argparse
 import dataclasses
 import json
 from pathlib import Path
 
-from client.commands import text
-from client.commands.arguments import Subcommands, count, say, share
+from client.commands.answer_text import versions_table
+from client.commands.arguments import Subcommands, count, echo, share
 from client.commands.session import Session
 from client.rollout.sample import MAX_PRODUCTS, MIN_AGREEMENT, Sample, read_sample
 
 
 def add(commands: Subcommands) -> None:
     """Add the subcommands."""
-    command = commands.add_parser("versions", help="list models and versions, with their workers")
-    command.add_argument("model", nargs="?", metavar="MODEL", help="all by default")
-    command.add_argument("--json", action="store_true", help="for machines")
+    command = commands.add_parser("versions", help="list the registered models and versions with their workers")
+    command.add_argument("model", nargs="?", metavar="MODEL", help="one model (default: all)")
+    command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(command=versions)
-    command = commands.add_parser("register", help="register an archive of the model store: a model, or a version more")
+    command = commands.add_parser("register", help="register an archive: a new model, or another version")
     command.add_argument("archive", metavar="ARCHIVE", help="file name in the model store, such as late.mar")
-    command.add_argument("--workers", type=count, metavar="N", help="processes (default: those it was made for)")
+    command.add_argument("--workers", type=count, metavar="N", help="worker processes (default: as the archive asks)")
     command.set_defaults(command=register)
-    command = commands.add_parser("switch", help="make another version the default, if it answers as it was verified")
+    command = commands.add_parser("switch", help="make another version the default, if it answers as expected")
     _add_names(command)
     _add_switch_options(command)
     command.set_defaults(command=switch)
-    command = commands.add_parser("rollback", help="go back to the default version before, as safely")
+    command = commands.add_parser("rollback", help="make the previous default version the default again")
     _add_names(command, version="?")
     command.set_defaults(command=rollback)
-    command = commands.add_parser("retire", help="unregister a version that is not the default, once it is idle")
+    command = commands.add_parser("retire", help="unregister an idle version that is not the default")
     _add_names(command)
     command.set_defaults(command=retire)
 
@@ -38,9 +38,9 @@ def versions(session: Session) -> None:
     models = [session.options.model] if session.options.model else session.management.models()
     found = [version for model in models for version in session.management.versions(model)]
     if session.options.json:
-        say(json.dumps([dataclasses.asdict(version) for version in found], indent=2))
+        echo(json.dumps([dataclasses.asdict(version) for version in found], indent=2))
     else:
-        say(text.versions(found))
+        echo(versions_table(found))
 
 
 def register(session: Session) -> None:
@@ -49,7 +49,7 @@ def register(session: Session) -> None:
 
 
 def switch(session: Session) -> None:
-    """Make another version the default, or say what that would do."""
+    """Make another version the default, or print the steps of that (``--dry-run``)."""
     options = session.options
     sample = options.sample and Sample(read_sample(options.sample, limit=options.sample_size), options.min_agreement)
     act = session.rollout.plan if options.dry_run else session.rollout.switch
@@ -57,12 +57,12 @@ def switch(session: Session) -> None:
 
 
 def rollback(session: Session) -> None:
-    """Go back to the default version before."""
+    """Make the previous default version the default again."""
     session.rollout.rollback(session.options.model, session.options.version)
 
 
 def retire(session: Session) -> None:
-    """Take a version out of the server."""
+    """Unregister a version."""
     session.rollout.retire(session.options.model, session.options.version)
 
 
@@ -72,20 +72,24 @@ def _add_names(command: argparse.ArgumentParser, *, version: str | None = None) 
 
 
 def _add_switch_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    command.add_argument("--dry-run", action="store_true", help="print the steps and change nothing")
     command.add_argument(
         "--sample",
         type=Path,
         metavar="FOLDER_OR_CSV",
-        help="real products that both versions answer first: a folder of pictures, or a CSV with columns image, text",
+        help="compare both versions on these products first: a folder of pictures, or a CSV with columns image, text",
     )
     command.add_argument(
-        "--sample-size", type=count, default=MAX_PRODUCTS, metavar="N", help="of them, at most (default: %(default)s)"
+        "--sample-size",
+        type=count,
+        default=MAX_PRODUCTS,
+        metavar="N",
+        help="most products to use (default: %(default)s)",
     )
     command.add_argument(
         "--min-agreement",
         type=share,
         default=MIN_AGREEMENT,
         metavar="SHARE",
-        help="of the sample to be answered alike, 0..1; below it the new version is refused (default: %(default)s)",
+        help="share of equal answers, 0..1, below which the new version is refused (default: %(default)s)",
     )

@@ -1,1 +1,1 @@
-"""A page to look at products with, in front of a running server: ``python -m client page``, or ``make ui``."""
+"""A web page that asks a running server about products: ``python -m client page``, or ``make ui``."""

@@ -1,4 +1,4 @@
-"""The page itself: what is where, and what a click does."""
+"""The layout of the page, and the actions of its buttons."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from client.page.catalog_tab import catalog_tab
-from client.page.click_errors import guarded
+from client.page.click_errors import result_or_problem
 from client.page.examples import Example
-from client.page.explained_answers import Choice, PageServer
+from client.page.explained_answers import ModelChoice, PageServer
 from client.page.rendering import answers_html, choices_html, examples_html, hint_html
 
 TITLE = "Product classifier"
@@ -28,13 +28,13 @@ def build_page(server: PageServer, examples: list[Example], *, folder: Path) -> 
     """The page as Gradio's blocks.
 
     Args:
-        server: answers.
-        examples: products to click.
-        folder: for the results of catalogues, while the page runs.
+        server: server that answers.
+        examples: example products.
+        folder: folder for catalogue results while the page runs.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         with gr.Row(elem_id="top"):
-            gr.HTML(f"<h1>{TITLE}</h1><p>What is this product? By its picture, its title, or both.</p>")
+            gr.HTML(f"<h1>{TITLE}</h1><p>Classify a product by its picture, its title, or both.</p>")
             state = gr.HTML(elem_id="state")
         with gr.Tabs():
             with gr.Tab("One product", id="product"):
@@ -46,14 +46,14 @@ def build_page(server: PageServer, examples: list[Example], *, folder: Path) -> 
 
 
 def _product_tab(server: PageServer, examples: list[Example]) -> list[Any]:
-    """Returns the two boxes that list versions."""
+    """Lay out the tab; returns the two boxes that list versions."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320, elem_id="product"):
             image = gr.Image(
                 type="filepath", image_mode=None, sources=["upload", "clipboard"], height=250, label="Picture",
                 buttons=[], elem_id="picture", placeholder="Drop a picture here, or click to choose one",
             )  # fmt: skip
-            # Gradio would decode it first, and fail in its own words; the server says what is wrong with a picture.
+            # Without this, Gradio decodes the picture first and hides the server's error message.
             image.preprocess = lambda payload: payload and payload.path
             text = gr.Textbox(label="Title", placeholder="Puma Men Running Shoe", max_lines=2, elem_id="title")
             first = gr.Dropdown([], label="Model", elem_id="first")
@@ -74,7 +74,7 @@ def _product_tab(server: PageServer, examples: list[Example]) -> list[Any]:
 
 
 def _picks(examples: list[Example]) -> Callable[[Any], tuple[str | None, str]]:
-    """What gives picture and title of the example that was clicked."""
+    """A function that returns picture and title of the clicked example."""
 
     def pick(event: gr.EventData) -> tuple[str | None, str]:  # Gradio reads the annotation
         example = examples[int(event.number)]
@@ -84,8 +84,10 @@ def _picks(examples: list[Example]) -> Callable[[Any], tuple[str | None, str]]:
 
 
 def _found(server: PageServer) -> tuple[Any, ...]:
-    """What the page shows of the server when it is opened."""
-    html, choices = guarded(lambda: (choices_html(server.choices()), server.choices()), problem=lambda html: (html, []))
+    """The server's state and versions, for a page that opens."""
+    html, choices = result_or_problem(
+        lambda: (choices_html(server.choices()), server.choices()), problem=lambda html: (html, [])
+    )
     names = [str(choice) for choice in choices]
     value = names[0] if names else None
     return (
@@ -97,7 +99,7 @@ def _found(server: PageServer) -> tuple[Any, ...]:
 
 
 def _answer(server: PageServer, image: str | None, text: str | None, first: str | None, second: str | None) -> str:
-    """The HTML that answers a click."""
+    """The HTML of the answers to one product."""
 
     def answer() -> str:
         content = Path(image).read_bytes() if image else None
@@ -105,7 +107,7 @@ def _answer(server: PageServer, image: str | None, text: str | None, first: str 
         if content is None and title is None:
             return hint_html()
         wanted = [first or str(server.choices()[0]), second]
-        choices = [Choice(*name.rsplit(" ", 1)) for name in dict.fromkeys(wanted) if name and name != NOBODY]
+        choices = [ModelChoice(*name.rsplit(" ", 1)) for name in dict.fromkeys(wanted) if name and name != NOBODY]
         return answers_html(server.explain(choices, content, title), content)
 
-    return guarded(answer, problem=lambda html: html)
+    return result_or_problem(answer, problem=lambda html: html)

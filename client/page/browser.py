@@ -1,6 +1,6 @@
-"""A real browser in front of the page, for its tests and for the pictures of the documentation.
+"""Opens the page in a real browser, for its tests and for the screenshots in the documentation.
 
-Chromium comes from the system (``apt install chromium``), the driver from the group ``browser`` of ``pyproject.toml``.
+Chromium comes from the system (``apt install chromium``), Playwright from the group ``browser`` in ``pyproject.toml``.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ _NEEDED = {"gradio": "make ui", "playwright": "make setup-browser"}
 
 
 def missing() -> str:
-    """What a browser test lacks here, as a sentence; "" where nothing is missing."""
+    """The missing requirement of a browser test, as a sentence; "" if nothing is missing."""
     for package, command in _NEEDED.items():
         if importlib.util.find_spec(package) is None:
             return f"needs the package {package}: {command}"
@@ -31,7 +31,7 @@ def missing() -> str:
 
 @contextmanager
 def running_page(config: ServerConfig, tokens: Tokens, *, examples: Path | None = None) -> Iterator[str]:
-    """The page on a free port of the loopback, in a thread of this process; its address."""
+    """Serve the page on a free local port, in a thread of this process; yields its address."""
     import uvicorn  # noqa: PLC0415 - comes with Gradio
 
     with listening(0) as listener, page_app(config, tokens, examples=examples) as app:
@@ -54,7 +54,7 @@ def open_browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     with sync_playwright() as playwright:
-        # The sandbox needs a user other than root; only our own page is opened.
+        # The sandbox does not work for root; only our own page is opened.
         browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
         try:
             yield browser

@@ -1,4 +1,4 @@
-"""Where the page keeps the scores of catalogues, and what it shows of their files."""
+"""Keeps the results of catalogues that were scored on the page, and reads the rows that it shows."""
 
 import hashlib
 import os
@@ -13,25 +13,25 @@ import pandas as pd
 from client.api.errors import ClientError
 from client.scoring.outputs import SUMMARY
 
-SHOWN = 100
+SHOWN_ROWS = 100
 SHOWN_CELL = 500
 UNUSED = 3600.0
 
 
 @contextmanager
 def scores_folder(folder: Path, table: Path, *, asked: Sequence[str]) -> Iterator[Path]:
-    """The folder of a catalogue's scores, which a click that was interrupted has left its answers in.
+    """The output folder of a catalogue; an interrupted run in it continues.
 
-    One that is complete is emptied: whoever clicks again wants it scored again. Those that nobody has used for
-    ``UNUSED`` seconds are removed.
+    Complete results are removed first, since another click asks for new ones. Folders that were not used for ``UNUSED``
+    seconds are removed too.
 
     Args:
-        folder: of all scores, and of nothing else.
-        table: that was uploaded.
-        asked: what else tells scores apart: columns, model and version.
+        folder: folder that contains only output folders.
+        table: uploaded table.
+        asked: columns, model and version.
 
     Raises:
-        ClientError: the table is there no more.
+        ClientError: the table no longer exists.
     """
     out = folder / _name(table, asked)
     for other in folder.iterdir():
@@ -46,11 +46,11 @@ def scores_folder(folder: Path, table: Path, *, asked: Sequence[str]) -> Iterato
 
 
 def first_rows(path: Path) -> list[dict[str, str]]:
-    """The first ``SHOWN`` rows of a CSV, cells beyond ``SHOWN_CELL`` characters cut.
+    """The first ``SHOWN_ROWS`` rows of a CSV, with cells cut after ``SHOWN_CELL`` characters.
 
-    The csv module would refuse a cell of more than 131,072 characters, and its limit is that of the whole process.
+    Uses pandas, since the csv module refuses cells above 131,072 characters, a limit of the whole process.
     """
-    table = pd.read_csv(path, nrows=SHOWN, dtype=str, keep_default_na=False, index_col=False)
+    table = pd.read_csv(path, nrows=SHOWN_ROWS, dtype=str, keep_default_na=False, index_col=False)
     return [{str(name): _cut(cell) for name, cell in row.items()} for row in table.to_dict("records")]
 
 

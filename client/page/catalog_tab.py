@@ -1,4 +1,4 @@
-"""The tab that scores a catalogue: a table goes up, predictions, a review queue and errors come back."""
+"""The tab that scores an uploaded catalogue and returns predictions, a review queue and errors."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from client.api.errors import ClientError
-from client.page.catalog_results import SHOWN, first_rows, scores_folder
-from client.page.click_errors import guarded
+from client.page.catalog_results import SHOWN_ROWS, first_rows, scores_folder
+from client.page.click_errors import result_or_problem
 from client.page.explained_answers import PageServer
-from client.page.rendering import Table, summary_html
-from client.scoring.engines import Engine
+from client.page.rendering import ResultTable, summary_html
+from client.scoring.engines import ScoringEngine
 from client.scoring.outputs import CSV, FAILED, FILES, REVIEW
 from client.scoring.remote import server_engine
 from client.scoring.run import score_catalog
@@ -27,11 +27,11 @@ _NAMES = {CSV: "Predictions", REVIEW: "Review queue", FAILED: "Errors"}
 
 
 def catalog_tab(server: PageServer, *, folder: Path) -> Any:
-    """Lay the tab out; returns the box that lists versions.
+    """Lay out the tab; returns the box that lists versions.
 
     Args:
-        server: answers.
-        folder: for the results, while the page runs.
+        server: server that answers.
+        folder: folder for the results while the page runs.
     """
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
@@ -59,14 +59,14 @@ def catalog_tab(server: PageServer, *, folder: Path) -> Any:
             return [html, gr.File(visible=False)]
 
         wanted = _Wanted(table, image, text, model)
-        return guarded(lambda: _scored(server, folder, wanted, progress), problem=nothing)
+        return result_or_problem(lambda: _scored(server, folder, wanted, progress), problem=nothing)
 
     start.click(score, [table, image, text, model], [summary, files], concurrency_limit=1, show_progress_on=summary)
     return model
 
 
 class _Wanted(NamedTuple):
-    """What the boxes of the tab say."""
+    """The values of the tab's boxes."""
 
     table: str | None
     image: str
@@ -74,15 +74,15 @@ class _Wanted(NamedTuple):
     model: str | None
 
 
-class _Shown:
-    """An engine whose progress the page shows."""
+class _EngineWithProgress:
+    """An engine that reports its progress to the page."""
 
-    def __init__(self, engine: Engine, progress: Any) -> None:
+    def __init__(self, engine: ScoringEngine, progress: Any) -> None:
         self.identity, self.description = engine.identity, engine.description
         self._engine, self._progress = engine, progress
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
-        """See :class:`client.scoring.engines.Engine`."""
+        """See :class:`client.scoring.engines.ScoringEngine`."""
         done = 0
         for count in self._engine.score(workspace, files, chunks):
             done += count
@@ -91,13 +91,15 @@ class _Shown:
 
 
 def _scored(server: PageServer, folder: Path, wanted: _Wanted, progress: Any) -> list[Any]:
-    """What the page shows of a catalogue, once it is scored."""
+    """Score the catalogue; returns the summary's HTML and the files."""
     if wanted.table is None:
-        raise ClientError("there is no table yet: upload a CSV, a Parquet or a zip")
+        raise ClientError("no table was uploaded: choose a CSV, a Parquet file or a zip")
     choice = wanted.model or str(server.choices()[0])
     with scores_folder(folder, Path(wanted.table), asked=[wanted.image.strip(), wanted.text.strip(), choice]) as out:
         summary = _score(server, wanted, out, choice=choice, progress=progress)
-        tables = [Table(_title(name, summary), columns, first_rows(out / name)) for name, columns in _COLUMNS.items()]
+        tables = [
+            ResultTable(_title(name, summary), columns, first_rows(out / name)) for name, columns in _COLUMNS.items()
+        ]
     files = gr.File([str(out / name) for name in FILES], visible=True)
     return [summary_html(summary, scorer=choice, tables=tables), files]
 
@@ -105,10 +107,10 @@ def _scored(server: PageServer, folder: Path, wanted: _Wanted, progress: Any) ->
 def _score(server: PageServer, wanted: _Wanted, out: Path, *, choice: str, progress: Any) -> dict[str, Any]:
     source = CatalogSource(path=str(wanted.table), image_column=wanted.image.strip(), text_column=wanted.text.strip())
     model, version = choice.rsplit(" ", 1)
-    engine = _Shown(server_engine(server.config, server.tokens, model=model, version=version), progress)
-    return score_catalog(source, out, engine, say=lambda _: None, progress=False)
+    engine = _EngineWithProgress(server_engine(server.config, server.tokens, model=model, version=version), progress)
+    return score_catalog(source, out, engine, log=lambda _: None, progress=False)
 
 
 def _title(name: str, summary: dict[str, Any]) -> str:
     count = summary[{CSV: "predicted", REVIEW: "review", FAILED: "errors"}[name]]
-    return f"{_NAMES[name]}: {count:,}" + (f", the first {SHOWN}" if count > SHOWN else "")
+    return f"{_NAMES[name]}: {count:,}" + (f", the first {SHOWN_ROWS}" if count > SHOWN_ROWS else "")

@@ -1,4 +1,4 @@
-"""Clicks that go wrong end in a sentence."""
+"""Shows the error of a click as a sentence on the page."""
 
 import logging
 from collections.abc import Callable
@@ -11,12 +11,12 @@ Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
 
-def guarded(act: Callable[[], Result], *, problem: Callable[[str], Result]) -> Result:
-    """The result of a click, or a sentence in its place: nobody is shown a traceback.
+def result_or_problem(act: Callable[[], Result], *, problem: Callable[[str], Result]) -> Result:
+    """The result of a click, or in its place an error message without a traceback.
 
     Args:
-        act: makes the result.
-        problem: makes a result of a sentence's HTML.
+        act: computes the result.
+        problem: converts the HTML of an error message to a result.
     """
     try:
         return act()
@@ -24,4 +24,4 @@ def guarded(act: Callable[[], Result], *, problem: Callable[[str], Result]) -> R
         return problem(problem_html(error))
     except Exception:
         _log.exception("the page failed")
-        return problem(problem_html(RuntimeError("the page itself failed; its terminal says more")))
+        return problem(problem_html(RuntimeError("the page itself failed; see its terminal for the reason")))

@@ -1,4 +1,4 @@
-"""What went wrong, as a sentence for the person in front of the page."""
+"""Formats errors as sentences for the page."""
 
 import re
 
@@ -15,7 +15,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def sentence(error: Exception) -> Markup:
-    """An error as HTML: its text with a capital and a full stop, commands in it set as such.
+    """An error as HTML: a sentence with a capital and a full stop, its commands in ``<code>``.
 
     Args:
         error: one of :data:`EXPECTED`.
@@ -26,7 +26,7 @@ def sentence(error: Exception) -> Markup:
 
 def _text(error: Exception) -> str:
     if isinstance(error, TokenError):
-        return f"the server does not take the page's token: {error}"
+        return f"the server refuses the page's token: {error}"
     if not isinstance(error, ServerError | ProductError) or error.type not in ERROR_CODES:
         return str(error)
     field = next((name for name in _FIELDS if error.message.startswith(name)), "")

@@ -1,4 +1,4 @@
-"""What the page asks the server of one product: the answer with its reasons, and what picture and title say alone."""
+"""Asks the server about one product: the explained answer, and the answers by picture alone and by title alone."""
 
 import dataclasses
 import time
@@ -18,8 +18,8 @@ TIMEOUT = 60.0
 TOP_K = 5
 
 
-class Choice(NamedTuple):
-    """A version of a model that can be asked."""
+class ModelChoice(NamedTuple):
+    """A version of a model that the user can choose."""
 
     model: str
     version: str
@@ -30,17 +30,17 @@ class Choice(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ExplainedAnswer:
-    """One product as one version sees it.
+    """The answer of one version to one product.
 
     Args:
-        choice: who answered.
-        explanation: the answer and what decided it.
-        alone: by modality what the version says of it alone; empty where it read only one.
-        milliseconds: from the question to the answer with its reasons.
+        choice: the version.
+        explanation: the answer with its reasons.
+        alone: answers by modality to that modality alone; empty if the model read only one.
+        milliseconds: response time of the explanation.
         fit: how the version makes a picture square, ``pad`` or ``squash``.
     """
 
-    choice: Choice
+    choice: ModelChoice
     explanation: Explanation
     alone: dict[str, Prediction]
     milliseconds: float
@@ -53,13 +53,13 @@ class ExplainedAnswer:
 
 
 class PageServer:
-    """A running server, as the page sees it; safe to use from several threads.
+    """The requests of the page to a running server; safe to use from several threads.
 
     Args:
-        config: its addresses.
-        tokens: of it.
-        client: of the inference API.
-        management: of the management API.
+        config: the server's addresses.
+        tokens: the server's tokens.
+        client: client of the inference API.
+        management: client of the management API.
     """
 
     def __init__(self, config: ServerConfig, tokens: Tokens, client: ProductClient, management: Management) -> None:
@@ -67,10 +67,10 @@ class PageServer:
         self.tokens = tokens
         self._client = client
         self._management = management
-        self._fits: dict[Choice, str] = {}
+        self._fits: dict[ModelChoice, str] = {}
 
-    def choices(self) -> list[Choice]:
-        """Versions that can be asked, the defaults first.
+    def choices(self) -> list[ModelChoice]:
+        """Versions with READY workers, the default versions first.
 
         Raises:
             ClientError: the server does not answer, or no worker is READY.
@@ -79,13 +79,13 @@ class PageServer:
         found = [entry for model in models for entry in self._management.versions(model) if entry.ready]
         if not found:
             there = ", ".join(models)
-            state = f"of {there} no worker is READY yet" if models else "no model is registered"
-            raise ClientError(f"the server runs, but {state}; `python -m client ready` says more")
+            state = f"no worker of {there} is READY yet" if models else "no model is registered"
+            raise ClientError(f"the server is running, but {state}; `python -m client ready` gives the reason")
         loaded = self.config.load_models[0].split("=")[-1].removesuffix(".mar") if self.config.load_models else ""
         found.sort(key=lambda entry: (entry.model != loaded, not entry.default, entry.model, entry.version))
-        return [Choice(entry.model, entry.version) for entry in found]
+        return [ModelChoice(entry.model, entry.version) for entry in found]
 
-    def explain(self, choices: Sequence[Choice], image: bytes | None, text: str | None) -> list[ExplainedAnswer]:
+    def explain(self, choices: Sequence[ModelChoice], image: bytes | None, text: str | None) -> list[ExplainedAnswer]:
         """Ask some versions about one product.
 
         Args:
@@ -94,11 +94,11 @@ class PageServer:
             text: the title.
 
         Raises:
-            ClientError: the server does not answer, or refuses the product; the message says why.
+            ClientError: the server does not answer, or refuses the product; the message gives the reason.
         """
         return [self._explain(choice, image, text) for choice in choices]
 
-    def _explain(self, choice: Choice, image: bytes | None, text: str | None) -> ExplainedAnswer:
+    def _explain(self, choice: ModelChoice, image: bytes | None, text: str | None) -> ExplainedAnswer:
         model, version = choice
         began = time.perf_counter()
         explanation = self._client.explain(image, text, top_k=TOP_K, model=model, version=version)
@@ -113,8 +113,8 @@ class PageServer:
                 choice, explanation, dict(zip(alone, answers, strict=True)), spent, self._fit(choice)
             )
 
-    def _fit(self, choice: Choice) -> str:
-        """As the version's archive says; of a server elsewhere, what archives have unless told otherwise."""
+    def _fit(self, choice: ModelChoice) -> str:
+        """``image_fit`` of the version's archive; the default ``pad`` if the archive is on another machine."""
         if choice not in self._fits:
             try:
                 archive = ModelStore(self.config.model_store).version(*choice).path

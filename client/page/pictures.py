@@ -1,4 +1,4 @@
-"""A product's picture as the model read it, and over it what each part of it adds to the answer."""
+"""Draws a product's picture as the model reads it, with a heat map of each part's contribution to the answer."""
 
 import base64
 import io
@@ -13,29 +13,29 @@ from handlers.product_serving.picture import open_picture
 from handlers.product_serving.settings import Attribute, ProductSettings
 
 SIDE = 448
-# Okabe & Ito 2008: vermilion and blue are told apart by every kind of colour vision.
+# Okabe & Ito 2008: every kind of colour vision can distinguish vermilion and blue.
 FOR, AGAINST = (213, 94, 0), (0, 114, 178)
 STRONGEST = 190
-# Above 1: the strongest parts stand out, and noise around zero does not paint the background.
+# Above 1: the strongest parts stand out, and noise around zero leaves the background clear.
 CONTRAST = 1.6
 THUMBNAIL = 112
-# Reads pictures as every archive does that does not say otherwise; the server has the last word on a picture.
+# The default limits of an archive; the server may accept fewer pictures.
 _LIMITS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("label",)),), image_size=SIDE)
 
 
 class Overlay(NamedTuple):
-    """Two data URIs of the same square: the picture, and the colours to be laid over it; None where there are none."""
+    """Data URIs of a square picture and of its heat map; ``heat`` is None if the model did not read the picture."""
 
     picture: str
-    heat: str | None
+    heat_map: str | None
 
 
 def overlay(image: bytes, grid: Sequence[Sequence[float]] | None, *, fit: str = "pad") -> Overlay:
-    """Draw what decided.
+    """Draw the picture and the heat map of its parts.
 
     Args:
-        image: the encoded picture, which the server has taken.
-        grid: weights of its parts, row by row; None where the model did not read it.
+        image: the encoded picture, which the server has accepted.
+        grid: weights of its parts, row by row; None if the model did not read it.
         fit: how the model makes it square, ``pad`` or ``squash``.
     """
     picture = open_picture(image, _LIMITS)
@@ -44,22 +44,22 @@ def overlay(image: bytes, grid: Sequence[Sequence[float]] | None, *, fit: str = 
         if fit == "squash"
         else ImageOps.pad(picture, (SIDE, SIDE), method=Image.Resampling.BICUBIC, color="white")
     )
-    return Overlay(_data_uri(square, "JPEG"), None if grid is None else _data_uri(heat(grid), "PNG"))
+    return Overlay(_data_uri(square, "JPEG"), None if grid is None else _data_uri(heat_map(grid), "PNG"))
 
 
-def thumbnail(image: bytes) -> str:
+def thumbnail_uri(image: bytes) -> str:
     """A small JPEG of an encoded picture, as a data URI.
 
     Raises:
-        ProductError: it cannot be decoded.
+        ProductError: the picture cannot be decoded.
     """
     picture = open_picture(image, _LIMITS)
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     return _data_uri(picture, "JPEG")
 
 
-def heat(grid: Sequence[Sequence[float]]) -> Image.Image:
-    """Weights as an RGBA picture: the colour tells the sign, the opacity the size beside the largest one."""
+def heat_map(grid: Sequence[Sequence[float]]) -> Image.Image:
+    """Weights as an RGBA picture: the colour shows the sign, the opacity the size relative to the largest weight."""
     weights = np.asarray(grid, dtype=np.float32)
     largest = float(np.abs(weights).max()) or 1.0
     smooth = Image.fromarray(weights / largest).resize((SIDE, SIDE), Image.Resampling.BICUBIC)

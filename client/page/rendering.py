@@ -1,4 +1,4 @@
-"""Answers of the server as HTML: bars, flags, words, pictures. Everything of others is escaped by Jinja."""
+"""Renders the server's answers as HTML. Jinja escapes all text from users and from the server."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,21 +9,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from client.api.predictions import Prediction
 from client.page.error_sentences import sentence
 from client.page.examples import Example
-from client.page.explained_answers import Choice, ExplainedAnswer
-from client.page.pictures import overlay, thumbnail
+from client.page.explained_answers import ExplainedAnswer, ModelChoice
+from client.page.pictures import overlay, thumbnail_uri
 from handlers.product_serving.errors import ProductError
 
 TEMPLATES = Path(__file__).parent / "templates"
 _MODALITIES = {"image": "Picture", "text": "Title"}
 
 
-class Table(NamedTuple):
-    """Rows of a file, to be shown.
+class ResultTable(NamedTuple):
+    """Rows of a result file, for the page.
 
     Args:
-        title: what they are.
-        columns: which cells are shown, in order.
-        rows: the cells by column.
+        title: heading of the table.
+        columns: columns to show, in order.
+        rows: cells by column.
     """
 
     title: str
@@ -32,10 +32,10 @@ class Table(NamedTuple):
 
 
 def answers_html(answers: Sequence[ExplainedAnswer], image: bytes | None) -> str:
-    """Answers to one product, one beside the other.
+    """The answers to one product side by side.
 
     Args:
-        answers: of one version or two.
+        answers: answers of one or two versions.
         image: the encoded picture; None without one.
     """
     labels = list(dict.fromkeys(each.prediction.label for each in answers))
@@ -47,34 +47,34 @@ def answers_html(answers: Sequence[ExplainedAnswer], image: bytes | None) -> str
 
 
 def hint_html() -> str:
-    """What stands where answers will."""
+    """The hint that the page shows before the first answer."""
     return _environment().get_template("hint.html").render()
 
 
 def examples_html(examples: Sequence[Example]) -> str:
-    """Products as buttons; each has its place in ``data-number``."""
+    """Example products as buttons, with their index in ``data-number``."""
     shown = [{"text": each.text, "picture": _thumbnail(each.image)} for each in examples]
     return _environment().get_template("examples.html").render(examples=shown)
 
 
-def choices_html(choices: Sequence[Choice]) -> str:
-    """That the server is there, and how many versions it has."""
+def choices_html(choices: Sequence[ModelChoice]) -> str:
+    """The server's state: its first version and the number of others."""
     return _environment().get_template("state.html").render(choices=choices)
 
 
-def summary_html(summary: Mapping[str, Any] | None, *, scorer: str = "", tables: Sequence[Table] = ()) -> str:
-    """What came out of a catalogue.
+def summary_html(summary: Mapping[str, Any] | None, *, scorer: str = "", tables: Sequence[ResultTable] = ()) -> str:
+    """The results of a catalogue.
 
     Args:
-        summary: by :func:`client.scoring.run.score_catalog`; None before there is one.
-        scorer: who answered.
-        tables: some of the rows.
+        summary: summary of :func:`client.scoring.run.score_catalog`; None before the first results.
+        scorer: model and version that answered.
+        tables: first rows of the result files.
     """
     return _environment().get_template("summary.html").render(summary=summary, scorer=scorer, tables=tables)
 
 
 def problem_html(error: Exception) -> str:
-    """A sentence in place of an answer."""
+    """An error message in place of an answer."""
     return _environment().get_template("problem.html").render(text=sentence(error))
 
 
@@ -84,7 +84,7 @@ def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
     return {
         "explained": explained,
         "answer": answer,
-        "attributes": attributes(answer),
+        "attributes": attribute_rows(answer),
         "words": _words(reasons.text),
         "overlay": None if image is None else overlay(image, reasons.grid, fit=explained.fit),
         "shares": [(_MODALITIES[name], name, share) for name, share in reasons.modality.items()],
@@ -92,17 +92,17 @@ def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
     }
 
 
-def attributes(answer: Prediction) -> list[dict[str, Any]]:
-    """Further attributes, where the model answers them: ``name``, ``label``, ``score``, ``needs_review``."""
+def attribute_rows(answer: Prediction) -> list[dict[str, Any]]:
+    """Answers for further attributes: ``name``, ``label``, ``score``, ``needs_review``."""
     found = answer.as_dict().get("attributes") or {}
     return [{"name": name, **values} for name, values in found.items()]
 
 
 def _thumbnail(path: Path | None) -> str | None:
     try:
-        return None if path is None else thumbnail(path.read_bytes())
+        return None if path is None else thumbnail_uri(path.read_bytes())
     except (OSError, ProductError):
-        return None  # it can be clicked all the same: the server says what is wrong with it
+        return None  # the example still works: the server reports what is wrong with the picture
 
 
 def _words(weights: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def _environment() -> Environment:
 
 
 def percent(share: float) -> str:
-    """A share of 0..1; nothing but 0 and 1 themselves is shown as 0 % or 100 %."""
+    """A share of 0..1 in percent; only exactly 0 and 1 become 0.0% and 100.0%."""
     if 0 < share < 0.0005 or 0.9995 <= share < 1:
         return "<0.1%" if share < 0.5 else ">99.9%"
     return f"{share:.1%}"

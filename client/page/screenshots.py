@@ -1,10 +1,10 @@
-"""The pictures of the documentation, drawn anew: ``make docs-images``, in front of a running server.
+"""Takes the screenshots of the documentation from a running server: ``make docs-images``.
 
     make serve
     make docs-images TABLE=products.zip SHEET=audit/audit.html
 
-The page shows the golden products of the loaded archive, with a second model beside the first where there is one; TABLE
-is scored on it, SHEET is the one of an audit. A picture whose file is not named stays as it is.
+The page shows the golden products of the loaded archive, and a second model if there is one. TABLE is a catalogue to
+score on the page; SHEET is the sheet of an audit. Without one of these files, its screenshot is not taken.
 """
 
 import argparse
@@ -24,28 +24,30 @@ COLOURS = 256
 
 
 def main() -> int:
-    """Draw the pictures; returns the exit status."""
+    """Take the screenshots; returns the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--config", type=Path, default=CONFIG, help="the server's configuration (default: %(default)s)")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="a catalogue to be scored: CSV, Parquet or zip")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="the sheet of an audit")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the pictures")
+    parser.add_argument(
+        "--config", type=Path, default=CONFIG, help="configuration of the server (default: %(default)s)"
+    )
+    parser.add_argument("--table", type=Path, metavar="FILE", help="catalogue to score: CSV, Parquet or zip")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="sheet of an audit")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder")
     options = parser.parse_args()
     if reason := missing():
         print(f"error: {reason}", file=sys.stderr)
         return 1
     try:
-        draw(options)
+        take_screenshots(options)
     except ClientError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def draw(options: argparse.Namespace) -> None:
-    """Draw all pictures that the options name the files for."""
+def take_screenshots(options: argparse.Namespace) -> None:
+    """Take all screenshots whose files the options name."""
     config = read_config(options.config)
     options.out.mkdir(parents=True, exist_ok=True)
     with open_browser() as browser, running_page(config, config.tokens()) as url:
@@ -73,10 +75,10 @@ def draw(options: argparse.Namespace) -> None:
 
 
 def _choose_second(view: Any) -> bool:
-    """Put another model beside the first; whether there is one."""
+    """Choose a second model; returns False if there is none."""
     view.locator("#second input").click()
     others = [each for each in view.get_by_role("option").all() if each.inner_text().strip() != _first(view)]
-    if len(others) < 2:  # the one that says "none" is always there
+    if len(others) < 2:  # the option "none" is always there
         view.keyboard.press("Escape")
         return False
     others[-1].click()
@@ -88,9 +90,9 @@ def _first(view: Any) -> str:
 
 
 def _shoot(view: Any, path: Path, *, whole: bool = True) -> None:
-    """A picture of the page, in few colours: a tenth of the bytes, and the eye sees none of it."""
+    """Save a screenshot in 256 colours: a tenth of the size, without a visible difference."""
     view.mouse.move(0, 0)
-    view.wait_for_timeout(600)  # for what fades in
+    view.wait_for_timeout(600)  # until animations have ended
     picture = Image.open(io.BytesIO(view.screenshot(full_page=whole))).convert("RGB")
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}  {path.stat().st_size / 1000:,.0f} KB", flush=True)

@@ -1,4 +1,4 @@
-"""The page on the loopback, on its own: no fetch from outside, no report to anyone, no file left behind."""
+"""Serves the page on this machine only, without outside requests, usage reports or files left behind."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ from client.server.config import ServerConfig
 
 HOST = "127.0.0.1"
 MAX_UPLOAD = "2gb"
-# Whatever a part of the page asks for, the browser fetches from this address alone.
+# The browser loads nothing from other addresses, whatever a part of the page asks for.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
@@ -39,31 +39,31 @@ def serve_page(
     *,
     port: int,
     examples: Path | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> None:
-    """Show the page until it is interrupted.
+    """Serve the page until the user interrupts it.
 
     Args:
-        config: of the server in front of which it stands.
-        tokens: of that server.
-        port: of the loopback.
+        config: configuration of the server that answers.
+        tokens: the server's tokens.
+        port: port on this machine.
         examples: a folder of pictures, or a CSV; None takes the golden products of the loaded archives.
-        say: is told where it is.
+        log: gets the address of the page.
 
     Raises:
-        ClientError: Gradio is not installed, the port is taken, or there are no such examples.
+        ClientError: Gradio is not installed, the port is taken, or the examples cannot be read.
     """
-    import uvicorn  # noqa: PLC0415 - comes with Gradio, whose absence is an error of its own
+    import uvicorn  # noqa: PLC0415 - comes with Gradio
 
     with listening(port) as listener, page_app(config, tokens, examples=examples) as app:
-        say(f"The page is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C ends it)")
+        log(f"The page is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C ends it)")
         settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
         uvicorn.Server(settings).run(sockets=[listener])
 
 
 @contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """A socket of the loopback that waits for browsers.
+    """A listening socket on this machine's loopback address.
 
     Raises:
         ClientError: the port is taken.
@@ -74,7 +74,7 @@ def listening(port: int) -> Iterator[socket.socket]:
             listener.bind((HOST, port))
         except OSError as error:
             raise ClientError(
-                f"port {port} cannot be used ({error.strerror}); another page may be there: --port N"
+                f"port {port} cannot be used ({error.strerror}); choose another one with --port N"
             ) from error
         listener.listen()
         yield listener
@@ -82,10 +82,10 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def page_app(config: ServerConfig, tokens: Tokens, *, examples: Path | None = None) -> Iterator[Any]:
-    """The page as an ASGI application; its uploads and results are gone at the end.
+    """The page as an ASGI application; its uploads and results are removed at the end.
 
     Raises:
-        ClientError: Gradio is not installed, or there are no such examples.
+        ClientError: Gradio is not installed, or the examples cannot be read.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="page-")))
@@ -108,7 +108,7 @@ def page_app(config: ServerConfig, tokens: Tokens, *, examples: Path | None = No
 
 @contextmanager
 def _environment(uploads: Path) -> Iterator[None]:
-    """What Gradio reads of the environment, at its import and with every upload; put back at the end."""
+    """Set the environment variables that Gradio reads at its import and with every upload; restore them at the end."""
     wanted = {"GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -123,10 +123,10 @@ def _environment(uploads: Path) -> Iterator[None]:
 
 
 def _gradio() -> tuple[Any, Any]:
-    """Gradio and FastAPI, if they are there."""
+    """Import Gradio and FastAPI."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # its dependencies' own
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Gradio's dependencies
             import fastapi  # noqa: PLC0415
             import gradio  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -135,7 +135,7 @@ def _gradio() -> tuple[Any, Any]:
 
 
 def _theme(gr: Any) -> Any:
-    """Gradio's, with the fonts of the machine: its own would be fetched from elsewhere."""
+    """Gradio's theme with system fonts, since its own fonts come from the internet."""
     return gr.themes.Base(
         primary_hue="blue", secondary_hue="blue", neutral_hue="slate", radius_size="lg", font=_SYSTEM_FONTS,
         font_mono=("ui-monospace", "DejaVu Sans Mono", "monospace"),
@@ -143,7 +143,7 @@ def _theme(gr: Any) -> Any:
 
 
 def _with_headers(app: Any) -> Any:
-    """The application with our headers on every answer."""
+    """The application with :data:`HEADERS` on every response."""
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         async def send_with_headers(message: Any) -> None:

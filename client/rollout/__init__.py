@@ -1,1 +1,1 @@
-"""Versions of a model at a running server: registered, compared, made the default, retired."""
+"""Changes the versions of a model on a running server: register, compare, switch, retire."""

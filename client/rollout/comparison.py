@@ -1,7 +1,7 @@
-"""Two versions answer the same real products, and their answers are compared.
+"""Compares the answers of two versions to the same real products.
 
-Golden products show that a version answers as it was verified. The comparison shows what changes for the products at
-hand: how often the answer differs, and how long it takes.
+Golden products show that a version answers as expected. The comparison shows how often the new version changes the
+answer to other products, and how long both versions take.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ _SHOWN = 3
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
-    """What one version took, in milliseconds as the client sees them."""
+    """Response times of one version, in milliseconds, measured by the client."""
 
     p50: float
     p95: float
@@ -31,13 +31,13 @@ class Latency:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """How two versions answered the same products.
+class VersionComparison:
+    """The answers of two versions to the same products.
 
     Args:
-        count: of the products.
+        count: number of products.
         old, new: latency of each version.
-        differing: a line for each product that they answered otherwise.
+        differing: a line for each product with different answers.
     """
 
     count: int
@@ -47,24 +47,26 @@ class Comparison:
 
     @property
     def agreement(self) -> float:
-        """Share of the products that both answered alike."""
+        """Share of products with equal answers, 0..1."""
         return 1 - len(self.differing) / self.count
 
     def examples(self) -> str:
-        """A few of the products that were answered otherwise."""
+        """A few of the products with different answers."""
         more = len(self.differing) - _SHOWN
         return "; ".join([*self.differing[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
-def compare(client: ProductClient, sample: Sequence[Product], *, model: str, old: str, new: str) -> Comparison:
-    """Ask both versions every product, one after the other; which comes first alternates.
+def compare_versions(
+    client: ProductClient, sample: Sequence[Product], *, model: str, old: str, new: str
+) -> VersionComparison:
+    """Ask both versions about every product, in an order that alternates.
 
     Args:
-        client: of the server.
+        client: client of the server.
         sample: at least one product.
         model: registered name.
-        old: version to the letter.
-        new: version to the letter.
+        old: exact version.
+        new: exact version.
 
     Raises:
         ClientError: the server does not answer, or a version fails (5xx).
@@ -79,11 +81,11 @@ def compare(client: ProductClient, sample: Sequence[Product], *, model: str, old
             spent[version].append(1000 * (time.perf_counter() - began))
         if answers[old] != answers[new]:
             differing.append(f"{_name(product)}: {answers[old]!r}, now {answers[new]!r}")
-    return Comparison(len(sample), _latency(spent[old]), _latency(spent[new]), tuple(differing))
+    return VersionComparison(len(sample), _latency(spent[old]), _latency(spent[new]), tuple(differing))
 
 
 def _answer(client: ProductClient, product: Product, *, model: str, version: str) -> str:
-    """The label, or the type of error: to refuse the same product is to agree."""
+    """The label, or the type of the error: two versions that refuse a product for the same reason agree."""
     try:
         return client.predict(product.image, product.text, model=model, version=version).label
     except ServerError as error:

@@ -1,4 +1,4 @@
-"""Real products to try a version on: the pictures of a folder, or the rows of a CSV."""
+"""Reads a sample of real products from a folder of pictures or a CSV."""
 
 import csv
 import dataclasses
@@ -15,11 +15,11 @@ PICTURES = (".jpeg", ".jpg", ".png", ".webp")
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Products to compare two versions on.
+    """Products on which two versions are compared.
 
     Args:
         products: at least one.
-        min_agreement: share of them, 0..1, that both have to answer alike.
+        min_agreement: share of equal answers that is required, 0..1.
     """
 
     products: Sequence[Product]
@@ -30,15 +30,15 @@ def read_sample(path: Path, *, limit: int = MAX_PRODUCTS) -> list[Product]:
     """Read products: the pictures of a folder, or a CSV with the columns ``image`` and ``text`` or one of them.
 
     Args:
-        path: of the folder or the CSV; pictures are named relative to the CSV.
-        limit: how many products, at most; of a larger sample they are taken at even distances.
+        path: folder or CSV; picture paths in the CSV are relative to it.
+        limit: most products to return; from more, evenly spaced ones are chosen.
 
     Raises:
-        ClientError: there is no such thing, no product in it, or a picture is missing.
+        ClientError: the path cannot be read, contains no product, or a picture is missing.
     """
     products = _read_folder(path) if path.is_dir() else _read_table(path)
     if not products:
-        raise ClientError(f"{path} holds no product to compare the versions on")
+        raise ClientError(f"{path} contains no products")
     step = max(1.0, len(products) / limit)
     return [products[int(row * step)] for row in range(min(limit, len(products)))]
 
@@ -62,5 +62,5 @@ def _read_table(path: Path) -> list[Product]:
 def _product(path: Path, line: int, row: dict[str, str]) -> Product:
     image, text = row.get("image") or None, row.get("text") or None
     if image is not None and not (path.parent / image).is_file():
-        raise ClientError(f"{path}, line {line}: the picture {image} does not exist beside it")
+        raise ClientError(f"{path}, line {line}: the picture {image} does not exist")
     return Product(None if image is None else path.parent / image, text)

@@ -1,1 +1,1 @@
-"""Whole catalogues: ``python -m client score CATALOG --out FOLDER``, :func:`client.scoring.run.score_catalog`."""
+"""Classifies whole catalogues: ``python -m client score CATALOG --out FOLDER``; see :mod:`client.scoring.run`."""

@@ -1,6 +1,6 @@
-"""What was found out about a row: a prediction, or why there is none; and how rows are made ready to be asked.
+"""Answers to the rows of a catalogue: a prediction or an error, and the reading of a row's product.
 
-Every engine reads pictures and names faults through here, so that a row's fate does not depend on who answers it.
+All engines use this module to read pictures and report faults, so that a row gets the same result from each of them.
 """
 
 import dataclasses
@@ -12,16 +12,16 @@ from client.api.inference import Product
 from client.api.predictions import Prediction
 from training.catalog import LIMITS, CatalogFiles, CatalogRow, RowError
 
-Answer = Prediction | ServerError | RowError
+RowAnswer = Prediction | ServerError | RowError
 
 
-class Batch(NamedTuple):
-    """Rows of one chunk, one behind the other, that are asked together.
+class RowBatch(NamedTuple):
+    """Consecutive rows of one chunk that are answered together.
 
     Args:
         chunk: number of the chunk.
-        rows: some of them may be at fault already.
-        last: the chunk ends with them.
+        rows: the rows; some may already have a fault.
+        last: the chunk ends with this batch.
     """
 
     chunk: int
@@ -30,42 +30,42 @@ class Batch(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
-    """The rows of a batch that can be asked, and what is known of the others.
+class ProductRequest:
+    """The products of a batch, and the faults of the rows without a usable product.
 
     Args:
-        products: pictures and titles, in order.
-        faults: one entry a row of the batch: None where its product is asked.
+        products: products of the rows without a fault, in order.
+        faults: one entry for each row of the batch; None for a row without a fault.
     """
 
     products: Sequence[Product]
     faults: Sequence[RowError | None]
 
-    def merged(self, answers: Sequence[Prediction | ServerError]) -> list[Answer]:
-        """One answer a row, from those to ``products``."""
+    def merged(self, answers: Sequence[Prediction | ServerError]) -> list[RowAnswer]:
+        """One answer for each row of the batch, from the answers to ``products``."""
         remaining = iter(answers)
         return [next(remaining) if fault is None else fault for fault in self.faults]
 
 
-def read_request(rows: Sequence[CatalogRow], files: CatalogFiles) -> Request:
-    """Read the pictures of some rows; one that cannot be read, or is longer than a server takes, is a fault."""
+def read_products(rows: Sequence[CatalogRow], files: CatalogFiles) -> ProductRequest:
+    """Read the pictures of some rows; one that cannot be read or exceeds the server's limit is a fault."""
     read = [_product(row, files) for row in rows]
     products = [each for each in read if isinstance(each, Product)]
-    return Request(products, [each if isinstance(each, RowError) else None for each in read])
+    return ProductRequest(products, [each if isinstance(each, RowError) else None for each in read])
 
 
 def answer_rows(
     rows: Sequence[CatalogRow],
     files: CatalogFiles,
     ask: Callable[[Sequence[Product]], Sequence[Prediction | ServerError]],
-) -> list[Answer]:
-    """One answer a row: faults as they are, the others asked together."""
-    request = read_request(rows, files)
+) -> list[RowAnswer]:
+    """One answer for each row: its fault, or else the answer of ``ask``, which gets all products at once."""
+    request = read_products(rows, files)
     return request.merged(ask(request.products) if request.products else [])
 
 
 def reason_of(fault: ServerError | RowError) -> tuple[str, str]:
-    """A stable name of what is wrong, and what a person needs to know to mend it."""
+    """The error's stable name and its message for the user."""
     return (fault.type, fault.message) if isinstance(fault, ServerError) else (fault.reason, fault.detail)
 
 

@@ -1,11 +1,11 @@
-"""What answers a catalogue's rows: a server, the model in this process, or actors of Ray; and how it is kept busy."""
+"""The interface of the scoring engines (server, local, Ray), and the helpers that keep them busy."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Protocol, TypeVar
 
-from client.scoring.answers import Answer, Batch
+from client.scoring.answers import RowAnswer, RowBatch
 from client.scoring.workspace import Workspace
 from training.catalog import CatalogFiles, CatalogRow
 
@@ -13,46 +13,46 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Engine(Protocol):
+class ScoringEngine(Protocol):
     """Answers chunks of a catalogue.
 
     Attributes:
-        identity: what tells its model from another one; part of a run's key.
-        description: the model and who answers, for the person who waits.
+        identity: identifies the model; part of a run's key.
+        description: model and engine, for the user.
     """
 
     identity: dict[str, str]
     description: str
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
-        """Answer chunks and keep each as a part.
+        """Answer chunks and write each as a part.
 
         Args:
-            workspace: holds the chunks' rows.
+            workspace: contains the rows of the chunks.
             files: the pictures.
-            chunks: which ones.
+            chunks: numbers of the chunks to answer.
 
         Yields:
-            How many more rows are answered.
+            Number of rows answered since the last value.
 
         Raises:
-            ClientError: it cannot go on; what has its part stays.
+            ClientError: the engine cannot continue; finished parts are kept.
         """
         ...
 
 
-def score_batches(workspace: Workspace, answered: Iterable[tuple[Batch, Sequence[Answer]]]) -> Iterator[int]:
+def write_parts(workspace: Workspace, answered: Iterable[tuple[RowBatch, Sequence[RowAnswer]]]) -> Iterator[int]:
     """Write a part whenever a chunk is complete.
 
     Args:
-        workspace: where to.
-        answered: batches in their order, with an answer a row.
+        workspace: gets the parts.
+        answered: batches in order, with one answer for each row.
 
     Yields:
-        How many rows each batch had.
+        Number of rows in each batch.
     """
     rows: list[CatalogRow] = []
-    answers: list[Answer] = []
+    answers: list[RowAnswer] = []
     for batch, batch_answers in answered:
         rows += batch.rows
         answers += batch_answers
@@ -65,13 +65,13 @@ def score_batches(workspace: Workspace, answered: Iterable[tuple[Batch, Sequence
 def ordered_map(
     pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Items with ``function(item)``, in their order, computed in a pool.
+    """Yield each item with ``function(item)``, in order, computed in a pool.
 
     Args:
-        pool: computes.
-        function: what of.
-        items: taken no faster than results are.
-        ahead: how many items are taken before the first result is waited for; what bounds the memory.
+        pool: runs the function.
+        function: function of an item.
+        items: the items, read only as fast as the caller takes the results.
+        ahead: most items that are read ahead of the result; bounds the memory.
     """
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     try:

@@ -1,7 +1,6 @@
-"""The engine without a server: an archive's own handler in this process, checked as a worker of TorchServe checks it.
+"""The local engine: the archive's model in this process, run by the same handler as in a TorchServe worker.
 
-While the model computes, pictures of the next batches are read and decoded in threads, and the answers to the last
-batch are written.
+Threads read and decode the pictures of the next batches while the model computes and earlier answers are written.
 """
 
 import os
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 from client.api.errors import ClientError, ServerError
 from client.api.inference import Product
 from client.api.predictions import Prediction
-from client.archives.model_store import read_archive
-from client.scoring.answers import Answer, Batch, Request, read_request
-from client.scoring.engines import ordered_map, score_batches
+from client.archives.model_store import identify_archive
+from client.scoring.answers import ProductRequest, RowAnswer, RowBatch, read_products
+from client.scoring.engines import ordered_map, write_parts
 from client.scoring.workspace import Workspace
 from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
@@ -39,15 +38,15 @@ class LocalEngine:
     """The model of an archive in this process.
 
     Args:
-        archive: the ``.mar``.
-        top_k: classes listed in an answer; None takes the model's default.
-        threads: for the model and for decoding; None takes every core that the process may use.
+        archive: path of the ``.mar`` file.
+        top_k: number of classes to list; None takes the model's default.
+        threads: threads of the model; None takes all cores available to the process.
 
     Attributes:
-        handler: the archive's.
+        handler: the archive's handler.
 
     Raises:
-        ClientError: the archive is broken, was changed since it was verified, or does not answer its golden products.
+        ClientError: the archive is damaged, changed, or gives wrong answers to its golden products.
     """
 
     def __init__(self, archive: Path, *, top_k: int | None = None, threads: int | None = None) -> None:
@@ -60,19 +59,19 @@ class LocalEngine:
         )
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
-        """See :class:`client.scoring.engines.Engine`."""
+        """See :class:`client.scoring.engines.ScoringEngine`."""
         batches = workspace.batches(chunks, size=self.handler.settings.max_batch)
-        return score_batches(workspace, self.answered(batches, files))
+        return write_parts(workspace, self.answered(batches, files))
 
-    def answered(self, batches: Iterator[Batch], files: CatalogFiles) -> Iterator[tuple[Batch, list[Answer]]]:
-        """Batches with their answers, in order."""
+    def answered(self, batches: Iterator[RowBatch], files: CatalogFiles) -> Iterator[tuple[RowBatch, list[RowAnswer]]]:
+        """Yield each batch with its answers, in order."""
 
-        def prepare(batch: Batch) -> _Prepared:
-            request = read_request(batch.rows, files)
+        def prepare(batch: RowBatch) -> _Prepared:
+            request = read_products(batch.rows, files)
             items = [guarded(self._fields, product) for product in request.products]
             return _Prepared(request, items, self.handler.preprocess(items))
 
-        def infer(ready: tuple[Batch, _Prepared]) -> list[NDArray[np.float64] | ProductError]:
+        def infer(ready: tuple[RowBatch, _Prepared]) -> list[NDArray[np.float64] | ProductError]:
             return self.handler.inference(ready[1].products)
 
         with (
@@ -101,9 +100,9 @@ class LocalEngine:
 
 
 class _Prepared(NamedTuple):
-    """A batch that the model can read."""
+    """A batch with its preprocessed products."""
 
-    request: Request
+    request: ProductRequest
     items: list[ProductFields | ProductError]
     products: list[preprocessing.Product | ProductError]
 
@@ -112,9 +111,9 @@ def archive_identity(archive: Path) -> dict[str, str]:
     """Name, version and checksum of an archive.
 
     Raises:
-        ClientError: there is none, or it is broken.
+        ClientError: the archive does not exist or is damaged.
     """
-    entry = read_archive(archive)
+    entry = identify_archive(archive)
     return {
         "model": entry.model,
         "version": entry.version,
@@ -124,17 +123,17 @@ def archive_identity(archive: Path) -> dict[str, str]:
 
 
 def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> ProductHandler:
-    """The archive's handler, as a worker on a CPU initialises it.
+    """Load the archive's handler as a TorchServe worker on a CPU does.
 
     Args:
-        archive: a ``.mar``.
-        folder: empty; the archive is unpacked there. An explanation reads it again, answers do not.
-        threads: of the model; None is one a core.
+        archive: path of the ``.mar`` file.
+        folder: empty folder to unpack the archive in. Explanations read it later, predictions do not.
+        threads: threads of the model; None takes one for each core.
 
     Raises:
-        ClientError: the archive is broken, or does not answer as it was verified.
+        ClientError: the archive is damaged, or gives wrong answers to its golden products.
     """
-    entry = read_archive(archive)
+    entry = identify_archive(archive)
     cores = len(os.sched_getaffinity(0))
     context: Any = SimpleNamespace(
         system_properties={"model_dir": str(folder), "gpu_id": None},

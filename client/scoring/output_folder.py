@@ -1,11 +1,11 @@
-"""The folder of a run: nothing in it is anybody else's, and no other run is at work there."""
+"""Protects the output folder of a run: it must contain no unknown files, and only one run may use it at a time."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from client.api.errors import ClientError
 from client.scoring.outputs import FILES, SUMMARY
-from client.scoring.workspace import MANIFEST, PARTS, remove_workspace, strangers
+from client.scoring.workspace import MANIFEST, PARTS, remove_workspace, unknown_files
 from training.system.storage import final_name, locked, make_folder, read_json
 
 LOCK = ".lock"
@@ -17,15 +17,15 @@ _DOCUMENTS = {
 _NAMED = 5
 
 
-def claim(out: Path) -> None:
-    """Make the folder of a run; one that holds anything else is left alone, since a run deletes and writes over files.
+def prepare_output_folder(out: Path) -> None:
+    """Create the output folder of a run; refuse one with unknown files, since a run deletes and overwrites files.
 
     Args:
-        out: folder of the results, new, empty, or left by a run.
+        out: output folder: new, empty, or from an earlier run.
 
     Raises:
-        ClientError: it holds what no run has written, or cannot be read.
-        StorageError: it cannot be made.
+        ClientError: the folder contains files that no run has written, or cannot be read.
+        StorageError: the folder cannot be created.
     """
     make_folder(out)
     try:
@@ -35,35 +35,35 @@ def claim(out: Path) -> None:
     strange = strange or [name for name, needed in _DOCUMENTS.items() if not _is_ours(out / name, needed)]
     if strange:
         listed = ", ".join(strange[:_NAMED]) + (", ..." if len(strange) > _NAMED else "")
-        raise ClientError(f"{out} holds something else already ({listed}); choose another folder, or move that away")
+        raise ClientError(f"{out} contains other files ({listed}); choose another folder, or move these files away")
 
 
-def run_lock(out: Path) -> AbstractContextManager[None]:
-    """Keep other runs out of a folder.
+def output_lock(out: Path) -> AbstractContextManager[None]:
+    """Lock out other runs.
 
     Raises:
-        LockedError: one is at work there.
+        LockedError: another run uses the folder.
         StorageError: the folder cannot be written to.
     """
-    return locked(out / LOCK, taken=f"another run is at work in {out}; wait until it has ended")
+    return locked(out / LOCK, taken=f"another run is using {out}; wait until it has ended")
 
 
-def clear(out: Path) -> None:
-    """Remove what a run has left in its folder; :func:`claim` has seen that nothing else is there."""
-    for name in (SUMMARY, *FILES):  # the summary first: it says that the rest is complete
+def clear_output_folder(out: Path) -> None:
+    """Remove the files of a run; :func:`prepare_output_folder` has checked that there are no others."""
+    for name in (SUMMARY, *FILES):  # the summary first: it marks the other files as complete
         (out / name).unlink(missing_ok=True)
     remove_workspace(out / PARTS)
 
 
 def _strange(out: Path) -> list[str]:
-    """Names that no run has written; all of them where nothing says that there was a run."""
+    """Names that no run has written: all names, if nothing shows that a run used the folder."""
     found = sorted(path.name for path in out.iterdir())
     strange = [name for name in found if final_name(name) not in _NAMES]
     if PARTS in found:
         parts = out / PARTS
         is_folder = parts.is_dir() and not parts.is_symlink()
-        strange += [f"{PARTS}/{name}" for name in strangers(parts)] if is_folder else [PARTS]
-    # The lock is made before anything else; a copy of the folder may have lost it.
+        strange += [f"{PARTS}/{name}" for name in unknown_files(parts)] if is_folder else [PARTS]
+    # A run creates the lock file first, but a copy of the folder may lack it.
     is_marked = bool({LOCK, SUMMARY} & set(found)) or (out / PARTS / MANIFEST).exists()
     return strange or ([] if is_marked else found)
 

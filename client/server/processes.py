@@ -1,4 +1,4 @@
-"""The processes of one server, told by its temporary folder, which no other process has on its command line."""
+"""The processes of one server, identified by its temporary folder on their command lines."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ _POLL = 0.1
 
 
 def server_processes(temporary: Path) -> dict[int, bool]:
-    """Java and the workers that work in a temporary folder.
+    """Find the Java front end and the workers that use a temporary folder.
 
     Returns:
-        Process id -> whether it is the front end; its workers end with it.
+        Process id -> True for the front end, False for a worker; workers end with the front end.
     """
     marks = os.fsencode(temporary)
     found = {}
@@ -27,10 +27,10 @@ def server_processes(temporary: Path) -> dict[int, bool]:
 
 
 def end_server(temporary: Path, *, patience: float) -> bool:
-    """End a server: the front end is asked to, what is left after a while is killed.
+    """Send SIGTERM to the front end, and SIGKILL to the processes that are left after ``patience`` seconds.
 
     Returns:
-        Whether it ended by itself.
+        True if the server ended on SIGTERM.
     """
     for process, is_front_end in server_processes(temporary).items():
         if is_front_end:
@@ -53,12 +53,12 @@ def _wait(temporary: Path, patience: float) -> bool:
 
 
 def _send(process: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it ended in between
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
         os.kill(process, number)
 
 
 def _command_line(entry: Path) -> list[bytes]:
     try:
         return (entry / "cmdline").read_bytes().split(b"\0")
-    except OSError:  # it ended in between, or belongs to somebody else
+    except OSError:  # it has just ended, or belongs to another user
         return []

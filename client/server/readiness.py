@@ -1,12 +1,12 @@
-"""Is a model really served? Its workers are READY, and it answers golden products as the archive says.
+"""Checks that a model is served: its workers are READY, and it answers its golden products as expected.
 
-TorchServe's own ``/ping`` stays healthy while every worker crashes.
+TorchServe's ``/ping`` reports "Healthy" even while every worker crashes.
 """
 
 from client.api.errors import ClientError
 from client.api.inference import ProductClient
 from client.api.management import Management
-from client.archives.golden_products import check_golden, read_golden
+from client.archives.golden_products import check_golden_answers, read_golden
 from client.archives.model_store import ModelStore
 
 
@@ -14,27 +14,27 @@ def check_ready(client: ProductClient, management: Management, store: ModelStore
     """Check the default version of a model.
 
     Args:
-        client: of the inference API.
-        management: of the management API.
-        store: holds the archive, with the golden products.
+        client: client of the inference API.
+        management: client of the management API.
+        store: store with the archive and its golden products.
         model: registered name.
 
     Returns:
-        A sentence that says what is ready.
+        One line for the user: version, workers and golden products.
 
     Raises:
-        ClientError: it is not ready; the message says what is missing.
+        ClientError: the model is not ready; the message gives the reason.
     """
     found = management.find(model)
     if found is None:
         there = ", ".join(management.models()) or "none"
-        raise ClientError(f"{model} is not registered; registered are: {there}")
+        raise ClientError(f"{model} is not registered; registered models: {there}")
     if not found.ready:
         raise ClientError(
             f"{model} {found.version}: {found.workers.count('READY')} of {found.min_workers} workers are READY "
-            f"({', '.join(found.workers) or 'no worker'}); logs/model_log.log says why"
+            f"({', '.join(found.workers) or 'no worker'}); logs/model_log.log gives the reason"
         )
     golden = read_golden(store.version(model, found.version).path)
-    if faults := check_golden(client, golden, model=model, version=found.version):
-        raise ClientError(f"{model} {found.version} does not answer as it was verified: {faults[0]}")
+    if faults := check_golden_answers(client, golden, model=model, version=found.version):
+        raise ClientError(f"{model} {found.version} gives other answers than when it was verified: {faults[0]}")
     return f"{model} {found.version}: {len(found.workers)} READY, {len(golden.products)} golden products as expected"

@@ -61,4 +61,4 @@ def rollout(
     tmp_path: Path, client: ProductClient, management: Management, store: ModelStore, said: list[str]
 ) -> Rollout:
     failures = LoadFailures.from_now_on(tmp_path)
-    return Rollout(client, management, store, failures, say=said.append, drain_grace=0)
+    return Rollout(client, management, store, failures, log=said.append, drain_grace=0)

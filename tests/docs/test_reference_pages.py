@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client.commands.arguments import ENGINES as SCORERS
+from client.commands.arguments import ENGINE_HELP as SCORERS
 from export.archive import worker_config
 from handlers.product_serving.engines.table import ENGINES
 from handlers.product_serving.metrics import COUNTERS

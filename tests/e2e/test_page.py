@@ -13,7 +13,7 @@ from client.api.inference import ProductClient
 from client.api.management import Management
 from client.api.tokens import KEY_FILE, Tokens
 from client.archives.model_store import ModelStore
-from client.audit.findings import Finding, Said
+from client.audit.findings import Finding, ModalityAnswer
 from client.audit.sheet import write_sheet
 from client.page.browser import PATIENCE, missing, open_browser, running_page
 from client.server.config import ServerConfig
@@ -158,11 +158,11 @@ def test_a_token_that_the_server_does_not_take_is_a_sentence(view: Any, config: 
     with running_page(config, Tokens(tmp_path / KEY_FILE)) as url:
         view.goto(url)
         view.locator("#state .problem").wait_for()
-        assert "does not take the page's token" in view.locator("#state").inner_text()
+        assert "refuses the page's token" in view.locator("#state").inner_text()
 
 
 def test_the_sheet_of_an_audit_yields_corrections(view: Any, tmp_path: Path, drawn_catalogue: Path) -> None:
-    said = (Said("together", "Shoes", 0.9),)
+    said = (ModalityAnswer("together", "Shoes", 0.9),)
     found = [
         Finding(f'p{row}, "{row}"', row, "", "Red Shoe", "Bags", "Shoes", "unanimous", True, 0.1, said)
         for row in range(3)
@@ -174,7 +174,7 @@ def test_the_sheet_of_an_audit_yields_corrections(view: Any, tmp_path: Path, dra
     view.locator(".tick input").nth(0).check()
     view.locator(".right").nth(2).fill("Hats")
     view.locator(".right").nth(1).fill("Bags")
-    assert view.locator(".fault").nth(1).inner_text() == "that is its label already"
+    assert view.locator(".fault").nth(1).inner_text() == "this is the label in the catalogue"
     assert view.locator("#count").inner_text() == "2 to correct"
     with view.expect_download() as download:
         view.locator("#download").click()

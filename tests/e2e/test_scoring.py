@@ -36,7 +36,7 @@ def test_server_and_archive_answer_alike(
     assert main([*arguments, str(tmp_path / "server")]) == 0
     assert main([*arguments, str(tmp_path / "local"), "--engine", "local", "--version", "1.0"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith(f"Scores {catalogue} with intermediate 1.0 (a server, 32 connections) into ")
+    assert said[0].startswith(f"Scoring {catalogue} with intermediate 1.0 (a server, 32 connections) into ")
     assert [line for line in said if " rows read = 101 predicted + 4 errors (" in line] == [said[3], said[7]]
     server, local = (pq.read_table(tmp_path / name / "predictions.parquet") for name in ("server", "local"))
     assert server.select(COLUMNS).equals(local.select(COLUMNS))

@@ -12,7 +12,7 @@ from live_server import repack
 from client.api.errors import ClientError
 from client.api.inference import ProductClient
 from client.api.management import Management
-from client.archives.model_store import ModelStore, read_archive
+from client.archives.model_store import ModelStore, identify_archive
 from client.rollout.rollout import RefusedError, Rollout
 from client.server.config import ServerConfig
 
@@ -74,12 +74,12 @@ def test_a_switch_and_the_way_back_lose_nothing(
     with callers.calling():
         rollout.switch("intermediate", "2.0")
         assert {client.predict(text=TITLE).model["version"] for _ in range(20)} == {"2.0"}
-        assert read_archive(store.folder / "intermediate.mar").version == "2.0"
+        assert identify_archive(store.folder / "intermediate.mar").version == "2.0"
         assert rollout.rollback("intermediate") == "1.0"
     assert not callers.failures
     assert callers.versions["1.0"] and callers.versions["2.0"]
     assert [version.version for version in management.versions("intermediate")] == ["1.0"]
-    assert read_archive(store.folder / "intermediate.mar").version == "1.0"
+    assert identify_archive(store.folder / "intermediate.mar").version == "1.0"
 
 
 def test_a_broken_version_is_refused(
@@ -87,7 +87,7 @@ def test_a_broken_version_is_refused(
 ) -> None:
     source = store.version("intermediate", "1.0").path
     repack(source, store.folder / "intermediate-3.0.mar", version="3.0", changes={"model.onnx": b"no graph"})
-    with pytest.raises(RefusedError, match=r"refused: .*model\.onnx .* intermediate 1\.0 is the default as before"):
+    with pytest.raises(RefusedError, match=r"refused: .*model\.onnx .* intermediate 1\.0 is still the default version"):
         rollout.switch("intermediate", "3.0")
     assert [version.version for version in management.versions("intermediate")] == ["1.0"]
     assert client.predict(text=TITLE).model["version"] == "1.0"

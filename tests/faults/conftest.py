@@ -18,7 +18,7 @@ from benchmarks.server.load.connections import encode
 from benchmarks.server.systems.torchserve_config import write_config
 from client.api.management import Management
 from client.archives.golden_products import read_golden
-from client.archives.model_store import Archive, ModelStore, read_archive
+from client.archives.model_store import Archive, ModelStore, identify_archive
 from client.server import local_server
 from client.server.config import ServerConfig
 from client.server.processes import server_processes
@@ -59,7 +59,7 @@ def figures(pytestconfig: pytest.Config) -> Figures:
 def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """What is served: the archive that FAULTS_ARCHIVE names, else the small model whose reasons are known."""
     named = os.environ.get("FAULTS_ARCHIVE")
-    source = read_archive(Path(named) if named else request.getfixturevalue("known_archive"))
+    source = identify_archive(Path(named) if named else request.getfixturevalue("known_archive"))
     store = tmp_path_factory.mktemp("faults") / "model_store"
     store.mkdir()
     path = store / f"{source.model}-{source.version}.mar"

@@ -89,7 +89,7 @@ def test_a_broken_version_is_refused(
     served = {version_of(answer.body) for answer in load.answers if answer.status == 200}
     held = (
         re.search(BROKEN[kind][1], said) is not None
-        and f"{archive.model} {default} is the default as before" in said
+        and f"{archive.model} {default} is still the default version" in said
         and served == {default}
         and set(load.statuses()) == {200}
         and [version.version for version in management.versions(archive.model)] == [default]

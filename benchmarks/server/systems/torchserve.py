@@ -10,7 +10,7 @@ from benchmarks.server.load.bodies import Body
 from benchmarks.server.systems.system import START_TIMEOUT, Running, first_answer
 from benchmarks.server.systems.torchserve_config import write_config
 from client.api.management import Management
-from client.archives.model_store import read_archive
+from client.archives.model_store import identify_archive
 from client.server import local_server
 from client.server.processes import server_processes
 
@@ -32,14 +32,14 @@ class TorchServe:
     @contextlib.contextmanager
     def running(self, probe: Body) -> Iterator[Running]:
         """See :class:`System`."""
-        model = read_archive(self.archive).model
+        model = identify_archive(self.archive).model
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             config = write_config(
                 Path(folder), store=self.archive.parent, load_models=self.archive.name if self.golden else ""
             )
             url = f"{config.inference_url}/predictions/{model}"
             with first_answer(url, probe, lambda: config.tokens().headers("inference")) as answered:
-                local = local_server.start(config, timeout=START_TIMEOUT, say=lambda _: None)
+                local = local_server.start(config, timeout=START_TIMEOUT, log=lambda _: None)
                 try:
                     if not self.golden:
                         with Management(config.management_url, tokens=config.tokens()) as management:

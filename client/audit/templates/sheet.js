@@ -7,11 +7,11 @@ const count = document.getElementById("count"), download = document.getElementBy
 const tick = card => card.querySelector(".tick input");
 const right = card => card.querySelector(".right");
 
-// What keeps a tick from being a correction; "" for nothing.
+// The reason why a ticked product is no correction yet; "" if it is one.
 function fault(card) {
   const label = right(card).value.trim();
   if (!label) return "choose a label";
-  if (label === card.dataset.given) return "that is its label already";
+  if (label === card.dataset.given) return "this is the label in the catalogue";
   return known.has(label) ? "" : "the model does not know this label: it would be a new class";
 }
 
@@ -28,10 +28,10 @@ function refresh() {
   return good;
 }
 
-// Ticks survive a reload where the browser keeps anything for a local file.
+// Ticks survive a reload if the browser has local storage for files.
 function remember() {
   const state = cards.filter(card => tick(card).checked).map(card => [card.dataset.id, right(card).value]);
-  try { localStorage.setItem(key, JSON.stringify(state)); } catch { count.title = "this browser keeps no ticks"; }
+  try { localStorage.setItem(key, JSON.stringify(state)); } catch { count.title = "this browser does not save ticks"; }
 }
 
 function recall() {
@@ -68,7 +68,7 @@ function save() {
 for (const card of cards) {
   tick(card).addEventListener("change", () => { refresh(); remember(); });
   right(card).addEventListener("input", () => { tick(card).checked = true; refresh(); remember(); });
-  // A list of suggestions shows only what the box holds: empty it while somebody chooses.
+  // The browser suggests only labels that match the box, so select its text for replacement.
   right(card).addEventListener("focus", event => event.target.select());
 }
 for (const chip of document.querySelectorAll(".chip")) {

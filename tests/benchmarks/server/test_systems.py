@@ -17,7 +17,7 @@ from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark,
 from benchmarks.server.systems.served_model import write_plain_archive
 from benchmarks.server.systems.stage_counters import parse_stages
 from benchmarks.server.systems.torchserve_config import ROOT, write_config
-from client.archives.model_store import read_archive
+from client.archives.model_store import identify_archive
 
 METRICS = """# TYPE product_stage_milliseconds_sum counter
 product_stage_milliseconds_sum{model_name="m",stage="infer",} 700.5
@@ -43,7 +43,7 @@ def test_the_server_is_measured_with_our_own_configuration(tmp_path: Path) -> No
 
 def test_a_plain_archive_names_its_model(tmp_path: Path) -> None:
     archive = write_plain_archive(tmp_path / "noop.mar", "noop_handler", {"batchSize": 4})
-    assert read_archive(archive).model == "noop"
+    assert identify_archive(archive).model == "noop"
     with zipfile.ZipFile(archive) as content:
         assert {"noop_handler.py", "config.yaml"} < set(content.namelist())
 

@@ -8,7 +8,7 @@ from fake_torchserve import FakeTorchServe, write_archive
 from client.api.errors import ClientError
 from client.api.inference import ProductClient
 from client.api.management import Management
-from client.archives.golden_products import check_golden, read_golden
+from client.archives.golden_products import check_golden_answers, read_golden
 from client.archives.model_store import ModelStore
 from client.server.readiness import check_ready
 
@@ -18,7 +18,7 @@ def test_a_server_that_answers_as_verified_agrees(
 ) -> None:
     golden = read_golden(store.version("intermediate", "1.0").path)
     assert len(golden.products) == 3 and golden.labels == ("Shirts", "Shoes", "Bags")
-    assert check_golden(client, golden, model="intermediate") == []
+    assert check_golden_answers(client, golden, model="intermediate") == []
 
 
 @pytest.mark.parametrize(("broken", "fault"), [("labels", "answered"), ("scores", "scores differ by 0.08")])
@@ -26,7 +26,7 @@ def test_each_disagreement_is_named(
     client: ProductClient, serving: FakeTorchServe, store: ModelStore, broken: str, fault: str
 ) -> None:
     serving.broken["1.0"] = broken
-    faults = check_golden(client, read_golden(store.version("intermediate", "1.0").path), model="intermediate")
+    faults = check_golden_answers(client, read_golden(store.version("intermediate", "1.0").path), model="intermediate")
     assert len(faults) == 3 and all(fault in said for said in faults)
 
 
@@ -36,7 +36,7 @@ def test_a_refused_product_is_a_disagreement(
     monkeypatch.setattr(
         FakeTorchServe, "_answer", lambda *_: {"code": 500, "type": "model_output_invalid", "message": "NaN"}
     )
-    faults = check_golden(client, read_golden(store.version("intermediate", "1.0").path), model="intermediate")
+    faults = check_golden_answers(client, read_golden(store.version("intermediate", "1.0").path), model="intermediate")
     assert "model_output_invalid" in faults[0]
 
 
@@ -80,12 +80,12 @@ def test_a_model_that_answers_otherwise_is_not_ready(
     client: ProductClient, management: Management, serving: FakeTorchServe, store: ModelStore
 ) -> None:
     serving.broken["1.0"] = "labels"
-    with pytest.raises(ClientError, match="does not answer as it was verified"):
+    with pytest.raises(ClientError, match="gives other answers than when it was verified"):
         check_ready(client, management, store, model="intermediate")
 
 
 def test_a_model_that_is_not_registered_is_not_ready(
     client: ProductClient, management: Management, serving: FakeTorchServe, store: ModelStore
 ) -> None:
-    with pytest.raises(ClientError, match="late is not registered; registered are: intermediate"):
+    with pytest.raises(ClientError, match="late is not registered; registered models: intermediate"):
         check_ready(client, management, store, model="late")

@@ -6,7 +6,7 @@ import pytest
 from fake_torchserve import write_archive
 
 from client.api.errors import ClientError
-from client.archives.model_store import ModelStore, read_archive
+from client.archives.model_store import ModelStore, identify_archive
 
 
 def test_a_version_is_found_by_its_own_name(store: ModelStore) -> None:
@@ -40,13 +40,13 @@ def test_a_truncated_archive_is_refused(store: ModelStore, length: int) -> None:
     path = store.folder / "intermediate-1.0.mar"
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ClientError, match=r"intermediate-1\.0\.mar: .*make archive"):
-        read_archive(path)
+        identify_archive(path)
 
 
 def test_the_default_version_changes_in_one_step(store: ModelStore) -> None:
     store.make_default(store.version("intermediate", "2.0"))
-    assert read_archive(store.folder / "intermediate.mar").version == "2.0"
-    assert read_archive(store.folder / "intermediate-1.0.mar").version == "1.0"
+    assert identify_archive(store.folder / "intermediate.mar").version == "2.0"
+    assert identify_archive(store.folder / "intermediate-1.0.mar").version == "1.0"
     assert not list(store.folder.glob(".*"))
 
 

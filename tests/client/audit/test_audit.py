@@ -10,14 +10,14 @@ from known_model import BLUE, LABELS, RED, picture
 from client.__main__ import main
 from client.audit.audit_folder import RECORD
 from client.audit.finding_kinds import MAJORITY, MODALITIES_DIFFER, UNANIMOUS
-from client.audit.findings import Answers, find, mean_probabilities
-from client.audit.sheet import FINDINGS, SHEET, reason
+from client.audit.findings import LabelledAnswers, find_label_errors, mean_probabilities
+from client.audit.sheet import FINDINGS, SHEET, reason_sentence
 
 BAG, SHOE = LABELS
 CLASSES = ("Bags", "Hats", "Shoes")
 
 
-def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> Answers:
+def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> LabelledAnswers:
     """A label each, with what every modality says."""
     rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(len(products))]
     nothing = dict.fromkeys(CLASSES, np.nan)
@@ -25,7 +25,7 @@ def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> Answers:
         modality: np.array([list(by_side.get(modality, nothing).values()) for _, by_side in products], dtype=np.float32)
         for modality in ("picture", "title", "together")
     }
-    return Answers(rows, np.array([given for given, _ in products]), CLASSES, said)
+    return LabelledAnswers(rows, np.array([given for given, _ in products]), CLASSES, said)
 
 
 def sure(label: str, score: float = 0.9) -> dict[str, float]:
@@ -42,32 +42,32 @@ RIGHT = [(label, all_sides(label)) for label in CLASSES for _ in range(10)]
 
 def test_a_label_that_all_sides_contradict_comes_first() -> None:
     doubtful = {"picture": sure("Hats", 0.5), "title": sure("Bags", 0.4), "together": sure("Hats", 0.6)}
-    found = find(answers(*RIGHT, ("Bags", doubtful), ("Bags", all_sides("Shoes"))))
+    found = find_label_errors(answers(*RIGHT, ("Bags", doubtful), ("Bags", all_sides("Shoes"))))
     assert [(each.id, each.kind, each.suggested) for each in found] == [
         ("p31", UNANIMOUS, "Shoes"),
         ("p30", MAJORITY, "Hats"),
     ]
     assert found[0].clear and found[0].quality == pytest.approx(0.05)
-    assert reason(found[0]) == "Everything says Shoes."
-    assert reason(found[1]) == "The picture and both together say Hats, the title backs the label."
+    assert reason_sentence(found[0]) == "All answers are Shoes."
+    assert reason_sentence(found[1]) == "The picture and both together say Hats, the title backs the label."
 
 
 def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> None:
     torn = {"picture": sure("Hats"), "title": sure("Bags"), "together": sure("Bags")}
     unsure = {"picture": sure("Hats", 0.7), "title": sure("Bags"), "together": sure("Bags")}
-    found = find(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_sides("Bags"))))
+    found = find_label_errors(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_sides("Bags"))))
     assert [(each.id, each.kind, each.suggested) for each in found] == [
         ("p32", UNANIMOUS, "Bags"),
         ("p30", MODALITIES_DIFFER, "Hats"),
     ]
-    assert reason(found[1]) == "The picture looks like Hats, the title reads like Bags."
+    assert reason_sentence(found[1]) == "The picture looks like Hats, the title reads like Bags."
 
 
 def test_one_side_is_enough_and_an_unknown_label_is_left_out() -> None:
     one = {"together": sure("Shoes"), "title": sure("Shoes")}
-    found = find(answers(*RIGHT, ("Bags", one), ("Scarves", all_sides("Hats"))))
+    found = find_label_errors(answers(*RIGHT, ("Bags", one), ("Scarves", all_sides("Hats"))))
     assert [each.id for each in found] == ["p30"]
-    assert find(answers(("Scarves", all_sides("Hats")))) == []
+    assert find_label_errors(answers(("Scarves", all_sides("Hats")))) == []
 
 
 def test_a_mean_is_over_the_sides_that_a_product_has() -> None:
@@ -114,7 +114,7 @@ def test_an_audit_by_the_command_line(
     assert main([*arguments, *engine]) == 0
     said = capsys.readouterr().out
     assert "21 labelled products were answered" in said
-    assert "1 could not be judged, since the model does not know their label (1 labels: 'Scarves' 1)" in said
+    assert "1 could not be checked, since the model does not know their label (1 labels: 'Scarves' 1)" in said
     with (out / FINDINGS).open(encoding="utf-8", newline="") as file:
         found = {row["id"]: row for row in csv.DictReader(file)}
     assert {row for row, each in found.items() if each["kind"] == UNANIMOUS} == {"3", "5", "8"}
@@ -127,7 +127,7 @@ def test_an_audit_by_the_command_line(
     assert "<b>bold" not in sheet and "&lt;b&gt;bold" in sheet and "default-src &#39;none&#39;" not in sheet
     assert "http://" not in sheet and "https://" not in sheet
     assert main([*arguments, *engine]) == 0
-    assert capsys.readouterr().out.count("That was done before") == 3
+    assert capsys.readouterr().out.count("Already done") == 3
     assert (out / SHEET).read_text(encoding="utf-8") == sheet
 
 
@@ -146,9 +146,9 @@ def test_another_audit_does_not_take_the_folder(
     assert told.out == "" and ((out / SHEET).read_bytes(), (out / FINDINGS).read_bytes()) == before
     (out / RECORD).unlink()
     assert main([*arguments, "kind"]) == 1
-    assert "findings.csv and audit.html of an audit that is not on record" in capsys.readouterr().err
+    assert "findings.csv and audit.html of an unknown audit" in capsys.readouterr().err
     assert main([*arguments, "text", "--replace"]) == 0
-    assert (out / FINDINGS).read_bytes() != before[1] and "That was done before" not in capsys.readouterr().out
+    assert (out / FINDINGS).read_bytes() != before[1] and "Already done" not in capsys.readouterr().out
 
 
 def test_a_catalogue_that_cannot_be_audited_is_a_sentence(

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from client.audit import modality_answers
-from client.audit.modality_answers import read_answers, spread
-from client.scoring.workspace import PREDICTIONS
+from client.audit.modality_answers import fill_unlisted, read_answers
+from client.scoring.workspace import PREDICTIONS_SCHEMA
 
 CLASSES = ("Bags", "Hats", "Shoes")
 SAID = {"picture": "image", "title": "text", "together": "image+text"}
@@ -27,7 +27,7 @@ def answer(line: int, modalities: str, **top: float) -> dict[str, Any]:
 def written(folder: Path, modalities: Mapping[str, list[dict[str, Any]]]) -> Path:
     for modality, rows in modalities.items():
         (folder / "scores" / modality).mkdir(parents=True)
-        table = pa.Table.from_pylist(rows, schema=PREDICTIONS)
+        table = pa.Table.from_pylist(rows, schema=PREDICTIONS_SCHEMA)
         pq.write_table(table, folder / "scores" / modality / "predictions.parquet")
     return folder
 
@@ -63,7 +63,7 @@ def test_every_side_has_the_probabilities_that_it_answered(
         "together": [[0.9, 0.1, 0.0], [0.3, 0.1, 0.6]],
     }
     for modality, rows in expected.items():
-        np.testing.assert_allclose(found.said[modality], rows, atol=1e-6)
+        np.testing.assert_allclose(found.probabilities[modality], rows, atol=1e-6)
 
 
 def test_classes_that_nobody_lists_are_those_that_were_named(out: Path) -> None:
@@ -72,7 +72,7 @@ def test_classes_that_nobody_lists_are_those_that_were_named(out: Path) -> None:
 
 def test_what_an_answer_does_not_list_shares_what_is_left() -> None:
     rows = np.array([[0.7, np.nan, np.nan], [0.8, 0.4, np.nan], [np.nan] * 3], dtype=np.float32)
-    spread(rows)
+    fill_unlisted(rows)
     np.testing.assert_allclose(rows, [[0.7, 0.15, 0.15], [2 / 3, 1 / 3, 0], [np.nan] * 3], atol=1e-6)
 
 
@@ -86,4 +86,4 @@ def test_reading_takes_little_more_than_the_arrays(tmp_path: Path) -> None:
     found = read_answers(out, given, list(names))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 10e6 and sum(each.nbytes for each in found.said.values()) == 3 * 2000 * 20 * 4
+    assert peak < 10e6 and sum(each.nbytes for each in found.probabilities.values()) == 3 * 2000 * 20 * 4

@@ -75,7 +75,7 @@ def test_every_product_of_a_cross_fitted_run_is_judged(tmp_path: Path, capsys: p
     run = write_run(tmp_path / "shop", labels={4: "Shoes", 16: "Bags"}, said={7: "Bags"})
     assert main(["audit", "--run", str(run), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
-    assert "have not seen the product: 12 training, 3 validation, 3 test" in said and "training products of" not in said
+    assert "had not seen the product: 12 training, 3 validation, 3 test" in said and "training products of" not in said
     found = findings(tmp_path / "out")
     assert {id: (row["given"], row["suggested"], row["line"], row["column"]) for id, row in found.items()} == {
         "p4": ("Shoes", "Hats", "6", "kind"),
@@ -92,7 +92,7 @@ def test_a_run_that_was_not_cross_fitted_says_what_is_missing(
     run = write_run(tmp_path / "shop", labels={4: "Shoes", 16: "Bags"}, said={}, cross_fitted=False)
     assert main(["audit", "--run", str(run), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
-    assert "product: 3 validation, 3 test" in said and "the 12 training products of" in said and "--cross-fit" in said
+    assert "product: 3 validation, 3 test" in said and "12 training products of" in said and "--cross-fit" in said
     assert set(findings(tmp_path / "out")) == {"p16"}
 
 
@@ -103,8 +103,8 @@ def test_answers_of_several_runs_are_averaged(tmp_path: Path) -> None:
     records = [read_record(each, path=str(tmp_path / "shop" / "shop.csv")) for each in (run, other)]
     answers, counts, changed = read_run_answers(records)
     assert counts == {"training": 24, "validation": 6, "test": 6} and changed == 0
-    np.testing.assert_allclose(answers.said["title"][1], [0.475, 0.475, 0.05], atol=1e-6)
-    np.testing.assert_allclose(answers.said["title"][0], [0.9, 0.05, 0.05], atol=1e-6)
+    np.testing.assert_allclose(answers.probabilities["title"][1], [0.475, 0.475, 0.05], atol=1e-6)
+    np.testing.assert_allclose(answers.probabilities["title"][0], [0.9, 0.05, 0.05], atol=1e-6)
 
 
 def test_a_label_that_has_been_corrected_since_is_left_alone(
@@ -124,9 +124,9 @@ def test_what_cannot_be_audited_is_a_sentence(tmp_path: Path, capsys: pytest.Cap
     few = tmp_path / "few.csv"
     few.write_text("id,image,text,kind\np0,,Title 0,Bags\n", encoding="utf-8")
     for arguments, message in (
-        ([], "name a CATALOG and its --labels, or the folder of a training run with --run"),
-        (["--run", str(tmp_path)], f"{tmp_path} holds no complete run"),
-        (["--run", str(run), "--labels", "colour"], "was trained on 'kind', not on 'colour'"),
+        ([], "name a CATALOG and its --labels, or a training run with --run"),
+        (["--run", str(tmp_path)], f"{tmp_path} contains no complete run"),
+        (["--run", str(run), "--labels", "colour"], "was trained on 'kind'; name a run trained on 'colour'"),
         (["--run", str(run), str(other)], "differ in catalogue or classes"),
         ([str(few), "--run", str(run)], "few.csv lacks 17 products"),
         ([str(tmp_path / "none.csv"), "--run", str(run)], "none.csv does not exist"),

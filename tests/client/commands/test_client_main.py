@@ -72,7 +72,7 @@ def test_a_dry_run_changes_nothing(config: Path, serving: FakeTorchServe, capsys
     assert "would register intermediate-2.0.mar with 1 worker(s) beside 1.0" in shown and "2 sample products" in shown
     assert list(serving.models["intermediate"]) == ["1.0"]
     assert run(config, "switch", "intermediate", "2.0", "--sample", str(sample), "--sample-size", "1") == 0
-    assert "sample: 1 products, 100.0% answered alike" in capsys.readouterr().out
+    assert "sample: 1 products, 100.0% of the answers agree" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", [["--min-agreement", "95"], ["--min-agreement", "all"], ["--sample-size", "0"]])
@@ -119,7 +119,7 @@ def test_no_server_has_an_exit_status_of_its_own(tmp_path: Path, capsys: pytest.
 
 def test_no_configuration_says_where_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", str(tmp_path / "none"), "versions"]) == 1
-    assert "run this in the project's root" in capsys.readouterr().err
+    assert "run in the project's root" in capsys.readouterr().err
 
 
 def test_wrong_arguments_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:

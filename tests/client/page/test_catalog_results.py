@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from client.api.errors import ClientError
-from client.page.catalog_results import SHOWN, SHOWN_CELL, UNUSED, first_rows, scores_folder
+from client.page.catalog_results import SHOWN_CELL, SHOWN_ROWS, UNUSED, first_rows, scores_folder
 from client.scoring.outputs import SUMMARY
 
 ASKED = ["image", "text", "late 1.0"]
@@ -80,7 +80,7 @@ def test_a_long_title_does_not_hide_the_other_rows(tmp_path: Path) -> None:
     with (tmp_path / "errors.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([["line", "text", "reason"], *rows])
     found = first_rows(tmp_path / "errors.csv")
-    assert len(found) == SHOWN and found[0]["text"] == "a" * SHOWN_CELL + " …"
+    assert len(found) == SHOWN_ROWS and found[0]["text"] == "a" * SHOWN_CELL + " …"
     assert found[1] == {"line": "3", "text": 'Shoe, "red"\r', "reason": "NA"}
     (tmp_path / "errors.csv").write_text("line,text,reason\n", encoding="utf-8")
     assert first_rows(tmp_path / "errors.csv") == []

@@ -18,11 +18,11 @@ from client.api.inference import ProductClient
 from client.api.management import Management
 from client.api.predictions import Explanation, Prediction
 from client.api.tokens import Tokens
-from client.page.click_errors import guarded
+from client.page.click_errors import result_or_problem
 from client.page.error_sentences import sentence
 from client.page.examples import Example, golden_examples, sample_examples
-from client.page.explained_answers import Choice, ExplainedAnswer, PageServer
-from client.page.pictures import SIDE, heat, overlay
+from client.page.explained_answers import ExplainedAnswer, ModelChoice, PageServer
+from client.page.pictures import SIDE, heat_map, overlay
 from client.page.rendering import answers_html, choices_html, examples_html, percent, problem_html
 from client.server.config import read_config
 
@@ -55,13 +55,13 @@ def test_versions_are_listed_with_the_default_first(
 
 def test_a_server_without_a_ready_worker_is_a_sentence(page_server: PageServer, serving: FakeTorchServe) -> None:
     serving.models["intermediate"]["1.0"].workers = ["UNLOADING"]
-    with pytest.raises(ClientError, match="of intermediate no worker is READY"):
+    with pytest.raises(ClientError, match="no worker of intermediate is READY"):
         page_server.choices()
 
 
 def test_a_product_is_asked_as_a_whole_and_by_its_sides(page_server: PageServer, serving: FakeTorchServe) -> None:
     serving.reasons = REASONS
-    [look] = page_server.explain([Choice("intermediate", "1.0")], PICTURE, "Red Shoes")
+    [look] = page_server.explain([ModelChoice("intermediate", "1.0")], PICTURE, "Red Shoes")
     assert look.prediction.label == "Shoes"
     assert {name: each.modalities for name, each in look.alone.items()} == {"image": ("image",), "text": ("text",)}
     html = answers_html([look], PICTURE)
@@ -72,7 +72,7 @@ def test_a_product_is_asked_as_a_whole_and_by_its_sides(page_server: PageServer,
 
 
 def test_a_product_of_one_side_has_nothing_to_compare(page_server: PageServer, serving: FakeTorchServe) -> None:
-    [look] = page_server.explain([Choice("intermediate", "1.0")], None, "Shoes")
+    [look] = page_server.explain([ModelChoice("intermediate", "1.0")], None, "Shoes")
     html = answers_html([look], None)
     assert not look.alone and "Picture and title alone" not in html and 'class="overlay"' not in html
     assert serving.calls("POST") == ["/explanations/intermediate/1.0"]
@@ -90,7 +90,7 @@ def look_of(label: str, *, review: bool = False, prediction: type[Prediction] = 
     reasons = {"text": [], "image": None, "modality": {"image": 0.0, "text": 1.0}}
     explanation = Explanation.from_json({**document, **reasons})
     made = dataclasses.replace(explanation, prediction=prediction.from_json(document))
-    return ExplainedAnswer(Choice("late", "1.0"), made, {}, 12.0)
+    return ExplainedAnswer(ModelChoice("late", "1.0"), made, {}, 12.0)
 
 
 def test_how_a_picture_is_made_square_is_read_from_the_archive(
@@ -103,10 +103,10 @@ def test_how_a_picture_is_made_square_is_read_from_the_archive(
     with zipfile.ZipFile(path, "w") as content:
         for name, data in files.items():
             content.writestr(name, data)
-    [look] = page_server.explain([Choice("intermediate", "1.0")], None, "Shoes")
+    [look] = page_server.explain([ModelChoice("intermediate", "1.0")], None, "Shoes")
     assert look.fit == "squash"
     path.unlink()
-    assert page_server.explain([Choice("intermediate", "1.0")], None, "Shoes")[0].fit == "squash"
+    assert page_server.explain([ModelChoice("intermediate", "1.0")], None, "Shoes")[0].fit == "squash"
 
 
 def test_two_answers_are_compared_in_words() -> None:
@@ -147,12 +147,12 @@ def test_a_refused_token_is_a_sentence(page_server: PageServer, serving: FakeTor
     written = serving.key_file.read_text()
     serving.write_keys("another", expires="2099-01-01T00:00:00Z")
     serving.key_file.write_text(written)
-    html = guarded(lambda: choices_html(page_server.choices()), problem=lambda html: html)
-    assert "The server does not take the page&#39;s token" in html and "key_file.json" in html
+    html = result_or_problem(lambda: choices_html(page_server.choices()), problem=lambda html: html)
+    assert "The server refuses the page&#39;s token" in html and "key_file.json" in html
 
 
 def test_what_nobody_expected_is_a_sentence_too_and_told_to_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
-    html = guarded(lambda: str(1 // 0), problem=lambda html: html)
+    html = result_or_problem(lambda: str(1 // 0), problem=lambda html: html)
     assert "The page itself failed" in html and "division" not in html
     assert "ZeroDivisionError" in caplog.text
 
@@ -167,11 +167,11 @@ def test_only_certainty_is_shown_as_such(share: float, text: str) -> None:
 def test_colours_lie_where_the_weights_are() -> None:
     grid = [[0.0] * 7 for _ in range(7)]
     grid[0][0], grid[6][6] = 2.0, -1.0
-    pixels = np.asarray(heat(grid)).astype(int)
+    pixels = np.asarray(heat_map(grid)).astype(int)
     assert pixels.shape == (SIDE, SIDE, 4)
     assert pixels[10, 10, 3] > 2 * pixels[-10, -10, 3] > 0 and pixels[SIDE // 2, SIDE // 2, 3] == 0
     assert pixels[10, 10, 0] > pixels[10, 10, 2] and pixels[-10, -10, 0] < pixels[-10, -10, 2]
-    assert np.asarray(heat([[0.0] * 7] * 7))[..., 3].max() == 0
+    assert np.asarray(heat_map([[0.0] * 7] * 7))[..., 3].max() == 0
 
 
 @pytest.mark.parametrize(("fit", "corner"), [("pad", (255, 255, 255)), ("squash", (0, 0, 255))])

@@ -10,7 +10,7 @@ from fake_torchserve import FakeTorchServe, FakeVersion, damage, write_archive
 from client.api.errors import ClientError
 from client.api.inference import Product
 from client.api.management import Management
-from client.archives.model_store import ModelStore, read_archive
+from client.archives.model_store import ModelStore, identify_archive
 from client.rollout import rollout as rollout_module
 from client.rollout.rollout import DrainError, RefusedError, Rollout
 from client.rollout.sample import Sample
@@ -36,7 +36,7 @@ def test_a_switch_goes_its_steps_in_order(
         "DELETE /models/intermediate/1.0",
     ]
     assert serving.defaults == {"intermediate": "2.0"} and list(serving.models["intermediate"]) == ["2.0"]
-    assert read_archive(store.folder / "intermediate.mar").version == "2.0"
+    assert identify_archive(store.folder / "intermediate.mar").version == "2.0"
     assert [line.split(":")[0] for line in said] == [
         "archive",
         "register",
@@ -72,9 +72,9 @@ def test_a_broken_version_is_refused(
     serving.broken["2.0"] = broken
     with pytest.raises(RefusedError, match=reason) as caught:
         rollout.switch("intermediate", "2.0")
-    assert "intermediate 1.0 is the default as before" in str(caught.value)
+    assert "intermediate 1.0 is still the default version" in str(caught.value)
     assert serving.defaults == {"intermediate": "1.0"} and list(serving.models["intermediate"]) == ["1.0"]
-    assert read_archive(store.folder / "intermediate.mar").version == "1.0"
+    assert identify_archive(store.folder / "intermediate.mar").version == "1.0"
     assert store.version_before("intermediate", "2.0") is None
 
 
@@ -112,7 +112,7 @@ def test_what_a_refused_version_had_taken_on_is_answered_first(
 
     monkeypatch.setattr(rollout_module, "_POLL", 0)
     monkeypatch.setattr(Rollout, "_check", refuse)
-    with pytest.raises(RefusedError, match=r"intermediate 1\.0 is the default as before"):
+    with pytest.raises(RefusedError, match=r"intermediate 1\.0 is still the default version"):
         rollout.switch("intermediate", "2.0")
     assert not pending and serving.defaults == {"intermediate": "1.0"}
 
@@ -123,7 +123,7 @@ def test_a_damaged_archive_never_reaches_the_server(
     damage(store.folder / "intermediate-2.0.mar")
     with pytest.raises(
         RefusedError,
-        match=r"refused: intermediate-2\.0\.mar: model\.onnx is not the file .* the default as before",
+        match=r"refused: intermediate-2\.0\.mar: model\.onnx is not the file .* still the default version",
     ):
         rollout.switch("intermediate", "2.0")
     with pytest.raises(RefusedError, match=r"model\.onnx is not the file"):
@@ -159,11 +159,11 @@ def test_a_version_that_answers_the_sample_otherwise_is_refused(
     assert serving.defaults == {"intermediate": "1.0"} and list(serving.models["intermediate"]) == ["1.0"]
     rollout.switch("intermediate", "2.0", sample=Sample(products, min_agreement=0.5))
     assert serving.defaults == {"intermediate": "2.0"}
-    assert any(line.startswith("sample: 4 products, 50.0% answered alike; p50/p95 1.0: ") for line in said)
+    assert any(line.startswith("sample: 4 products, 50.0% of the answers agree; p50/p95 1.0: ") for line in said)
 
 
 def test_two_switches_do_not_meet(rollout: Rollout, serving: FakeTorchServe, store: ModelStore) -> None:
-    with store.lock(), pytest.raises(LockedError, match="another switch is at work"):
+    with store.lock(), pytest.raises(LockedError, match="another switch is running"):
         rollout.switch("intermediate", "2.0")
     assert steps(serving) == []
 
@@ -173,7 +173,7 @@ def test_a_switch_cut_short_is_finished_by_the_next(
 ) -> None:
     management.register("intermediate-2.0.mar")
     management.set_default("intermediate", "2.0")
-    with pytest.raises(ClientError, match="the default version already"):
+    with pytest.raises(ClientError, match="already the default version"):
         rollout.switch("intermediate", "2.0")
     assert store.default_version("intermediate") == "2.0"
 
@@ -238,7 +238,7 @@ def test_the_way_back_and_forth(rollout: Rollout, serving: FakeTorchServe, store
     rollout.switch("intermediate", "2.0")
     assert rollout.rollback("intermediate") == "1.0"
     assert serving.defaults == {"intermediate": "1.0"}
-    assert read_archive(store.folder / "intermediate.mar").version == "1.0"
+    assert identify_archive(store.folder / "intermediate.mar").version == "1.0"
     assert rollout.rollback("intermediate") == "2.0"
     assert rollout.rollback("intermediate", "1.0") == "1.0"
 
@@ -273,10 +273,10 @@ def test_a_model_that_does_not_answer_is_not_registered(
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda rollout: rollout.switch("intermediate", "1.0"), "the default version already"),
+        (lambda rollout: rollout.switch("intermediate", "1.0"), "already the default version"),
         (lambda rollout: rollout.switch("intermediate", "9"), "no archive of intermediate 9"),
         (lambda rollout: rollout.rollback("intermediate"), r"no switch to intermediate 1\.0 is on record"),
-        (lambda rollout: rollout.rollback("late"), "registered are: intermediate"),
+        (lambda rollout: rollout.rollback("late"), "registered models: intermediate"),
         (lambda rollout: rollout.retire("intermediate", "1.0"), "is the default version"),
         (lambda rollout: rollout.retire("intermediate", "2.0"), "is not registered"),
         (lambda rollout: rollout.register("intermediate.mar"), "registered already"),

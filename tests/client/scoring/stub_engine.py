@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from client.api.errors import ServerError
 from client.api.inference import Product
-from client.api.predictions import Prediction, Scored
+from client.api.predictions import Prediction, ScoredClass
 from client.scoring.answers import answer_rows
-from client.scoring.engines import Engine, score_batches
+from client.scoring.engines import ScoringEngine, write_parts
 from client.scoring.run import score_catalog
 from client.scoring.workspace import Workspace
 from training.catalog import CatalogFiles, CatalogSource
@@ -35,7 +35,7 @@ def answer(product: Product) -> Prediction | ServerError:
         return ServerError(422, "image_corrupt", "image: cannot be decoded")
     score = round(0.4 + digest[1] / 512, 6)
     label, other = LABELS[digest[2] % 3], LABELS[(digest[2] + 1) % 3]
-    top = (Scored(label, score), Scored(other, round(1 - score, 6)))
+    top = (ScoredClass(label, score), ScoredClass(other, round(1 - score, 6)))
     read = tuple(name for name, side in zip(("image", "text"), product, strict=True) if side is not None)
     return Prediction(label, score, top, read, score < 0.5, {"name": "stub", "version": "1.0", "backend": "stub"})
 
@@ -52,7 +52,7 @@ class StubEngine:
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
         batches = workspace.batches(chunks, size=BATCH)
-        return score_batches(workspace, ((batch, answer_rows(batch.rows, files, self._ask)) for batch in batches))
+        return write_parts(workspace, ((batch, answer_rows(batch.rows, files, self._ask)) for batch in batches))
 
     def _ask(self, products: Sequence[Product]) -> list[Prediction | ServerError]:
         if self._stop_after is not None and self.asked >= self._stop_after:
@@ -62,7 +62,7 @@ class StubEngine:
         return [answer(product) for product in products]
 
 
-def run(catalogue: Path, out: Path, engine: Engine, **options: Any) -> dict[str, Any]:
+def run(catalogue: Path, out: Path, engine: ScoringEngine, **options: Any) -> dict[str, Any]:
     """Score a catalogue in chunks of 16 rows, without a word."""
     silent: dict[str, Any] = {"say": lambda _: None, "chunk_rows": 16, "progress": False}
     return score_catalog(CatalogSource(path=str(catalogue)), out, engine, **{**silent, **options})

@@ -30,7 +30,7 @@ def test_a_folder_with_anything_else_is_left_alone(catalogue: Path, tmp_path: Pa
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     before = fingerprint(tmp_path / "out")
-    with pytest.raises(ClientError, match=r"out holds something else already \(.*\); choose another folder"):
+    with pytest.raises(ClientError, match=r"out contains other files \(.*\); choose another folder"):
         run(catalogue, tmp_path / "out", StubEngine())
     assert fingerprint(tmp_path / "out") == before
 
@@ -41,7 +41,7 @@ def test_parts_that_lie_elsewhere_are_left_alone(catalogue: Path, tmp_path: Path
     (tmp_path / "mine" / "part-00000.parquet").touch()
     (tmp_path / "out" / ".lock").touch()
     (tmp_path / "out" / "parts").symlink_to(tmp_path / "mine")
-    with pytest.raises(ClientError, match=r"something else already \(parts\)"):
+    with pytest.raises(ClientError, match=r"contains other files \(parts\)"):
         run(catalogue, tmp_path / "out", StubEngine())
     assert (tmp_path / "mine" / "part-00000.parquet").exists()
 
@@ -60,13 +60,13 @@ def test_a_copy_without_the_lock_goes_on(catalogue: Path, tmp_path: Path) -> Non
         run(catalogue, tmp_path / "out", StubEngine(stop_after=20))
     (tmp_path / "out" / ".lock").unlink()
     said: list[str] = []
-    run(catalogue, tmp_path / "out", StubEngine(), say=said.append)
-    assert "47 rows in 3 chunks, 16 answered before" in said
+    run(catalogue, tmp_path / "out", StubEngine(), log=said.append)
+    assert "47 rows in 3 chunks, 16 already answered" in said
 
 
 def test_two_runs_at_once_are_refused(catalogue: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out" / ".lock"), pytest.raises(LockedError, match="another run is at work"):
+    with FileLock(tmp_path / "out" / ".lock"), pytest.raises(LockedError, match="another run is using"):
         run(catalogue, tmp_path / "out", StubEngine())
 
 

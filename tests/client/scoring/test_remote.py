@@ -167,18 +167,18 @@ def test_a_server_that_stays_away_ends_the_run_and_keeps_what_it_answered(
     def leaving(_: httpx.Request) -> httpx.Response | None:
         return None if next(numbers) < 8 else BUSY
 
-    with pytest.raises(ClientError, match=r"nothing was answered for 0\.3 s.* the same command goes on"):
+    with pytest.raises(ClientError, match=r"has not answered for 0\.3 s.* the same command to continue"):
         run(titles, tmp_path / "out", engine(serving, tokens, leaving, connections=2, patience=0.3))
     said: list[str] = []
-    run(titles, tmp_path / "out", engine(serving, tokens), say=said.append)
+    run(titles, tmp_path / "out", engine(serving, tokens), log=said.append)
     assert len(labels(tmp_path / "out")) == 100
-    assert "100 rows in 7 chunks, 64 answered before" in said
+    assert "100 rows in 7 chunks, 64 already answered" in said
 
 
 def test_a_model_that_is_gone_ends_the_run_at_once(
     serving: FakeTorchServe, tokens: Tokens, titles: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ClientError, match="lists what is registered"):
+    with pytest.raises(ClientError, match="lists the registered"):
         run(titles, tmp_path / "out", engine(serving, tokens, model="other"))
 
 
@@ -219,7 +219,7 @@ def test_an_archive_that_is_built_anew_is_another_run(
     config = read_config(configured)
     run(titles, tmp_path / "out", server_engine(config, config.tokens(), model="intermediate"))
     damage(store.folder / "intermediate-1.0.mar")
-    with pytest.raises(ClientError, match=r"another run: the model's archive is another one of the same name and"):
+    with pytest.raises(ClientError, match=r"another run: the archive has the same model and version but"):
         run(titles, tmp_path / "out", server_engine(config, config.tokens(), model="intermediate"))
 
 
@@ -234,7 +234,7 @@ def test_an_archive_elsewhere_is_told_by_its_name(configured: Path, store: Model
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "intermediate", "connections": 6}, "6 connections may fill the server's queue of 10.* at most 5"),
+        ({"model": "intermediate", "connections": 6}, "6 connections are too many: .* queue of 10 .* at most 5"),
         ({"model": "other"}, "other is not registered; registered models: intermediate"),
         ({"model": "intermediate", "version": "9"}, "intermediate 9 is not registered"),
     ],
@@ -248,5 +248,5 @@ def test_what_cannot_be_asked_is_said_before(configured: Path, options: dict[str
 def test_a_model_without_workers_is_said_before(configured: Path, serving: FakeTorchServe) -> None:
     serving.models["intermediate"]["1.0"].workers = []
     config = read_config(configured)
-    with pytest.raises(ClientError, match="has no worker READY"):
+    with pytest.raises(ClientError, match="has no READY worker"):
         server_engine(config, config.tokens(), model="intermediate")

@@ -7,7 +7,7 @@ import pytest
 from stub_engine import StubEngine, fingerprint, rows_of, run
 
 from client.api.errors import ClientError
-from client.scoring.run_key import differences
+from client.scoring.run_key import key_differences
 
 LOCAL = {
     "catalogue": "0a1b",
@@ -25,22 +25,22 @@ LOCAL = {
     [
         ({}, []),
         ({"answered_by": "a server"}, ["answered by: the archive itself there, a server now"]),
-        ({"catalogue": "2c3d"}, ["the catalogue is another one, or has changed since"]),
+        ({"catalogue": "2c3d"}, ["the catalogue is another one or has changed"]),
         ({"columns": ["photo", "text", "sku"]}, ["columns: image, text there, photo, text, sku now"]),
         ({"top_k": 3}, ["--top-k: the model's default there, 3 now"]),
-        ({"archive": "89ab"}, ["the model's archive is another one of the same name and version"]),
+        ({"archive": "89ab"}, ["the archive has the same model and version but another content"]),
         ({"archive": "89ab", "version": "2.0"}, ["version: 1.0 there, 2.0 now"]),
         ({"archive": "89ab", "model": "text"}, ["model: late there, text now"]),
     ],
     ids=lambda value: ", ".join(value) if isinstance(value, dict) else "",
 )
 def test_every_choice_has_its_words(changed: dict[str, Any], told: list[str]) -> None:
-    assert differences(LOCAL, {**LOCAL, **changed}) == told
+    assert key_differences(LOCAL, {**LOCAL, **changed}) == told
 
 
 def test_a_run_of_an_earlier_version_says_what_it_did_not_record() -> None:
     earlier = {name: value for name, value in LOCAL.items() if name != "answered_by"}
-    assert differences(earlier, LOCAL) == ["answered by: not recorded there, the archive itself now"]
+    assert key_differences(earlier, LOCAL) == ["answered by: not recorded there, the archive itself now"]
 
 
 def test_another_run_starts_anew_where_it_is_told_to(catalogue: Path, tmp_path: Path) -> None:
@@ -59,6 +59,6 @@ def test_another_run_starts_anew_where_it_is_told_to(catalogue: Path, tmp_path: 
 def test_nothing_of_anybody_else_is_replaced(catalogue: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "predictions.csv").write_text("mine\n")
-    with pytest.raises(ClientError, match="holds something else already"):
+    with pytest.raises(ClientError, match="contains other files"):
         run(catalogue, tmp_path / "out", StubEngine(), replace=True)
     assert rows_of(tmp_path / "out" / "predictions.csv") == []

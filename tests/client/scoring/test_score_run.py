@@ -121,7 +121,7 @@ def test_engines_may_work_in_another_folder(catalogue: Path, tmp_path: Path, mon
 def test_the_same_run_again_asks_nothing(catalogue: Path, tmp_path: Path) -> None:
     summary = run(catalogue, tmp_path / "out", StubEngine())
     before, again, said = fingerprint(tmp_path / "out"), StubEngine(), []
-    assert run(catalogue, tmp_path / "out", again, say=said.append) == summary
+    assert run(catalogue, tmp_path / "out", again, log=said.append) == summary
     assert (again.asked, fingerprint(tmp_path / "out")) == (0, before)
     assert "done before" in said[-1]
 
@@ -131,9 +131,9 @@ def test_an_interrupted_run_asks_only_what_is_left(catalogue: Path, tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         run(catalogue, tmp_path / "out", StubEngine(stop_after=20))
     said: list[str] = []
-    run(catalogue, tmp_path / "out", rest := StubEngine(), say=said.append)
+    run(catalogue, tmp_path / "out", rest := StubEngine(), log=said.append)
     assert rest.asked == whole.asked - 16
-    assert "47 rows in 3 chunks, 16 answered before" in said
+    assert "47 rows in 3 chunks, 16 already answered" in said
     assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")
 
 
@@ -189,7 +189,7 @@ def test_a_disk_without_room_for_a_database_is_an_error(
 
     with monkeypatch.context() as patched:
         patched.setattr(sqlite3, "connect", connect)
-        with pytest.raises(ClientError, match=rf"{name} cannot be written \(database or disk is full\).*goes on"):
+        with pytest.raises(ClientError, match=rf"{name} cannot be written \(database or disk is full\).*continues"):
             run(catalogue, tmp_path / "out", StubEngine())
     run(catalogue, tmp_path / "out", StubEngine())
     assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")

@@ -73,5 +73,5 @@ def test_what_a_file_does_not_say_is_torchserves_default(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ClientError, match=r"none\.properties cannot be read; run this in the project's root"):
+    with pytest.raises(ClientError, match=r"none\.properties cannot be read; run in the project's root"):
         read_config(tmp_path / "none.properties")

@@ -1,4 +1,4 @@
-"""Answers for people: a bar a class, a line a version."""
+"""Formats predictions and lists of versions for a terminal."""
 
 import shutil
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ _FULL, _PARTS = "█", "▏▎▍▌▋▊▉"
 _BAR_WIDTH = 30
 
 
-def prediction(answer: Prediction) -> str:
-    """An answer as a heading, a bar for each class, and what was read by what."""
+def prediction_text(answer: Prediction) -> str:
+    """The answer in lines: label and score, a bar for each class, attributes, and the model that answered."""
     width = max(len(entry.label) for entry in answer.top)
     lines = [f"{answer.label}  {answer.score:.1%}" + ("  needs review" if answer.needs_review else "")]
     lines += [f"  {entry.label:<{width}}  {entry.score:>6.1%}  {_bar(entry.score)}" for entry in answer.top]
@@ -28,18 +28,18 @@ def _attributes(answer: Prediction) -> list[str]:
     """A line for each further attribute."""
     names, labels = ([len(each) for each in column] for column in (answer.attributes, _labels(answer)))
     return [
-        f"  {name:<{max(names)}}  {said.label:<{max(labels)}}  {said.score:>6.1%}"
-        + ("  needs review" if said.needs_review else "")
-        for name, said in answer.attributes.items()
+        f"  {name:<{max(names)}}  {entry.label:<{max(labels)}}  {entry.score:>6.1%}"
+        + ("  needs review" if entry.needs_review else "")
+        for name, entry in answer.attributes.items()
     ]
 
 
 def _labels(answer: Prediction) -> list[str]:
-    return [said.label for said in answer.attributes.values()]
+    return [entry.label for entry in answer.attributes.values()]
 
 
-def versions(entries: Sequence[ModelVersion]) -> str:
-    """A table of versions, the default marked."""
+def versions_table(entries: Sequence[ModelVersion]) -> str:
+    """A table of versions that marks the default."""
     if not entries:
         return "no model is registered"
     rows = [
