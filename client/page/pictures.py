@@ -27,7 +27,7 @@ class Overlay(NamedTuple):
     """Data URIs of a square picture and of its heat map; ``heat`` is None if the model did not read the picture."""
 
     picture: str
-    heat_map: str | None
+    heat: str | None
 
 
 def overlay(image: bytes, grid: Sequence[Sequence[float]] | None, *, fit: str = "pad") -> Overlay:

@@ -72,7 +72,7 @@ def test_an_example_is_answered_with_its_reasons(view: Any, url: str, client: Pr
     opened(view, url).locator("#examples button").first.click()
     text = answer(view)
     title = view.locator("#title textarea").input_value()
-    assert "What decided" in text or "WHAT DECIDED" in text
+    assert "Reasons" in text or "REASONS" in text
     assert view.locator(".overlay img.heat").count() == 1 and view.locator(".bars li").count() == 5
     assert view.locator(".alone tr").count() == 3
     assert [each.split("\n")[0] for each in view.locator(".word").all_inner_texts()]

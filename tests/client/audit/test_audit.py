@@ -49,7 +49,7 @@ def test_a_label_that_all_sides_contradict_comes_first() -> None:
     ]
     assert found[0].clear and found[0].quality == pytest.approx(0.05)
     assert reason_sentence(found[0]) == "All answers are Shoes."
-    assert reason_sentence(found[1]) == "The picture and both together say Hats, the title backs the label."
+    assert reason_sentence(found[1]) == "The picture and both together say Hats, the title supports the label."
 
 
 def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> None:

@@ -53,7 +53,7 @@ def out(tmp_path: Path) -> Path:
 def test_every_side_has_the_probabilities_that_it_answered(
     out: Path, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modality_answers, "ROWS", batch)
+    monkeypatch.setattr(modality_answers, "BATCH_ROWS", batch)
     found = read_answers(out, {2: "Bags", 3: "Shoes"}, CLASSES)
     assert found.given.tolist() == ["Bags", "Shoes"]
     assert found.rows == [{"id": f"p{line}", "line": line, "image": "", "text": f"Title {line}"} for line in (2, 3)]

@@ -161,7 +161,7 @@ def test_a_token_that_is_not_there_is_a_sentence(
     assert run(config, "token", "--timeout", "0") == 1
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
-    assert "key_file.json does not exist" in captured.err and "`make serve` starts one" in captured.err
+    assert "key_file.json does not exist" in captured.err and "with `make serve`" in captured.err
 
 
 def test_options_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ class StubEngine:
 
 def run(catalogue: Path, out: Path, engine: ScoringEngine, **options: Any) -> dict[str, Any]:
     """Score a catalogue in chunks of 16 rows, without a word."""
-    silent: dict[str, Any] = {"say": lambda _: None, "chunk_rows": 16, "progress": False}
+    silent: dict[str, Any] = {"log": lambda _: None, "chunk_rows": 16, "progress": False}
     return score_catalog(CatalogSource(path=str(catalogue)), out, engine, **{**silent, **options})
 
 

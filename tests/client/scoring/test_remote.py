@@ -132,7 +132,7 @@ def test_a_product_that_breaks_the_server_fails_alone(
     run(titles, tmp_path / "out", engine(serving, tokens, broken))
     assert reasons(tmp_path / "out") == {"33": "InternalServerException"}
     assert len(labels(tmp_path / "out")) == 99
-    assert asked[1] == remote.PRODUCTS - 1 + remote.ATTEMPTS
+    assert asked[1] == remote.PRODUCTS_PER_REQUEST - 1 + remote.ATTEMPTS
 
 
 def test_pictures_too_large_together_are_asked_alone(serving: FakeTorchServe, tokens: Tokens, tmp_path: Path) -> None:

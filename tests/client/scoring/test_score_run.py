@@ -123,7 +123,7 @@ def test_the_same_run_again_asks_nothing(catalogue: Path, tmp_path: Path) -> Non
     before, again, said = fingerprint(tmp_path / "out"), StubEngine(), []
     assert run(catalogue, tmp_path / "out", again, log=said.append) == summary
     assert (again.asked, fingerprint(tmp_path / "out")) == (0, before)
-    assert "done before" in said[-1]
+    assert "Already done" in said[-1]
 
 
 def test_an_interrupted_run_asks_only_what_is_left(catalogue: Path, tmp_path: Path) -> None:
