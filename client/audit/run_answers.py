@@ -2,7 +2,7 @@
 
 A run keeps ``test.npz`` and ``validation.npz`` for each model. A cross-fitted run also keeps ``out_of_fold.npz``, the
 answers to its training products by models trained on the other folds. With several runs (seeds, folds of a
-cross-validation), the answers to a product are averaged. Legend: N answers, P products, C classes of the main attribute.
+cross-validation), the answers to a product are averaged. Legend: N answers, P products, C main classes.
 """
 
 import json
