@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from training.reporting.document.markdown import table
+from training.reporting.document.markdown import padded_table
 from training.reporting.results.names import display
 
 COLUMNS = {
@@ -29,7 +29,7 @@ def _table(attribute: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]
         for model, numbers in metrics.items()
         if attribute in numbers
     ]
-    return table(["model", *COLUMNS.values()], rows, right=range(1, 1 + len(COLUMNS)))
+    return padded_table(["model", *COLUMNS.values()], rows, right=range(1, 1 + len(COLUMNS)))
 
 
 def _percent(share: float | None) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from training.reporting.document.blocks import Section
-from training.reporting.document.html import html
-from training.reporting.document.markdown import markdown, table_text
+from training.reporting.document.html import render_html
+from training.reporting.document.markdown import render_markdown, render_table
 from training.reporting.results.numbers import Comparison, compare
 from training.reporting.results.runs import RunResults, read_results
 from training.reporting.sections.all_sections import SECTIONS
@@ -56,15 +56,15 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
     known = notes(material.runs, comparison)
     if len(groups) > 1:
         known.append(f"Runs on fewer products are in the learning curve only: {len(folders) - len(material.runs)}.")
-    print(f"\n{table_text(comparison_table(comparison.numbers))}\n", flush=True)
+    print(f"\n{render_table(comparison_table(comparison.numbers))}\n", flush=True)
     print("\n".join(f"- {note}" for note in known) + "\n", flush=True)
     sections = _sections(groups, material, comparison, known)
     title = f"{target}: the models compared"
     record = _record(material, comparison, known, sections)
     _remove_figures(out, keep=record["figures"])
     write_json(out / "report.json", record)
-    write_text(out / "report.md", markdown(title, headline(material.runs), sections))
-    write_text(out / "report.html", html(title, headline(material.runs), sections, figures=material.figures))
+    write_text(out / "report.md", render_markdown(title, headline(material.runs), sections))
+    write_text(out / "report.html", render_html(title, headline(material.runs), sections, figures=material.figures))
     return out / "report.html"
 
 

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from training.reporting.figures.attention import (
-    SHOWN_KEYS,
+    MAX_KEYS,
     SIDE,
     AttendedProduct,
     _heat,
     _panels,
-    _shown,
+    _strongest_keys,
     draw_attention,
     join_pieces,
     read_attention,
@@ -47,9 +47,9 @@ def test_colour_lies_on_the_cell_that_attends() -> None:
 
 def test_the_null_key_and_the_strongest_words_are_shown_in_the_titles_order() -> None:
     weights = np.array([[0.0, 5, 1, 9, 2, 8, 7, 6, 3]], dtype=np.float32)
-    assert _shown(weights) == [0, 1, 3, 5, 6, 7, 8]
-    assert _shown(weights[:, :3]) == [0, 1, 2]
-    assert _shown(weights[:, :1]) == [0]
+    assert _strongest_keys(weights) == [0, 1, 3, 5, 6, 7, 8]
+    assert _strongest_keys(weights[:, :3]) == [0, 1, 2]
+    assert _strongest_keys(weights[:, :1]) == [0]
 
 
 def test_panels_name_what_they_show_and_share_one_scale() -> None:
@@ -59,7 +59,7 @@ def test_panels_name_what_they_show_and_share_one_scale() -> None:
     assert [panel.name for panel in panels] == [
         "full colour 80 %",
         "null key <1 %",
-        "[CLS], all of it 20 %",
+        "[CLS], whole title 20 %",
         "bag 80 %",
     ]
     opacity = [panel.layers[1][..., 3].mean() for panel in panels[1:]]
@@ -75,7 +75,7 @@ def test_titles_of_any_length_are_drawn(tmp_path: Path, keys: int, cells: int) -
     draw_attention(tmp_path / "attention.png", [product, product])
     with Image.open(tmp_path / "attention.png") as picture:
         assert picture.height > 400
-        assert (picture.width > 1300) is (keys > SHOWN_KEYS)
+        assert (picture.width > 1300) is (keys > MAX_KEYS)
 
 
 def test_what_training_wrote_is_read(trained_run: Path) -> None:

@@ -7,18 +7,18 @@ import pytest
 from written_run import MODELS, write_catalogue, write_run
 
 from training.catalog.reading import CatalogSource
-from training.reporting.figures.products import Answer, Shelf, _line, spread_over_classes
+from training.reporting.figures.products import CardAnswer, CatalogProducts, _answer_line, sample_across_classes
 from training.reporting.results.runs import read_results
 from training.reporting.sections.all_sections import error_rows
 
 
 def test_every_class_has_its_turn_before_one_comes_again() -> None:
     truth = np.array([0] * 50 + [1] * 3 + [2])
-    rows = spread_over_classes(truth, count=6, seed=0)
+    rows = sample_across_classes(truth, count=6, seed=0)
     assert sorted(truth[rows[:3]]) == [0, 1, 2] and sorted(truth[rows[3:5]]) == [0, 1]
     assert len(set(rows)) == 6
-    assert rows != spread_over_classes(truth, count=6, seed=1)
-    assert sorted(spread_over_classes(truth, count=99, seed=0)) == list(range(54))
+    assert rows != sample_across_classes(truth, count=6, seed=1)
+    assert sorted(sample_across_classes(truth, count=99, seed=0)) == list(range(54))
 
 
 def test_the_surest_errors_come_first_then_what_most_others_get_wrong(tmp_path: Path) -> None:
@@ -34,35 +34,35 @@ def test_the_surest_errors_come_first_then_what_most_others_get_wrong(tmp_path: 
 def test_a_shelf_knows_titles_and_pictures_and_what_is_missing(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "shop", products=3)
     (catalogue.parent / "images" / "1.png").unlink()
-    shelf = Shelf(CatalogSource(path=str(catalogue)))
+    shelf = CatalogProducts(CatalogSource(path=str(catalogue)))
     picture = shelf.picture("p0")
-    assert not shelf.gone and shelf.title("p0") == "Product 0"
+    assert not shelf.unreadable and shelf.title("p0") == "Product 0"
     assert picture is not None and picture.size == (30, 40)
     assert shelf.picture("p1") is None
     assert (shelf.title("unknown"), shelf.picture("unknown")) == ("", None)
 
 
 def test_a_shelf_of_a_catalogue_that_is_gone_says_so(tmp_path: Path) -> None:
-    shelf = Shelf(CatalogSource(path=str(tmp_path / "gone.csv")))
-    assert "gone.csv" in shelf.gone and "\n" not in shelf.gone
+    shelf = CatalogProducts(CatalogSource(path=str(tmp_path / "gone.csv")))
+    assert "gone.csv" in shelf.unreadable and "\n" not in shelf.unreadable
     assert (shelf.title("p0"), shelf.picture("p0")) == ("", None)
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer("image", "Shoes", 0.876, True), "✓ Shoes 88 %"),
-        (Answer("image", "Shoes", 0.996, True), "✓ Shoes >99 %"),
-        (Answer("image", "Bags", 0.2, False), "✗ Bags 20 %"),
-        (Answer("baseline", "Bags", None, False), "✗ Bags"),
+        (CardAnswer("image", "Shoes", 0.876, True), "✓ Shoes 88 %"),
+        (CardAnswer("image", "Shoes", 0.996, True), "✓ Shoes >99 %"),
+        (CardAnswer("image", "Bags", 0.2, False), "✗ Bags 20 %"),
+        (CardAnswer("baseline", "Bags", None, False), "✗ Bags"),
     ],
 )
-def test_an_answer_is_a_mark_a_label_and_a_score(answer: Answer, expected: str) -> None:
-    assert _line(answer, width=2, size=8) == expected
+def test_an_answer_is_a_mark_a_label_and_a_score(answer: CardAnswer, expected: str) -> None:
+    assert _answer_line(answer, width=2, size=8) == expected
 
 
 def test_a_long_label_is_cut_and_not_its_score() -> None:
-    line = _line(Answer("image", "Accessory Gift Set " * 5, 0.5, True), width=2, size=8)
+    line = _answer_line(CardAnswer("image", "Accessory Gift Set " * 5, 0.5, True), width=2, size=8)
     assert line.startswith("✓ Accessory") and line.endswith("… 50 %")
 
 

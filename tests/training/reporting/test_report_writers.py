@@ -22,9 +22,9 @@ from training.reporting.document.blocks import (
     Tile,
     Tiles,
 )
-from training.reporting.document.html import html
-from training.reporting.document.markdown import escape, markdown
-from training.reporting.figures.products import Answer, Card
+from training.reporting.document.html import render_html
+from training.reporting.document.markdown import escape, render_markdown
+from training.reporting.figures.products import CardAnswer, ProductCard
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -74,8 +74,8 @@ def figures(tmp_path: Path) -> Path:
 def sections_of(text: str) -> list[Section]:
     """Every kind of block, with a text in every place that takes one."""
     picture = Image.new("RGB", (600, 800), "blue")
-    card = Card(picture, text, text, [Answer(text, text, 0.5, True), Answer(text, text, None, None)])
-    bare = Card(None, "", "", [Answer("image", text, 0.001, False)])
+    card = ProductCard(picture, text, text, [CardAnswer(text, text, 0.5, True), CardAnswer(text, text, None, None)])
+    bare = ProductCard(None, "", "", [CardAnswer("image", text, 0.001, False)])
     blocks: list[Block] = [
         Paragraph(text),
         Bullets([text, text]),
@@ -90,8 +90,8 @@ def sections_of(text: str) -> list[Section]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_text_in_html(text: str, figures: Path) -> None:
-    plain = Page(html("title", "subtitle", sections_of("harmless"), figures=figures))
-    page = Page(html(text, text, sections_of(text), figures=figures))
+    plain = Page(render_html("title", "subtitle", sections_of("harmless"), figures=figures))
+    page = Page(render_html(text, text, sections_of(text), figures=figures))
     assert page.elements[0][0] == plain.elements[0][0] == "html"
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in plain.elements]
     assert [sorted(attributes) for _, attributes in page.elements] == [sorted(each) for _, each in plain.elements]
@@ -100,7 +100,7 @@ def test_hostile_text_is_text_in_html(text: str, figures: Path) -> None:
 
 
 def test_a_page_loads_nothing_and_runs_only_its_own_script(figures: Path) -> None:
-    text = html("title", "subtitle", sections_of("x"), figures=figures)
+    text = render_html("title", "subtitle", sections_of("x"), figures=figures)
     page = Page(text)
     addresses = [each[name] for _, each in page.elements for name in ("src", "href") if name in each]
     assert addresses and all(re.match(r"data:image/(png|jpeg);base64,|#", address or "") for address in addresses)
@@ -112,7 +112,7 @@ def test_a_page_loads_nothing_and_runs_only_its_own_script(figures: Path) -> Non
 
 
 def test_every_section_can_be_reached_and_every_picture_is_described(figures: Path) -> None:
-    page = Page(html("title", "subtitle", sections_of("x"), figures=figures))
+    page = Page(render_html("title", "subtitle", sections_of("x"), figures=figures))
     assert [each["href"] for each in page.all("a")] == ["#first", "#second"]
     assert [each["id"] for each in page.all("section")] == ["first", "second"]
     assert all("alt" in each for each in page.all("img"))
@@ -120,7 +120,7 @@ def test_every_section_can_be_reached_and_every_picture_is_described(figures: Pa
 
 
 def test_numbers_are_marked_for_alignment_and_for_sorting(figures: Path) -> None:
-    page = Page(html("title", "subtitle", sections_of("x"), figures=figures))
+    page = Page(render_html("title", "subtitle", sections_of("x"), figures=figures))
     assert [each.get("class") for each in page.all("th")] == [None, "number", None]
     assert page.all("td") == [{"class": "number good", "data-sort": "1.5"}]
     assert page.all("table") == [{"class": "sortable"}]
@@ -135,7 +135,7 @@ def test_hostile_text_is_text_in_markdown(text: str) -> None:
 
 
 def test_markdown_says_the_same_in_the_same_order() -> None:
-    text = markdown("A title", "and a line", sections_of("x_y"))
+    text = render_markdown("A title", "and a line", sections_of("x_y"))
     assert text.startswith("# A title\n\nand a line\n\n## x\\_y\n\nx\\_y\n\n- x\\_y\n- x\\_y\n\n    x_y\n\n")
     assert "- **x\\_y** x\\_y (x\\_y)\n- **1** 2\n" in text
     assert "| x\\_y |  number |\n| ---- | ------: |\n| x\\_y | **1.5** |\n" in text
@@ -146,6 +146,6 @@ def test_markdown_says_the_same_in_the_same_order() -> None:
 def test_a_long_table_is_cut_in_markdown_and_says_so(figures: Path) -> None:
     rows = [[Cell(str(number))] for number in range(50)]
     sections = [Section("long", "long", [Table([Column("n")], rows, first=40)])]
-    text = markdown("t", "s", sections)
+    text = render_markdown("t", "s", sections)
     assert "| 39  |" in text and "| 40  |" not in text and "10 more rows are in the HTML report." in text
-    assert len(Page(html("t", "s", sections, figures=figures)).all("tr")) == 51
+    assert len(Page(render_html("t", "s", sections, figures=figures)).all("tr")) == 51

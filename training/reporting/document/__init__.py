@@ -1,1 +1,1 @@
-"""The report as a document: blocks, rendered as HTML or Markdown."""
+"""The report as a document: blocks, and the writers that render them as HTML or Markdown."""

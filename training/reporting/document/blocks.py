@@ -1,13 +1,13 @@
-"""What a report is made of before it is Markdown or HTML: sections of text, tables, figures and products.
+"""A report's content, independent of its format: sections with text, tables, figures and products.
 
-All text here is plain. Both writers escape it, so titles and labels of any kind can stand anywhere.
+All text is plain. The HTML and Markdown writers escape it, so titles and labels may hold any characters.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from training.reporting.figures.products import Card
+from training.reporting.figures.products import ProductCard
 
 Tone = Literal["", "good", "bad", "muted", "strong"]
 
@@ -17,9 +17,9 @@ class Cell:
     """A cell of a table.
 
     Args:
-        text: what is shown.
-        sort: what a sortable table sorts by; None sorts by the text.
-        tone: how it is set off.
+        text: the visible text.
+        sort: the number that a sortable table sorts by; None sorts by the text.
+        tone: the emphasis.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Bullets:
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """A command, to be copied."""
+    """A command that readers can copy."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -61,12 +61,12 @@ class Code:
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """One number that stands out.
+    """A number in large type.
 
     Args:
         value: the number with its unit.
-        name: what it is.
-        detail: its interval, or what to compare it with.
+        name: its name.
+        detail: its interval or a reference.
     """
 
     value: str
@@ -76,7 +76,7 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Tiles:
-    """The numbers that a reader in a hurry takes away."""
+    """The most important numbers, for readers in a hurry."""
 
     kind: ClassVar[str] = "tiles"
     tiles: Sequence[Tile]
@@ -88,10 +88,10 @@ class Table:
 
     Args:
         columns: one or more.
-        rows: as many cells each as there are columns.
-        caption: a line above it.
-        sortable: whether a click on a column's name sorts it (HTML).
-        first: rows that Markdown shows; None shows all, as HTML always does.
+        rows: each has one cell for each column.
+        caption: a line above the table.
+        sortable: True: a click on a column's name sorts the table (HTML).
+        first: number of rows in Markdown; None for all. HTML always has all.
     """
 
     kind: ClassVar[str] = "table"
@@ -107,9 +107,9 @@ class Figure:
     """A drawn figure.
 
     Args:
-        file: its name in the folder of figures.
-        alt: what it shows, for who cannot see it.
-        caption: a line below it.
+        file: name in the folder of figures.
+        alt: description for readers who cannot see it.
+        caption: a line below the figure.
     """
 
     kind: ClassVar[str] = "figure"
@@ -123,12 +123,12 @@ class Group:
     """Products under a heading."""
 
     heading: str
-    cards: Sequence[Card]
+    cards: Sequence[ProductCard]
 
 
 @dataclasses.dataclass(frozen=True)
 class Products:
-    """Products with what was said of them: cards in HTML, the drawn figure of the same cards in Markdown."""
+    """Products with the models' answers: cards in HTML, a figure of the same cards in Markdown."""
 
     kind: ClassVar[str] = "products"
     groups: Sequence[Group]

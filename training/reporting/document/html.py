@@ -1,6 +1,6 @@
-"""A report as one HTML file that needs nothing else: what it shows is embedded, nothing is loaded from anywhere.
+"""Write a report as one HTML file. All pictures are embedded; the page loads nothing.
 
-Everything that is not the template's own is escaped by Jinja; the page's policy forbids every script but its own.
+Jinja escapes all text outside the template. The page's Content-Security-Policy allows its own script only.
 """
 
 import base64
@@ -14,33 +14,33 @@ from markupsafe import Markup
 from PIL import Image
 
 from training.reporting.document.blocks import Section
-from training.reporting.document.markdown import UNSEEN
+from training.reporting.document.markdown import INVISIBLE
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = 224
 QUALITY = 82
 
 
-def html(title: str, subtitle: str, sections: Sequence[Section], *, figures: Path) -> str:
+def render_html(title: str, subtitle: str, sections: Sequence[Section], *, figures: Path) -> str:
     """The whole document.
 
     Args:
-        title: its heading.
-        subtitle: the line below.
+        title: heading of the document.
+        subtitle: the line below the heading.
         sections: in order.
         figures: folder with the files that the sections name.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=_seen,
+        lstrip_blocks=True, finalize=_without_invisible,
     )  # fmt: skip
-    environment.filters["thumbnail"] = thumbnail
+    environment.filters["thumbnail"] = thumbnail_uri
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(
         title=title,
         subtitle=subtitle,
         sections=sections,
-        source=lambda name: embedded((figures / name).read_bytes(), "png"),
+        source=lambda name: data_uri((figures / name).read_bytes(), "png"),
         size=lambda name: picture_size(figures / name),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
@@ -48,26 +48,26 @@ def html(title: str, subtitle: str, sections: Sequence[Section], *, figures: Pat
     )
 
 
-def thumbnail(picture: Image.Image) -> str:
+def thumbnail_uri(picture: Image.Image) -> str:
     """A small JPEG of an RGB picture, as a data URI."""
     small = picture.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     with io.BytesIO() as file:
         small.save(file, "JPEG", quality=QUALITY)
-        return embedded(file.getvalue(), "jpeg")
+        return data_uri(file.getvalue(), "jpeg")
 
 
-def embedded(content: bytes, kind: str) -> str:
+def data_uri(content: bytes, kind: str) -> str:
     """The content of a picture's file as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, so that a page keeps the place before it has decoded the picture."""
+    """Width and height in pixels. With them a page reserves the space before it has decoded the picture."""
     with Image.open(path) as picture:
         return picture.size
 
 
-def _seen(value: object) -> object:
-    """Drop what cannot be seen, and what HTML does not allow, from other people's text."""
-    return UNSEEN.sub("", value) if type(value) is str else value
+def _without_invisible(value: object) -> object:
+    """Remove control characters, some of which HTML forbids, from the catalogue's text."""
+    return INVISIBLE.sub("", value) if type(value) is str else value

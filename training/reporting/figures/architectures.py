@@ -1,6 +1,6 @@
-"""Block diagrams of the three fusion architectures, with the widths of a run.
+"""Block diagrams of early, intermediate and late fusion, with the widths of a run.
 
-Boxes lie on a grid: a column a step from left to right, row 1 for the picture, row -1 for the title, 0 between them.
+Boxes lie on a grid. Columns count from left to right. Row 1 holds the picture, row -1 the title, row 0 both.
 """
 
 import inspect
@@ -23,14 +23,14 @@ IMAGE, TEXT, BOTH, PLAIN = named("image").colour, named("text").colour, named("e
 
 
 class Widths(NamedTuple):
-    """What a run's architectures have in figures.
+    """The sizes that a run's diagrams show.
 
     Args:
         image_encoder: its name.
         image: width of the picture's features.
         text_encoder: its name.
         text: width of the title's features.
-        side: cells along each side of the picture.
+        cells: number of cells in a row of the picture's square grid.
         classes: C.
     """
 
@@ -38,19 +38,19 @@ class Widths(NamedTuple):
     image: int
     text_encoder: str
     text: int
-    side: int
+    cells: int
     classes: int
 
 
 class Box(NamedTuple):
-    """A block.
+    """A block of a diagram.
 
     Args:
         column: from 0.
         row: from -1 to 1.
         text: one or two lines.
-        colour: of its frame.
-        after: keys of the boxes it reads.
+        colour: colour of the frame.
+        after: keys of the boxes that it reads.
     """
 
     column: float
@@ -61,7 +61,7 @@ class Box(NamedTuple):
 
 
 class Diagram(NamedTuple):
-    """An architecture: its boxes by key, and what happens when one side is missing."""
+    """An architecture: its boxes by key, and what it does when the picture or title is missing."""
 
     title: str
     missing: str
@@ -69,7 +69,7 @@ class Diagram(NamedTuple):
 
 
 def draw_architectures(path: Path, widths: Widths) -> None:
-    """Early, intermediate and late fusion, one below the other; data flows from left to right."""
+    """Draw early, intermediate and late fusion, one below the other. Data flows from left to right."""
     diagrams = [early_fusion(widths), intermediate_fusion(widths), late_fusion(widths)]
     with drawing(path, width=11.2, height=2.82 * len(diagrams), layout="constrained") as figure:
         for axes, diagram in zip(figure.subplots(len(diagrams), 1), diagrams, strict=True):
@@ -77,11 +77,11 @@ def draw_architectures(path: Path, widths: Widths) -> None:
 
 
 def early_fusion(widths: Widths) -> Diagram:
-    """Features of both towers, normalised and concatenated, then one hidden layer."""
+    """The features of both towers are normalised and concatenated; one hidden layer follows."""
     both, hidden = widths.image + widths.text, _default(EarlyFusion, "hidden")
     return Diagram(
         "Early fusion: concatenate the features",
-        "corrects the sum of the single models' logits; a missing picture or title is replaced by a learned vector",
+        "corrects the sum of the single models' logits; a learned vector replaces a missing picture or title",
         {
             **_towers(widths, f"mean of cells\n{widths.image}", f"[CLS]\n{widths.text}"),
             "image norm": Box(3, 1, "LayerNorm", IMAGE, ["image"]),
@@ -97,11 +97,11 @@ def intermediate_fusion(widths: Widths) -> Diagram:
     """The picture's cells attend to the title's tokens and a learned null key."""
     width, heads = _default(IntermediateFusion, "width"), _default(IntermediateFusion, "heads")
     return Diagram(
-        "Intermediate fusion: the picture asks the title",
-        "corrects the sum of the single models' logits; without a title, the null key stands alone",
+        "Intermediate fusion: the picture attends to the title",
+        "corrects the sum of the single models' logits; without a title, the null key is the only key",
         {
-            **_towers(widths, f"cells\n{widths.side} × {widths.side} × {widths.image}", f"tokens\nT × {widths.text}"),
-            "cells": Box(3, 1, f"project: queries\n{widths.side**2} × {width}", IMAGE, ["image"]),
+            **_towers(widths, f"cells\n{widths.cells} × {widths.cells} × {widths.image}", f"tokens\nT × {widths.text}"),
+            "cells": Box(3, 1, f"project: queries\n{widths.cells**2} × {width}", IMAGE, ["image"]),
             "tokens": Box(3, -1, f"project: keys,\nvalues  T × {width}", TEXT, ["text"]),
             "null": Box(3, 0, f"learned null key\n1 × {width}", PLAIN),
             "attention": Box(4, 0, f"cross-attention\n{heads} heads", BOTH, ["cells", "null", "tokens"]),
@@ -112,10 +112,10 @@ def intermediate_fusion(widths: Widths) -> Diagram:
 
 
 def late_fusion(widths: Widths) -> Diagram:
-    """Two finished models, calibrated; their probabilities are averaged."""
+    """Two trained models are calibrated; their probabilities are averaged."""
     return Diagram(
-        "Late fusion: average the answers",
-        "a missing picture or title leaves the other model's answer as it is",
+        "Late fusion: average the probabilities",
+        "without a picture or title, the other model's answer stands",
         {
             **_towers(widths, f"image model\n{widths.classes} logits", f"text model\n{widths.classes} logits"),
             "image scaled": Box(3, 1, "divide by its\ntemperature", IMAGE, ["image"]),
@@ -168,11 +168,14 @@ def _draw_diagram(axes: Axes, diagram: Diagram) -> None:
 
 
 def _draw_arrow(axes: Axes, start: Box, end: Box) -> None:
-    """From the right edge of a box to the next one's left edge; further on, along its row and onto the other box."""
+    """Draw an arrow from a box's right edge to the next one's left edge.
+
+    An arrow that skips a column runs along its row and ends at the upper or lower edge.
+    """
     tail = (start.column * STEP + BOX_WIDTH, start.row * ROW)
     if end.column - start.column > 1:
-        side = 1 if start.row > end.row else -1
-        head = (end.column * STEP + BOX_WIDTH / 2, end.row * ROW + side * BOX_HEIGHT / 2)
+        edge = 1 if start.row > end.row else -1
+        head = (end.column * STEP + BOX_WIDTH / 2, end.row * ROW + edge * BOX_HEIGHT / 2)
         style = "angle,angleA=0,angleB=90,rad=6"
     else:
         head = (end.column * STEP, end.row * ROW + 0.12 * (start.row - end.row))

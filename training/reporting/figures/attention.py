@@ -1,4 +1,4 @@
-"""Where in the picture the intermediate model attends to each word of the title, and to its null key.
+"""Attention maps of the intermediate model: which picture cells attend to each word of the title and to the null key.
 
 Legend: N picture cells, row by row of a square grid, K keys (the null key, then the title's tokens).
 """
@@ -13,21 +13,21 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from training.reporting.figures.style import FADED, INK, MUTED, WRONG, drawing, square_axes, write
+from training.reporting.figures.style import FADED, INK, MUTED, WRONG, draw_text, drawing, square_axes
 
-SHOWN_KEYS = 7
+MAX_KEYS = 7
 SIDE = 224
-NAMES = {"[none]": "null key", "[CLS]": "[CLS], all of it", "[SEP]": "[SEP], its end"}
+KEY_NAMES = {"[none]": "null key", "[CLS]": "[CLS], whole title", "[SEP]": "[SEP], end of title"}
 
 
 class AttendedProduct(NamedTuple):
-    """One product and what its cells attend to.
+    """A product with the attention of its picture's cells.
 
     Args:
         picture: square, as the model read it.
         title: as in the catalogue.
         keys: K names.
-        weights: (N, K), rows sum to 1.
+        weights: (N, K); rows sum to 1.
     """
 
     picture: Image.Image
@@ -37,7 +37,7 @@ class AttendedProduct(NamedTuple):
 
 
 def read_attention(path: Path) -> list[tuple[str, list[str], NDArray[np.float32]]]:
-    """Product id, keys and (N, K) weights of every product in ``attention.npz``, word pieces joined to words."""
+    """Id, keys and (N, K) weights of every product in ``attention.npz``. Word pieces are joined to words."""
     with np.load(path, allow_pickle=False) as saved:
         rows = zip(saved["ids"], saved["tokens"], saved["weights"], strict=True)
         return [(str(product), *join_pieces(tokens.tolist(), weights)) for product, tokens, weights in rows]
@@ -46,15 +46,14 @@ def read_attention(path: Path) -> list[tuple[str, list[str], NDArray[np.float32]
 def join_pieces(tokens: Sequence[str], weights: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
     """Join WordPiece tokens to words and leave out padding.
 
-    A word's weight is the mean of its pieces': with their sum, rare words, which have more pieces, would stand out
-    where attention is even.
+    A word's weight is the mean over its pieces. A sum would favour rare words: they have more pieces.
 
     Args:
         tokens: K names, "" where padded.
         weights: (N, K).
 
     Returns:
-        Words, and (N, words) weights.
+        Words, and weights (N, words).
     """
     words: list[str] = []
     columns: list[list[NDArray[np.float32]]] = []
@@ -69,18 +68,18 @@ def join_pieces(tokens: Sequence[str], weights: NDArray[np.float32]) -> tuple[li
 
 
 def draw_attention(path: Path, products: Sequence[AttendedProduct]) -> None:
-    """A row a product: its picture, then the picture once for the null key and for the words that get most attention.
+    """Draw a row for each product: its picture, then a map for the null key and for each of the strongest words.
 
-    The colour is as strong as the attention, on one scale for the whole row; the number is the mean over all cells.
+    The colour grows with the attention, on one scale for the row. The number is the mean over all cells.
     """
     width, height, side = 1.42, 1.98, 1.32
-    with drawing(path, width=(SHOWN_KEYS + 1) * width, height=len(products) * height, layout=None) as figure:
+    with drawing(path, width=(MAX_KEYS + 1) * width, height=len(products) * height, layout=None) as figure:
         for row, product in enumerate(products):
             top = (len(products) - row) * height - 0.05
-            write(figure, product.title or "no title", left=0.06, top=top, width=9, size=9, bold=True)
+            draw_text(figure, product.title or "no title", left=0.06, top=top, width=9, size=9, bold=True)
             for column, panel in enumerate(_panels(product)):
                 left = 0.06 + column * width
-                write(figure, panel.name, left=left, top=top - 0.24, width=side, size=8, color=panel.colour)
+                draw_text(figure, panel.name, left=left, top=top - 0.24, width=side, size=8, color=panel.colour)
                 axes = square_axes(figure, left=left, bottom=top - 0.44 - side, side=side)
                 for layer in panel.layers:
                     axes.imshow(layer, extent=(0, 1, 0, 1))
@@ -88,7 +87,7 @@ def draw_attention(path: Path, products: Sequence[AttendedProduct]) -> None:
 
 
 class _Panel(NamedTuple):
-    """A picture with what is written above it; the layers lie on each other."""
+    """A picture, drawn as layers one above the other, and the text above it."""
 
     name: str
     colour: str
@@ -99,8 +98,8 @@ def _panels(product: AttendedProduct) -> Iterator[_Panel]:
     strongest = max(float(product.weights.max()), 1e-6)
     yield _Panel(f"full colour {_percent(strongest)}", MUTED, [np.asarray(product.picture)])
     faint = _faint(product.picture)
-    for key in _shown(product.weights):
-        weights, name = product.weights[:, key], NAMES.get(product.keys[key], product.keys[key])
+    for key in _strongest_keys(product.weights):
+        weights, name = product.weights[:, key], KEY_NAMES.get(product.keys[key], product.keys[key])
         yield _Panel(f"{name} {_percent(float(weights.mean()))}", INK, [faint, _heat(weights / strongest)])
 
 
@@ -108,9 +107,9 @@ def _percent(share: float) -> str:
     return "<1 %" if share < 0.005 else f"{100 * share:.0f} %"
 
 
-def _shown(weights: NDArray[np.float32]) -> list[int]:
+def _strongest_keys(weights: NDArray[np.float32]) -> list[int]:
     """The null key and the words with the most attention, in the title's order."""
-    words = 1 + np.argsort(-weights[:, 1:].mean(0), kind="stable")[: SHOWN_KEYS - 1]
+    words = 1 + np.argsort(-weights[:, 1:].mean(0), kind="stable")[: MAX_KEYS - 1]
     return [0, *(int(word) for word in np.sort(words))]
 
 
@@ -121,7 +120,7 @@ def _faint(picture: Image.Image) -> NDArray[np.float64]:
 
 
 def _heat(cells: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N,) strengths 0..1 -> (SIDE, SIDE, 4) of one colour, as opaque as the strength."""
+    """Strengths (N,) from 0 to 1 -> RGBA (SIDE, SIDE, 4) of one colour; the strength sets the opacity."""
     side = round(len(cells) ** 0.5)
     grid = Image.fromarray(cells.reshape(side, side).astype(np.float32))
     strength = np.asarray(grid.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float64)

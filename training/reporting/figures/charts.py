@@ -1,4 +1,4 @@
-"""The charts of a report: the comparison, confusion, reliability, risk and coverage.
+"""The charts of a report: comparison of models, confusion matrix, reliability diagram, risk-coverage curve.
 
 Legend: N products, C classes.
 """
@@ -26,13 +26,13 @@ from training.scores.metrics import (
 )
 
 MATRIX_CLASSES = 20
-OTHERS = "any other"
+OTHER_CLASSES = "any other"
 FEW = 10
 PANELS = 4
 
 
 def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> None:
-    """Accuracy and macro-F1 of every model with their intervals; a line down from the baseline, which is to be beaten.
+    """Draw accuracy and macro-F1 of every model with their intervals, and a vertical line at the baseline.
 
     Args:
         path: PNG to write.
@@ -60,15 +60,15 @@ def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> Non
 
 
 def draw_confusion(path: Path, counts: NDArray[np.int64], labels: Sequence[str]) -> None:
-    """A matrix of true against predicted classes; shares of the true class as colour, whose root is drawn.
+    """Draw true against predicted classes. The colour shows the square root of the share of the true class.
 
     Args:
         path: PNG to write.
-        counts: (C, C) products, or (C, C + 1): the last column holds what was taken for any other class.
+        counts: (C, C) products, or (C, C + 1): the last column holds answers of any other class.
         labels: C names.
     """
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    columns = [*labels, OTHERS][: counts.shape[1]]
+    columns = [*labels, OTHER_CLASSES][: counts.shape[1]]
     side = 1.9 + 0.37 * len(labels)
     with drawing(path, width=side + 0.9, height=side + 0.3) as figure:
         axes = figure.subplots()
@@ -87,15 +87,15 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], labels: Sequence[str])
             colour = "white" if shares[row, column] > 0.35 else INK
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", size=7, color=colour)
         bar = figure.colorbar(picture, ax=axes, fraction=0.035, pad=0.02, format=_percent, ticks=[0, 0.05, 0.2, 0.5, 1])
-        bar.set_label("of the true class")
+        bar.set_label("share of the true class")
         bar.ax.tick_params(length=0)
         bar.outline.set_visible(False)
 
 
 def draw_reliability(path: Path, models: Mapping[str, tuple[Probabilities, Classes]]) -> None:
-    """Confidence against accuracy, a panel a model; a dot a bin, its area the share of the products.
+    """Draw accuracy by confidence: a panel for each model, a dot for each bin. A dot's area is its share of products.
 
-    A bin of fewer than ``FEW`` products is drawn hollow: its accuracy is chance.
+    A bin with fewer than ``FEW`` products is hollow: its accuracy is mostly chance.
 
     Args:
         path: PNG to write.
@@ -119,7 +119,7 @@ def draw_reliability(path: Path, models: Mapping[str, tuple[Probabilities, Class
 
 
 def draw_risk_coverage(path: Path, models: Mapping[str, tuple[Probabilities, Classes]]) -> None:
-    """Error rate of the answers that are given, the most confident first, for each share of the products answered.
+    """Draw the share of errors by the share of products answered, the most confident first.
 
     Args:
         path: PNG to write.

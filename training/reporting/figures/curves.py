@@ -1,4 +1,4 @@
-"""Lines of several models over conditions or sizes, and dots over conditions that have no order."""
+"""Accuracy of several models: lines over conditions or sizes in order, dots over conditions without an order."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ class Curve(NamedTuple):
     """One panel.
 
     Args:
-        title: what grows along it.
+        title: the quantity on the horizontal axis.
         places: P positions from left to right.
-        ticks: P names of them.
-        values: by model, P times the accuracies of some runs.
-        axis: name of what is drawn.
+        ticks: P names of the positions.
+        values: by model, for each of P positions the values of all runs.
+        axis: the quantity on the vertical axis.
     """
 
     title: str
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
 
 
 def draw_curves(path: Path, curves: Sequence[Curve]) -> None:
-    """Means as lines; the band behind a line holds all runs.
+    """Draw means as lines; the band behind a line spans all runs.
 
     Args:
         path: PNG to write.
@@ -52,11 +52,11 @@ def draw_curves(path: Path, curves: Sequence[Curve]) -> None:
 
 
 def draw_dots(path: Path, curve: Curve) -> None:
-    """Conditions of one strength each, a row a condition and a dot a model; the first row is the one to compare with.
+    """Draw a row for each condition and a dot for each model. The first row is the reference.
 
     Args:
         path: PNG to write.
-        curve: its places are rows.
+        curve: its places are the rows.
     """
     with drawing(path, width=8.4, height=1.1 + 0.36 * len(curve.places)) as figure:
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Test products with what was said of them: a grid of answers, and the errors with the answer of every model."""
+"""Test products with the models' answers: a grid with one answer each, and cards with the answer of every model."""
 
 import functools
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from training.reporting.figures.style import (
     MUTED,
     RIGHT,
     WRONG,
+    draw_text,
     drawing,
     fit_text,
     square_axes,
-    write,
 )
 from training.scores.metrics import Classes
 
@@ -32,31 +32,33 @@ COLUMNS = 5
 CARD_COLUMNS = 2
 
 
-class Shelf:
+class CatalogProducts:
     """Titles and pictures of a catalogue, by product id.
 
+    ``unreadable`` is the reason why the catalogue cannot be read; "" if it can. Then no product has a title or picture.
+
     Args:
-        source: where it lies.
+        source: the catalogue.
     """
 
     def __init__(self, source: CatalogSource) -> None:
-        self.gone = ""
+        self.unreadable = ""
         self._catalog: Catalog | None = None
         self._products: dict[str, tuple[str, str]] = {}
         try:
             self._catalog = read_catalog(source, check_images=False, max_rejected=1, progress=False)
         except CatalogError as error:
-            self.gone = str(error).splitlines()[0]
+            self.unreadable = str(error).splitlines()[0]
             return
         table = self._catalog.products
         self._products = dict(zip(table["id"], zip(table["image"], table["text"], strict=True), strict=True))
 
     def title(self, product: str) -> str:
-        """The title, "" where there is none."""
+        """The title; "" for none."""
         return self._products.get(product, ("", ""))[1]
 
     def picture(self, product: str) -> Image.Image | None:
-        """The picture as the models decode it, None where there is none or it cannot be read any more."""
+        """The picture as the models decode it; None if the product has none or its file cannot be read."""
         name = self._products.get(product, ("", ""))[0]
         if not name or self._catalog is None:
             return None
@@ -66,14 +68,14 @@ class Shelf:
             return None
 
 
-class Answer(NamedTuple):
-    """What one model said of a product.
+class CardAnswer(NamedTuple):
+    """A model's answer to a product, as a card shows it.
 
     Args:
         model: its name.
-        label: the class it chose.
-        score: of that class, None where the model gives none.
-        right: whether that is the truth; None where nobody knows.
+        label: the class that it chose.
+        score: probability of the class; None if the model gives none.
+        right: True if the class is the true one; None if the true class is unknown.
     """
 
     model: str
@@ -83,35 +85,35 @@ class Answer(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """What says without colour whether it is right; "" where nobody knows."""
+        """A sign for right or wrong that needs no colour; "" if the true class is unknown."""
         return "" if self.right is None else MARKS[self.right]
 
     @property
     def percent(self) -> str:
-        """The score as it is read, "" for none; what is not quite certain is never rounded to certain."""
+        """The score in percent; "" for none. It never rounds to 0 or 100 %."""
         if self.score is None:
             return ""
         return ">99 %" if self.score >= 0.995 else "<1 %" if self.score < 0.005 else f"{100 * self.score:.0f} %"
 
 
-class Card(NamedTuple):
-    """A product and what was said of it.
+class ProductCard(NamedTuple):
+    """A product and the models' answers.
 
     Args:
         picture: RGB, or None.
-        title: as in the catalogue, "" for none.
-        truth: its class, "" where that is the question.
+        title: as in the catalogue; "" for none.
+        truth: its class; "" where the report doubts it.
         answers: one or more.
     """
 
     picture: Image.Image | None
     title: str
     truth: str
-    answers: Sequence[Answer]
+    answers: Sequence[CardAnswer]
 
 
-def spread_over_classes(truth: Classes, *, count: int, seed: int) -> list[int]:
-    """Draw rows of (N,) classes at random, no class again before every other one had its turn."""
+def sample_across_classes(truth: Classes, *, count: int, seed: int) -> list[int]:
+    """Sample rows of (N,) classes at random; no class comes twice before every class has come once."""
     order = np.random.default_rng(seed).permutation(len(truth))
     turn = np.empty(len(truth), dtype=np.int64)
     seen: dict[int, int] = {}
@@ -120,8 +122,8 @@ def spread_over_classes(truth: Classes, *, count: int, seed: int) -> list[int]:
     return [int(row) for row in order[np.argsort(turn[order], kind="stable")][:count]]
 
 
-def draw_predictions(path: Path, cards: Sequence[Card]) -> None:
-    """A grid of products with title, class and first answer; right ones are framed green, wrong ones orange."""
+def draw_predictions(path: Path, cards: Sequence[ProductCard]) -> None:
+    """Draw a grid of products with title, class and first answer. Green frames are right answers, orange ones wrong."""
     width, height, side = 1.95, 2.72, 1.8
     columns = min(COLUMNS, len(cards))
     rows = -(-len(cards) // columns)
@@ -131,15 +133,15 @@ def draw_predictions(path: Path, cards: Sequence[Card]) -> None:
             top = rows * height - number // columns * height - side - 0.05
             colour = _colour(card.answers[0])
             _draw_picture(square_axes(figure, left=left, bottom=top, side=side), card.picture, colour=colour)
-            line = functools.partial(write, figure, left=left, width=side)
+            line = functools.partial(draw_text, figure, left=left, width=side)
             line(card.title or "no title", top=top - 0.06, size=8, lines=2)
             line(f"true: {card.truth}", top=top - 0.39, size=8, color=MUTED)
-            said = _line(card.answers[0], width=side, size=8.5)
-            line(said, top=top - 0.56, size=8.5, bold=True, color=colour)
+            answer = _answer_line(card.answers[0], width=side, size=8.5)
+            line(answer, top=top - 0.56, size=8.5, bold=True, color=colour)
 
 
-def draw_errors(path: Path, cards: Sequence[Card]) -> None:
-    """Products beside the answers of every model."""
+def draw_errors(path: Path, cards: Sequence[ProductCard]) -> None:
+    """Draw products beside the answers of every model."""
     lines = max(len(card.answers) for card in cards)
     width, side = 5.1, 1.72
     height = max(side, 0.55 + 0.17 * lines) + 0.22
@@ -152,44 +154,45 @@ def draw_errors(path: Path, cards: Sequence[Card]) -> None:
             _write_answers(figure, card, left=left + side + 0.14, top=top, width=width - side - 0.4)
 
 
-def draw_groups(path: Path, groups: Sequence[tuple[str, Sequence[Card]]]) -> None:
-    """Products with their class and the first answer, a row under a heading."""
+def draw_groups(path: Path, groups: Sequence[tuple[str, Sequence[ProductCard]]]) -> None:
+    """Draw products with class and first answer, a row for each heading."""
     width, height, side = 2.3, 2.42, 1.45
     columns = max(len(cards) for _, cards in groups)
     with drawing(path, width=columns * width, height=len(groups) * height, layout=None) as figure:
         for row, (heading, cards) in enumerate(groups):
             top = (len(groups) - row) * height - 0.05
-            write(figure, heading, left=0.1, top=top, width=columns * width - 0.2, size=10, bold=True)
+            draw_text(figure, heading, left=0.1, top=top, width=columns * width - 0.2, size=10, bold=True)
             for column, card in enumerate(cards):
                 left, below = 0.1 + column * width, top - 0.3 - side
                 colour = _colour(card.answers[0])
                 _draw_picture(square_axes(figure, left=left, bottom=below, side=side), card.picture, colour=colour)
-                line = functools.partial(write, figure, left=left, width=width - 0.15, size=8)
+                line = functools.partial(draw_text, figure, left=left, width=width - 0.15, size=8)
                 line(card.title or "no title", top=below - 0.07)
                 line(f"true: {card.truth}", top=below - 0.23, color=MUTED)
-                line(_line(card.answers[0], width=width - 0.15, size=8), top=below - 0.39, color=colour)
+                answer = _answer_line(card.answers[0], width=width - 0.15, size=8)
+                line(answer, top=below - 0.39, color=colour)
 
 
-def _write_answers(figure: Figure, card: Card, *, left: float, top: float, width: float) -> None:
-    rows = write(figure, card.title or "no title", left=left, top=top, width=width, size=8.5, lines=2)
+def _write_answers(figure: Figure, card: ProductCard, *, left: float, top: float, width: float) -> None:
+    rows = draw_text(figure, card.title or "no title", left=left, top=top, width=width, size=8.5, lines=2)
     top -= 0.16 * rows + 0.03
     if card.truth:
-        write(figure, f"true: {card.truth}", left=left, top=top, width=width, size=8.5, bold=True)
+        draw_text(figure, f"true: {card.truth}", left=left, top=top, width=width, size=8.5, bold=True)
         top -= 0.23
     for number, answer in enumerate(card.answers):
         place = top - 0.17 * number
-        write(figure, answer.model, left=left, top=place, width=1.15, size=8, color=MUTED)
-        line = _line(answer, width=width - 1.15, size=8)
-        write(figure, line, left=left + 1.15, top=place, width=width - 1.15, size=8, color=_colour(answer))
+        draw_text(figure, answer.model, left=left, top=place, width=1.15, size=8, color=MUTED)
+        line = _answer_line(answer, width=width - 1.15, size=8)
+        draw_text(figure, line, left=left + 1.15, top=place, width=width - 1.15, size=8, color=_colour(answer))
 
 
-def _line(answer: Answer, *, width: float, size: float) -> str:
-    """Mark, label and score; of a label that is too long, the end is cut and not the score."""
+def _answer_line(answer: CardAnswer, *, width: float, size: float) -> str:
+    """Mark, label and score. A long label is cut; the score stays."""
     label = fit_text(answer.label, width=width - 0.75, size=size)
     return " ".join(part for part in (answer.mark, label, answer.percent) if part)
 
 
-def _colour(answer: Answer) -> str:
+def _colour(answer: CardAnswer) -> str:
     return {True: RIGHT, False: WRONG, None: INK}[answer.right]
 
 

@@ -1,4 +1,4 @@
-"""How every figure of a report looks, in one place: palette, type, how text is fitted, and how a figure is written."""
+"""The look of all figures: colours, fonts, text that fits its space, and the PNG file."""
 
 import bisect
 import functools
@@ -17,7 +17,7 @@ from matplotlib.textpath import TextToPath
 
 from training.system.storage import atomic_path
 
-# Green and orange dark enough for text; a mark beside them says the same without colour.
+# Green and orange, dark enough for text. A mark beside them repeats the meaning without colour.
 RIGHT, WRONG = "#00775A", "#C24A00"
 MARKS = {True: "✓", False: "✗"}
 INK, MUTED, FADED, FAINT = "#222222", "#6B6B6B", "#B5B5B5", "#E4E4E4"
@@ -37,19 +37,19 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "text.color": INK,
-    "text.parse_math": False,  # a title with two dollar signs is no formula
+    "text.parse_math": False,  # a title with two dollar signs is not a formula
     "savefig.facecolor": "white",
     "legend.frameon": False,
 }
-# Titles come in any script: of these, those that the machine has are asked after DejaVu Sans.
+# Titles come in any script. Installed fonts of this list follow DejaVu Sans.
 _SCRIPTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans Arabic", "Noto Sans Devanagari")
 
 
 @contextmanager
 def drawing(path: Path, *, width: float, height: float, layout: str | None = "constrained") -> Iterator[Figure]:
-    """A figure of that size in inches, written as PNG when the block ends without an error.
+    """Yield a figure of ``width`` x ``height`` inches; write it as PNG if the block ends without an error.
 
-    Needs no display, and leaves matplotlib's own settings as they are.
+    It needs no display and does not change matplotlib's settings.
     """
     with mpl.rc_context({**_STYLE, "font.family": _fonts()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
@@ -60,7 +60,7 @@ def drawing(path: Path, *, width: float, height: float, layout: str | None = "co
 
 
 def square_axes(figure: Figure, *, left: float, bottom: float, side: float) -> Axes:
-    """Axes without ticks from 0 to 1, for a picture; placed in inches."""
+    """Add axes from 0 to 1 without ticks, for a picture. The place and size are in inches."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -68,7 +68,7 @@ def square_axes(figure: Figure, *, left: float, bottom: float, side: float) -> A
     return axes
 
 
-def write(
+def draw_text(
     figure: Figure,
     text: str,
     *,
@@ -80,7 +80,11 @@ def write(
     bold: bool = False,
     color: str = INK,
 ) -> int:
-    """Write below and right of a corner, in inches; what does not fit is cut. Returns the lines that it took."""
+    """Draw text below and to the right of a corner, in inches. Text that does not fit is cut.
+
+    Returns:
+        The number of lines drawn.
+    """
     across, up = figure.get_size_inches()
     rows = fit_text(text, width=width, size=size, lines=lines, bold=bold).split("\n")
     for number, row in enumerate(rows):
@@ -90,9 +94,9 @@ def write(
 
 
 def fit_text(text: str, *, width: float, size: float, lines: int = 1, bold: bool = False) -> str:
-    """Break a text into lines that fit a width in inches at a font size in points; what is left over is cut by "…".
+    """Break a text into at most ``lines`` lines of ``width`` inches; "…" replaces the rest.
 
-    To be called while :func:`drawing`.
+    ``size`` is the font size in points. Call it inside :func:`drawing`.
     """
     words, rows = text.split(), [""]
     while words:

@@ -11,7 +11,7 @@ from training.reporting.document.blocks import Figure, Group, Paragraph, Product
 from training.reporting.figures.architectures import Widths, draw_architectures
 from training.reporting.figures.attention import SIDE, AttendedProduct, draw_attention, read_attention
 from training.reporting.figures.charts import FEW, draw_reliability, draw_risk_coverage
-from training.reporting.figures.products import draw_errors, draw_predictions, spread_over_classes
+from training.reporting.figures.products import draw_errors, draw_predictions, sample_across_classes
 from training.reporting.results.names import BASELINE, display
 from training.reporting.results.runs import RunResults
 from training.reporting.sections.attributes import attributes
@@ -32,11 +32,11 @@ SHOWN_ATTENTION = 4
 def predictions(material: Material) -> Iterator[Section]:
     """Products drawn at random, as the shown model answers them."""
     run, title = material.run, "Predictions on test products"
-    if material.shelf.gone:
-        text = f"The catalogue cannot be read any more, so no product is shown: {material.shelf.gone}"
+    if material.shelf.unreadable:
+        text = f"The catalogue cannot be read any more, so no product is shown: {material.shelf.unreadable}"
         yield Section("predictions", title, [Paragraph(text)])
         return
-    rows = spread_over_classes(run.truth, count=SHOWN_PREDICTIONS, seed=0)
+    rows = sample_across_classes(run.truth, count=SHOWN_PREDICTIONS, seed=0)
     cards = [material.card(run, row, [run.shown]) for row in rows]
     draw_predictions(material.figures / "predictions.png", cards)
     text = (
@@ -49,7 +49,7 @@ def predictions(material: Material) -> Iterator[Section]:
 
 def errors(material: Material) -> Iterator[Section]:
     """Products that models get wrong, with the answers of all of them."""
-    if material.shelf.gone:
+    if material.shelf.unreadable:
         return
     run, title = material.run, "Misclassified products, and what each model said"
     wrong = run.answers[run.shown].predicted != run.truth
@@ -82,7 +82,7 @@ def attention(material: Material) -> Iterator[Section]:
     """What the cells of a few pictures attend to, where the run has kept it."""
     run, shelf = material.run, material.shelf
     path = run.folder / "intermediate" / "attention.npz"
-    if shelf.gone or not path.is_file():
+    if shelf.unreadable or not path.is_file():
         return
     squash = run.record.arguments["image_fit"] == "squash"
     products: list[AttendedProduct] = []
@@ -163,7 +163,7 @@ def _widths(run: RunResults) -> Widths | None:
                 image=architecture["image_width"],
                 text_encoder=Path(run.record.arguments["text_encoder"]).name,
                 text=architecture["text_encoder"]["hidden_size"],
-                side=run.record.arguments["image_size"] // 32,
+                cells=run.record.arguments["image_size"] // 32,
                 classes=len(run.labels),
             )
     return None

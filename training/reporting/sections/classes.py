@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.reporting.document.blocks import Block, Cell, Column, Figure, Group, Paragraph, Products, Section, Table
-from training.reporting.figures.charts import MATRIX_CLASSES, OTHERS, draw_confusion
+from training.reporting.figures.charts import MATRIX_CLASSES, OTHER_CLASSES, draw_confusion
 from training.reporting.figures.products import draw_groups
 from training.reporting.results.names import MAJORITY, display
 from training.reporting.results.runs import RunResults
@@ -196,7 +196,7 @@ def _matrix(material: Material, counts: NDArray[np.int64], pairs: Sequence[Pair]
     return Figure(
         "confusion.png",
         alt,
-        f"The {len(chosen)} classes of the worst pairs, of {len(labels)}; “{OTHERS}” holds the rest. Counts of test "
+        f"The {len(chosen)} most confused classes of {len(labels)}; “{OTHER_CLASSES}” holds the rest. Counts of test "
         "products; the colour is the share of the true class.",
     )
 
@@ -216,7 +216,7 @@ def _pair_table(pairs: Sequence[Pair], counts: NDArray[np.int64], labels: Sequen
 
 def _examples(material: Material, predicted: Classes, pairs: Sequence[Pair]) -> list[Group]:
     """The errors in each pair that the model was surest of, no product twice; none where the catalogue is gone."""
-    if material.shelf.gone:
+    if material.shelf.unreadable:
         return []
     pooled = material.pooled
     probabilities = pooled.answers[pooled.shown].probabilities

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.reporting.figures.products import Answer, Card, Shelf
+from training.reporting.figures.products import CardAnswer, CatalogProducts, ProductCard
 from training.reporting.results.names import display
 from training.reporting.results.runs import RunResults, common_models, pool_results
 
@@ -38,11 +38,11 @@ class Material:
         return pool_results(self.runs)
 
     @functools.cached_property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> CatalogProducts:
         """Titles and pictures."""
-        return Shelf(self.run.record.source)
+        return CatalogProducts(self.run.record.source)
 
-    def card(self, run: RunResults, row: int, names: Sequence[str]) -> Card:
+    def card(self, run: RunResults, row: int, names: Sequence[str]) -> ProductCard:
         """A test product with the answers of some models.
 
         Args:
@@ -56,5 +56,5 @@ class Material:
             answers = run.answers[name]
             score = None if answers.probabilities is None else float(answers.probabilities[row].max())
             label, right = run.labels[answers.predicted[row]], bool(answers.predicted[row] == run.truth[row])
-            said.append(Answer(display(name), label, score, right))
-        return Card(self.shelf.picture(product), self.shelf.title(product), run.labels[run.truth[row]], said)
+            said.append(CardAnswer(display(name), label, score, right))
+        return ProductCard(self.shelf.picture(product), self.shelf.title(product), run.labels[run.truth[row]], said)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from training.catalog.table import harmless
 from training.pipeline.out_of_fold import FILE as OUT_OF_FOLD
 from training.reporting.document.blocks import Figure, Group, Paragraph, Products, Section
-from training.reporting.figures.products import Answer, Card, Shelf, draw_errors
+from training.reporting.figures.products import CardAnswer, CatalogProducts, ProductCard, draw_errors
 from training.reporting.results.names import SINGLES, display
 from training.reporting.results.runs import held_out_answers
 from training.reporting.sections.report_data import Material
@@ -45,7 +45,7 @@ def suspects(material: Material) -> Iterator[Section]:
         "labels are wrong, and some products are merely hard, above all those of rare classes. The percentage is the "
         f"calibrated probability of each label. All of them are in {FILE}, the most suspect first."
     )
-    if material.shelf.gone:
+    if material.shelf.unreadable:
         yield Section("labels", title, [Paragraph(text)])
         return
     cards = _cards(material, found[:SHOWN])
@@ -54,7 +54,7 @@ def suspects(material: Material) -> Iterator[Section]:
     yield Section("labels", title, [Paragraph(text), Products([Group("", cards)], figure)])
 
 
-def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str], shelf: Shelf) -> None:
+def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str], shelf: CatalogProducts) -> None:
     """A line a product, the most suspect first; a spreadsheet opens it and runs nothing in it.
 
     Args:
@@ -81,21 +81,21 @@ def _is_cross_fitted(material: Material, model: str) -> bool:
     return all((run.folder / model / OUT_OF_FOLD).is_file() for run in material.runs)
 
 
-def _cards(material: Material, found: Sequence[Suspect]) -> list[Card]:
+def _cards(material: Material, found: Sequence[Suspect]) -> list[ProductCard]:
     """Each with the given and the suggested label, and what the single models say by themselves."""
     labels, shelf = material.pooled.labels, material.shelf
     singles = {name: _answers_by_product(material, name) for name in SINGLES if name in material.run.models}
     cards = []
     for each in found:
         said = [
-            Answer("given", labels[each.given], each.quality, None),
-            Answer("suggested", labels[each.suggested], each.confidence, None),
+            CardAnswer("given", labels[each.given], each.quality, None),
+            CardAnswer("suggested", labels[each.suggested], each.confidence, None),
         ]
         for name, answers in singles.items():
             probabilities = answers[each.product, each.given]
             best = int(probabilities.argmax())
-            said.append(Answer(f"{display(name)} says", labels[best], float(probabilities[best]), None))
-        cards.append(Card(shelf.picture(each.product), shelf.title(each.product), "", said))
+            said.append(CardAnswer(f"{display(name)} says", labels[best], float(probabilities[best]), None))
+        cards.append(ProductCard(shelf.picture(each.product), shelf.title(each.product), "", said))
     return cards
 
 

@@ -1,4 +1,4 @@
-// A click on a column's name sorts the table by it, a second click the other way round.
+// A click on a column's name sorts the table; a second click reverses the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const key = (row, column) => {
