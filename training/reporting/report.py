@@ -1,4 +1,4 @@
-"""The report of one run or of several seeds or folds: ``report.html``, ``report.md``, ``report.json``, ``figures/``.
+"""Write the report of one run, several seeds or several folds: ``report.html``, ``report.md``, ``report.json``, figures.
 
 Run as ``python -m training report runs/<name> [more runs]``.
 """
@@ -69,16 +69,16 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
 
 
 def default_folder(folders: Sequence[Path]) -> Path:
-    """Where a report goes that nobody has named a folder for.
+    """The folder of a report without ``--out``.
 
-    One run: into it. Several: into ``report`` in the closest folder that holds them all.
+    It is the run's folder for one run. For several, it is ``report`` in the closest folder that holds all of them.
 
     Raises:
         RunError: a run is named twice, or the runs have no folder in common.
     """
     places = [Path(os.path.abspath(folder)) for folder in folders]  # noqa: PTH100 (keeps links as they are named)
     if twice := [str(folder) for folder, place in zip(folders, places, strict=True) if places.count(place) > 1]:
-        raise RunError(f"{twice[0]} is named twice: its results would count twice")
+        raise RunError(f"{twice[0]} is named twice: name each run once")
     if len(folders) == 1:
         return folders[0]
     common = Path(os.path.commonpath([place.parent for place in places]))
@@ -88,14 +88,14 @@ def default_folder(folders: Sequence[Path]) -> Path:
 
 
 def _remove_figures(out: Path, *, keep: Collection[str]) -> None:
-    """Take away what an earlier report in this folder has drawn and this one has not; other files are not ours."""
+    """Remove figures of an earlier report in this folder that this report does not have. Other files stay."""
     path = out / "report.json"
     if not path.is_file():
         return
     try:
         earlier = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["figures"]]
     except (ValueError, KeyError, TypeError) as error:
-        warn(f"{path} names no figures ({type(error).__name__}): those of the earlier report stay")
+        warn(f"{path} names no figures ({type(error).__name__}): the figures of the earlier report stay")
         return
     for name in set(earlier) - set(keep):
         (out / "figures" / Path(name).name).unlink(missing_ok=True)
@@ -104,7 +104,7 @@ def _remove_figures(out: Path, *, keep: Collection[str]) -> None:
 def _sections(
     groups: Sequence[Sequence[RunResults]], material: Material, comparison: Comparison, known: Sequence[str]
 ) -> list[Section]:
-    """All of them in order, drawn under a progress bar."""
+    """All sections in order, with a progress bar while they are drawn."""
     first = [overview(material, comparison, known), differences(comparison)]
     first += learning_curve(groups, material.figures)
     rest = [section for draw in tqdm(SECTIONS, desc="drawing figures", leave=False) for section in draw(material)]

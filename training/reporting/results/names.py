@@ -1,4 +1,4 @@
-"""What a report calls every model, what it says of it, and in which colour and line it draws it."""
+"""How a report names, describes and draws each model."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,19 +11,18 @@ SHOWN_FIRST = ("intermediate", "late", "early")
 
 
 class Named(NamedTuple):
-    """A model as it is shown.
+    """The name, description and drawing style of a model.
 
     Args:
-        display: its name.
-        what: one line.
-        colour: of what is drawn of it; the palette is that of Okabe & Ito and of Tol, apart for every common kind of
-            colour blindness.
-        line: matplotlib's style of its line, so that colour is not the only thing that tells it apart.
-        marker: likewise.
+        display: its name in the report.
+        description: one line.
+        colour: from the palettes of Okabe & Ito and of Tol, which people with colour blindness can distinguish.
+        line: matplotlib's line style; it distinguishes the model without colour.
+        marker: matplotlib's marker; likewise.
     """
 
     display: str
-    what: str
+    description: str
     colour: str = "#555555"
     line: Any = "-"
     marker: str = "o"
@@ -34,13 +33,13 @@ NAMES = {
     "text": Named("text", "title alone: BERT → linear", "#56B4E9", (0, (1, 1)), "D"),
     "early": Named("early", "features of both, concatenated → MLP", "#009E73", "-", "^"),
     "intermediate": Named("intermediate", "the picture's cells attend to the title's tokens", "#0072B2", "-", "o"),
-    "late": Named("late", "weighted average of image's and text's answers", "#CC79A7", (0, (4, 1, 1, 1)), "v"),
+    "late": Named("late", "weighted average of the probabilities of image and text", "#CC79A7", (0, (4, 1, 1, 1)), "v"),
     "gated": Named(
-        "gated", "ablation: a learned gate weighs picture against title, feature by feature", "#882255", "-", "P"
+        "gated", "ablation: a learned gate weighs picture and title, feature by feature", "#882255", "-", "P"
     ),
     "single_key": Named(
         "single key",
-        "control: the pooled title as the only key, nothing to attend to",
+        "control: the pooled title is the only key, so attention has no choice",
         "#B8860B",
         (0, (3, 1, 1, 1, 1, 1)),
         "X",
@@ -51,21 +50,21 @@ NAMES = {
 
 
 def named(model: str) -> Named:
-    """How a model is shown; one that has no entry goes by its own name, in grey."""
+    """The style of a model. A model without an entry keeps its own name and is grey."""
     return NAMES.get(model, Named(model, ""))
 
 
 def display(model: str) -> str:
-    """The name that readers see."""
+    """A model's name in the report."""
     return named(model).display
 
 
 def by_interest(models: Sequence[str]) -> list[str]:
-    """The shown model first, then fusions before single models, ablations and controls last."""
+    """Models in the report's order: the featured model, other fusions, single models, then ablations and controls."""
     known = [name for name in reversed(MAIN) if name in models]
     return list(dict.fromkeys([shown_model(models), *known, *models]))
 
 
 def shown_model(models: Sequence[str]) -> str:
-    """The model whose answers are looked at one by one: the one served by default, else the next of the fusions."""
+    """The model whose answers a report shows product by product: the one served by default, or else another fusion."""
     return next((name for name in SHOWN_FIRST if name in models), models[-1])

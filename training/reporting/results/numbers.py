@@ -1,4 +1,4 @@
-"""The numbers of a report: every metric as mean and spread over the runs, and a verdict on every pair of models."""
+"""Compare models over runs: mean and standard deviation of every metric, and a verdict on every pair of models."""
 
 import dataclasses
 import itertools
@@ -21,13 +21,13 @@ METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1")
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What the models of some runs come to.
+    """The metrics of all models, and the verdicts on their differences.
 
     Args:
-        numbers: by model and metric ``{"mean", "std", "runs"}``; ``std`` is that of a sample, None for a single run.
+        numbers: by model and metric ``{"mean", "std", "runs"}``; ``std`` is the sample's, None for a single run.
             Accuracy and macro-F1 also have ``{"low", "high"}``, the 95 % interval of their mean.
-        verdicts: ``{"model", "other", "accuracy", "macro_f1"}`` a pair; by metric ``{"mean", "low", "high", "runs",
-            "verdict"}``, where the numbers are those of ``model`` minus those of ``other``.
+        verdicts: for each pair ``{"model", "other", "accuracy", "macro_f1"}``; for each metric ``{"mean", "low",
+            "high", "runs", "verdict"}`` of the difference: ``model`` minus ``other``.
     """
 
     numbers: dict[str, dict[str, Any]]
@@ -35,10 +35,9 @@ class Comparison:
 
 
 def compare(runs: Sequence[RunResults]) -> Comparison:
-    """Numbers of every model that all runs have, and verdicts on every pair of them.
+    """Compare every model that all runs have with every other one and with the baseline.
 
-    Every model stands against every other one, and against the baseline. Intervals are those of one paired bootstrap
-    over groups of products that belong together.
+    The intervals come from one paired bootstrap over groups of related products.
     """
     models = [name for name in common_models(runs) if name in runs[0].models]
     names = [*by_interest(models), BASELINE, MAJORITY]
@@ -60,9 +59,9 @@ def compare(runs: Sequence[RunResults]) -> Comparison:
 
 
 def shared_groups(runs: Sequence[RunResults]) -> list[NDArray[np.int64]]:
-    """The (N,) groups of each run, renumbered so that groups which have a product in common are one.
+    """The groups (N,) of each run, renumbered: groups with a product in common are one group.
 
-    A product that two seeds test is one observation and not two.
+    A product that two seeds test is one observation, not two.
     """
     own = [np.unique(run.groups, return_inverse=True)[1] for run in runs]
     offsets = np.cumsum([0, *(groups.max() + 1 for groups in own)])
@@ -90,10 +89,10 @@ def _numbers(runs: Sequence[RunResults], name: str, boot: Bootstrap, model: int)
 
 
 def _interval(drawn: NDArray[np.float64], observed: float) -> dict[str, float]:
-    """The percentile interval of (D,) draws, less their bias.
+    """The percentile interval of (D,) draws, corrected for bias (Efron & Tibshirani 1993, chapter 10).
 
-    A class of few products is missing from many resamples, so that macro-F1 is higher in most draws than observed;
-    left as it is, the interval may not even hold the number that it belongs to. Efron & Tibshirani 1993, chapter 10.
+    Many resamples lack a class of few products, so most draws have a higher macro-F1 than observed. Without the
+    correction, the interval may not contain the observed value.
     """
     low, high = np.quantile(drawn, INTERVAL) - (drawn.mean() - observed)
     return {"low": float(max(low, 0)), "high": float(min(high, 1))}

@@ -1,6 +1,6 @@
-"""What a complete run folder says, read back: its record and what every model answered on the test part.
+"""Read a complete run folder: its record and the answers of every model to the test part.
 
-All figures are of the main attribute; the others stand in the record's metrics.
+All answers are for the main attribute. The record has the metrics of the other attributes.
 Legend: N test products, C classes.
 """
 
@@ -26,7 +26,7 @@ class ModelAnswers:
 
     Args:
         predicted: (N,) classes.
-        probabilities: (N, C) calibrated, or None where there are none.
+        probabilities: (N, C) calibrated; None if the model gives none.
     """
 
     predicted: NDArray[np.int64]
@@ -35,14 +35,14 @@ class ModelAnswers:
 
 @dataclasses.dataclass(frozen=True)
 class RunResults:
-    """A run's test part with everything that was said of it.
+    """A run's test part with the answers of all models.
 
     Args:
         folder: the run folder.
         record: of the run.
         ids: (N,) product ids.
         truth: (N,) classes.
-        groups: (N,) groups of the split.
+        groups: (N,) groups of related products, from the split.
         answers: by model, in the order of the run; then the baseline and the majority class.
     """
 
@@ -70,7 +70,7 @@ class RunResults:
 
     @property
     def shown(self) -> str:
-        """The model whose answers are looked at one by one."""
+        """The model whose answers a report shows product by product."""
         return shown_model(self.models)
 
 
@@ -78,7 +78,7 @@ def read_results(folder: Path) -> RunResults:
     """Read a run folder.
 
     Raises:
-        RunError: it is not complete, or its files do not fit together.
+        RunError: the run is not complete, or its files contradict each other.
     """
     record = read_run(folder)
     tests = {name: _read_arrays(folder / name / "test.npz") for name in [*record.models, BASELINE]}
@@ -86,7 +86,7 @@ def read_results(folder: Path) -> RunResults:
     for name, arrays in tests.items():
         if not np.array_equal(arrays["ids"], ids) or not np.array_equal(arrays["truth"], truth):
             raise RunError(
-                f"{folder / name / 'test.npz'} has other test products than the baseline: train the run anew"
+                f"{folder / name / 'test.npz'} has other test products than the baseline: train the run again"
             )
     split = _read_split(folder, ids)
     answers = {
@@ -102,7 +102,7 @@ def read_results(folder: Path) -> RunResults:
 
 
 def pool_results(runs: Sequence[RunResults]) -> RunResults:
-    """All runs as one: their test products one after the other, over the classes of all of them."""
+    """Join all runs to one: their test products one after the other, over the classes of all runs."""
     if len(runs) == 1:
         return runs[0]
     labels, places = _all_labels(runs)
@@ -128,9 +128,9 @@ def pool_results(runs: Sequence[RunResults]) -> RunResults:
 
 
 def held_out_answers(runs: Sequence[RunResults], model: str) -> list[LabelledAnswers]:
-    """What a model says of the products it was not fitted to: validation (where kept) and test part of every run.
+    """A model's answers to products that it was not trained on: test part and, if kept, validation part of every run.
 
-    Of a cross-fitted run also the training part, as the models of the other parts answered it.
+    A cross-fitted run also has answers to the training part, from the models fitted on the other parts.
 
     Returns:
         Answers over the classes of all runs, in the order of :func:`pool_results`.
@@ -151,18 +151,18 @@ def held_out_answers(runs: Sequence[RunResults], model: str) -> list[LabelledAns
 
 
 def common_models(runs: Sequence[RunResults]) -> list[str]:
-    """What every run has answers of, in the order of the first."""
+    """Models that every run has answers of, in the order of the first run."""
     return [name for name in runs[0].answers if all(name in run.answers for run in runs)]
 
 
 def _all_labels(runs: Sequence[RunResults]) -> tuple[list[str], list[NDArray[np.int64]]]:
-    """The C classes of all runs, and by run the place of each of its own among them."""
+    """The C classes of all runs; for each run, the index of each of its classes among them."""
     labels = list(dict.fromkeys(label for run in runs for label in run.labels))
     return labels, [np.array([labels.index(label) for label in run.labels]) for run in runs]
 
 
 def _widened(probabilities: NDArray[np.float32], places: NDArray[np.int64], *, classes: int) -> NDArray[np.float32]:
-    """(N, C) with its columns at their places among more classes."""
+    """Probabilities over more classes, (N, ``classes``): each column moves to its place, the others are 0."""
     wide = np.zeros((len(probabilities), classes), dtype=np.float32)
     wide[:, places] = probabilities
     return wide
@@ -189,6 +189,6 @@ def _read_split(folder: Path, ids: NDArray[np.str_]) -> pd.DataFrame:
 
 
 def _majority(split: pd.DataFrame, labels: Sequence[str]) -> int:
-    """The most frequent class of the training part; of equal ones, the first."""
+    """The most frequent class of the training part; the first in case of a tie."""
     counts = split.loc[split["part"] == "train", "label"].value_counts()
     return int(np.argmax([counts.get(label, 0) for label in labels]))

@@ -1,4 +1,4 @@
-"""The attributes behind the main one in a report: a table each, beside the simple baseline on the same split."""
+"""The section on the further attributes: a table for each, with the baseline on the same split."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ METRICS = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "ece": "ECE"}
 
 
 def attributes(material: Material) -> Iterator[Section]:
-    """A table for each attribute but the main one, which all other sections are about."""
+    """The section; none if the runs have one attribute. All other sections are about the main attribute."""
     records, names = _records(material)
     if not names:
         return
@@ -23,7 +23,7 @@ def attributes(material: Material) -> Iterator[Section]:
 
 
 def attribute_record(material: Material) -> dict[str, dict[str, dict[str, Any]]]:
-    """The same for ``report.json``: ``{"mean", "std", "runs"}`` by attribute, model and metric."""
+    """The numbers for ``report.json``: ``{"mean", "std", "runs"}`` by attribute, model and metric."""
     records, names = _records(material)
     return {
         name: {
@@ -35,7 +35,7 @@ def attribute_record(material: Material) -> dict[str, dict[str, dict[str, Any]]]
 
 
 def _records(material: Material) -> tuple[list[RunRecord], list[str]]:
-    """Of all runs, and the further attributes that each of them has."""
+    """The records of all runs, and the further attributes that all runs have."""
     records = [run.record for run in material.runs]
     _, *further = (attribute.name for attribute in records[0].attributes)
     of_each = [{attribute.name for attribute in each.attributes} for each in records]
@@ -43,20 +43,20 @@ def _records(material: Material) -> tuple[list[RunRecord], list[str]]:
 
 
 def _known(records: Sequence[RunRecord], name: str, model: str, metric: str) -> list[float]:
-    """A metric in the runs that have it; the baseline has no ECE."""
+    """A metric's values in the runs that have it; the baseline has no ECE."""
     numbers = [record.metrics[model].get(name, {}) for record in records]
     return [each[metric] for each in numbers if each.get(metric) is not None]
 
 
 def _text(record: RunRecord, target: str) -> str:
     text = (
-        f"All other sections are about {target}; the same models tell these attributes in the same pass. "
+        f"All other sections are about {target}. The same models predict these attributes in the same pass. "
         "Products without a value are left out."
     )
     for finest, *followers in record.hierarchies:
         text += (
-            f" {' and '.join(followers)} {'follow' if len(followers) > 1 else 'follows'} from {finest} by the training "
-            "products: only combinations that they show are answered, by their joint probability."
+            f" In the training products, {finest} determines {' and '.join(followers)}. The models answer only "
+            "combinations that occur there, by their joint probability."
         )
     return text
 
@@ -74,7 +74,7 @@ def _table(name: str, records: Sequence[RunRecord], models: Sequence[str]) -> Ta
 
 
 def _cell(metric: str, values: Sequence[float]) -> Cell:
-    """The mean over the runs, and their standard deviation where there are several."""
+    """The mean over the runs, and the standard deviation if there are several."""
     if not values:
         return Cell("–")
     factor, digits = (1, 3) if metric == "ece" else (100, 1)

@@ -1,4 +1,4 @@
-"""Class by class: precision, recall and F1, and which two classes are taken for each other.
+"""The sections on classes: precision, recall and F1 of each class, and the classes that are confused with each other.
 
 Legend: N test products, C classes.
 """
@@ -25,13 +25,13 @@ SHOWN_CLASSES = 40
 
 
 class ClassScores(NamedTuple):
-    """One model, class by class.
+    """A model's scores for each class.
 
     Args:
-        support: (C,) test products.
-        predicted: (C,) how often it answers the class.
-        precision: (C,) 0 where it never answers it.
-        recall: (C,) 0 where there are no products.
+        support: (C,) test products of the class.
+        predicted: (C,) answers of the class.
+        precision: (C,); 0 without answers.
+        recall: (C,); 0 without test products.
         f1: (C,).
     """
 
@@ -43,13 +43,13 @@ class ClassScores(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two classes that are taken for each other.
+    """Two classes that are confused with each other.
 
     Args:
         first: the class that loses more products to the other.
         second: the other.
-        lost: products of ``first`` that are taken for ``second``.
-        back: products of ``second`` that are taken for ``first``.
+        lost: products of ``first`` that are predicted as ``second``.
+        back: products of ``second`` that are predicted as ``first``.
     """
 
     first: int
@@ -60,14 +60,14 @@ class Pair(NamedTuple):
 
 def class_scores(truth: Classes, predicted: Classes, *, classes: int) -> ClassScores:
     """Precision, recall and F1 of (N,) predictions by class."""
-    support, said = np.bincount(truth, minlength=classes), np.bincount(predicted, minlength=classes)
+    support, answered = np.bincount(truth, minlength=classes), np.bincount(predicted, minlength=classes)
     hits = np.bincount(truth[truth == predicted], minlength=classes)
     return ClassScores(
         support,
-        said,
-        hits / np.maximum(said, 1),
+        answered,
+        hits / np.maximum(answered, 1),
         hits / np.maximum(support, 1),
-        2 * hits / np.maximum(support + said, 1),
+        2 * hits / np.maximum(support + answered, 1),
     )
 
 
@@ -77,7 +77,7 @@ def confusion_counts(truth: Classes, predicted: Classes, *, classes: int) -> NDA
 
 
 def worst_pairs(counts: NDArray[np.int64]) -> list[Pair]:
-    """Pairs of classes by how many products are taken for the other one; of equal ones, the smaller classes first."""
+    """Pairs of classes, most confused products first; equal pairs start with the smaller classes."""
     wrong = counts - np.diag(np.diag(counts))
     sizes = counts.sum(1)
     pairs = [
@@ -90,13 +90,13 @@ def worst_pairs(counts: NDArray[np.int64]) -> list[Pair]:
 
 
 def most_confused(pairs: Sequence[Pair], *, classes: int) -> list[int]:
-    """Classes in the order of the worst pairs, so that those which are mixed up stand beside each other."""
+    """Classes in the order of the worst pairs, so that confused classes are neighbours."""
     chain = itertools.chain.from_iterable((pair.first, pair.second) for pair in pairs)
     return list(dict.fromkeys(chain))[:classes]
 
 
 def class_record(pooled: RunResults) -> dict[str, Any]:
-    """The per-class numbers for ``report.json``: by label, support and by model precision, recall and F1."""
+    """The numbers of each class for ``report.json``: support, and each model's precision, recall and F1."""
     scores = _all_scores(pooled)
     return {
         label: {
@@ -115,7 +115,7 @@ def class_record(pooled: RunResults) -> dict[str, Any]:
 
 
 def per_class(material: Material) -> Iterator[Section]:
-    """All classes that have test products or are answered, the worst first."""
+    """The section on all classes that have test products or answers, the worst first."""
     pooled = material.pooled
     scores = _all_scores(pooled)
     shown = scores.pop(pooled.shown)
@@ -134,10 +134,10 @@ def per_class(material: Material) -> Iterator[Section]:
         ]
         for place in order.tolist()
     ]
-    several = "all runs together; " if len(material.runs) > 1 else ""
+    several = " over all runs" if len(material.runs) > 1 else ""
     text = (
-        f"{len(there)} classes, {several}worst first by the F1 of {name}; F1 of the other models beside it. "
-        "Of a class with few test products, every single one moves these numbers by many points."
+        f"{len(there)} classes{several}, sorted by the F1 of {name}, worst first. The last columns are the F1 of the "
+        "other models. In a class with few test products, a single product changes these numbers by many points."
     )
     yield Section(
         "classes", "Class by class", [Paragraph(text), Table(columns, rows, sortable=True, first=SHOWN_CLASSES)]
@@ -145,27 +145,27 @@ def per_class(material: Material) -> Iterator[Section]:
 
 
 def confusion(material: Material) -> Iterator[Section]:
-    """A matrix, the pairs of classes that are mixed up most, and examples of them."""
+    """The section on confused classes: a matrix, the worst pairs, and examples."""
     pooled, name = material.pooled, display(material.pooled.shown)
     predicted = pooled.answers[pooled.shown].predicted
     counts = confusion_counts(pooled.truth, predicted, classes=len(pooled.labels))
     pairs = worst_pairs(counts)
     wrong = int((predicted != pooled.truth).sum())
-    title = "Which classes are mixed up"
+    title = "Confused classes"
     if not pairs:
-        text = f"{name} gets none of {len(predicted):,} test answers wrong."
+        text = f"All {len(predicted):,} test answers of {name} are right."
         yield Section("confusion", title, [Paragraph(text), _matrix(material, counts, pairs)])
         return
     shown = pairs[:WORST_PAIRS]
     amount = sum(pair.lost + pair.back for pair in shown)
-    text = f"{name} gets {wrong:,} of {len(predicted):,} test answers wrong. "
+    text = f"Of {len(predicted):,} test answers of {name}, {wrong:,} are wrong. "
     if len(pairs) > len(shown):
-        text += f"{amount:,} of them are between the {len(shown)} pairs of classes below; {len(pairs):,} pairs occur."
+        text += f"The table has the worst {len(shown)} of {len(pairs):,} pairs of classes, with {amount:,} wrong answers."
     blocks: list[Block] = [Paragraph(text), _matrix(material, counts, pairs), _pair_table(shown, counts, pooled.labels)]
     groups = _examples(material, predicted, shown[:PAIRS_WITH_EXAMPLES])
     if groups:
         draw_groups(material.figures / "mixed-up.png", [(group.heading, group.cards) for group in groups])
-        figure = Figure("mixed-up.png", f"Products that {name} takes for the other class of a pair")
+        figure = Figure("mixed-up.png", f"Products for which {name} predicts the other class of a pair")
         blocks.append(Products(groups, figure))
     yield Section("confusion", title, blocks)
 
@@ -183,7 +183,7 @@ def _share(value: float, *, there: bool) -> Cell:
 
 
 def _matrix(material: Material, counts: NDArray[np.int64], pairs: Sequence[Pair]) -> Figure:
-    """Of all classes; where they are too many to read, of those that are confused most."""
+    """The confusion matrix of all classes, or of the most confused ones if all are too many to read."""
     labels, path = material.pooled.labels, material.figures / "confusion.png"
     alt = "Confusion matrix: true classes by row, predicted ones by column"
     if len(labels) <= MATRIX_CLASSES:
@@ -203,7 +203,7 @@ def _matrix(material: Material, counts: NDArray[np.int64], pairs: Sequence[Pair]
 
 def _pair_table(pairs: Sequence[Pair], counts: NDArray[np.int64], labels: Sequence[str]) -> Table:
     sizes = counts.sum(1)
-    names = ("mixed up", "taken for the second", "taken for the first", "% of both classes")
+    names = ("confused products", "first predicted as second", "second predicted as first", "% of both classes")
     columns = [Column("first class"), Column("second class"), *(Column(name, True) for name in names)]
     rows = []
     for pair in pairs:
@@ -215,7 +215,7 @@ def _pair_table(pairs: Sequence[Pair], counts: NDArray[np.int64], labels: Sequen
 
 
 def _examples(material: Material, predicted: Classes, pairs: Sequence[Pair]) -> list[Group]:
-    """The errors in each pair that the model was surest of, no product twice; none where the catalogue is gone."""
+    """The most confident errors of each pair, no product twice; none if the catalogue is unreadable."""
     if material.shelf.unreadable:
         return []
     pooled = material.pooled
@@ -228,7 +228,7 @@ def _examples(material: Material, predicted: Classes, pairs: Sequence[Pair]) -> 
         _, first = np.unique(pooled.ids[order], return_index=True)
         rows = order[np.sort(first)][:EXAMPLES]
         a, b = pooled.labels[pair.first], pooled.labels[pair.second]
-        heading = f"{a} and {b}: {pair.lost + pair.back:,} mixed up"
+        heading = f"{a} and {b}: {pair.lost + pair.back:,} confused"
         groups.append(Group(heading, [material.card(pooled, int(row), [pooled.shown]) for row in rows]))
     return groups
 

@@ -1,4 +1,4 @@
-"""The first sections of a report: the models in numbers, what to know before believing them, and what is real."""
+"""The sections that compare models: the table with its notes, the verdicts on differences, and further metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,7 +36,7 @@ TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "tie": "muted"}
 
 
 def headline(runs: Sequence[RunResults]) -> str:
-    """What was measured on how much, in a line."""
+    """A line with the numbers of classes, test products and runs."""
     record, tested = runs[0].record, [len(run.ids) for run in runs]
     products = f"{tested[0]:,}" if len(set(tested)) == 1 else f"{min(tested):,} to {max(tested):,}"
     several = f" in each of {len(runs)} runs (mean ± standard deviation)" if len(runs) > 1 else ""
@@ -45,29 +45,29 @@ def headline(runs: Sequence[RunResults]) -> str:
 
 
 def notes(runs: Sequence[RunResults], comparison: Comparison) -> list[str]:
-    """What a reader has to know before believing the table."""
+    """Notes that limit or explain the numbers of the table."""
     known = [_against_baseline(comparison.verdicts)]
     step = 1 / min(len(run.ids) for run in runs)
     if step > MIN_GAIN:
-        known.append(f"Few test products: each one weighs {100 * step:.1f} points of accuracy.")
+        known.append(f"Few test products: each one counts for {100 * step:.1f} points of accuracy.")
     if faultless := [name for name, value in comparison.numbers.items() if value["accuracy"]["low"] == 1]:
         tested = len(np.unique(np.concatenate([run.ids for run in runs])))
         known.append(
-            f"{', '.join(map(display, faultless))}: no error seen, so the interval has no width. Among {tested:,} "
-            f"products, an error rate of up to {min(300 / tested, 100):.1f} % goes unseen one time in twenty."
+            f"{', '.join(map(display, faultless))}: no error among {tested:,} products, so the interval has no width. "
+            f"The true error rate may still be up to {min(300 / tested, 100):.1f} % (95 % confidence)."
         )
     if any(run.record.split.kind == "stratified" for run in runs):
         known.append(
-            "Plain split: equal titles and near-identical pictures may be in training and test alike, which flatters "
-            "every model; --split grouped keeps them on one side."
+            "Plain split: equal titles and near-identical pictures may be in both training and test, so every model "
+            "looks better than it is. --split grouped keeps such products in one part."
         )
     if differing := _differing(runs):
-        known.append(f"These runs differ in {', '.join(differing)}: the means mix different experiments.")
+        known.append(f"These runs differ in {', '.join(differing)}, so the means mix different experiments.")
     return known
 
 
 def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row a model, in percent.
+    """A row for each model, in percent.
 
     Args:
         numbers: as in :class:`training.reporting.results.numbers.Comparison`.
@@ -86,12 +86,12 @@ def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def overview(material: Material, comparison: Comparison, known: Sequence[str]) -> Section:
-    """The numbers to take away, the table, the same as a figure, and the notes."""
+    """The first section: the most important numbers, the table, its figure, and the notes."""
     numbers, shown = comparison.numbers, material.run.shown
     draw_comparison(material.figures / "comparison.png", numbers)
     alt = "Accuracy and macro-F1 of every model with their 95 % intervals"
     caption = (
-        "Dots: means; bars: 95 % intervals of a bootstrap over groups of products that belong together"
+        "Dots: means; bars: 95 % intervals of a bootstrap over groups of related products"
         + ("; hollow dots: single runs" if len(material.runs) > 1 else "")
         + ". The majority class is left out."
     )
@@ -102,31 +102,32 @@ def overview(material: Material, comparison: Comparison, known: Sequence[str]) -
         Figure("comparison.png", alt, caption),
         Bullets(known),
         Table(
-            [Column("model"), Column("what it is")], [[Cell(display(name)), Cell(named(name).what)] for name in numbers]
+            [Column("model"), Column("description")],
+            [[Cell(display(name)), Cell(named(name).description)] for name in numbers],
         ),
     ]
     return Section("overview", "The models compared", blocks)
 
 
 def differences(comparison: Comparison) -> Section:
-    """A verdict on every pair of models, and the metrics that the first table has no room for."""
+    """The section with a verdict on every pair of models."""
     text = (
-        "The first model's number minus the second's, in points, with the 95 % interval of a paired bootstrap over "
-        f"groups of products that belong together ({BOOTSTRAP_DRAWS:,} draws). Better or worse only where the "
-        "interval excludes 0, the sign holds in most runs, and the difference is at least "
-        f"{100 * MIN_GAIN:.1f} points; otherwise tie."
+        "Each row gives the first model's metric minus the second's, in points. The 95 % interval comes from a paired "
+        f"bootstrap over groups of related products ({BOOTSTRAP_DRAWS:,} draws). The verdict is “better” or “worse” if "
+        "the interval excludes 0, the difference has the same sign in most runs, and it is at least "
+        f"{100 * MIN_GAIN:.1f} points. Otherwise it is “tie”."
     )
-    return Section("differences", "Which differences are real", [Paragraph(text), _verdict_table(comparison.verdicts)])
+    return Section("differences", "Significant differences", [Paragraph(text), _verdict_table(comparison.verdicts)])
 
 
 def more_numbers(comparison: Comparison) -> Section:
-    """The metrics that the first table has no room for."""
+    """The section with the metrics that the first table leaves out."""
     rows = [
         [Cell(display(name)), *(_cell(metric, values.get(metric)) for metric in MORE_COLUMNS)]
         for name, values in comparison.numbers.items()
     ]
     columns = [Column("model"), *(Column(name, True) for name in MORE_COLUMNS.values())]
-    return Section("more-numbers", "More numbers", [Table(columns, rows, sortable=True)])
+    return Section("more-numbers", "Further metrics", [Table(columns, rows, sortable=True)])
 
 
 def _tiles(shown: str, comparison: Comparison) -> list[Tile]:
@@ -135,21 +136,21 @@ def _tiles(shown: str, comparison: Comparison) -> list[Tile]:
     pair = next(each for each in comparison.verdicts if (each["model"], each["other"]) == (shown, BASELINE))["accuracy"]
     return [
         Tile(_percent(accuracy["mean"]), f"accuracy of {display(shown)}", f"95 % interval {_range(accuracy)}"),
-        Tile(_percent(macro["mean"]), "macro-F1", f"every class counts the same; {_range(macro)}"),
+        Tile(_percent(macro["mean"]), "macro-F1", f"all classes weigh the same; {_range(macro)}"),
         Tile(
             f"{_points(pair['mean'])} points",
             f"accuracy against {display(BASELINE)}",
             f"{pair['verdict']}; {_points(pair['low'])} … {_points(pair['high'])}",
         ),
-        Tile(_percent(coverage["mean"]), "answered without a person", "while 95 % of the answers are right"),
+        Tile(_percent(coverage["mean"]), "answered without review", "at 95 % precision"),
     ]
 
 
 def _legend(numbers: Mapping[str, Mapping[str, Any]]) -> str:
     classes = _counted(next(iter(numbers.values()))["classes"]["runs"])
     return (
-        f"Macro-F1: mean over the {classes} classes that have test products. Coverage: share of the products that can "
-        "be answered, the most confident first, while 95 % of the answers are right."
+        f"Macro-F1: mean over the {classes} classes that have test products. Coverage: share of products that the "
+        "model can answer, the most confident first, with 95 % of these answers right."
     )
 
 
@@ -163,7 +164,7 @@ def _against_baseline(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _differing(runs: Sequence[RunResults]) -> list[str]:
-    """Arguments, the seed aside, that are not the same in all runs."""
+    """Arguments that differ between the runs, without the seed."""
     arguments = [run.record.arguments for run in runs]
     return sorted(
         name
@@ -223,5 +224,5 @@ def _counted(runs: Sequence[float]) -> str:
 
 
 def _points(difference: float) -> str:
-    """Signed, with a minus as wide as the plus, and never "-0.0"."""
+    """Signed, with a minus sign as wide as the plus sign; never "-0.0"."""
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")

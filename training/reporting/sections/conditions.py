@@ -1,4 +1,4 @@
-"""What runs measured on damaged products, read back: every condition with the scores of every model in every run."""
+"""Read the robustness of runs: the scores of every model, in every run, under every condition."""
 
 import dataclasses
 import json
@@ -18,25 +18,25 @@ METRICS = {"accuracy": "accuracy", "macro_f1_frequent": "macro-F1"}
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """Products damaged in one way.
+    """The scores of all models under one condition.
 
     Args:
-        kind: what was done to them; ``CLEAN`` for nothing.
-        tick: the strength alone.
-        words: both, unique.
-        changed: share of the titles and of the pictures that were changed, by ``title`` and ``image``.
-        scores: by metric in ``METRICS`` and by model, one a run.
+        kind: kind of damage; ``CLEAN`` for none.
+        tick: strength of the damage.
+        name: kind and strength, unique.
+        changed: share of changed titles (``title``) and of changed pictures (``image``).
+        scores: by metric in ``METRICS`` and by model, one score for each run.
     """
 
     kind: str
     tick: str
-    words: str
+    name: str
     changed: Mapping[str, float]
     scores: Mapping[str, Mapping[str, list[float]]]
 
     @property
     def models(self) -> list[str]:
-        """What was measured in all runs."""
+        """Models measured in all runs."""
         return list(self.scores["accuracy"])
 
     def mean(self, metric: str, model: str) -> float:
@@ -45,7 +45,7 @@ class Condition:
 
 
 def read_conditions(runs: Sequence[RunResults]) -> list[Condition]:
-    """Conditions that all measured runs have, in the order of the first; none where no run was measured.
+    """Conditions that all measured runs have, in the order of the first run; none if no run was measured.
 
     Raises:
         RunError: a file cannot be read.
@@ -66,8 +66,8 @@ def _read(path: Path) -> dict[str, Any]:
         for condition in conditions.values():
             _condition([condition])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        anew = "measure anew with `python -m training evaluate RUN --data CATALOGUE --part test --robustness`"
-        raise RunError(f"{path} cannot be read ({error!r}): {anew}") from error
+        command = "`python -m training evaluate RUN --data CATALOGUE --part test --robustness`"
+        raise RunError(f"{path} cannot be read ({error!r}): measure again with {command}") from error
     return conditions
 
 
@@ -77,8 +77,8 @@ def _condition(measured: Sequence[dict[str, Any]]) -> Condition:
     return Condition(
         kind=first["kind"],
         tick=first["tick"],
-        words=first["kind"] if first["kind"] == CLEAN else first["name"],
-        changed={side: float(np.mean([each["changed"][side] for each in measured])) for side in ("title", "image")},
+        name=first["kind"] if first["kind"] == CLEAN else first["name"],
+        changed={input_: float(np.mean([each["changed"][input_] for each in measured])) for input_ in ("title", "image")},
         scores={
             metric: {name: [float(each["models"][name][metric]) for each in measured] for name in models}
             for metric in METRICS

@@ -1,4 +1,4 @@
-"""The course of training: loss and validation accuracy of every model, epoch by epoch."""
+"""The section on the course of training: loss and validation accuracy of every model by epoch."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ PANELS = 4
 
 
 def training_history(material: Material) -> Iterator[Section]:
-    """Of every model that was fitted; late fusion is not."""
+    """The section; it leaves out late fusion, which is not trained."""
     read = {
         name: [read_history(run.folder / name / "history.csv") for run in material.runs] for name in material.models
     }
@@ -29,26 +29,26 @@ def training_history(material: Material) -> Iterator[Section]:
     draw_history(material.figures / "history.png", histories)
     alt = "Training loss and validation accuracy by epoch, a panel a model"
     caption = (
-        "Accuracy on validation above (of several attributes their mean), training loss below; a line a run, and a "
-        "vertical line where a new stage of training begins. Of every stage the best epoch is kept, and it ends when "
-        "none is better for a while."
+        "Above: accuracy on the validation part (mean over the attributes). Below: training loss. Each run is a line; "
+        "vertical lines mark the start of a stage. A stage ends when accuracy stops improving, and its best epoch is "
+        "kept."
     )
-    yield Section("history", "How training went", [Figure("history.png", alt, caption)])
+    yield Section("history", "Course of training", [Figure("history.png", alt, caption)])
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """``COLUMNS`` by epoch, empty where they were not kept; no rows where nothing was fitted."""
+    """``COLUMNS`` by epoch; missing columns are empty. A model that was not trained has no rows."""
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.read_csv(path).reindex(columns=list(COLUMNS))
 
 
 def draw_history(path: Path, histories: Mapping[str, Sequence[pd.DataFrame]]) -> None:
-    """A column a model, accuracy above loss; epochs are counted on from stage to stage.
+    """Draw a column for each model: accuracy above, loss below. Epochs count on from stage to stage.
 
     Args:
         path: PNG to write.
-        histories: by model, what :func:`read_history` read of every run.
+        histories: by model, the result of :func:`read_history` for every run.
     """
     across = min(len(histories), PANELS)
     down = -(-len(histories) // across)
@@ -82,6 +82,6 @@ def _draw_model(above: Axes, below: Axes, runs: Sequence[pd.DataFrame], *, name:
 
 
 def _new_stages(run: pd.DataFrame) -> list[int]:
-    """Epochs done before every stage but the first."""
+    """The number of epochs before the start of each stage, without the first."""
     stages = run["stage"].to_numpy(dtype=str)
     return [int(number) for number in np.flatnonzero(stages[1:] != stages[:-1]) + 1]

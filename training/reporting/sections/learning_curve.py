@@ -1,4 +1,4 @@
-"""What more products to learn from are worth: accuracy by size of the training part, where the runs differ in it."""
+"""The section on the learning curve: accuracy by size of the training part, if the runs differ in it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from training.reporting.results.names import MAJORITY
 from training.reporting.results.runs import RunResults, common_models
 from training.scores.metrics import accuracy, macro_f1
 
-ALIKE = 1.2
+SIMILAR = 1.2  # largest ratio of two sizes in one group
 
 
 def by_size(runs: Sequence[RunResults]) -> list[list[RunResults]]:
-    """Runs whose training parts are about equally large together, the largest last; in a group as they came."""
+    """Group runs by size of their training part, the largest last. Within a group the order stays."""
     groups: list[list[RunResults]] = []
     for run in sorted(runs, key=training_size):
-        if groups and training_size(run) <= ALIKE * training_size(groups[-1][0]):
+        if groups and training_size(run) <= SIMILAR * training_size(groups[-1][0]):
             groups[-1].append(run)
         else:
             groups.append([run])
@@ -30,7 +30,12 @@ def training_size(run: RunResults) -> int:
 
 
 def learning_curve(groups: Sequence[Sequence[RunResults]], figures: Path) -> Iterator[Section]:
-    """Of groups as from :func:`by_size`; of a single one there is no curve."""
+    """The section; none if there is a single group.
+
+    Args:
+        groups: from :func:`by_size`.
+        figures: folder for the figure.
+    """
     if len(groups) < 2:
         return
     names = [name for name in common_models([run for group in groups for run in group]) if name != MAJORITY]
@@ -48,11 +53,11 @@ def learning_curve(groups: Sequence[Sequence[RunResults]], figures: Path) -> Ite
     ]
     draw_curves(figures / "learning.png", curves)
     text = (
-        "Equal steps to the right are equal factors. Where a line still climbs at its end, more products are worth "
-        "having. All other sections are about the runs on most products."
+        "The horizontal axis is logarithmic. If a line still rises at its end, more training products are likely to "
+        "help. All other sections are about the runs with most training products."
     )
     figure = Figure("learning.png", "Accuracy and macro-F1 of every model by the number of training products")
-    yield Section("learning", "What more products are worth", [Paragraph(text), figure])
+    yield Section("learning", "Accuracy by number of training products", [Paragraph(text), figure])
 
 
 def _accuracy(run: RunResults, name: str) -> float:

@@ -1,4 +1,4 @@
-"""What the runs cost, and everything that is needed to repeat them."""
+"""The last sections: the cost of training, and the data needed to repeat the runs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ from training.system.device import Device
 
 
 def cost(material: Material) -> Iterator[Section]:
-    """Seconds a stage, mean and spread over the runs."""
+    """The section on the seconds of each stage, mean and standard deviation over the runs."""
     seconds = [run.record.seconds for run in material.runs]
     stages = list(dict.fromkeys(stage for each in seconds for stage in each))
     if not stages:
@@ -25,19 +25,19 @@ def cost(material: Material) -> Iterator[Section]:
     rows.append([Cell(cell.text, cell.sort, "strong") for cell in _row("all stages", totals, sum(totals))])
     columns = [Column("stage"), Column("seconds", True), Column("share %", True)]
     blocks: list[Block] = [Paragraph(_where(material.runs)), Table(columns, rows), *_speed(material)]
-    yield Section("cost", "What training cost", blocks)
+    yield Section("cost", "Cost of training", blocks)
 
 
 def provenance(material: Material) -> Iterator[Section]:
-    """Command, catalogue, split and seed of every run."""
+    """The section with command, catalogue, split and seed of every run."""
     blocks: list[Block] = []
     for run in material.runs:
         blocks += _made(run)
-    yield Section("provenance", "How it was made", blocks)
+    yield Section("provenance", "How to repeat the runs", blocks)
 
 
 def _speed(material: Material) -> Iterator[Table]:
-    """Products a second of every fit, where the runs have kept it."""
+    """Products per second of every stage, if the runs have recorded it."""
     read = [read_history(run.folder / name / "history.csv") for name in material.models for run in material.runs]
     epochs = pd.concat([each.dropna(axis="columns", how="all") for each in read if len(each)] or read[:1])
     epochs = epochs.reindex(columns=["stage", "products_per_second", "gpu_busy"]).dropna(subset="products_per_second")
@@ -48,7 +48,7 @@ def _speed(material: Material) -> Iterator[Table]:
         [Cell(str(stage)), Cell(f"{speed:,.0f}", speed), Cell("–" if np.isnan(busy) else f"{100 * busy:.0f}", busy)]
         for stage, speed, busy in zip(means.index, means["products_per_second"], means["gpu_busy"], strict=True)
     ]
-    columns = [Column("fit"), Column("products/s", True), Column("GPU busy %", True)]
+    columns = [Column("stage"), Column("products/s", True), Column("GPU busy %", True)]
     yield Table(columns, rows, "Speed of training, mean over epochs and runs")
 
 

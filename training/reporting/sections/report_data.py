@@ -1,4 +1,4 @@
-"""What every section of a report is made from: the runs, their catalogue, and the folder that figures go to."""
+"""The input of every section: the runs, their catalogue, and the folder for figures."""
 
 import dataclasses
 import functools
@@ -15,8 +15,8 @@ class Material:
     """Runs of one experiment.
 
     Args:
-        runs: one or more; products are shown from the first.
-        figures: folder to draw into.
+        runs: one or more; the first gives the products that are shown.
+        figures: folder for the figures.
     """
 
     runs: Sequence[RunResults]
@@ -24,7 +24,7 @@ class Material:
 
     @property
     def run(self) -> RunResults:
-        """The run whose products are shown."""
+        """The run that gives the products that are shown."""
         return self.runs[0]
 
     @property
@@ -34,24 +34,24 @@ class Material:
 
     @functools.cached_property
     def pooled(self) -> RunResults:
-        """All runs as one."""
+        """All runs joined to one."""
         return pool_results(self.runs)
 
     @functools.cached_property
     def shelf(self) -> CatalogProducts:
-        """Titles and pictures."""
+        """Titles and pictures of the products."""
         return CatalogProducts(self.run.record.source)
 
     def card(self, run: RunResults, row: int, names: Sequence[str]) -> ProductCard:
         """A test product with the answers of some models.
 
         Args:
-            run: one of the runs, or all of them pooled.
-            row: its test product.
-            names: models.
+            run: one of the runs, or :attr:`pooled`.
+            row: the product's row in the run.
+            names: the models.
         """
         product = str(run.ids[row])
-        said = []
+        card_answers = []
         for name in names:
             answers = run.answers[name]
             score = None if answers.probabilities is None else float(answers.probabilities[row].max())

@@ -1,6 +1,6 @@
-"""What is left when titles or pictures are missing or damaged: curves, all conditions, and whether fusion holds.
+"""The section on robustness: accuracy of every model when titles or pictures are missing or damaged.
 
-A fusion that falls below a single model on the same products had better not look at the other side at all.
+A fusion fails a condition if a single model does better on the same products: then the second modality does harm.
 """
 
 import dataclasses
@@ -21,26 +21,26 @@ TOLERANCE = 0.005
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """Fusions against the single model that copes best.
+    """The fusions compared with the best single model under one condition.
 
     Args:
-        survivor: the single model with the higher score: with no title the one that reads the picture.
+        best_single: the single model with the higher score.
         score: its mean over the runs.
-        gains: by fusion, its mean minus that score.
+        gains: by fusion, its mean minus ``score``.
     """
 
-    survivor: str
+    best_single: str
     score: float
     gains: Mapping[str, float]
 
     @property
     def failures(self) -> list[str]:
-        """Fusions that lose more than half a point to the survivor."""
+        """Fusions that are more than half a point below the best single model."""
         return [name for name, gain in self.gains.items() if gain < -TOLERANCE]
 
     @property
-    def words(self) -> str:
-        """The verdict."""
+    def verdict(self) -> str:
+        """The verdict in a few words."""
         if len(self.failures) == len(self.gains) > 1:
             return "failure: all"
         if failures := self.failures:
@@ -51,7 +51,7 @@ class Judgement:
 
 
 def robustness(material: Material) -> Iterator[Section]:
-    """Of all runs that have been measured so; where there is none, there is nothing to say."""
+    """The section on all runs with measured robustness; none if there are none."""
     conditions = read_conditions(material.runs)
     if not conditions:
         return
@@ -68,17 +68,17 @@ def robustness(material: Material) -> Iterator[Section]:
 
 
 def judge(condition: Condition, fusions: Sequence[str], *, metric: str) -> Judgement:
-    """Every fusion in one condition, by one metric."""
-    survivor = max(SINGLES, key=lambda name: condition.mean(metric, name))
-    score = condition.mean(metric, survivor)
-    return Judgement(survivor, score, {name: condition.mean(metric, name) - score for name in fusions})
+    """Compare every fusion with the best single model under one condition, by one metric."""
+    best_single = max(SINGLES, key=lambda name: condition.mean(metric, name))
+    score = condition.mean(metric, best_single)
+    return Judgement(best_single, score, {name: condition.mean(metric, name) - score for name in fusions})
 
 
 def robustness_record(material: Material) -> list[dict[str, Any]]:
-    """The same for ``report.json``: an entry a condition, empty where nothing was measured."""
+    """The numbers for ``report.json``: an entry for each condition; empty if nothing was measured."""
     return [
         {
-            "condition": each.words,
+            "condition": each.name,
             "changed": each.changed,
             **{metric: {name: spread(each.scores[metric][name]) for name in each.models} for metric in METRICS},
         }
@@ -87,15 +87,15 @@ def robustness_record(material: Material) -> list[dict[str, Any]]:
 
 
 _EXPLAINED = (
-    "Test products whose titles or pictures are taken away or damaged, for the test only. A fusion is compared with "
-    "the single model that survives the same damage best; losing more than "
-    f"{100 * TOLERANCE:.1f} points to it is a failure."
+    "The models answer test products whose titles or pictures are removed or damaged. No model is trained on this "
+    "damage. A fusion fails a condition if it is more than "
+    f"{100 * TOLERANCE:.1f} points below the best single model on the same products."
 )
 _BAND = "Lines: means; bands: from the lowest to the highest run."
 
 
 def _summary(damaged: Sequence[Condition], fusions: Sequence[str]) -> str:
-    """How many conditions see a fusion fail, by metric, and which fusions."""
+    """For each metric, the number of conditions that a fusion fails, and the names of these fusions."""
     parts = []
     for metric, name in METRICS.items():
         failed = [failures for each in damaged if (failures := judge(each, fusions, metric=metric).failures)]
@@ -110,7 +110,7 @@ def _summary(damaged: Sequence[Condition], fusions: Sequence[str]) -> str:
 def _figures(
     material: Material, clean: Sequence[Condition], damaged: Sequence[Condition], models: Sequence[str]
 ) -> Iterator[Figure]:
-    """Kinds of several strengths as curves, the others as dots."""
+    """Curves for kinds of damage with several strengths, dots for the others."""
     kinds: dict[str, list[Condition]] = {}
     for condition in damaged:
         kinds.setdefault(condition.kind, []).append(condition)
@@ -118,17 +118,17 @@ def _figures(
     single = [group[0] for group in kinds.values() if len(group) == 1]
     if curves:
         draw_curves(material.figures / "robustness.png", curves)
-        yield Figure("robustness.png", "Accuracy of every model as damage grows, a panel a kind of damage", _BAND)
+        yield Figure("robustness.png", "Accuracy of every model by strength of damage, a panel for each kind of damage", _BAND)
     if single:
         draw_dots(material.figures / "robustness-more.png", _curve("", [*clean, *single], models))
-        yield Figure("robustness-more.png", "Accuracy of every model in conditions of one strength")
+        yield Figure("robustness-more.png", "Accuracy of every model under each kind of damage that has one strength")
 
 
 def _curve(title: str, conditions: Sequence[Condition], models: Sequence[str]) -> Curve:
     return Curve(
         title,
         range(len(conditions)),
-        [condition.tick if title else condition.words for condition in conditions],
+        [condition.tick if title else condition.name for condition in conditions],
         {name: [condition.scores["accuracy"][name] for condition in conditions] for name in models},
     )
 
@@ -141,14 +141,14 @@ def _verdicts(damaged: Sequence[Condition], fusions: Sequence[str]) -> Table:
         judged, macro = (judge(condition, fusions, metric=metric) for metric in METRICS)
         rows.append(
             [
-                Cell(condition.words),
-                *(Cell(each.words, tone="bad" if each.failures else "muted") for each in (judged, macro)),
-                Cell(display(judged.survivor)),
+                Cell(condition.name),
+                *(Cell(each.verdict, tone="bad" if each.failures else "muted") for each in (judged, macro)),
+                Cell(display(judged.best_single)),
                 Cell(f"{100 * judged.score:.1f}", judged.score),
                 *(_gain(judged.gains[name]) for name in fusions),
             ]
         )
-    caption = "Whether fusions hold, and by how many points of accuracy each is above the best single model"
+    caption = "Verdicts on the fusions; the last columns are the points of accuracy above the best single model"
     return Table(columns, rows, caption, sortable=True)
 
 
@@ -156,14 +156,14 @@ def _scores(conditions: Sequence[Condition], models: Sequence[str], metric: str)
     columns = [Column("condition"), Column("titles changed %", True), Column("pictures changed %", True)]
     rows = [
         [
-            Cell(each.words),
-            *(Cell(f"{100 * each.changed[side]:.0f}", each.changed[side], "muted") for side in ("title", "image")),
+            Cell(each.name),
+            *(Cell(f"{100 * each.changed[key]:.0f}", each.changed[key], "muted") for key in ("title", "image")),
             *(_percent(each.scores[metric][name]) for name in models),
         ]
         for each in conditions
     ]
     of = f", classes with ≥ {FREQUENT} test products" if metric == "macro_f1_frequent" else ""
-    caption = f"{METRICS[metric].capitalize()} % of every model in every condition{of}"
+    caption = f"{METRICS[metric].capitalize()} % of every model under every condition{of}"
     return Table([*columns, *(Column(display(name), True) for name in models)], rows, caption, sortable=True)
 
 

@@ -1,4 +1,4 @@
-"""Products whose label is probably wrong, for a person to check: a section and ``suspected-labels.csv``."""
+"""The section on labels that are probably wrong, and ``suspected-labels.csv``, for a person to check."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,13 @@ from training.system.storage import atomic_path
 
 FILE = "suspected-labels.csv"
 COLUMNS = ("id", "title", "given_label", "suggested_label", "label_quality", "suggested_probability", "answers")
-SHOWN = 24
-DRAWN = 12
+CARDS = 24
+DRAWN_CARDS = 12
 
 
 def suspects(material: Material) -> Iterator[Section]:
-    """Find, list in a file beside the report, and show the most suspect ones."""
-    model = _judge(material)
+    """The section; it also writes ``suspected-labels.csv`` beside the report."""
+    model = _checking_model(material)
     answers = held_out_answers(material.runs, model)
     labels, found = material.pooled.labels, find_suspects(answers)
     path = material.figures.parent / FILE
@@ -36,32 +36,32 @@ def suspects(material: Material) -> Iterator[Section]:
         "training (out of fold), validation and test" if _is_cross_fitted(material, model) else "validation and test"
     )
     if not found:
-        text = f"None of {checked:,} {parts} products has a label that {name} contradicts clearly."
+        text = f"{name} clearly contradicts none of the labels of {checked:,} {parts} products."
         yield Section("labels", title, [Paragraph(text)])
         return
     text = (
         f"{len(found):,} of {checked:,} {parts} products have a label that {name} contradicts more clearly than "
-        "its usual errors explain (confident learning, cleanlab). Look at them before you trust either side: some "
-        "labels are wrong, and some products are merely hard, above all those of rare classes. The percentage is the "
-        f"calibrated probability of each label. All of them are in {FILE}, the most suspect first."
+        "its usual errors explain (confident learning, cleanlab). Check them: some labels are wrong, and some products "
+        "are only difficult, above all products of rare classes. The percentage is the calibrated probability of each "
+        f"label. {FILE} lists all of them, the most suspect first."
     )
     if material.shelf.unreadable:
         yield Section("labels", title, [Paragraph(text)])
         return
-    cards = _cards(material, found[:SHOWN])
-    draw_errors(material.figures / "suspected-labels.png", cards[:DRAWN])
+    cards = _cards(material, found[:CARDS])
+    draw_errors(material.figures / "suspected-labels.png", cards[:DRAWN_CARDS])
     figure = Figure("suspected-labels.png", "Products with their given and their suggested label")
     yield Section("labels", title, [Paragraph(text), Products([Group("", cards)], figure)])
 
 
 def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str], shelf: CatalogProducts) -> None:
-    """A line a product, the most suspect first; a spreadsheet opens it and runs nothing in it.
+    """Write a line for each product, the most suspect first. A spreadsheet that opens it runs no formula.
 
     Args:
         path: CSV to write.
-        found: as from :func:`training.scores.label_errors.find_suspects`.
+        found: from :func:`training.scores.label_errors.find_suspects`.
         labels: class names.
-        shelf: has the titles.
+        shelf: gives the titles.
     """
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -72,8 +72,8 @@ def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str
             writer.writerow([*(harmless(name) for name in names), *numbers])
 
 
-def _judge(material: Material) -> str:
-    """Late fusion where it has answered all products without having seen them, else the model that is shown."""
+def _checking_model(material: Material) -> str:
+    """Late fusion if it has out-of-fold answers to the training part, else the featured model."""
     return "late" if _is_cross_fitted(material, "late") else material.run.shown
 
 
@@ -82,25 +82,25 @@ def _is_cross_fitted(material: Material, model: str) -> bool:
 
 
 def _cards(material: Material, found: Sequence[Suspect]) -> list[ProductCard]:
-    """Each with the given and the suggested label, and what the single models say by themselves."""
+    """Products with the given label, the suggested label, and the answers of the single models."""
     labels, shelf = material.pooled.labels, material.shelf
     singles = {name: _answers_by_product(material, name) for name in SINGLES if name in material.run.models}
     cards = []
     for each in found:
-        said = [
+        card_answers = [
             CardAnswer("given", labels[each.given], each.quality, None),
             CardAnswer("suggested", labels[each.suggested], each.confidence, None),
         ]
         for name, answers in singles.items():
             probabilities = answers[each.product, each.given]
             best = int(probabilities.argmax())
-            said.append(CardAnswer(f"{display(name)} says", labels[best], float(probabilities[best]), None))
-        cards.append(ProductCard(shelf.picture(each.product), shelf.title(each.product), "", said))
+            card_answers.append(CardAnswer(display(name), labels[best], float(probabilities[best]), None))
+        cards.append(ProductCard(shelf.picture(each.product), shelf.title(each.product), "", card_answers))
     return cards
 
 
 def _answers_by_product(material: Material, model: str) -> dict[tuple[str, int], NDArray[np.float32]]:
-    """Mean (C,) probabilities by product and given class."""
+    """Mean probabilities (C,) by product and given class."""
     products, _ = average_answers(held_out_answers(material.runs, model))
     keys = zip(products.ids.tolist(), products.labels.tolist(), strict=True)
     return dict(zip(keys, products.probabilities, strict=True))
