@@ -8,7 +8,7 @@ from training.data.splits import PARTS
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.evaluate import evaluate_run
 from training.evaluation.robustness import FILE
-from training.reporting.printed import metrics_tables
+from training.reporting.metrics_tables import metrics_tables
 from training.run.checkpoint import RunError
 from training.run.option_parser import add_options, completed
 from training.run.options import CATALOG_OPTIONS, CatalogOptions

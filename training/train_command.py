@@ -9,7 +9,7 @@ from training.evaluation.conditions import CONDITIONS
 from training.evaluation.evaluate import evaluate_run
 from training.evaluation.robustness import FILE
 from training.pipeline.training_run import cross_validate, train_run
-from training.reporting.printed import metrics_tables
+from training.reporting.metrics_tables import metrics_tables
 from training.reporting.report import write_report
 from training.run.option_parser import add_helps, add_options, completed
 from training.run.option_table import options_of

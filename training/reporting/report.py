@@ -1,11 +1,11 @@
-"""Write the report of one run, several seeds or several folds: ``report.html``, ``report.md``, ``report.json``, figures.
+"""Write the report of one run, several seeds or several folds: ``report.html``, ``.md``, ``.json`` and ``figures/``.
 
 Run as ``python -m training report runs/<name> [more runs]``.
 """
 
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,16 @@ from tqdm import tqdm
 from training.reporting.document.blocks import Section
 from training.reporting.document.html import render_html
 from training.reporting.document.markdown import render_markdown, render_table
-from training.reporting.results.numbers import Comparison, compare
-from training.reporting.results.runs import RunResults, read_results
-from training.reporting.sections.all_sections import SECTIONS
-from training.reporting.sections.attributes import attribute_record
-from training.reporting.sections.classes import class_record
-from training.reporting.sections.comparison import (
+from training.reporting.results.model_comparison import ModelComparison, compare_models
+from training.reporting.results.run_results import RunResults, read_results
+from training.reporting.sections.architectures import architectures
+from training.reporting.sections.attention import attention
+from training.reporting.sections.attributes import attribute_record, attributes
+from training.reporting.sections.classes import class_record, confusion, per_class
+from training.reporting.sections.confidence import calibration, coverage
+from training.reporting.sections.example_products import errors, predictions
+from training.reporting.sections.learning_curve import by_size, learning_curve
+from training.reporting.sections.overview import (
     comparison_table,
     differences,
     headline,
@@ -27,11 +31,32 @@ from training.reporting.sections.comparison import (
     notes,
     overview,
 )
-from training.reporting.sections.learning_curve import by_size, learning_curve
-from training.reporting.sections.report_data import Material
-from training.reporting.sections.robustness import robustness_record
+from training.reporting.sections.report_data import ReportData
+from training.reporting.sections.reproduction import reproduction
+from training.reporting.sections.robustness import robustness, robustness_record
+from training.reporting.sections.suspected_labels import suspected_labels
+from training.reporting.sections.training_cost import training_cost
+from training.reporting.sections.training_history import training_history
 from training.run.checkpoint import RunError
 from training.system.storage import warn, write_json, write_text
+
+# The sections after the comparison, in order. Each draws its figures; it yields nothing if the runs lack its data.
+SECTIONS: tuple[Callable[[ReportData], Iterator[Section]], ...] = (
+    attributes,
+    robustness,
+    coverage,
+    calibration,
+    predictions,
+    per_class,
+    confusion,
+    errors,
+    suspected_labels,
+    attention,
+    architectures,
+    training_history,
+    training_cost,
+    reproduction,
+)
 
 
 def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
@@ -49,22 +74,22 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
     """
     out = out or default_folder(folders)
     groups = by_size([read_results(folder) for folder in folders])
-    material = Material(groups[-1], out / "figures")
-    target = material.run.target
-    print(f"\n{target}: {headline(material.runs)}", flush=True)
-    comparison = compare(material.runs)
-    known = notes(material.runs, comparison)
+    data = ReportData(groups[-1], out / "figures")
+    target = data.run.target
+    print(f"\n{target}: {headline(data.runs)}", flush=True)
+    comparison = compare_models(data.runs)
+    known = notes(data.runs, comparison)
     if len(groups) > 1:
-        known.append(f"Runs on fewer products are in the learning curve only: {len(folders) - len(material.runs)}.")
+        known.append(f"Runs on fewer products are in the learning curve only: {len(folders) - len(data.runs)}.")
     print(f"\n{render_table(comparison_table(comparison.numbers))}\n", flush=True)
     print("\n".join(f"- {note}" for note in known) + "\n", flush=True)
-    sections = _sections(groups, material, comparison, known)
+    sections = _sections(groups, data, comparison, known)
     title = f"{target}: the models compared"
-    record = _record(material, comparison, known, sections)
+    record = _record(data, comparison, known, sections)
     _remove_figures(out, keep=record["figures"])
     write_json(out / "report.json", record)
-    write_text(out / "report.md", render_markdown(title, headline(material.runs), sections))
-    write_text(out / "report.html", render_html(title, headline(material.runs), sections, figures=material.figures))
+    write_text(out / "report.md", render_markdown(title, headline(data.runs), sections))
+    write_text(out / "report.html", render_html(title, headline(data.runs), sections, figures=data.figures))
     return out / "report.html"
 
 
@@ -102,32 +127,32 @@ def _remove_figures(out: Path, *, keep: Collection[str]) -> None:
 
 
 def _sections(
-    groups: Sequence[Sequence[RunResults]], material: Material, comparison: Comparison, known: Sequence[str]
+    groups: Sequence[Sequence[RunResults]], data: ReportData, comparison: ModelComparison, known: Sequence[str]
 ) -> list[Section]:
     """All sections in order, with a progress bar while they are drawn."""
-    first = [overview(material, comparison, known), differences(comparison)]
-    first += learning_curve(groups, material.figures)
-    rest = [section for draw in tqdm(SECTIONS, desc="drawing figures", leave=False) for section in draw(material)]
+    first = [overview(data, comparison, known), differences(comparison)]
+    first += learning_curve(groups, data.figures)
+    rest = [section for draw in tqdm(SECTIONS, desc="drawing figures", leave=False) for section in draw(data)]
     return [*first, *rest[:-1], more_numbers(comparison), *rest[-1:]]
 
 
 def _record(
-    material: Material, comparison: Comparison, known: Sequence[str], sections: Sequence[Section]
+    data: ReportData, comparison: ModelComparison, known: Sequence[str], sections: Sequence[Section]
 ) -> dict[str, Any]:
     """The content of ``report.json``."""
     kept = ("seed", "created", "command", "arguments", "products", "split", "seconds")
     return {
-        "target": material.run.target,
+        "target": data.run.target,
         "runs": [
             {"name": run.folder.name, **{key: value for key, value in run.record.as_dict().items() if key in kept}}
-            for run in material.runs
+            for run in data.runs
         ],
-        "shown": material.run.shown,
+        "shown": data.run.featured,
         "models": comparison.numbers,
         "verdicts": comparison.verdicts,
         "notes": list(known),
-        "attributes": attribute_record(material),
-        "classes": class_record(material.pooled),
-        "robustness": robustness_record(material),
+        "attributes": attribute_record(data),
+        "classes": class_record(data.pooled),
+        "robustness": robustness_record(data),
         "figures": {name: section.title for section in sections for name in section.figures},
     }

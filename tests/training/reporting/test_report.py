@@ -1,4 +1,4 @@
-"""A report of hand-written runs: its numbers, its words, its pictures, and what it says when something is missing."""
+"""Reports of hand-written runs: numbers, sentences, figures, and notes on missing files."""
 
 import contextlib
 import io
@@ -96,8 +96,8 @@ def test_every_figure_is_linked_and_opens(written: Written, read_json: Callable[
 
 def test_what_a_reader_must_know_is_printed(written: Written) -> None:
     assert "against TF-IDF + linear SVM on the title: tie: " in written.printed
-    assert "Few test products: each one weighs 8.3 points" in written.printed
-    assert "flatters" not in written.printed and "the means mix" not in written.printed
+    assert "Few test products: each one counts for 8.3 points" in written.printed
+    assert "Plain split" not in written.printed and "the means mix" not in written.printed
 
 
 def test_several_runs_show_mean_spread_and_one_verdict(
@@ -152,7 +152,7 @@ def test_without_its_catalogue_a_report_says_so(tmp_path: Path, catalogue: Path)
     run = write_run(tmp_path / "run", catalogue, source={"path": str(tmp_path / "gone_for_good.csv")})
     report = write_report([run])
     text = markdown_of(report)
-    assert "The catalogue cannot be read any more" in text and "gone\\_for\\_good.csv" in text
+    assert "The catalogue cannot be read" in text and "gone\\_for\\_good.csv" in text
     assert figures_of(report) == ["comparison", "risk-coverage", "reliability", "confusion", "architectures"]
 
 
@@ -179,14 +179,14 @@ def test_titles_and_labels_of_any_kind_are_drawn_and_written(tmp_path: Path) -> 
     labels = ("Bags", "Sh|rts `<i>` $a_b$", "鞋" * 40)
     run = write_run(tmp_path / "run", catalogue, wrong={"intermediate": range(5)}, labels=labels, target="a|b_c")
     report = write_report([run])
-    assert set(figures_of(report)) == {*FIGURES, "mixed-up", "suspected-labels"}
+    assert set(figures_of(report)) == {*FIGURES, "confused-classes", "suspected-labels"}
     assert "# a\\|b\\_c: " in markdown_of(report)
 
 
 def test_single_models_without_an_error_are_reported_in_sentences(tmp_path: Path, catalogue: Path) -> None:
     report = write_report([write_run(tmp_path / "run", catalogue, models=("image", "text"))])
     text = markdown_of(report)
-    assert "as the text model answers them" in text and "No model got a test product wrong." in text
+    assert "with the answers of the text model" in text and "All answers of all models are right." in text
     assert figures_of(report) == ["comparison", "risk-coverage", "reliability", "predictions", "confusion"]
 
 

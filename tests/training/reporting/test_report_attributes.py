@@ -9,9 +9,9 @@ from written_run import write_catalogue, write_run
 
 from handlers.product_serving.settings import Attribute
 from training.reporting.document.blocks import Paragraph, Table
-from training.reporting.results.runs import RunResults, read_results
+from training.reporting.results.run_results import RunResults, read_results
 from training.reporting.sections.attributes import attribute_record, attributes
-from training.reporting.sections.report_data import Material
+from training.reporting.sections.report_data import ReportData
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def several(run: RunResults, accuracy: float) -> RunResults:
 
 
 def test_the_main_attribute_alone_has_no_such_section(single: RunResults, tmp_path: Path) -> None:
-    material = Material([single], tmp_path)
-    assert list(attributes(material)) == [] and attribute_record(material) == {}
+    data = ReportData([single], tmp_path)
+    assert list(attributes(data)) == [] and attribute_record(data) == {}
 
 
 def test_an_attribute_has_a_table_with_the_baseline_in_it(single: RunResults, tmp_path: Path) -> None:
-    [section] = attributes(Material([several(single, 0.75), several(single, 0.85)], tmp_path))
+    [section] = attributes(ReportData([several(single, 0.75), several(single, 0.85)], tmp_path))
     text, table = section.blocks
     assert isinstance(text, Paragraph) and "gender follows from label" in text.text
     assert isinstance(table, Table) and table.caption == "gender: 2 classes, 11 test products with a value"
@@ -48,6 +48,6 @@ def test_an_attribute_has_a_table_with_the_baseline_in_it(single: RunResults, tm
 
 
 def test_the_record_has_every_run(single: RunResults, tmp_path: Path) -> None:
-    record = attribute_record(Material([several(single, 0.75), several(single, 0.85)], tmp_path))["gender"]
+    record = attribute_record(ReportData([several(single, 0.75), several(single, 0.85)], tmp_path))["gender"]
     assert record["late"]["accuracy"]["runs"] == [0.75, 0.85] and record["late"]["ece"]["mean"] == 0.0125
     assert list(record["baseline"]) == ["accuracy", "macro_f1"]

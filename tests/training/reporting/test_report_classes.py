@@ -1,4 +1,4 @@
-"""Class by class, by hand: scores, pairs that are mixed up, and the classes of a matrix that can be read."""
+"""Scores of each class, pairs of confused classes, and the classes of the matrix, with known numbers."""
 
 import numpy as np
 import pytest

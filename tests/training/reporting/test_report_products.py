@@ -8,8 +8,8 @@ from written_run import MODELS, write_catalogue, write_run
 
 from training.catalog.reading import CatalogSource
 from training.reporting.figures.products import CardAnswer, CatalogProducts, _answer_line, sample_across_classes
-from training.reporting.results.runs import read_results
-from training.reporting.sections.all_sections import error_rows
+from training.reporting.results.run_results import read_results
+from training.reporting.sections.example_products import error_rows
 
 
 def test_every_class_has_its_turn_before_one_comes_again() -> None:
@@ -34,18 +34,18 @@ def test_the_surest_errors_come_first_then_what_most_others_get_wrong(tmp_path: 
 def test_a_shelf_knows_titles_and_pictures_and_what_is_missing(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "shop", products=3)
     (catalogue.parent / "images" / "1.png").unlink()
-    shelf = CatalogProducts(CatalogSource(path=str(catalogue)))
-    picture = shelf.picture("p0")
-    assert not shelf.unreadable and shelf.title("p0") == "Product 0"
+    catalog = CatalogProducts(CatalogSource(path=str(catalogue)))
+    picture = catalog.picture("p0")
+    assert not catalog.unreadable and catalog.title("p0") == "Product 0"
     assert picture is not None and picture.size == (30, 40)
-    assert shelf.picture("p1") is None
-    assert (shelf.title("unknown"), shelf.picture("unknown")) == ("", None)
+    assert catalog.picture("p1") is None
+    assert (catalog.title("unknown"), catalog.picture("unknown")) == ("", None)
 
 
 def test_a_shelf_of_a_catalogue_that_is_gone_says_so(tmp_path: Path) -> None:
-    shelf = CatalogProducts(CatalogSource(path=str(tmp_path / "gone.csv")))
-    assert "gone.csv" in shelf.unreadable and "\n" not in shelf.unreadable
-    assert (shelf.title("p0"), shelf.picture("p0")) == ("", None)
+    catalog = CatalogProducts(CatalogSource(path=str(tmp_path / "gone.csv")))
+    assert "gone.csv" in catalog.unreadable and "\n" not in catalog.unreadable
+    assert (catalog.title("p0"), catalog.picture("p0")) == ("", None)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_a_long_label_is_cut_and_not_its_score() -> None:
 
 def test_the_served_model_is_the_one_that_is_shown(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "shop", products=20)
-    assert read_results(write_run(tmp_path / "all", catalogue)).shown == "intermediate"
+    assert read_results(write_run(tmp_path / "all", catalogue)).featured == "intermediate"
     two = read_results(write_run(tmp_path / "two", catalogue, models=MODELS[:2]))
-    assert (two.shown, two.models) == ("text", ["image", "text"])
+    assert (two.featured, two.models) == ("text", ["image", "text"])
 
 
 def test_the_majority_is_that_of_the_training_part(tmp_path: Path) -> None:

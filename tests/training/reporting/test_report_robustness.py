@@ -12,9 +12,9 @@ from written_run import MODELS, write_catalogue, write_run
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.robustness import FILE
 from training.reporting.document.blocks import Figure, Paragraph, Table
-from training.reporting.results.runs import RunResults, read_results
-from training.reporting.sections.conditions import read_conditions
-from training.reporting.sections.report_data import Material
+from training.reporting.results.robustness_results import read_conditions
+from training.reporting.results.run_results import RunResults, read_results
+from training.reporting.sections.report_data import ReportData
 from training.reporting.sections.robustness import judge, robustness, robustness_record
 from training.run.checkpoint import RunError
 
@@ -67,7 +67,7 @@ def runs(tmp_path: Path) -> list[RunResults]:
 
 def test_conditions_that_all_measured_runs_have_are_read(runs: list[RunResults]) -> None:
     conditions = read_conditions(runs)
-    assert [each.words for each in conditions] == WORDS
+    assert [each.name for each in conditions] == WORDS
     assert conditions[2].scores["accuracy"]["early"] == pytest.approx([0.87, 0.89])
     assert conditions[2].mean("macro_f1_frequent", "early") == pytest.approx(0.78)
     assert conditions[0].models == [*MODELS, "baseline"]
@@ -79,29 +79,29 @@ def test_the_grid_that_is_measured_can_be_read(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", write_catalogue(tmp_path / "shop", products=20))
     write_robustness(run, {each.name: (each.kind, each.tick, CLEAN) for each in CONDITIONS})
     conditions = read_conditions([read_results(run)])
-    assert len({each.words for each in conditions}) == len(CONDITIONS)
-    assert conditions[0].kind == "clean" and len(list(robustness(Material([read_results(run)], tmp_path)))) == 1
+    assert len({each.name for each in conditions}) == len(CONDITIONS)
+    assert conditions[0].kind == "clean" and len(list(robustness(ReportData([read_results(run)], tmp_path)))) == 1
 
 
 def test_a_fusion_is_judged_against_the_single_model_that_copes_best(runs: list[RunResults]) -> None:
     fusions = ["early", "intermediate", "late"]
     half, none, blur = (judge(each, fusions, metric="accuracy") for each in read_conditions(runs)[1:])
-    assert [each.survivor for each in (half, none, blur)] == ["image", "image", "text"]
-    assert half.words == "all above" and not half.failures
-    assert none.failures == ["early"] and none.words == "failure: early"
+    assert [each.best_single for each in (half, none, blur)] == ["image", "image", "text"]
+    assert half.verdict == "all above" and not half.failures
+    assert none.failures == ["early"] and none.verdict == "failure: early"
     assert none.gains == pytest.approx({"early": -0.01, "intermediate": -0.004, "late": 0.0})
-    assert blur.words == "none below"
+    assert blur.verdict == "none below"
 
 
 def test_without_both_single_models_there_is_no_verdict(runs: list[RunResults], tmp_path: Path) -> None:
     for run in runs:
         run.answers.pop("image")
-    [section] = robustness(Material(runs, tmp_path))
+    [section] = robustness(ReportData(runs, tmp_path))
     assert [block.kind for block in section.blocks] == ["paragraph", "figure", "figure", "table", "table"]
 
 
 def test_the_section_names_failures_and_shows_all_conditions(runs: list[RunResults], tmp_path: Path) -> None:
-    [section] = robustness(Material(runs, tmp_path / "figures"))
+    [section] = robustness(ReportData(runs, tmp_path / "figures"))
     _, summary, curves, dots, verdicts, accuracies, macro = section.blocks
     assert isinstance(summary, Paragraph)
     assert summary.text == (
@@ -129,13 +129,13 @@ def test_the_section_names_failures_and_shows_all_conditions(runs: list[RunResul
 
 
 def test_numbers_go_into_the_record(runs: list[RunResults], tmp_path: Path) -> None:
-    record = robustness_record(Material(runs, tmp_path))
+    record = robustness_record(ReportData(runs, tmp_path))
     assert [each["condition"] for each in record] == WORDS
     assert record[2]["accuracy"]["early"]["runs"] == pytest.approx([0.87, 0.89])
 
 
 def test_runs_that_were_not_measured_have_no_such_section(runs: list[RunResults], tmp_path: Path) -> None:
-    assert list(robustness(Material(runs[2:], tmp_path))) == []
+    assert list(robustness(ReportData(runs[2:], tmp_path))) == []
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"conditions": 1}', '{"conditions": [{"kind": "blur"}]}'])

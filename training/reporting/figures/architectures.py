@@ -15,11 +15,16 @@ from torch import nn
 from training.models.early import EarlyFusion
 from training.models.intermediate import IntermediateFusion
 from training.reporting.figures.style import INK, MUTED, drawing, fit_text
-from training.reporting.results.names import named
+from training.reporting.results.model_names import model_style
 
 STEP, BOX_WIDTH = 1.72, 1.38
 ROW, BOX_HEIGHT = 0.74, 0.56
-IMAGE, TEXT, BOTH, PLAIN = named("image").colour, named("text").colour, named("early").colour, "#999999"
+IMAGE, TEXT, BOTH, PLAIN = (
+    model_style("image").colour,
+    model_style("text").colour,
+    model_style("early").colour,
+    "#999999",
+)
 
 
 class Widths(NamedTuple):

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from training.reporting.figures.style import FADED, INK, MUTED, drawing, fit_text
-from training.reporting.results.names import BASELINE, MAJORITY, named
+from training.reporting.results.model_names import BASELINE, MAJORITY, model_style
 from training.scores.metrics import (
     PRECISION_TARGET,
     Classes,
@@ -36,14 +36,16 @@ def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> Non
 
     Args:
         path: PNG to write.
-        numbers: as in :class:`training.reporting.results.numbers.Comparison`.
+        numbers: as in :class:`training.reporting.results.model_comparison.ModelComparison`.
     """
     names = [name for name in numbers if name != MAJORITY]
     with drawing(path, width=8.4, height=1.0 + 0.3 * len(names)) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, metric, title in zip(panels, ("accuracy", "macro_f1"), ("accuracy", "macro-F1"), strict=True):
             for place, name in enumerate(names):
-                _draw_interval(axes, numbers[name][metric], place, colour=named(name).colour, marker=named(name).marker)
+                _draw_interval(
+                    axes, numbers[name][metric], place, colour=model_style(name).colour, marker=model_style(name).marker
+                )
             if BASELINE in names:
                 axes.axvline(
                     numbers[BASELINE][metric]["mean"], color=FADED, linewidth=1, linestyle=(0, (2, 2)), zorder=0
@@ -55,7 +57,7 @@ def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> Non
             axes.xaxis.set_major_locator(MaxNLocator(6))
             axes.margins(x=0.08)
             axes.tick_params(length=0)
-        panels[0].set_yticks(range(len(names)), [named(name).display for name in names], color=INK)
+        panels[0].set_yticks(range(len(names)), [model_style(name).display for name in names], color=INK)
         panels[0].set_ylim(len(names) - 0.5, -0.5)
 
 
@@ -106,8 +108,8 @@ def draw_reliability(path: Path, models: Mapping[str, tuple[Probabilities, Class
     with drawing(path, width=2.3 * across + 0.5, height=2.6 * down + 0.2) as figure:
         panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         for axes, (name, (probabilities, truth)) in zip(panels.flat, models.items(), strict=False):
-            _draw_bins(axes, probabilities, truth, colour=named(name).colour)
-            axes.set_title(f"{named(name).display}   ECE {expected_calibration_error(probabilities, truth):.3f}")
+            _draw_bins(axes, probabilities, truth, colour=model_style(name).colour)
+            axes.set_title(f"{model_style(name).display}   ECE {expected_calibration_error(probabilities, truth):.3f}")
             axes.set(xlim=(0, 1.08), ylim=(-0.05, 1.08), xlabel="confidence", aspect="equal")
             axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.tick_params(labelbottom=True)
@@ -129,7 +131,7 @@ def draw_risk_coverage(path: Path, models: Mapping[str, tuple[Probabilities, Cla
         axes, highest = figure.subplots(), 1.5 * (1 - PRECISION_TARGET)
         for name, (probabilities, truth) in models.items():
             coverage, risk = risk_coverage(probabilities, truth)
-            area, look = area_under_risk_coverage(probabilities, truth), named(name)
+            area, look = area_under_risk_coverage(probabilities, truth), model_style(name)
             label = f"{look.display}  (area {area:.4f})"
             axes.plot(coverage, risk, linewidth=1.8, label=label, color=look.colour, linestyle=look.line)
             highest = max(highest, 1.1 * float(risk[coverage >= 0.1].max()))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from training.reporting.figures.style import INK, drawing, fit_text
-from training.reporting.results.names import named
+from training.reporting.results.model_names import model_style
 
 PANELS = 3
 
@@ -62,7 +62,7 @@ def draw_dots(path: Path, curve: Curve) -> None:
         axes = figure.subplots()
         names = list(curve.values)
         for number, name in enumerate(names):
-            look, shift = named(name), 0.34 * (number / max(len(names) - 1, 1) - 0.5)
+            look, shift = model_style(name), 0.34 * (number / max(len(names) - 1, 1) - 0.5)
             means = 100 * np.array([np.mean(values) for values in curve.values[name]])
             rows = np.array(curve.places) + shift
             axes.scatter(means, rows, s=26, color=look.colour, marker=look.marker, label=look.display, zorder=3)
@@ -79,7 +79,7 @@ def draw_dots(path: Path, curve: Curve) -> None:
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:
     for name, values in curve.values.items():
-        look = named(name)
+        look = model_style(name)
         lowest, means, highest = (np.array([100 * of(runs) for runs in values]) for of in (np.min, np.mean, np.max))
         axes.fill_between(curve.places, lowest, highest, color=look.colour, alpha=0.15, linewidth=0)
         style = {"color": look.colour, "linestyle": look.line, "marker": look.marker}
@@ -96,11 +96,11 @@ def _legend(figure: Figure, names: Sequence[str], *, lines: bool = True) -> None
         Line2D(
             [],
             [],
-            color=named(name).colour,
-            linestyle=named(name).line if lines else "",
-            marker=named(name).marker,
+            color=model_style(name).colour,
+            linestyle=model_style(name).line if lines else "",
+            marker=model_style(name).marker,
             markersize=5,
-            label=named(name).display,
+            label=model_style(name).display,
         )
         for name in names
     ]

@@ -4,39 +4,41 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from training.reporting.document.blocks import Block, Cell, Column, Paragraph, Section, Table
-from training.reporting.results.names import BASELINE, display
-from training.reporting.results.numbers import spread
-from training.reporting.sections.report_data import Material
+from training.reporting.results.model_comparison import mean_and_std
+from training.reporting.results.model_names import BASELINE, display_name
+from training.reporting.sections.report_data import ReportData
 from training.run.record import RunRecord
 
 METRICS = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "ece": "ECE"}
 
 
-def attributes(material: Material) -> Iterator[Section]:
+def attributes(data: ReportData) -> Iterator[Section]:
     """The section; none if the runs have one attribute. All other sections are about the main attribute."""
-    records, names = _records(material)
+    records, names = _records(data)
     if not names:
         return
-    blocks: list[Block] = [Paragraph(_text(records[0], material.run.target))]
-    blocks += [_table(name, records, [*material.models, BASELINE]) for name in names]
+    blocks: list[Block] = [Paragraph(_text(records[0], data.run.target))]
+    blocks += [_table(name, records, [*data.models, BASELINE]) for name in names]
     yield Section("attributes", "Further attributes", blocks)
 
 
-def attribute_record(material: Material) -> dict[str, dict[str, dict[str, Any]]]:
+def attribute_record(data: ReportData) -> dict[str, dict[str, dict[str, Any]]]:
     """The numbers for ``report.json``: ``{"mean", "std", "runs"}`` by attribute, model and metric."""
-    records, names = _records(material)
+    records, names = _records(data)
     return {
         name: {
-            model: {metric: spread(known) for metric in METRICS if (known := _known(records, name, model, metric))}
-            for model in [*material.models, BASELINE]
+            model: {
+                metric: mean_and_std(known) for metric in METRICS if (known := _known(records, name, model, metric))
+            }
+            for model in [*data.models, BASELINE]
         }
         for name in names
     }
 
 
-def _records(material: Material) -> tuple[list[RunRecord], list[str]]:
+def _records(data: ReportData) -> tuple[list[RunRecord], list[str]]:
     """The records of all runs, and the further attributes that all runs have."""
-    records = [run.record for run in material.runs]
+    records = [run.record for run in data.runs]
     _, *further = (attribute.name for attribute in records[0].attributes)
     of_each = [{attribute.name for attribute in each.attributes} for each in records]
     return records, [name for name in further if all(name in names for names in of_each)]
@@ -65,7 +67,7 @@ def _table(name: str, records: Sequence[RunRecord], models: Sequence[str]) -> Ta
     rows = []
     for model in models:
         rows.append(
-            [Cell(display(model)), *(_cell(metric, _known(records, name, model, metric)) for metric in METRICS)]
+            [Cell(display_name(model)), *(_cell(metric, _known(records, name, model, metric)) for metric in METRICS)]
         )
     classes = next(len(each.labels) for each in records[0].attributes if each.name == name)
     tested = [int(record.metrics[BASELINE].get(name, {}).get("products", 0)) for record in records]
@@ -78,6 +80,6 @@ def _cell(metric: str, values: Sequence[float]) -> Cell:
     if not values:
         return Cell("–")
     factor, digits = (1, 3) if metric == "ece" else (100, 1)
-    value = spread(values)
+    value = mean_and_std(values)
     deviation = "" if value["std"] is None else f" ± {factor * value['std']:.{digits}f}"
     return Cell(f"{factor * value['mean']:.{digits}f}{deviation}", value["mean"])

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from training.reporting.document.blocks import Block, Cell, Column, Figure, Group, Paragraph, Products, Section, Table
 from training.reporting.figures.charts import MATRIX_CLASSES, OTHER_CLASSES, draw_confusion
 from training.reporting.figures.products import draw_groups
-from training.reporting.results.names import MAJORITY, display
-from training.reporting.results.runs import RunResults
-from training.reporting.sections.report_data import Material
+from training.reporting.results.model_names import MAJORITY, display_name
+from training.reporting.results.run_results import RunResults
+from training.reporting.sections.report_data import ReportData
 from training.scores.metrics import Classes
 
 WORST_PAIRS = 20
@@ -100,7 +100,7 @@ def class_record(pooled: RunResults) -> dict[str, Any]:
     scores = _all_scores(pooled)
     return {
         label: {
-            "support": int(scores[pooled.shown].support[place]),
+            "support": int(scores[pooled.featured].support[place]),
             "models": {
                 name: {
                     "precision": float(each.precision[place]),
@@ -114,16 +114,16 @@ def class_record(pooled: RunResults) -> dict[str, Any]:
     }
 
 
-def per_class(material: Material) -> Iterator[Section]:
+def per_class(data: ReportData) -> Iterator[Section]:
     """The section on all classes that have test products or answers, the worst first."""
-    pooled = material.pooled
+    pooled = data.pooled
     scores = _all_scores(pooled)
-    shown = scores.pop(pooled.shown)
+    shown = scores.pop(pooled.featured)
     there = np.flatnonzero(shown.support + shown.predicted)
     order = there[np.lexsort((-shown.support[there], shown.f1[there], shown.support[there] == 0))]
-    name = display(pooled.shown)
+    name = display_name(pooled.featured)
     columns = [Column(each, True) for each in ("test products", "precision %", "recall %", f"F1 % {name}")]
-    columns = [Column("class"), *columns, *(Column(display(each), True) for each in scores)]
+    columns = [Column("class"), *columns, *(Column(display_name(each), True) for each in scores)]
     rows = [
         [
             Cell(pooled.labels[place]),
@@ -134,7 +134,7 @@ def per_class(material: Material) -> Iterator[Section]:
         ]
         for place in order.tolist()
     ]
-    several = " over all runs" if len(material.runs) > 1 else ""
+    several = " over all runs" if len(data.runs) > 1 else ""
     text = (
         f"{len(there)} classes{several}, sorted by the F1 of {name}, worst first. The last columns are the F1 of the "
         "other models. In a class with few test products, a single product changes these numbers by many points."
@@ -144,28 +144,28 @@ def per_class(material: Material) -> Iterator[Section]:
     )
 
 
-def confusion(material: Material) -> Iterator[Section]:
+def confusion(data: ReportData) -> Iterator[Section]:
     """The section on confused classes: a matrix, the worst pairs, and examples."""
-    pooled, name = material.pooled, display(material.pooled.shown)
-    predicted = pooled.answers[pooled.shown].predicted
+    pooled, name = data.pooled, display_name(data.pooled.featured)
+    predicted = pooled.answers[pooled.featured].predicted
     counts = confusion_counts(pooled.truth, predicted, classes=len(pooled.labels))
     pairs = worst_pairs(counts)
     wrong = int((predicted != pooled.truth).sum())
     title = "Confused classes"
     if not pairs:
         text = f"All {len(predicted):,} test answers of {name} are right."
-        yield Section("confusion", title, [Paragraph(text), _matrix(material, counts, pairs)])
+        yield Section("confusion", title, [Paragraph(text), _matrix(data, counts, pairs)])
         return
-    shown = pairs[:WORST_PAIRS]
-    amount = sum(pair.lost + pair.back for pair in shown)
+    worst = pairs[:WORST_PAIRS]
+    amount = sum(pair.lost + pair.back for pair in worst)
     text = f"Of {len(predicted):,} test answers of {name}, {wrong:,} are wrong. "
-    if len(pairs) > len(shown):
-        text += f"The table has the worst {len(shown)} of {len(pairs):,} pairs of classes, with {amount:,} wrong answers."
-    blocks: list[Block] = [Paragraph(text), _matrix(material, counts, pairs), _pair_table(shown, counts, pooled.labels)]
-    groups = _examples(material, predicted, shown[:PAIRS_WITH_EXAMPLES])
+    if len(pairs) > len(worst):
+        text += f"The table has the worst {len(worst)} of {len(pairs):,} pairs of classes: {amount:,} wrong answers."
+    blocks: list[Block] = [Paragraph(text), _matrix(data, counts, pairs), _pair_table(worst, counts, pooled.labels)]
+    groups = _examples(data, predicted, worst[:PAIRS_WITH_EXAMPLES])
     if groups:
-        draw_groups(material.figures / "mixed-up.png", [(group.heading, group.cards) for group in groups])
-        figure = Figure("mixed-up.png", f"Products for which {name} predicts the other class of a pair")
+        draw_groups(data.figures / "confused-classes.png", [(group.heading, group.cards) for group in groups])
+        figure = Figure("confused-classes.png", f"Products for which {name} predicts the other class of a pair")
         blocks.append(Products(groups, figure))
     yield Section("confusion", title, blocks)
 
@@ -182,9 +182,9 @@ def _share(value: float, *, there: bool) -> Cell:
     return Cell(f"{100 * value:.1f}", float(value)) if there else Cell("–", -1, "muted")
 
 
-def _matrix(material: Material, counts: NDArray[np.int64], pairs: Sequence[Pair]) -> Figure:
+def _matrix(data: ReportData, counts: NDArray[np.int64], pairs: Sequence[Pair]) -> Figure:
     """The confusion matrix of all classes, or of the most confused ones if all are too many to read."""
-    labels, path = material.pooled.labels, material.figures / "confusion.png"
+    labels, path = data.pooled.labels, data.figures / "confusion.png"
     alt = "Confusion matrix: true classes by row, predicted ones by column"
     if len(labels) <= MATRIX_CLASSES:
         draw_confusion(path, counts, labels)
@@ -214,12 +214,12 @@ def _pair_table(pairs: Sequence[Pair], counts: NDArray[np.int64], labels: Sequen
     return Table(columns, rows, sortable=True)
 
 
-def _examples(material: Material, predicted: Classes, pairs: Sequence[Pair]) -> list[Group]:
+def _examples(data: ReportData, predicted: Classes, pairs: Sequence[Pair]) -> list[Group]:
     """The most confident errors of each pair, no product twice; none if the catalogue is unreadable."""
-    if material.shelf.unreadable:
+    if data.catalog.unreadable:
         return []
-    pooled = material.pooled
-    probabilities = pooled.answers[pooled.shown].probabilities
+    pooled = data.pooled
+    probabilities = pooled.answers[pooled.featured].probabilities
     assert probabilities is not None
     groups = []
     for pair in pairs:
@@ -229,7 +229,7 @@ def _examples(material: Material, predicted: Classes, pairs: Sequence[Pair]) -> 
         rows = order[np.sort(first)][:EXAMPLES]
         a, b = pooled.labels[pair.first], pooled.labels[pair.second]
         heading = f"{a} and {b}: {pair.lost + pair.back:,} confused"
-        groups.append(Group(heading, [material.card(pooled, int(row), [pooled.shown]) for row in rows]))
+        groups.append(Group(heading, [data.card(pooled, int(row), [pooled.featured]) for row in rows]))
     return groups
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from training.reporting.document.blocks import Figure, Paragraph, Section
 from training.reporting.figures.curves import Curve, draw_curves
-from training.reporting.results.names import MAJORITY
-from training.reporting.results.runs import RunResults, common_models
+from training.reporting.results.model_names import MAJORITY
+from training.reporting.results.run_results import RunResults, common_models
 from training.scores.metrics import accuracy, macro_f1
 
 SIMILAR = 1.2  # largest ratio of two sizes in one group

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.reporting.figures.products import CardAnswer, CatalogProducts, ProductCard
-from training.reporting.results.names import display
-from training.reporting.results.runs import RunResults, common_models, pool_results
+from training.reporting.results.model_names import display_name
+from training.reporting.results.run_results import RunResults, common_models, pool_results
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
+class ReportData:
     """Runs of one experiment.
 
     Args:
@@ -38,7 +38,7 @@ class Material:
         return pool_results(self.runs)
 
     @functools.cached_property
-    def shelf(self) -> CatalogProducts:
+    def catalog(self) -> CatalogProducts:
         """Titles and pictures of the products."""
         return CatalogProducts(self.run.record.source)
 
@@ -56,5 +56,7 @@ class Material:
             answers = run.answers[name]
             score = None if answers.probabilities is None else float(answers.probabilities[row].max())
             label, right = run.labels[answers.predicted[row]], bool(answers.predicted[row] == run.truth[row])
-            said.append(CardAnswer(display(name), label, score, right))
-        return ProductCard(self.shelf.picture(product), self.shelf.title(product), run.labels[run.truth[row]], said)
+            card_answers.append(CardAnswer(display_name(name), label, score, right))
+        return ProductCard(
+            self.catalog.picture(product), self.catalog.title(product), run.labels[run.truth[row]], card_answers
+        )

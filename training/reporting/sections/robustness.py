@@ -10,10 +10,10 @@ from typing import Any
 from training.evaluation.conditions import CLEAN
 from training.reporting.document.blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
 from training.reporting.figures.curves import Curve, draw_curves, draw_dots
-from training.reporting.results.names import BASELINE, SINGLES, display
-from training.reporting.results.numbers import spread
-from training.reporting.sections.conditions import METRICS, Condition, read_conditions
-from training.reporting.sections.report_data import Material
+from training.reporting.results.model_comparison import mean_and_std
+from training.reporting.results.model_names import BASELINE, SINGLES, display_name
+from training.reporting.results.robustness_results import METRICS, ConditionScores, read_conditions
+from training.reporting.sections.report_data import ReportData
 from training.scores.metrics import FREQUENT
 
 TOLERANCE = 0.005
@@ -44,22 +44,22 @@ class Judgement:
         if len(self.failures) == len(self.gains) > 1:
             return "failure: all"
         if failures := self.failures:
-            return f"failure: {', '.join(map(display, failures))}"
+            return f"failure: {', '.join(map(display_name, failures))}"
         if all(gain > TOLERANCE for gain in self.gains.values()):
             return "all above"
         return "none below"
 
 
-def robustness(material: Material) -> Iterator[Section]:
+def robustness(data: ReportData) -> Iterator[Section]:
     """The section on all runs with measured robustness; none if there are none."""
-    conditions = read_conditions(material.runs)
+    conditions = read_conditions(data.runs)
     if not conditions:
         return
     clean = [condition for condition in conditions if condition.kind == CLEAN]
     damaged = [condition for condition in conditions if condition.kind != CLEAN]
-    models = [name for name in (*material.models, BASELINE) if all(name in each.models for each in conditions)]
+    models = [name for name in (*data.models, BASELINE) if all(name in each.models for each in conditions)]
     fusions = [name for name in models if name not in (*SINGLES, BASELINE)]
-    blocks: list[Block] = [Paragraph(_EXPLAINED), *_figures(material, clean, damaged, models)]
+    blocks: list[Block] = [Paragraph(_EXPLAINED), *_figures(data, clean, damaged, models)]
     if fusions and set(SINGLES) <= set(models):
         blocks[1:1] = [Paragraph(_summary(damaged, fusions))]
         blocks.append(_verdicts(damaged, fusions))
@@ -67,22 +67,22 @@ def robustness(material: Material) -> Iterator[Section]:
     yield Section("robustness", "When titles or pictures are missing or damaged", blocks)
 
 
-def judge(condition: Condition, fusions: Sequence[str], *, metric: str) -> Judgement:
+def judge(condition: ConditionScores, fusions: Sequence[str], *, metric: str) -> Judgement:
     """Compare every fusion with the best single model under one condition, by one metric."""
     best_single = max(SINGLES, key=lambda name: condition.mean(metric, name))
     score = condition.mean(metric, best_single)
     return Judgement(best_single, score, {name: condition.mean(metric, name) - score for name in fusions})
 
 
-def robustness_record(material: Material) -> list[dict[str, Any]]:
+def robustness_record(data: ReportData) -> list[dict[str, Any]]:
     """The numbers for ``report.json``: an entry for each condition; empty if nothing was measured."""
     return [
         {
             "condition": each.name,
             "changed": each.changed,
-            **{metric: {name: spread(each.scores[metric][name]) for name in each.models} for metric in METRICS},
+            **{metric: {name: mean_and_std(each.scores[metric][name]) for name in each.models} for metric in METRICS},
         }
-        for each in read_conditions(material.runs)
+        for each in read_conditions(data.runs)
     ]
 
 
@@ -94,7 +94,7 @@ _EXPLAINED = (
 _BAND = "Lines: means; bands: from the lowest to the highest run."
 
 
-def _summary(damaged: Sequence[Condition], fusions: Sequence[str]) -> str:
+def _summary(damaged: Sequence[ConditionScores], fusions: Sequence[str]) -> str:
     """For each metric, the number of conditions that a fusion fails, and the names of these fusions."""
     parts = []
     for metric, name in METRICS.items():
@@ -102,29 +102,29 @@ def _summary(damaged: Sequence[Condition], fusions: Sequence[str]) -> str:
         if not failed:
             parts.append(f"By {name}, no fusion fails in any of {len(damaged)} conditions.")
             continue
-        names = dict.fromkeys(display(fusion) for failures in failed for fusion in failures)
+        names = dict.fromkeys(display_name(fusion) for failures in failed for fusion in failures)
         parts.append(f"By {name}, a fusion fails in {len(failed)} of {len(damaged)} conditions: {', '.join(names)}.")
     return " ".join(parts)
 
 
 def _figures(
-    material: Material, clean: Sequence[Condition], damaged: Sequence[Condition], models: Sequence[str]
+    data: ReportData, clean: Sequence[ConditionScores], damaged: Sequence[ConditionScores], models: Sequence[str]
 ) -> Iterator[Figure]:
     """Curves for kinds of damage with several strengths, dots for the others."""
-    kinds: dict[str, list[Condition]] = {}
+    kinds: dict[str, list[ConditionScores]] = {}
     for condition in damaged:
         kinds.setdefault(condition.kind, []).append(condition)
     curves = [_curve(kind, [*clean, *group], models) for kind, group in kinds.items() if len(group) > 1]
     single = [group[0] for group in kinds.values() if len(group) == 1]
     if curves:
-        draw_curves(material.figures / "robustness.png", curves)
-        yield Figure("robustness.png", "Accuracy of every model by strength of damage, a panel for each kind of damage", _BAND)
+        draw_curves(data.figures / "robustness.png", curves)
+        yield Figure("robustness.png", "Accuracy of every model by strength of damage, a panel for each kind", _BAND)
     if single:
-        draw_dots(material.figures / "robustness-more.png", _curve("", [*clean, *single], models))
+        draw_dots(data.figures / "robustness-more.png", _curve("", [*clean, *single], models))
         yield Figure("robustness-more.png", "Accuracy of every model under each kind of damage that has one strength")
 
 
-def _curve(title: str, conditions: Sequence[Condition], models: Sequence[str]) -> Curve:
+def _curve(title: str, conditions: Sequence[ConditionScores], models: Sequence[str]) -> Curve:
     return Curve(
         title,
         range(len(conditions)),
@@ -133,9 +133,9 @@ def _curve(title: str, conditions: Sequence[Condition], models: Sequence[str]) -
     )
 
 
-def _verdicts(damaged: Sequence[Condition], fusions: Sequence[str]) -> Table:
+def _verdicts(damaged: Sequence[ConditionScores], fusions: Sequence[str]) -> Table:
     columns = [Column(name) for name in ("condition", "by accuracy", "by macro-F1", "best single model")]
-    columns += [Column("accuracy %", True), *(Column(display(name), True) for name in fusions)]
+    columns += [Column("accuracy %", True), *(Column(display_name(name), True) for name in fusions)]
     rows = []
     for condition in damaged:
         judged, macro = (judge(condition, fusions, metric=metric) for metric in METRICS)
@@ -143,7 +143,7 @@ def _verdicts(damaged: Sequence[Condition], fusions: Sequence[str]) -> Table:
             [
                 Cell(condition.name),
                 *(Cell(each.verdict, tone="bad" if each.failures else "muted") for each in (judged, macro)),
-                Cell(display(judged.best_single)),
+                Cell(display_name(judged.best_single)),
                 Cell(f"{100 * judged.score:.1f}", judged.score),
                 *(_gain(judged.gains[name]) for name in fusions),
             ]
@@ -152,7 +152,7 @@ def _verdicts(damaged: Sequence[Condition], fusions: Sequence[str]) -> Table:
     return Table(columns, rows, caption, sortable=True)
 
 
-def _scores(conditions: Sequence[Condition], models: Sequence[str], metric: str) -> Table:
+def _scores(conditions: Sequence[ConditionScores], models: Sequence[str], metric: str) -> Table:
     columns = [Column("condition"), Column("titles changed %", True), Column("pictures changed %", True)]
     rows = [
         [
@@ -164,7 +164,7 @@ def _scores(conditions: Sequence[Condition], models: Sequence[str], metric: str)
     ]
     of = f", classes with ≥ {FREQUENT} test products" if metric == "macro_f1_frequent" else ""
     caption = f"{METRICS[metric].capitalize()} % of every model under every condition{of}"
-    return Table([*columns, *(Column(display(name), True) for name in models)], rows, caption, sortable=True)
+    return Table([*columns, *(Column(display_name(name), True) for name in models)], rows, caption, sortable=True)
 
 
 def _gain(gain: float) -> Cell:
@@ -173,6 +173,6 @@ def _gain(gain: float) -> Cell:
 
 
 def _percent(values: Sequence[float]) -> Cell:
-    value = spread(values)
+    value = mean_and_std(values)
     deviation = "" if value["std"] is None else f" ± {100 * value['std']:.1f}"
     return Cell(f"{100 * value['mean']:.1f}{deviation}", value["mean"])

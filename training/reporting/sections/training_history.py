@@ -11,23 +11,21 @@ from matplotlib.ticker import MaxNLocator
 
 from training.reporting.document.blocks import Figure, Section
 from training.reporting.figures.style import FADED, drawing
-from training.reporting.results.names import named
-from training.reporting.sections.report_data import Material
+from training.reporting.results.model_names import model_style
+from training.reporting.sections.report_data import ReportData
 
 COLUMNS = ("stage", "loss", "accuracy", "products_per_second", "gpu_busy")
 PANELS = 4
 
 
-def training_history(material: Material) -> Iterator[Section]:
+def training_history(data: ReportData) -> Iterator[Section]:
     """The section; it leaves out late fusion, which is not trained."""
-    read = {
-        name: [read_history(run.folder / name / "history.csv") for run in material.runs] for name in material.models
-    }
+    read = {name: [read_history(run.folder / name / "history.csv") for run in data.runs] for name in data.models}
     histories = {name: kept for name, each in read.items() if (kept := [one for one in each if len(one)])}
     if not histories:
         return
-    draw_history(material.figures / "history.png", histories)
-    alt = "Training loss and validation accuracy by epoch, a panel a model"
+    draw_history(data.figures / "history.png", histories)
+    alt = "Training loss and validation accuracy by epoch, a panel for each model"
     caption = (
         "Above: accuracy on the validation part (mean over the attributes). Below: training loss. Each run is a line; "
         "vertical lines mark the start of a stage. A stage ends when accuracy stops improving, and its best epoch is "
@@ -62,7 +60,7 @@ def draw_history(path: Path, histories: Mapping[str, Sequence[pd.DataFrame]]) ->
 
 
 def _draw_model(above: Axes, below: Axes, runs: Sequence[pd.DataFrame], *, name: str) -> None:
-    look = named(name)
+    look = model_style(name)
     for run in runs:
         for start, end in itertools.pairwise([0, *_new_stages(run), len(run)]):
             epochs, stage = np.arange(start + 1, end + 1), run.iloc[start:end]

@@ -19,10 +19,10 @@ from training.reporting.document.blocks import (
     Tone,
 )
 from training.reporting.figures.charts import draw_comparison
-from training.reporting.results.names import BASELINE, display, named
-from training.reporting.results.numbers import Comparison
-from training.reporting.results.runs import RunResults, pool_results
-from training.reporting.sections.report_data import Material
+from training.reporting.results.model_comparison import ModelComparison
+from training.reporting.results.model_names import BASELINE, display_name, model_style
+from training.reporting.results.run_results import RunResults, pool_results
+from training.reporting.sections.report_data import ReportData
 from training.scores.metrics import BOOTSTRAP_DRAWS, FREQUENT, MIN_GAIN
 
 MORE_COLUMNS = {
@@ -44,7 +44,7 @@ def headline(runs: Sequence[RunResults]) -> str:
     return f"{classes} classes, {products} test products{several}, {record.split.kind} split."
 
 
-def notes(runs: Sequence[RunResults], comparison: Comparison) -> list[str]:
+def notes(runs: Sequence[RunResults], comparison: ModelComparison) -> list[str]:
     """Notes that limit or explain the numbers of the table."""
     known = [_against_baseline(comparison.verdicts)]
     step = 1 / min(len(run.ids) for run in runs)
@@ -53,8 +53,8 @@ def notes(runs: Sequence[RunResults], comparison: Comparison) -> list[str]:
     if faultless := [name for name, value in comparison.numbers.items() if value["accuracy"]["low"] == 1]:
         tested = len(np.unique(np.concatenate([run.ids for run in runs])))
         known.append(
-            f"{', '.join(map(display, faultless))}: no error among {tested:,} products, so the interval has no width. "
-            f"The true error rate may still be up to {min(300 / tested, 100):.1f} % (95 % confidence)."
+            f"{', '.join(map(display_name, faultless))}: no error among {tested:,} products, so the interval has no "
+            f"width. The true error rate may still be up to {min(300 / tested, 100):.1f} % (95 % confidence)."
         )
     if any(run.record.split.kind == "stratified" for run in runs):
         known.append(
@@ -70,13 +70,13 @@ def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
     """A row for each model, in percent.
 
     Args:
-        numbers: as in :class:`training.reporting.results.numbers.Comparison`.
+        numbers: as in :class:`training.reporting.results.model_comparison.ModelComparison`.
     """
     judged = [Column("accuracy %", True), Column("95 % interval", True)]
     columns = [Column("model"), *judged, Column("macro-F1 %", True), Column("95 % interval", True)]
     rows = [
         [
-            Cell(display(name)),
+            Cell(display_name(name)),
             *(cell for metric in ("accuracy", "macro_f1") for cell in _measured(values[metric])),
             _cell("coverage_at_95_precision", values.get("coverage_at_95_precision")),
         ]
@@ -85,14 +85,14 @@ def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table([*columns, Column("coverage % at 95 % precision", True)], rows, sortable=True)
 
 
-def overview(material: Material, comparison: Comparison, known: Sequence[str]) -> Section:
+def overview(data: ReportData, comparison: ModelComparison, known: Sequence[str]) -> Section:
     """The first section: the most important numbers, the table, its figure, and the notes."""
-    numbers, shown = comparison.numbers, material.run.shown
-    draw_comparison(material.figures / "comparison.png", numbers)
+    numbers, shown = comparison.numbers, data.run.featured
+    draw_comparison(data.figures / "comparison.png", numbers)
     alt = "Accuracy and macro-F1 of every model with their 95 % intervals"
     caption = (
         "Dots: means; bars: 95 % intervals of a bootstrap over groups of related products"
-        + ("; hollow dots: single runs" if len(material.runs) > 1 else "")
+        + ("; hollow dots: single runs" if len(data.runs) > 1 else "")
         + ". The majority class is left out."
     )
     blocks: list[Block] = [
@@ -103,13 +103,13 @@ def overview(material: Material, comparison: Comparison, known: Sequence[str]) -
         Bullets(known),
         Table(
             [Column("model"), Column("description")],
-            [[Cell(display(name)), Cell(named(name).description)] for name in numbers],
+            [[Cell(display_name(name)), Cell(model_style(name).description)] for name in numbers],
         ),
     ]
     return Section("overview", "The models compared", blocks)
 
 
-def differences(comparison: Comparison) -> Section:
+def differences(comparison: ModelComparison) -> Section:
     """The section with a verdict on every pair of models."""
     text = (
         "Each row gives the first model's metric minus the second's, in points. The 95 % interval comes from a paired "
@@ -120,26 +120,26 @@ def differences(comparison: Comparison) -> Section:
     return Section("differences", "Significant differences", [Paragraph(text), _verdict_table(comparison.verdicts)])
 
 
-def more_numbers(comparison: Comparison) -> Section:
+def more_numbers(comparison: ModelComparison) -> Section:
     """The section with the metrics that the first table leaves out."""
     rows = [
-        [Cell(display(name)), *(_cell(metric, values.get(metric)) for metric in MORE_COLUMNS)]
+        [Cell(display_name(name)), *(_cell(metric, values.get(metric)) for metric in MORE_COLUMNS)]
         for name, values in comparison.numbers.items()
     ]
     columns = [Column("model"), *(Column(name, True) for name in MORE_COLUMNS.values())]
     return Section("more-numbers", "Further metrics", [Table(columns, rows, sortable=True)])
 
 
-def _tiles(shown: str, comparison: Comparison) -> list[Tile]:
+def _tiles(shown: str, comparison: ModelComparison) -> list[Tile]:
     numbers = comparison.numbers[shown]
     accuracy, macro, coverage = (numbers[key] for key in ("accuracy", "macro_f1", "coverage_at_95_precision"))
     pair = next(each for each in comparison.verdicts if (each["model"], each["other"]) == (shown, BASELINE))["accuracy"]
     return [
-        Tile(_percent(accuracy["mean"]), f"accuracy of {display(shown)}", f"95 % interval {_range(accuracy)}"),
+        Tile(_percent(accuracy["mean"]), f"accuracy of {display_name(shown)}", f"95 % interval {_range(accuracy)}"),
         Tile(_percent(macro["mean"]), "macro-F1", f"all classes weigh the same; {_range(macro)}"),
         Tile(
             f"{_points(pair['mean'])} points",
-            f"accuracy against {display(BASELINE)}",
+            f"accuracy against {display_name(BASELINE)}",
             f"{pair['verdict']}; {_points(pair['low'])} … {_points(pair['high'])}",
         ),
         Tile(_percent(coverage["mean"]), "answered without review", "at 95 % precision"),
@@ -158,7 +158,7 @@ def _against_baseline(verdicts: Sequence[Mapping[str, Any]]) -> str:
     by_verdict: dict[str, list[str]] = {"better": [], "tie": [], "worse": []}
     for pair in verdicts:
         if pair["other"] == BASELINE:
-            by_verdict[pair["accuracy"]["verdict"]].append(display(pair["model"]))
+            by_verdict[pair["accuracy"]["verdict"]].append(display_name(pair["model"]))
     parts = [f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names]
     return f"Accuracy against TF-IDF + linear SVM on the title: {'; '.join(parts)}."
 
@@ -179,8 +179,8 @@ def _verdict_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
     columns = [*names, Column("accuracy", True), *judged, Column("macro-F1", True), *judged]
     rows = [
         [
-            Cell(display(pair["model"])),
-            Cell(display(pair["other"])),
+            Cell(display_name(pair["model"])),
+            Cell(display_name(pair["other"])),
             *_judged(pair["accuracy"]),
             *_judged(pair["macro_f1"]),
         ]

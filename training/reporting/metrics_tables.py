@@ -1,10 +1,10 @@
-"""The table of models that a command prints: a row for each, in percent, one table for each attribute."""
+"""The tables that ``train`` and ``evaluate`` print: a table for each attribute, a row for each model, in percent."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from training.reporting.document.markdown import padded_table
-from training.reporting.results.names import display
+from training.reporting.results.model_names import display_name
 
 COLUMNS = {
     "accuracy": "accuracy %",
@@ -14,7 +14,7 @@ COLUMNS = {
 
 
 def metrics_tables(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Tables to print.
+    """Metrics as padded Markdown tables.
 
     Args:
         metrics: by model, attribute and name of the metric.
@@ -25,7 +25,7 @@ def metrics_tables(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> st
 
 def _table(attribute: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     rows = [
-        [display(model), *(_percent(numbers[attribute].get(metric)) for metric in COLUMNS)]
+        [display_name(model), *(_percent(numbers[attribute].get(metric)) for metric in COLUMNS)]
         for model, numbers in metrics.items()
         if attribute in numbers
     ]

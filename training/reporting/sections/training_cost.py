@@ -1,44 +1,38 @@
-"""The last sections: the cost of training, and the data needed to repeat the runs."""
+"""The section on the cost of training: time, speed and memory."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from training.reporting.document.blocks import Block, Bullets, Cell, Code, Column, Paragraph, Section, Table
-from training.reporting.results.names import display
-from training.reporting.results.numbers import spread
-from training.reporting.results.runs import RunResults
-from training.reporting.sections.history import read_history
-from training.reporting.sections.report_data import Material
+from training.reporting.document.blocks import Block, Cell, Column, Paragraph, Section, Table
+from training.reporting.results.model_comparison import mean_and_std
+from training.reporting.results.model_names import display_name
+from training.reporting.results.run_results import RunResults
+from training.reporting.sections.report_data import ReportData
+from training.reporting.sections.training_history import read_history
 from training.system.device import Device
 
 
-def cost(material: Material) -> Iterator[Section]:
+def training_cost(data: ReportData) -> Iterator[Section]:
     """The section on the seconds of each stage, mean and standard deviation over the runs."""
-    seconds = [run.record.seconds for run in material.runs]
+    seconds = [run.record.seconds for run in data.runs]
     stages = list(dict.fromkeys(stage for each in seconds for stage in each))
     if not stages:
         return
     totals = [sum(each.values()) for each in seconds]
-    rows = [_row(display(stage), [each[stage] for each in seconds if stage in each], sum(totals)) for stage in stages]
+    rows = [
+        _row(display_name(stage), [each[stage] for each in seconds if stage in each], sum(totals)) for stage in stages
+    ]
     rows.append([Cell(cell.text, cell.sort, "strong") for cell in _row("all stages", totals, sum(totals))])
     columns = [Column("stage"), Column("seconds", True), Column("share %", True)]
-    blocks: list[Block] = [Paragraph(_where(material.runs)), Table(columns, rows), *_speed(material)]
+    blocks: list[Block] = [Paragraph(_where(data.runs)), Table(columns, rows), *_speed(data)]
     yield Section("cost", "Cost of training", blocks)
 
 
-def provenance(material: Material) -> Iterator[Section]:
-    """The section with command, catalogue, split and seed of every run."""
-    blocks: list[Block] = []
-    for run in material.runs:
-        blocks += _made(run)
-    yield Section("provenance", "How to repeat the runs", blocks)
-
-
-def _speed(material: Material) -> Iterator[Table]:
+def _speed(data: ReportData) -> Iterator[Table]:
     """Products per second of every stage, if the runs have recorded it."""
-    read = [read_history(run.folder / name / "history.csv") for name in material.models for run in material.runs]
+    read = [read_history(run.folder / name / "history.csv") for name in data.models for run in data.runs]
     epochs = pd.concat([each.dropna(axis="columns", how="all") for each in read if len(each)] or read[:1])
     epochs = epochs.reindex(columns=["stage", "products_per_second", "gpu_busy"]).dropna(subset="products_per_second")
     if epochs.empty:
@@ -53,7 +47,7 @@ def _speed(material: Material) -> Iterator[Table]:
 
 
 def _row(name: str, seconds: Sequence[float], total: float) -> list[Cell]:
-    value = spread(seconds)
+    value = mean_and_std(seconds)
     deviation = "" if value["std"] is None else f" ± {value['std']:,.1f}"
     share = 100 * sum(seconds) / total if total else 0
     return [Cell(name), Cell(f"{value['mean']:,.1f}{deviation}", value["mean"]), Cell(f"{share:.0f}", share)]
@@ -63,26 +57,10 @@ def _where(runs: Sequence[RunResults]) -> str:
     devices = dict.fromkeys(_device(run.record.device) for run in runs)
     memory = max(run.record.peak_memory_gib for run in runs)
     return (
-        f"Wall-clock time on {' and '.join(devices)}; a stage that was taken up again counts what was left of it. "
+        f"Wall-clock time on {' and '.join(devices)}; a resumed stage counts only the time since then. "
         f"Peak memory: {memory:.1f} GiB."
     )
 
 
 def _device(device: Device) -> str:
     return f"{device.name}, {'bf16' if device.bf16 else 'fp32'}"
-
-
-def _made(run: RunResults) -> list[Block]:
-    record = run.record
-    products, split = record.products, record.split
-    return [
-        Paragraph(f"{run.folder.name}: {record.created}, seed {record.seed}"),
-        Code(record.command),
-        Bullets(
-            [
-                f"catalogue: {products.read:,} rows read = {products.used:,} used + {products.rejected:,} rejected",
-                f"{split.kind} split: {split.train:,} training, {split.validation:,} validation and "
-                f"{split.test:,} test products, hash {split.hash[:16]}",
-            ]
-        ),
-    ]

@@ -43,7 +43,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def numbers_of(**accuracy: list[float]) -> dict[str, dict[str, dict[str, object]]]:
-    """As :class:`Comparison` has them; macro-F1 is a tenth lower."""
+    """As :class:`ModelComparison` has them; macro-F1 is a tenth lower."""
 
     def value(runs: list[float]) -> dict[str, object]:
         mean = sum(runs) / len(runs)

@@ -12,12 +12,12 @@ from written_run import write_catalogue, write_run
 
 from training.reporting.document.blocks import Figure, Paragraph, Table
 from training.reporting.figures.style import drawing
-from training.reporting.results.runs import RunResults, read_results
-from training.reporting.sections import history
-from training.reporting.sections.history import draw_history, read_history, training_history
+from training.reporting.results.run_results import RunResults, read_results
+from training.reporting.sections import training_history as history
 from training.reporting.sections.learning_curve import by_size, learning_curve
-from training.reporting.sections.provenance import cost
-from training.reporting.sections.report_data import Material
+from training.reporting.sections.report_data import ReportData
+from training.reporting.sections.training_cost import training_cost
+from training.reporting.sections.training_history import draw_history, read_history, training_history
 
 HISTORY = """stage,epoch,loss,accuracy,macro_f1,seconds
 head,1,2.0,0.5,0.4,1.0
@@ -39,10 +39,10 @@ def split_of(train: int) -> dict[str, Any]:
 
 def test_only_models_with_epochs_have_a_history(tmp_path: Path) -> None:
     runs = [run_of(tmp_path / name) for name in ("a", "b")]
-    assert list(training_history(Material(runs, tmp_path / "figures"))) == []
+    assert list(training_history(ReportData(runs, tmp_path / "figures"))) == []
     (runs[0].folder / "image" / "history.csv").write_text(HISTORY, encoding="utf-8")
     (runs[0].folder / "late" / "history.csv").write_text(HISTORY.split("\n", 1)[0], encoding="utf-8")
-    [section] = training_history(Material(runs, tmp_path / "figures"))
+    [section] = training_history(ReportData(runs, tmp_path / "figures"))
     assert isinstance(section.blocks[0], Figure)
     with Image.open(tmp_path / "figures" / section.blocks[0].file) as picture:
         assert min(picture.size) > 100
@@ -73,7 +73,7 @@ def test_cost_is_a_row_a_stage_and_their_sum(tmp_path: Path) -> None:
         run_of(tmp_path / "a", seconds={"image": 10.0, "text": 30.0}),
         run_of(tmp_path / "b", seconds={"image": 20.0}),
     ]
-    [section] = cost(Material(runs, tmp_path))
+    [section] = training_cost(ReportData(runs, tmp_path))
     text, table = section.blocks
     assert isinstance(text, Paragraph) and "on cpu, fp32;" in text.text
     assert isinstance(table, Table)
@@ -91,7 +91,7 @@ def test_speed_and_memory_are_shown_where_they_were_kept(tmp_path: Path) -> None
     (runs[1].folder / "image" / "history.csv").write_text(speeds.format(2500, 0.7), encoding="utf-8")
     (runs[1].folder / "text" / "history.csv").write_text(HISTORY, encoding="utf-8")
     (runs[1].folder / "early" / "history.csv").write_text(speeds.format(9, ""), encoding="utf-8")
-    [section] = cost(Material(runs, tmp_path))
+    [section] = training_cost(ReportData(runs, tmp_path))
     text, _, speed = section.blocks
     assert isinstance(text, Paragraph) and text.text.endswith("Peak memory: 3.2 GiB.")
     assert isinstance(speed, Table)
@@ -99,7 +99,7 @@ def test_speed_and_memory_are_shown_where_they_were_kept(tmp_path: Path) -> None
 
 
 def test_a_run_without_seconds_has_no_cost(tmp_path: Path) -> None:
-    assert list(cost(Material([run_of(tmp_path / "a", seconds={})], tmp_path))) == []
+    assert list(training_cost(ReportData([run_of(tmp_path / "a", seconds={})], tmp_path))) == []
 
 
 def test_runs_of_about_the_same_size_stand_together(tmp_path: Path) -> None:

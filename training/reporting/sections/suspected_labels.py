@@ -11,9 +11,9 @@ from training.catalog.table import harmless
 from training.pipeline.out_of_fold import FILE as OUT_OF_FOLD
 from training.reporting.document.blocks import Figure, Group, Paragraph, Products, Section
 from training.reporting.figures.products import CardAnswer, CatalogProducts, ProductCard, draw_errors
-from training.reporting.results.names import SINGLES, display
-from training.reporting.results.runs import held_out_answers
-from training.reporting.sections.report_data import Material
+from training.reporting.results.model_names import SINGLES, display_name
+from training.reporting.results.run_results import held_out_answers
+from training.reporting.sections.report_data import ReportData
 from training.scores.label_errors import Suspect, average_answers, find_suspects
 from training.system.storage import atomic_path
 
@@ -23,20 +23,18 @@ CARDS = 24
 DRAWN_CARDS = 12
 
 
-def suspects(material: Material) -> Iterator[Section]:
+def suspected_labels(data: ReportData) -> Iterator[Section]:
     """The section; it also writes ``suspected-labels.csv`` beside the report."""
-    model = _checking_model(material)
-    answers = held_out_answers(material.runs, model)
-    labels, found = material.pooled.labels, find_suspects(answers)
-    path = material.figures.parent / FILE
-    write_suspects(path, found, labels=labels, shelf=material.shelf)
+    model = _checking_model(data)
+    answers = held_out_answers(data.runs, model)
+    labels, found = data.pooled.labels, find_suspects(answers)
+    path = data.figures.parent / FILE
+    write_suspects(path, found, labels=labels, catalog=data.catalog)
     checked = len(average_answers(answers)[0].ids)
-    title, name = "Labels that may be wrong", display(model)
-    parts = (
-        "training (out of fold), validation and test" if _is_cross_fitted(material, model) else "validation and test"
-    )
+    title, name = "Labels that may be wrong", display_name(model)
+    parts = "training (out of fold), validation and test" if _is_cross_fitted(data, model) else "validation and test"
     if not found:
-        text = f"{name} clearly contradicts none of the labels of {checked:,} {parts} products."
+        text = f"None of the {checked:,} {parts} products has a label that {name} clearly contradicts."
         yield Section("labels", title, [Paragraph(text)])
         return
     text = (
@@ -45,46 +43,46 @@ def suspects(material: Material) -> Iterator[Section]:
         "are only difficult, above all products of rare classes. The percentage is the calibrated probability of each "
         f"label. {FILE} lists all of them, the most suspect first."
     )
-    if material.shelf.unreadable:
+    if data.catalog.unreadable:
         yield Section("labels", title, [Paragraph(text)])
         return
-    cards = _cards(material, found[:CARDS])
-    draw_errors(material.figures / "suspected-labels.png", cards[:DRAWN_CARDS])
+    cards = _cards(data, found[:CARDS])
+    draw_errors(data.figures / "suspected-labels.png", cards[:DRAWN_CARDS])
     figure = Figure("suspected-labels.png", "Products with their given and their suggested label")
     yield Section("labels", title, [Paragraph(text), Products([Group("", cards)], figure)])
 
 
-def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str], shelf: CatalogProducts) -> None:
+def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str], catalog: CatalogProducts) -> None:
     """Write a line for each product, the most suspect first. A spreadsheet that opens it runs no formula.
 
     Args:
         path: CSV to write.
         found: from :func:`training.scores.label_errors.find_suspects`.
         labels: class names.
-        shelf: gives the titles.
+        catalog: gives the titles.
     """
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for each in found:
-            names = (each.product, shelf.title(each.product), labels[each.given], labels[each.suggested])
+            names = (each.product, catalog.title(each.product), labels[each.given], labels[each.suggested])
             numbers = (f"{each.quality:.4f}", f"{each.confidence:.4f}", each.answers)
             writer.writerow([*(harmless(name) for name in names), *numbers])
 
 
-def _checking_model(material: Material) -> str:
+def _checking_model(data: ReportData) -> str:
     """Late fusion if it has out-of-fold answers to the training part, else the featured model."""
-    return "late" if _is_cross_fitted(material, "late") else material.run.shown
+    return "late" if _is_cross_fitted(data, "late") else data.run.featured
 
 
-def _is_cross_fitted(material: Material, model: str) -> bool:
-    return all((run.folder / model / OUT_OF_FOLD).is_file() for run in material.runs)
+def _is_cross_fitted(data: ReportData, model: str) -> bool:
+    return all((run.folder / model / OUT_OF_FOLD).is_file() for run in data.runs)
 
 
-def _cards(material: Material, found: Sequence[Suspect]) -> list[ProductCard]:
+def _cards(data: ReportData, found: Sequence[Suspect]) -> list[ProductCard]:
     """Products with the given label, the suggested label, and the answers of the single models."""
-    labels, shelf = material.pooled.labels, material.shelf
-    singles = {name: _answers_by_product(material, name) for name in SINGLES if name in material.run.models}
+    labels, catalog = data.pooled.labels, data.catalog
+    singles = {name: _answers_by_product(data, name) for name in SINGLES if name in data.run.models}
     cards = []
     for each in found:
         card_answers = [
@@ -94,13 +92,13 @@ def _cards(material: Material, found: Sequence[Suspect]) -> list[ProductCard]:
         for name, answers in singles.items():
             probabilities = answers[each.product, each.given]
             best = int(probabilities.argmax())
-            card_answers.append(CardAnswer(display(name), labels[best], float(probabilities[best]), None))
-        cards.append(ProductCard(shelf.picture(each.product), shelf.title(each.product), "", card_answers))
+            card_answers.append(CardAnswer(display_name(name), labels[best], float(probabilities[best]), None))
+        cards.append(ProductCard(catalog.picture(each.product), catalog.title(each.product), "", card_answers))
     return cards
 
 
-def _answers_by_product(material: Material, model: str) -> dict[tuple[str, int], NDArray[np.float32]]:
+def _answers_by_product(data: ReportData, model: str) -> dict[tuple[str, int], NDArray[np.float32]]:
     """Mean probabilities (C,) by product and given class."""
-    products, _ = average_answers(held_out_answers(material.runs, model))
+    products, _ = average_answers(held_out_answers(data.runs, model))
     keys = zip(products.ids.tolist(), products.labels.tolist(), strict=True)
     return dict(zip(keys, products.probabilities, strict=True))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from written_run import RECORD_VALUES
 
-from training.reporting.results.numbers import compare, shared_groups
-from training.reporting.results.runs import ModelAnswers, RunResults, pool_results
+from training.reporting.results.model_comparison import compare_models, shared_groups
+from training.reporting.results.run_results import ModelAnswers, RunResults, pool_results
 from training.run.record import RunRecord
 
 RECORD = RunRecord.from_dict({**RECORD_VALUES, "attributes": {"kind": ["a", "b"]}, "models": ["image", "text"]})
@@ -29,7 +29,7 @@ def results(right: list[bool], *, ids: list[str] | None = None, groups: list[int
 
 
 def test_mean_and_deviation_are_those_of_a_sample() -> None:
-    numbers = compare([results([True] * 4), results([True, True, True, False])]).numbers
+    numbers = compare_models([results([True] * 4), results([True, True, True, False])]).numbers
     image = numbers["image"]["accuracy"]
     assert (image["mean"], image["std"], image["runs"]) == (0.875, pytest.approx(0.125 * 2**0.5), [1.0, 0.75])
     assert numbers["majority"]["accuracy"]["mean"] == 0.5
@@ -37,11 +37,11 @@ def test_mean_and_deviation_are_those_of_a_sample() -> None:
 
 
 def test_one_run_has_no_deviation() -> None:
-    assert compare([results([True] * 4)]).numbers["image"]["accuracy"]["std"] is None
+    assert compare_models([results([True] * 4)]).numbers["image"]["accuracy"]["std"] is None
 
 
 def test_every_pair_is_judged_once_and_the_baseline_comes_second() -> None:
-    pairs = compare([results([True] * 20 + [False] * 20)]).verdicts
+    pairs = compare_models([results([True] * 20 + [False] * 20)]).verdicts
     assert [(pair["model"], pair["other"]) for pair in pairs] == [
         ("text", "image"),
         ("text", "baseline"),
@@ -66,7 +66,7 @@ def test_a_second_seed_on_the_same_products_does_not_narrow_the_interval_like_ne
     new = dataclasses.replace(same, ids=np.array([f"new {name}" for name in same.ids]))
     widths = []
     for runs in ([same], [same, same], [same, new]):
-        judged = next(pair for pair in compare(runs).verdicts if pair["other"] == "image")["accuracy"]
+        judged = next(pair for pair in compare_models(runs).verdicts if pair["other"] == "image")["accuracy"]
         widths.append(judged["high"] - judged["low"])
     assert widths[1] == pytest.approx(widths[0])
     assert widths[2] < 0.8 * widths[0]
@@ -75,7 +75,7 @@ def test_a_second_seed_on_the_same_products_does_not_narrow_the_interval_like_ne
 def test_models_that_not_every_run_has_are_left_out() -> None:
     first, second = results([True] * 4), results([True] * 4)
     del second.answers["image"]
-    assert "image" not in compare([first, second]).numbers
+    assert "image" not in compare_models([first, second]).numbers
     assert "image" not in pool_results([first, second]).answers
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.reporting.results.names import BASELINE, MAJORITY, shown_model
+from training.reporting.results.model_names import BASELINE, MAJORITY, featured_model
 from training.run.checkpoint import RunError
 from training.run.record import RunRecord, read_run
 from training.scores.label_errors import LabelledAnswers
@@ -69,9 +69,9 @@ class RunResults:
         return [name for name in self.answers if name not in (BASELINE, MAJORITY)]
 
     @property
-    def shown(self) -> str:
+    def featured(self) -> str:
         """The model whose answers a report shows product by product."""
-        return shown_model(self.models)
+        return featured_model(self.models)
 
 
 def read_results(folder: Path) -> RunResults:

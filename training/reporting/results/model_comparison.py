@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from training.reporting.results.names import BASELINE, MAJORITY, by_interest
-from training.reporting.results.runs import RunResults, common_models
+from training.reporting.results.model_names import BASELINE, MAJORITY, in_report_order
+from training.reporting.results.run_results import RunResults, common_models
 from training.scores.metrics import Answers, Bootstrap, paired_bootstrap, summarize, summarize_labels, verdict
 
 INTERVAL = (0.025, 0.975)
@@ -20,7 +20,7 @@ METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1")
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """The metrics of all models, and the verdicts on their differences.
 
     Args:
@@ -34,13 +34,13 @@ class Comparison:
     verdicts: list[dict[str, Any]]
 
 
-def compare(runs: Sequence[RunResults]) -> Comparison:
+def compare_models(runs: Sequence[RunResults]) -> ModelComparison:
     """Compare every model that all runs have with every other one and with the baseline.
 
     The intervals come from one paired bootstrap over groups of related products.
     """
     models = [name for name in common_models(runs) if name in runs[0].models]
-    names = [*by_interest(models), BASELINE, MAJORITY]
+    names = [*in_report_order(models), BASELINE, MAJORITY]
     boot = paired_bootstrap(
         [
             Answers(run.truth, np.stack([run.answers[name].predicted for name in names]), groups, len(run.labels))
@@ -55,7 +55,9 @@ def compare(runs: Sequence[RunResults]) -> Comparison:
         }
         for model, other in itertools.combinations(range(len(names) - 1), 2)
     ]
-    return Comparison({name: _numbers(runs, name, boot, names.index(name)) for name in common_models(runs)}, verdicts)
+    return ModelComparison(
+        {name: _numbers(runs, name, boot, names.index(name)) for name in common_models(runs)}, verdicts
+    )
 
 
 def shared_groups(runs: Sequence[RunResults]) -> list[NDArray[np.int64]]:
@@ -74,7 +76,7 @@ def shared_groups(runs: Sequence[RunResults]) -> list[NDArray[np.int64]]:
     return np.split(component[groups].astype(np.int64), ends[:-1])
 
 
-def spread(values: Sequence[float]) -> dict[str, Any]:
+def mean_and_std(values: Sequence[float]) -> dict[str, Any]:
     """Mean and standard deviation of a sample, and the values themselves."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"mean": float(np.mean(values)), "std": deviation, "runs": list(values)}
@@ -82,7 +84,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 def _numbers(runs: Sequence[RunResults], name: str, boot: Bootstrap, model: int) -> dict[str, Any]:
     summaries = [_summary(run, name) for run in runs]
-    numbers = {metric: spread([summary[metric] for summary in summaries]) for metric in summaries[0]}
+    numbers = {metric: mean_and_std([summary[metric] for summary in summaries]) for metric in summaries[0]}
     for metric in METRICS:
         numbers[metric] |= _interval(boot.drawn[metric][:, model], numbers[metric]["mean"])
     return numbers

@@ -10,14 +10,14 @@ import numpy as np
 
 from training.evaluation.conditions import CLEAN
 from training.evaluation.robustness import FILE
-from training.reporting.results.runs import RunResults
+from training.reporting.results.run_results import RunResults
 from training.run.checkpoint import RunError
 
 METRICS = {"accuracy": "accuracy", "macro_f1_frequent": "macro-F1"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Condition:
+class ConditionScores:
     """The scores of all models under one condition.
 
     Args:
@@ -44,7 +44,7 @@ class Condition:
         return float(np.mean(self.scores[metric][model]))
 
 
-def read_conditions(runs: Sequence[RunResults]) -> list[Condition]:
+def read_conditions(runs: Sequence[RunResults]) -> list[ConditionScores]:
     """Conditions that all measured runs have, in the order of the first run; none if no run was measured.
 
     Raises:
@@ -71,14 +71,16 @@ def _read(path: Path) -> dict[str, Any]:
     return conditions
 
 
-def _condition(measured: Sequence[dict[str, Any]]) -> Condition:
+def _condition(measured: Sequence[dict[str, Any]]) -> ConditionScores:
     first = measured[0]
     models = [name for name in first["models"] if all(name in each["models"] for each in measured)]
-    return Condition(
+    return ConditionScores(
         kind=first["kind"],
         tick=first["tick"],
         name=first["kind"] if first["kind"] == CLEAN else first["name"],
-        changed={input_: float(np.mean([each["changed"][input_] for each in measured])) for input_ in ("title", "image")},
+        changed={
+            input_: float(np.mean([each["changed"][input_] for each in measured])) for input_ in ("title", "image")
+        },
         scores={
             metric: {name: [float(each["models"][name][metric]) for each in measured] for name in models}
             for metric in METRICS
