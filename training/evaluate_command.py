@@ -1,4 +1,4 @@
-"""``python -m training evaluate``: a run measured on any labelled catalogue."""
+"""``python -m training evaluate``: measure a run on a labelled catalogue."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from training.data.splits import PARTS
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.evaluate import evaluate_run
-from training.evaluation.robustness import FILE
+from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.reporting.metrics_tables import metrics_tables
 from training.run.checkpoint import RunError
 from training.run.option_parser import add_options, completed
@@ -28,16 +28,16 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--robustness",
         action="store_true",
-        help="also measure with titles and pictures missing and damaged; with --part test the result is left in the "
-        f"run folder as {FILE} as well, for the report",
+        help="also measure with titles and pictures missing and damaged; with --part test the result is also "
+        f"kept in the run folder as {ROBUSTNESS_FILE}, for the report",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the damage (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="JSON file for the metrics beside the table")
     parser.set_defaults(command=evaluate, complete=lambda typed: completed(typed, CATALOG_OPTIONS))
 
 
 def evaluate(chosen: argparse.Namespace) -> None:
-    """Measure, print the tables, and write the metrics where ``--out`` says."""
+    """Measure the run, print the tables, and write the metrics to ``--out``."""
     if chosen.out is not None and chosen.out.is_dir():
         raise RunError(f"--out {chosen.out} is a folder: name a file, such as {chosen.out / 'metrics.json'}")
     source = CatalogOptions(**{name: getattr(chosen, name) for name in CatalogOptions.__dataclass_fields__}).source
@@ -59,5 +59,5 @@ def evaluate(chosen: argparse.Namespace) -> None:
         write_json(chosen.out, result)
         print(f"metrics: {chosen.out}")
     if chosen.robustness and chosen.part == "test":
-        write_json(chosen.run / FILE, result)
-        print(f"kept as {chosen.run / FILE}; next: python -m training report {chosen.run}", file=sys.stderr)
+        write_json(chosen.run / ROBUSTNESS_FILE, result)
+        print(f"kept as {chosen.run / ROBUSTNESS_FILE}; next: python -m training report {chosen.run}", file=sys.stderr)

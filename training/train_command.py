@@ -1,4 +1,4 @@
-"""``python -m training train``: from options to runs, their robustness and report."""
+"""``python -m training train``: train runs, measure their robustness, write the report."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from training.catalog.reading import CatalogSource
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.evaluate import evaluate_run
-from training.evaluation.robustness import FILE
+from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.pipeline.training_run import cross_validate, train_run
 from training.reporting.metrics_tables import metrics_tables
 from training.reporting.report import write_report
@@ -30,7 +30,7 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def complete(typed: argparse.Namespace) -> argparse.Namespace:
-    """What was typed, with the recipe's choices and the defaults.
+    """The typed options, completed by the recipe and the defaults.
 
     Raises:
         OptionsError: the recipe cannot be read, or no catalogue is named.
@@ -40,7 +40,7 @@ def complete(typed: argparse.Namespace) -> argparse.Namespace:
 
 
 def train(chosen: argparse.Namespace) -> None:
-    """Train the runs that are asked for."""
+    """Train the run, or a run for each fold, and report as the options say."""
     command = CommandOptions(**_fields(CommandOptions, chosen))
     source = CatalogOptions(**_fields(CatalogOptions, chosen)).source
     out = command.out or _default_out(source, command.recipe)
@@ -71,8 +71,13 @@ def _default_out(source: CatalogSource, recipe: str) -> Path:
 
 
 def _measure_robustness(run: Path, source: CatalogSource, *, max_rejected: float) -> None:
-    """Leave the robustness of a run's test part in its folder, unless it is there."""
-    if (run / FILE).is_file():
+    """Write the robustness of a run's test part into its folder, unless it is there."""
+    if (run / ROBUSTNESS_FILE).is_file():
         return
-    print(f"Measuring the test part under {len(CONDITIONS)} conditions, into {run / FILE}; progress below.", flush=True)
-    write_json(run / FILE, evaluate_run(run, source, max_rejected=max_rejected, part="test", robustness=True))
+    print(
+        f"Measuring the test part under {len(CONDITIONS)} conditions, into {run / ROBUSTNESS_FILE}; progress below.",
+        flush=True,
+    )
+    write_json(
+        run / ROBUSTNESS_FILE, evaluate_run(run, source, max_rejected=max_rejected, part="test", robustness=True)
+    )

@@ -29,7 +29,7 @@ from handlers.product_serving.hierarchy import chosen_labels
 from training.catalog.reading import Catalog, attribute_column, read_catalog
 from training.data.splits import product_groups
 from training.evaluation.baseline import read_split
-from training.evaluation.measured import GroupFeatures, Measured
+from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
 from training.evaluation.model_groups import load_groups
 from training.run.record import read_run
 from training.scores.baseline import fit_predict
@@ -68,7 +68,7 @@ def answers(run: Path, catalog: Catalog, products: pd.DataFrame, *, model: str) 
     """
     group = load_groups(run, [model])[0]
     settings, everything = group.settings[model], np.arange(len(products))
-    measured = Measured(catalog, products, np.zeros((len(products), 1), np.int64), everything)
+    measured = MeasuredProducts(catalog, products, np.zeros((len(products), 1), np.int64), everything)
     device = choose_device(read_run(run).arguments["precision"])
     with tempfile.TemporaryDirectory(prefix="attribute-accuracy-") as folder:
         features = GroupFeatures(group, measured, device=device, folder=Path(folder))

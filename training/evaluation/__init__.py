@@ -1,1 +1,1 @@
-"""A finished run measured on any labelled catalogue, whole or damaged on purpose."""
+"""Measure a complete run on a labelled catalogue, with or without damaged products."""

@@ -1,4 +1,4 @@
-"""The baseline of a run, TF-IDF and a linear SVM, fitted anew on the run's training titles to answer other titles."""
+"""The baseline of a run, TF-IDF and a linear SVM: fitted again on the run's training titles, to answer other titles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,38 +17,38 @@ from training.scores.baseline import fit_predict
 
 
 class BaselineMissing(Exception):
-    """The training titles are no longer to be had; the message says why."""
+    """The training titles are not available; the message gives the reason."""
 
 
 def read_split(run: Path) -> pd.DataFrame:
     """``id``, ``label``, ``part`` of every product of a run, in the run's order; all str.
 
     Raises:
-        RunError: the file is gone or broken.
+        RunError: the file is missing or broken.
     """
     path = run / "split.csv"
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False)[["id", "label", "part"]]
     except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{path} cannot be read ({error}): train the run anew") from error
+        raise RunError(f"{path} cannot be read ({error}): train the run again") from error
 
 
 def baseline_answers(
     run: Path, record: RunRecord, titles: Sequence[Sequence[str]], *, attributes: Sequence[Attribute]
 ) -> list[NDArray[np.int64]]:
-    """Fit once, answer every list of titles.
+    """Fit the baseline once and answer every list of titles.
 
     Args:
         run: the run folder.
-        record: of it.
-        titles: V times N titles.
-        attributes: A of the run's, the main one first.
+        record: the run's record.
+        titles: V lists of N titles.
+        attributes: A attributes of the run, the main one first.
 
     Returns:
-        V times (N, A) classes.
+        V arrays of classes (N, A).
 
     Raises:
-        BaselineMissing: the run's catalogue is gone or has changed.
+        BaselineMissing: the run's catalogue is missing or has changed.
     """
     products = _training_rows(run, record)
     distinct = sorted({title for form in titles for title in form})
@@ -58,17 +58,16 @@ def baseline_answers(
 
 
 def _training_rows(run: Path, record: RunRecord) -> pd.DataFrame:
-    """The training products, with the labels that they were trained on."""
+    """The training products, with the labels used in training."""
     try:
         products = read_catalog(record.source, check_images=False, max_rejected=1.0, progress=False).products
     except CatalogError as error:
-        raise BaselineMissing(f"the run's catalogue cannot be read any more: {error}") from error
+        raise BaselineMissing(f"the run's catalogue cannot be read: {error}") from error
     split = read_split(run)
     train = split[split["part"] == "train"]
     if gone := sorted(set(train["id"]) - set(products["id"])):
         raise BaselineMissing(
-            f"{len(gone)} of the {len(train)} training products are not in {record.source.path} any more, such as "
-            f"{gone[0]!r}"
+            f"{record.source.path} lacks {len(gone)} of the {len(train)} training products, such as {gone[0]!r}"
         )
     labels = train["label"].tolist()
     if noise := record.arguments["label_noise"]:

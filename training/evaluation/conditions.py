@@ -1,4 +1,4 @@
-"""The conditions under which a run is measured: a table anyone can read, and what each does to titles and pictures."""
+"""The conditions of the robustness test: a table, and the damage that each does to titles and pictures."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,15 +18,15 @@ PictureDamage = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """Products damaged in one way.
+    """One way to damage products.
 
     Args:
-        kind: what is done to them; conditions of one kind differ in strength.
-        tick: the strength, short; empty where there is only one.
-        title: key of ``TITLE_DAMAGE``, or empty.
-        picture: key of ``PICTURE_DAMAGE``, or empty.
-        no_title: share of the products whose title is taken away; with ``no_picture`` at most 1.
-        no_picture: likewise; never both of one product.
+        kind: kind of damage; conditions of one kind differ in strength.
+        tick: the strength, short; "" if the kind has only one.
+        title: key of ``TITLE_DAMAGE``, or "".
+        picture: key of ``PICTURE_DAMAGE``, or "".
+        no_title: share of the products that lose their title; with ``no_picture`` at most 1.
+        no_picture: share of the products that lose their picture. No product loses both.
     """
 
     kind: str
@@ -106,8 +106,8 @@ CONDITIONS = (
     Condition("JPEG quality", "10", picture="quality 10"),
     Condition("picture occluded", "25 %", picture="occluded 25 %"),
     Condition("picture occluded", "50 %", picture="occluded 50 %"),
-    Condition("one side missing", "25+25 %", no_title=0.25, no_picture=0.25),
-    Condition("one side missing", "50+50 %", no_title=0.5, no_picture=0.5),
+    Condition("picture or title missing", "25+25 %", no_title=0.25, no_picture=0.25),
+    Condition("picture or title missing", "50+50 %", no_title=0.5, no_picture=0.5),
     Condition("words masked and occluded", "15+25 %", title="masked 15 %", picture="occluded 25 %"),
     Condition("words masked and occluded", "30+25 %", title="masked 30 %", picture="occluded 25 %"),
     Condition("words masked and occluded", "50+50 %", title="masked 50 %", picture="occluded 50 %"),
@@ -116,14 +116,14 @@ CONDITIONS = (
 
 
 def damaged_titles(key: str, products: pd.DataFrame, *, seed: int) -> list[str]:
-    """The titles of all products after some damage; a product that would have nothing left keeps its own.
+    """The damaged titles of all products.
 
-    A product without a picture keeps its title where it would be emptied, or swapped with one that says something else.
+    A product without a picture keeps its title if the damage would empty or swap it.
 
     Args:
-        key: of ``TITLE_DAMAGE``.
+        key: key of ``TITLE_DAMAGE``.
         products: N rows with ``id``, ``image``, ``text`` and ``label``.
-        seed: of the damage.
+        seed: seed of the damage.
     """
     damaged = TITLE_DAMAGE[key](products, seed)
     return [
@@ -132,16 +132,16 @@ def damaged_titles(key: str, products: pd.DataFrame, *, seed: int) -> list[str]:
     ]
 
 
-def hidden_sides(condition: Condition, products: pd.DataFrame, *, seed: int) -> NDArray[np.bool_]:
-    """Which sides are taken away from which products: (N, 2) bool, picture and title.
+def hidden_modalities(condition: Condition, products: pd.DataFrame, *, seed: int) -> NDArray[np.bool_]:
+    """The modalities that a condition removes: (N, 2) bool, picture and title.
 
-    A product that has only one side keeps it. The others stand in a row that the seed and their ids decide; titles are
-    taken from its front and pictures from its end, so a larger share takes from the same products and from more.
+    A product with only a picture or only a title keeps it. The seed and the ids put the other products in an order. The
+    first ones lose their title, the last ones their picture. So a larger share removes the same titles and more.
 
     Args:
-        condition: says how many.
+        condition: gives the shares.
         products: N rows with ``id``, ``image`` and ``text``.
-        seed: of the order.
+        seed: seed of the order.
     """
     has_both = np.flatnonzero((products["image"] != "") & (products["text"] != ""))
     ids = products["id"].to_numpy(dtype=object)[has_both]

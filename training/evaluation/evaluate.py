@@ -1,40 +1,40 @@
-"""A trained run measured on any labelled catalogue, read as it is served: ``python -m training evaluate --help``.
+"""Measure a run on a labelled catalogue, with the server's preprocessing: ``python -m training evaluate --help``.
 
-What comes out is JSON-able::
+The result can be written as JSON::
 
     {
       "run": "shop", "catalogue": "new.csv",
-      "target": "articleType",              the column of the main attribute, which all numbers are of, but "attributes"
-      "part": null,                         or the part of the run's own split that was measured
-      "products": 4000,                     measured
-      "unknown_labels": {"Boats": 3},       products with a label the run has never seen: counted, not measured
-      "trained_on": 0,                      measured products that the run was trained on, by id; null: no telling
-      "hints": ["..."],                     sentences about what makes the figures doubtful
+      "target": "articleType",              column of the main attribute; all numbers outside "attributes" are of it
+      "part": null,                         or the measured part of the run's own split
+      "products": 4000,                     number of measured products
+      "unknown_labels": {"Boats": 3},       products with a label that the run does not know: counted, not measured
+      "trained_on": 0,                      measured products that the run was trained on, by id; null if unknown
+      "hints": ["..."],                     sentences on the limits of these figures
       "models": {
         "image": {
-          "products", "classes", "classes_frequent", "accuracy", "macro_f1" (classes that are there),
-          "macro_f1_frequent" (those with 5 products or more), "ece", "brier", "area_under_risk_coverage",
+          "products", "classes", "classes_frequent", "accuracy", "macro_f1" (over classes with products),
+          "macro_f1_frequent" (over classes with 5 products or more), "ece", "brier", "area_under_risk_coverage",
           "coverage_at_95_precision",
           "needs_review": 0.17,             share of the answers below the model's review threshold
-          "accuracy_unreviewed": 0.96,      of the others; null where all need a review
+          "accuracy_unreviewed": 0.96,      accuracy of the others; null if all need a review
           "reliability": [{"share", "confidence", "accuracy"}, ...],        15 bins of equal width
           "risk_coverage": {"coverage": [...], "risk": [...]},              about 100 points
-          "attributes": {"gender": {...}}   the first ten of these numbers, of each attribute that the catalogue has
+          "attributes": {"gender": {...}}   the first ten of these numbers for each attribute of the catalogue
         },
         "early": {
-          ...,                              and of a model that reads both sides:
-          "sides": {                        the same numbers of the products
-            "both": {...},                  that have picture and title
-            "image": {...},                 that have a picture, answered without their title
-            "text": {...}                   that have a title, answered without their picture; null: no such products
+          ...,                              and for a model that reads both modalities:
+          "modalities": {                   the same numbers, null without such products,
+            "both": {...},                  for products with picture and title
+            "image": {...},                 for products with a picture, answered without their title
+            "text": {...}                   for products with a title, answered without their picture
           }
         },
         "baseline": {...}                   TF-IDF and a linear SVM on the title: accuracy and macro-F1 only
       },
-      "baseline_missing": "..."             only where there is no baseline: why
+      "baseline_missing": "..."             the reason, only if there is no baseline
     }
 
-and with ``robustness`` what :mod:`training.evaluation.robustness` documents.
+With ``robustness`` it also has the entries of :mod:`training.evaluation.robustness`.
 """
 
 import dataclasses
@@ -51,11 +51,11 @@ from tqdm import tqdm
 from handlers.product_serving.settings import MODALITIES, Attribute
 from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
 from training.data.corrections import correct_again
-from training.evaluation.attributes import known_targets, with_targets
 from training.evaluation.baseline import BaselineMissing, baseline_answers, read_split
-from training.evaluation.measured import GroupFeatures, Measured
+from training.evaluation.catalog_targets import known_targets, with_target_columns
+from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
 from training.evaluation.model_groups import load_groups
-from training.evaluation.robustness import damage_products, measure, measure_conditions
+from training.evaluation.robustness import damage_products, measure_conditions, model_metrics
 from training.run.record import RunRecord, read_run
 from training.scores.attribute_metrics import main_scores, summarize_attributes, summarize_predicted
 from training.scores.metrics import reliability, risk_coverage
@@ -75,19 +75,18 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Metrics of every model of a run on a catalogue.
 
-    The test part of the run's own catalogue gives the run's own test metrics, to the last digit on the same machine.
+    The test part of the run's own catalogue gives the run's test metrics, to the last digit on the same machine.
 
     Args:
         run: the run folder, complete.
-        source: the catalogue; without a label column, that of the run's main attribute, and of the others those that
-            the catalogue has.
-        max_rejected: share of bad rows above which the catalogue is refused.
-        part: measure only the products of this part of the run's split; None takes all.
-        robustness: measure on damaged products, too.
-        seed: of the damage.
+        source: the catalogue; without a label column, see :func:`with_target_columns`.
+        max_rejected: largest share of bad rows; above it the catalogue is refused.
+        part: measure only the products of this part of the run's split; None measures all.
+        robustness: also measure on damaged products.
+        seed: seed of the damage.
 
     Returns:
-        See above.
+        See the module's docstring.
 
     Raises:
         CatalogError: the catalogue cannot be used, or shares no label, or no product of the part, with the run.
@@ -95,7 +94,7 @@ def evaluate_run(
     """
     record, split = read_run(run), read_split(run)
     attributes = record.attributes
-    source = with_targets(source, attributes)
+    source = with_target_columns(source, attributes)
     # The products of a part were checked when the run was trained.
     catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
     if part is not None:
@@ -103,7 +102,7 @@ def evaluate_run(
     products = catalog.products if part is None else _with_neighbours(catalog, split, part)
     chosen = np.ones(len(products), dtype=bool) if part is None else products["id"].isin(_ids(split, part)).to_numpy()
     unknown = ~products["label"].isin(attributes[0].labels).to_numpy()
-    measured = _measured(catalog, products[~unknown], chosen[~unknown], attributes)
+    measured = _chosen_products(catalog, products[~unknown], chosen[~unknown], attributes)
     trained_on = _trained_on(record, split, measured)
     return {
         "run": run.name,
@@ -114,7 +113,7 @@ def evaluate_run(
         "unknown_labels": products.loc[unknown & chosen, "label"].value_counts().to_dict(),
         "trained_on": trained_on,
         "hints": _hints(split, measured, trained_on, part),
-        **_measures(run, record, measured, robustness=robustness, seed=seed),
+        **_measure(run, record, measured, robustness=robustness, seed=seed),
     }
 
 
@@ -123,7 +122,7 @@ def _ids(split: pd.DataFrame, part: str) -> "pd.Series[str]":
 
 
 def _with_neighbours(catalog: Catalog, split: pd.DataFrame, part: str) -> pd.DataFrame:
-    """Products of a part with those that the run read along with them, in the run's order."""
+    """The products of a part and those that the run read together with them, in the run's order."""
     ids = split.loc[(split["part"] == "train") == (part == "train"), "id"]
     products = catalog.products.set_index("id", drop=False)
     if not products["id"].isin(_ids(split, part)).any():
@@ -134,21 +133,23 @@ def _with_neighbours(catalog: Catalog, split: pd.DataFrame, part: str) -> pd.Dat
     return products.loc[[product for product in ids if product in products.index]].reset_index(drop=True)
 
 
-def _measured(
+def _chosen_products(
     catalog: Catalog, read: pd.DataFrame, chosen: NDArray[np.bool_], attributes: Sequence[Attribute]
-) -> Measured:
+) -> MeasuredProducts:
     labels = attributes[0].labels
     if not chosen.any():
         raise CatalogError(
-            f"no product of {catalog.source.path} has a label the run knows in the column "
-            f"{catalog.source.label_column!r}; it knows {', '.join(map(repr, labels[:10]))}"
+            f"no product of {catalog.source.path} has a label that the run knows in the column "
+            f"{catalog.source.label_column!r}; the run knows {', '.join(map(repr, labels[:10]))}"
             f"{' and others' if len(labels) > 10 else ''}: choose the column with --target"
         )
-    return Measured(catalog, read.reset_index(drop=True), known_targets(read, attributes), np.flatnonzero(chosen))
+    return MeasuredProducts(
+        catalog, read.reset_index(drop=True), known_targets(read, attributes), np.flatnonzero(chosen)
+    )
 
 
-def _trained_on(record: RunRecord, split: pd.DataFrame, measured: Measured) -> int | None:
-    """How many products the run has trained on; None where ids are line numbers of different files."""
+def _trained_on(record: RunRecord, split: pd.DataFrame, measured: MeasuredProducts) -> int | None:
+    """The number of measured products that the run was trained on; None if ids are line numbers of different files."""
     own, source = record.source, measured.catalog.source
     same_file = Path(own.path).resolve() == Path(source.path).resolve()
     if not same_file and (own.id_column is None or source.id_column is None):
@@ -156,15 +157,15 @@ def _trained_on(record: RunRecord, split: pd.DataFrame, measured: Measured) -> i
     return int(measured.products["id"].isin(_ids(split, "train")).sum())
 
 
-def _hints(split: pd.DataFrame, measured: Measured, trained_on: int | None, part: str | None) -> list[str]:
+def _hints(split: pd.DataFrame, measured: MeasuredProducts, trained_on: int | None, part: str | None) -> list[str]:
     hints = []
     products = measured.products
     if trained_on is None and part is None:
-        hints.append("products have no ids (no id column), so nobody can tell which of them the run was trained on")
+        hints.append("the products have no ids (no id column): the run may have been trained on some of them")
     elif trained_on:
         hints.append(
-            f"the run was trained on {trained_on} of these {len(products)} products: "
-            "on new ones it will do worse; --part test measures only what it has not seen"
+            f"the run was trained on {trained_on} of these {len(products)} products, so it will do worse on new ones; "
+            "--part test measures only products that it was not trained on"
         )
     if part is not None:
         labels = split.set_index("id")["label"].loc[products["id"]].to_numpy()
@@ -172,12 +173,14 @@ def _hints(split: pd.DataFrame, measured: Measured, trained_on: int | None, part
         if len(products) < wanted:
             hints.append(f"only {len(products)} of the {wanted} products of the run's {part} part are measured")
         if other:
-            hints.append(f"{other} of {len(products)} products have another label here than when the run was trained")
+            hints.append(f"{other} of {len(products)} products have another label than in training")
     return hints
 
 
-def _measures(run: Path, record: RunRecord, measured: Measured, *, robustness: bool, seed: int) -> dict[str, Any]:
-    """``models``, and what else takes answers."""
+def _measure(
+    run: Path, record: RunRecord, measured: MeasuredProducts, *, robustness: bool, seed: int
+) -> dict[str, Any]:
+    """The entries of the result that need the models' answers: ``models``, ``baseline_missing``, ``conditions``."""
     damaged = damage_products(measured, seed=seed) if robustness else []
     titles = [measured.products["text"].tolist(), *(each.titles for each in damaged)]
     baseline, missing = _baseline(run, record, titles)
@@ -187,7 +190,7 @@ def _measures(run: Path, record: RunRecord, measured: Measured, *, robustness: b
             GroupFeatures(group, measured, device=device, folder=Path(folder))
             for group in tqdm(load_groups(run, record.models), desc="reading pictures and titles", unit="towers")
         ]
-        by_model = {name: metrics for group in groups for name, metrics in _model_measures(group).items()}
+        by_model = {name: metrics for group in groups for name, metrics in _measure_group(group).items()}
         models = {name: by_model[name] for name in record.models}
         if baseline:
             numbers = summarize_predicted(baseline[0], measured.truth, record.attributes)
@@ -204,15 +207,15 @@ def _measures(run: Path, record: RunRecord, measured: Measured, *, robustness: b
 def _baseline(
     run: Path, record: RunRecord, titles: Sequence[Sequence[str]]
 ) -> tuple[list[NDArray[np.int64]], dict[str, str]]:
-    """Answers to each list of titles; or none, and why."""
+    """The baseline's answers to each list of titles, or none and the reason."""
     try:
         return baseline_answers(run, record, titles, attributes=record.attributes), {}
     except BaselineMissing as error:
         return [], {"baseline_missing": str(error)}
 
 
-def _model_measures(features: GroupFeatures) -> dict[str, dict[str, Any]]:
-    """Numbers and curves of each model of a group."""
+def _measure_group(features: GroupFeatures) -> dict[str, dict[str, Any]]:
+    """Metrics and curves of each model of a group."""
     group, truth = features.group, features.measured.truth
     clean = features.put_together()
     result: dict[str, dict[str, Any]] = {}
@@ -220,37 +223,37 @@ def _model_measures(features: GroupFeatures) -> dict[str, dict[str, Any]]:
         settings = group.settings[name]
         probabilities = main_scores(scores, settings)
         result[name] = {
-            **measure(scores, truth, settings, present=clean.present),
+            **model_metrics(scores, truth, settings, present=clean.present),
             "reliability": _reliability(probabilities, truth[:, 0]),
             "risk_coverage": _risk_coverage(probabilities, truth[:, 0]),
             "attributes": summarize_attributes(scores, truth, settings),
         }
     fusions = [name for name, settings in group.settings.items() if len(settings.modalities) == len(MODALITIES)]
     if fusions:
-        sides = _sides(features, clean.present)
+        measured = _measure_modalities(features, clean.present)
         for name in fusions:
-            result[name]["sides"] = {side: metrics[name] if metrics else None for side, metrics in sides.items()}
+            result[name]["modalities"] = {key: metrics[name] if metrics else None for key, metrics in measured.items()}
     return result
 
 
-def _sides(features: GroupFeatures, present: NDArray[np.bool_]) -> dict[str, dict[str, Any] | None]:
-    """Numbers of each model on products as they are, without their titles, and without their pictures."""
+def _measure_modalities(features: GroupFeatures, present: NDArray[np.bool_]) -> dict[str, dict[str, Any] | None]:
+    """Metrics of each model on products with both modalities, without titles, and without pictures."""
     hidden = {"both": (False, False), "image": (False, True), "text": (True, False)}
     chosen = {"both": present.all(1), "image": present[:, 0], "text": present[:, 1]}
-    sides: dict[str, dict[str, Any] | None] = {}
-    for side, taken in hidden.items():
-        rows = np.flatnonzero(chosen[side])
-        sides[side] = None
+    measured: dict[str, dict[str, Any] | None] = {}
+    for key, removed in hidden.items():
+        rows = np.flatnonzero(chosen[key])
+        measured[key] = None
         if len(rows):
-            together = features.put_together(hidden=np.array(taken) & present.all(1, keepdims=True))
+            together = features.put_together(hidden=np.array(removed) & present.all(1, keepdims=True))
             answers = features.group.scores(together, device=features.device)
-            sides[side] = {
-                name: measure(
+            measured[key] = {
+                name: model_metrics(
                     answers[name][rows], features.measured.truth[rows], settings, present=together.present[rows]
                 )
                 for name, settings in features.group.settings.items()
             }
-    return sides
+    return measured
 
 
 def _reliability(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> list[dict[str, float]]:
@@ -261,7 +264,7 @@ def _reliability(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -
 
 
 def _risk_coverage(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, list[float]]:
-    """The curve at about ``CURVE_POINTS`` places, the first and the last among them."""
+    """The curve at about ``CURVE_POINTS`` points, with the first and the last."""
     coverage, risk = risk_coverage(probabilities, truth)
     places = np.unique(np.linspace(0, len(coverage) - 1, CURVE_POINTS).round().astype(np.int64))
     return {"coverage": coverage[places].tolist(), "risk": risk[places].tolist()}

@@ -1,4 +1,4 @@
-"""Models of a run by the towers they share, so that a picture or a title is read once for all of them.
+"""Group the models of a run by the towers that they share, so that each tower reads a picture or title only once.
 
 Legend: B batch, N products, M models, C classes.
 """
@@ -25,10 +25,10 @@ from training.system.device import Device
 
 
 class HeadsTogether(nn.Module):
-    """Several heads on the same features as one module.
+    """Several heads on the same features, as one module.
 
     Args:
-        heads: M of them.
+        heads: M heads.
     """
 
     def __init__(self, heads: Iterable[nn.Module]) -> None:
@@ -45,11 +45,11 @@ class ModelGroup:
     """Models that read the same features.
 
     Args:
-        image_encoder: of their pictures; None where none of them reads one.
-        text_encoder: of their titles; likewise.
+        image_encoder: the picture tower; None if no model reads pictures.
+        text_encoder: the title tower; None if no model reads titles.
         heads: M heads.
-        settings: of each, by name, in the order of the heads.
-        preprocessor: as served.
+        settings: settings of each model by name, in the order of the heads.
+        preprocessor: the preprocessor of the server.
     """
 
     image_encoder: ImageEncoder | None
@@ -59,7 +59,7 @@ class ModelGroup:
     preprocessor: ProductPreprocessor
 
     def scores(self, features: Features, *, device: Device) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probabilities (N, C) of each model, those of all its attributes one behind the other."""
+        """Calibrated probabilities (N, C) of each model. The classes of all attributes follow each other."""
         rows = np.arange(len(features.targets))
         logits, _ = predict(self.heads, FeatureBatches(features, rows), device=device)  # (N, M, C)
         return {
@@ -77,11 +77,11 @@ class _Loaded:
 
 
 def load_groups(run: Path, names: Sequence[str]) -> list[ModelGroup]:
-    """Load models and put those together whose towers have equal weights, or that lack one.
+    """Load models and group those whose towers have equal weights. A single model joins a group that has its tower.
 
     Args:
         run: the run folder.
-        names: of its models.
+        names: names of the models.
 
     Raises:
         RunError: a model is not complete.

@@ -1,7 +1,7 @@
-"""Pictures made worse, as cameras, re-encoding and stickers make them: blur, noise, JPEG artefacts, occlusion.
+"""Damage to pictures, as by cameras, re-encoding and stickers: blur, noise, JPEG artefacts, occlusion.
 
-Every function takes an RGB picture and gives an RGB picture of the same size. Strengths are relative to the picture's
-side, its range of brightness or its area, so that one strength means the same for a thumbnail and for a photograph.
+Every function takes an RGB picture and returns an RGB picture of the same size. Strengths are relative to the picture's
+size, brightness range or area, so that a strength means the same for a thumbnail and for a photograph.
 """
 
 import io
@@ -17,18 +17,18 @@ def blur(picture: Image.Image, radius: float) -> Image.Image:
 
     Args:
         picture: RGB.
-        radius: standard deviation, as a share of the longer side.
+        radius: standard deviation, as a share of the longer edge.
     """
     return picture.filter(ImageFilter.GaussianBlur(radius * max(picture.size)))
 
 
 def add_noise(picture: Image.Image, deviation: float, random: np.random.Generator) -> Image.Image:
-    """Gaussian noise on every channel of every pixel.
+    """Add Gaussian noise to every channel of every pixel.
 
     Args:
         picture: RGB.
-        deviation: as a share of the range from black to white.
-        random: draws it.
+        deviation: standard deviation, as a share of the range from black to white.
+        random: draws the noise.
     """
     pixels = np.asarray(picture)
     noise = random.standard_normal(pixels.shape, dtype=np.float32) * np.float32(255 * deviation)
@@ -40,7 +40,7 @@ def compress(picture: Image.Image, quality: int) -> Image.Image:
 
     Args:
         picture: RGB.
-        quality: of libjpeg, 1..95.
+        quality: quality of libjpeg, 1 to 95.
     """
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
@@ -48,14 +48,14 @@ def compress(picture: Image.Image, quality: int) -> Image.Image:
 
 
 def occlude(picture: Image.Image, share: float, random: np.random.Generator) -> Image.Image:
-    """A grey rectangle of the picture's own proportions somewhere on it (cutout; DeVries & Taylor 2017).
+    """Cover part of the picture with a grey rectangle of the same proportions (cutout; DeVries & Taylor 2017).
 
     Args:
         picture: RGB.
-        share: of the area, 0..1.
-        random: draws where.
+        share: share of the area to cover, 0 to 1.
+        random: draws the place.
     """
-    width, height = (round(side * share**0.5) for side in picture.size)
+    width, height = (round(length * share**0.5) for length in picture.size)
     left = int(random.integers(picture.width - width + 1))
     top = int(random.integers(picture.height - height + 1))
     covered = picture.copy()

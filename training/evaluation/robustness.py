@@ -1,16 +1,16 @@
-"""A run measured on products that are damaged on purpose: ``python -m training evaluate RUN --data ... --robustness``.
+"""Measure a run on damaged products: ``python -m training evaluate RUN --data ... --robustness``.
 
-With ``--part test`` the result is also left as ``RUN/robustness.json``, where ``python -m training report`` looks for
-it. It holds what :mod:`training.evaluation.evaluate` documents and, besides::
+With ``--part test`` the result is also kept as ``RUN/robustness.json``, for ``python -m training report``. It holds the
+result of :mod:`training.evaluation.evaluate` and in addition::
 
     {
-      "seed": 0,                            of all damage: (seed, product id) decides what happens to a product
+      "seed": 0,                            seed of all damage; with the product's id it decides each product's damage
       "conditions": [                       in the order of training.evaluation.conditions.CONDITIONS, clean first
         {
           "name": "words masked, 15 %",     unique: kind and tick
           "kind": "words masked",           conditions of one kind differ in strength; "clean" for no damage
-          "tick": "15 %",                   the strength, from weak to strong; "" where there is only one
-          "changed": {"title": 0.93, "image": 0.0},      share of the products whose title or picture was changed
+          "tick": "15 %",                   the strength, from weak to strong; "" if there is only one
+          "changed": {"title": 0.93, "image": 0.0},      share of products with a changed title or picture
           "models": {
             "image": {
               "products": 4000, "classes": 142, "classes_frequent": 97,
@@ -18,7 +18,7 @@ it. It holds what :mod:`training.evaluation.evaluate` documents and, besides::
               "ece": 0.02, "brier": 0.17, "area_under_risk_coverage": 0.03,
               "coverage_at_95_precision": 0.83,
               "needs_review": 0.17,         share of the answers below the model's review threshold
-              "accuracy_unreviewed": 0.96   of the others; null where all need a review
+              "accuracy_unreviewed": 0.96   accuracy of the others; null if all need a review
             },
             "text": ..., "early": ..., "intermediate": ..., "late": ...,
             "baseline": {"products", "classes", "classes_frequent", "accuracy", "macro_f1", "macro_f1_frequent"}
@@ -27,10 +27,10 @@ it. It holds what :mod:`training.evaluation.evaluate` documents and, besides::
       ]
     }
 
-``baseline`` is in every condition or in none (then ``baseline_missing`` at the top says why).
+``baseline`` is in every condition or in none; then ``baseline_missing`` at the top gives the reason.
 
-A side that is taken away is handed over exactly as the server does it: a white picture, an empty title, ``present``
-false. A product never loses both: one that has only one side keeps it.
+A removed picture or title reaches the models as it does in the server: a white picture or an empty title, and
+``present`` false. A product with only a picture or only a title keeps it.
 """
 
 import itertools
@@ -43,22 +43,22 @@ from tqdm import tqdm
 
 from handlers.product_serving.calibration import review_thresholds
 from handlers.product_serving.settings import ProductSettings
-from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE, Condition, damaged_titles, hidden_sides
-from training.evaluation.measured import GroupFeatures, Measured
+from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE, Condition, damaged_titles, hidden_modalities
+from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
 from training.scores.attribute_metrics import main_scores
 from training.scores.metrics import summarize, summarize_labels
 
-FILE = "robustness.json"
+ROBUSTNESS_FILE = "robustness.json"
 
 
 class DamagedProducts(NamedTuple):
-    """What one condition makes of the measured products.
+    """The measured products under one condition.
 
     Args:
-        condition: which.
-        titles: N, "" where there is none any more.
-        hidden: (N, 2) bool, sides that are taken away.
-        changed: share of the products whose title, and whose picture, is not what it was.
+        condition: the condition.
+        titles: N titles; "" if removed.
+        hidden: (N, 2) bool, removed pictures and titles.
+        changed: share of the products with a changed title (``title``) and with a changed picture (``image``).
     """
 
     condition: Condition
@@ -67,42 +67,42 @@ class DamagedProducts(NamedTuple):
     changed: dict[str, float]
 
 
-def damage_products(measured: Measured, *, seed: int) -> list[DamagedProducts]:
-    """The measured products under every condition; their pictures are damaged when they are read."""
+def damage_products(measured: MeasuredProducts, *, seed: int) -> list[DamagedProducts]:
+    """The measured products under every condition. Pictures are damaged later, when they are read."""
     products = measured.products
     forms = {key: damaged_titles(key, products, seed=seed) for key in {each.title for each in CONDITIONS} - {""}}
     damaged = []
     for condition in CONDITIONS:
-        hidden = hidden_sides(condition, products, seed=seed)
+        hidden = hidden_modalities(condition, products, seed=seed)
         form = forms.get(condition.title, products["text"].tolist())
         titles = ["" if gone else title for title, gone in zip(form, hidden[:, 1], strict=True)]
-        shown = (products["image"] != "").to_numpy() & (hidden[:, 0] | bool(condition.picture))
-        changed = {"title": float(np.mean(products["text"] != titles)), "image": float(np.mean(shown))}
+        pictures = (products["image"] != "").to_numpy() & (hidden[:, 0] | bool(condition.picture))
+        changed = {"title": float(np.mean(products["text"] != titles)), "image": float(np.mean(pictures))}
         damaged.append(DamagedProducts(condition, titles, hidden, changed))
     return damaged
 
 
 def measure_conditions(
     groups: Sequence[GroupFeatures],
-    measured: Measured,
+    measured: MeasuredProducts,
     damaged: Sequence[DamagedProducts],
     *,
     names: Sequence[str],
     baseline: Sequence[NDArray[np.int64]],
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Answer every condition and measure the answers; every damaged picture and title goes through its tower once.
+    """Measure all models under every condition. Every damaged picture and title goes through its tower once.
 
     Args:
-        groups: of the run's models.
+        groups: all models of the run.
         measured: the products.
-        damaged: as from :func:`damage_products`.
-        names: of the models, in the order of the result.
-        baseline: its answers (N, A) to the titles of each condition; empty where there is no baseline.
-        seed: of the damage.
+        damaged: from :func:`damage_products`.
+        names: names of the models, in the order of the result.
+        baseline: the baseline's answers (N, A) to the titles of each condition; empty without a baseline.
+        seed: seed of the damage.
 
     Returns:
-        ``conditions``, as this module's docstring has them.
+        ``conditions``, as in this module's docstring.
     """
     measures: dict[str, dict[str, Any]] = {each.condition.name: {} for each in damaged}
     with tqdm(total=len(damaged) * len(groups), unit="condition") as bar:
@@ -128,20 +128,20 @@ def measure_conditions(
     ]
 
 
-def measure(
+def model_metrics(
     scores: NDArray[np.float32],
     truth: NDArray[np.int64],
     settings: ProductSettings,
     *,
     present: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """All numbers of one model on the main attribute, and what its review thresholds come to on these products.
+    """The metrics of a model on the main attribute, and the effect of its review thresholds.
 
     Args:
-        scores: (N, C), calibrated.
-        truth: (N, A).
-        settings: of the model.
-        present: (N, 2), the modalities that were there.
+        scores: (N, C) calibrated probabilities.
+        truth: (N, A) classes.
+        settings: settings of the model.
+        present: (N, 2) bool, the modalities that the model had.
     """
     probabilities, classes = main_scores(scores, settings), truth[:, 0]
     sure = probabilities.max(1) >= review_thresholds(present, settings)[:, 0]
@@ -155,13 +155,13 @@ def measure(
 
 def _answered(
     group: GroupFeatures,
-    measured: Measured,
+    measured: MeasuredProducts,
     damaged: Sequence[DamagedProducts],
     *,
     seed: int,
     bar: "tqdm[NoReturn]",
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The numbers of a group's models by condition; conditions of equal pictures come together."""
+    """The metrics of a group's models by condition. Conditions with the same damage to pictures follow each other."""
     with_titles = [each for each in damaged if each.condition.title]
     bar.set_description("reading damaged titles")
     titles = group.damaged_titles([each.titles for each in with_titles])
@@ -187,7 +187,7 @@ def _answered(
             yield (
                 name,
                 {
-                    model: measure(scores, measured.truth, settings[model], present=features.present)
+                    model: model_metrics(scores, measured.truth, settings[model], present=features.present)
                     for model, scores in answers.items()
                 },
             )

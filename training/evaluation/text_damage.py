@@ -1,7 +1,6 @@
-"""Titles made worse, as people, importers and scrapers make them: words lost, the category's name left out, typos.
+"""Damage to titles, as by people, importers and scrapers: words lost, the category's name left out, typos.
 
-Every function takes one title and gives one title; what is random draws from the generator that is handed in, see
-:func:`product_random`.
+Most functions take a title and return a title. Random ones take a generator, see :func:`product_random`.
 """
 
 import functools
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Rows of the keyboard that most titles are typed on; a wrong key is one beside the right one.
+# Rows of a QWERTY keyboard. A wrong key is a neighbour of the right one.
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = {
     key: "".join(row[place - 1 : place] + row[place + 1 : place + 2])
@@ -21,25 +20,25 @@ _NEIGHBOURS = {
 _RUN = re.compile(r"([^\W_]+)(?:['’]s\b)?")
 _SIBILANTS = ("s", "x", "z", "ch", "sh", "o")
 _LONGEST_WINDOW = 3
-# Words of a label that say nothing of the category.
+# Words of a label that do not name the category.
 _FUNCTION_WORDS = frozenset({"and", "for", "in", "of", "or", "the", "with"})
 
 
 def product_random(seed: int, product: str, purpose: str) -> np.random.Generator:
-    """A generator that depends on the seed, the product's id and the purpose alone, not on the order of products."""
+    """A generator that depends only on the seed, the product's id and the purpose, not on the order of products."""
     digest = hashlib.sha256(f"{seed}\0{purpose}\0{product}".encode(errors="surrogatepass")).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
 def mask_words(title: str, share: float, random: np.random.Generator) -> str:
-    """A title without a share of its words; one stays, so that a title with some words masked is still a title.
+    """Remove a share of a title's words. At least one word stays.
 
-    Of n words ``share * n`` are left out, rounded up or down by chance so that the mean is exact.
+    Of n words, ``share * n`` are removed, rounded up or down at random so that the mean is exact.
 
     Args:
-        title: words between white space.
-        share: 0..1. With equal generators, a larger share leaves out the same words and more.
-        random: draws which.
+        title: words separated by white space.
+        share: 0 to 1. With equal generators, a larger share removes the same words and more.
+        random: draws the words.
     """
     words = title.split()
     if len(words) < 2:
@@ -50,21 +49,21 @@ def mask_words(title: str, share: float, random: np.random.Generator) -> str:
 
 
 def mistype(title: str, share: float, random: np.random.Generator) -> str:
-    """A title with typos in a share of its letters and digits.
+    """Put typos into a share of a title's letters and digits.
 
-    A typo is, with equal chance: the key beside the right one, the character left out, typed twice, or swapped with the
-    one behind it (Damerau 1964: four such slips are more than 80 % of all spelling errors). Spaces and signs stay.
+    A typo is, with equal chance, a neighbouring key, a missing character, a doubled one, or one swapped with the next
+    (Damerau 1964: four such errors are more than 80 % of all spelling errors). Spaces and signs stay.
 
     Args:
         title: of any length.
-        share: of the letters and digits, 0..1, rounded up or down by chance so that the mean is exact.
-        random: draws where and which.
+        share: share of the letters and digits, 0 to 1, rounded up or down at random so that the mean is exact.
+        random: draws the places and the typos.
     """
     places = [place for place, sign in enumerate(title) if sign.isalnum()]
     count = int(share * len(places) + random.random())
     signs = list(title)
     for number in sorted(random.permutation(len(places))[:count].tolist(), reverse=True):
-        # From the end, so that the places in front of a typo stay what they are.
+        # From the end, so that the earlier places do not move.
         place = places[number]
         kind = int(random.integers(4))
         if kind == 0:
@@ -79,13 +78,13 @@ def mistype(title: str, share: float, random: np.random.Generator) -> str:
 
 
 def drop_label_words(title: str, label: str) -> str:
-    """A title without the words of its own label, or "" where it has no others.
+    """Remove the words of a product's label from its title. The result is "" if the title has no other words.
 
-    A word of the title is the label's if it equals a word of the label, or the label written as one word, whatever the
-    case, singular or plural, and whether it is written as one word, with a hyphen or as up to three words: for the
-    label ``Tshirts`` go "Tshirt", "T-Shirts" and "T shirt", for ``Flip Flops`` "Flip-Flop" and "flipflops", for
-    ``Casual Shoes`` also "Shoe" or "Casual" alone. Synonyms ("Tee", "Sneakers") and compounds ("Smartwatch") are
-    other words and stay; so do "and", "of" and their like.
+    A word goes if it equals a word of the label, or the whole label written as one word. Case, singular and plural do
+    not matter. The word may have a hyphen or be split into up to three words. Examples: the label ``Tshirts`` removes
+    "Tshirt", "T-Shirts" and "T shirt"; ``Flip Flops`` removes "Flip-Flop" and "flipflops"; ``Casual Shoes`` also
+    removes "Shoe" or "Casual" alone. Synonyms ("Tee", "Sneakers"), compounds ("Smartwatch") and function words ("and",
+    "of") stay.
 
     Args:
         title: of any length.
@@ -102,15 +101,16 @@ def drop_label_words(title: str, label: str) -> str:
 
 
 def swap_titles(ids: Sequence[str], titles: Sequence[str], labels: Sequence[str], *, seed: int) -> list[str]:
-    """Each product gets the title of another one with another label, drawn from the seed and its own id.
+    """Give each product the title of a random product with another label.
 
-    A product keeps its title where there is no other label. Who gets what does not depend on the order of the products.
+    The seed and the product's id decide the draw; the order of the products does not matter. If all labels are equal,
+    the titles stay.
 
     Args:
         ids: N ids, distinct.
-        titles: N titles; an empty one is given to nobody and stays.
+        titles: N titles; empty titles stay, and no product gets one.
         labels: N labels.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Returns:
         N titles.
@@ -132,7 +132,7 @@ def _other_title(donors: Sequence[tuple[str, str, str]], label: str, random: np.
 
 
 def _wrong_key(sign: str, random: np.random.Generator) -> str:
-    """A character beside this one on the keyboard, or a digit for a digit, in the same case."""
+    """A neighbour on the keyboard in the same case, or a random digit for a digit."""
     if sign.isdecimal():
         return str(random.integers(10))
     beside = _NEIGHBOURS.get(sign.lower(), "e")
@@ -142,16 +142,16 @@ def _wrong_key(sign: str, random: np.random.Generator) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _label_forms(label: str) -> frozenset[str]:
-    """What a word of the title must share a form with to be one of the label's."""
+    """The forms of a label's words. A title's word that shares a form with them is one of the label's words."""
     words = [run.casefold() for run in _RUN.findall(label)]
     targets = [word for word in words if word not in _FUNCTION_WORDS]
     return frozenset[str]().union(*map(_forms, [*targets, "".join(words)]))
 
 
 def _window(runs: Sequence[re.Match[str]], start: int, own: frozenset[str]) -> range:
-    """Places of the longest sequence of runs from ``start`` that together are one of the label's words.
+    """Places of the longest sequence of runs from ``start`` that together form one of the label's words.
 
-    Signs that touch it go with it; it is empty where there is none.
+    Signs that touch the sequence are part of it. The range is empty if there is no such sequence.
     """
     for window in (runs[start : start + count] for count in range(_LONGEST_WINDOW, 0, -1)):
         if _forms("".join(run[1].casefold() for run in window)) & own:
@@ -166,7 +166,7 @@ def _window(runs: Sequence[re.Match[str]], start: int, own: frozenset[str]) -> r
 
 @functools.lru_cache(maxsize=65536)
 def _forms(word: str) -> frozenset[str]:
-    """A word as it is and in whatever could be its singular; two words are one if they share a form."""
+    """A word and its possible singular forms. Two words count as equal if they share a form."""
     forms = {word}
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         forms.add(word[:-1])

@@ -11,7 +11,7 @@ from training.evaluation.conditions import (
     TITLE_DAMAGE,
     Condition,
     damaged_titles,
-    hidden_sides,
+    hidden_modalities,
 )
 
 
@@ -40,10 +40,10 @@ def test_the_table_is_sound() -> None:
 
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
-@pytest.mark.parametrize("count", [2, 28, 40])  # of 28 products 23 have both sides, and half of them is 11.5
-def test_no_product_loses_both_sides(condition: Condition, count: int) -> None:
+@pytest.mark.parametrize("count", [2, 28, 40])  # of 28 products 23 have picture and title, and half of them is 11.5
+def test_no_product_loses_picture_and_title(condition: Condition, count: int) -> None:
     table = products(count)
-    hidden = hidden_sides(condition, table, seed=3)
+    hidden = hidden_modalities(condition, table, seed=3)
     titles = table["text"] if not condition.title else damaged_titles(condition.title, table, seed=3)
     has_title = np.array([bool(title) for title in titles]) & ~hidden[:, 1]
     has_picture = (table["image"] != "").to_numpy() & ~hidden[:, 0]
@@ -54,20 +54,20 @@ def test_shares_are_exact_and_grow_from_the_same_products() -> None:
     table = products()  # 32 have both
     previous = np.zeros((40, 2), dtype=bool)
     for share, count in ((0.25, 8), (0.5, 16), (0.75, 24), (1.0, 32)):
-        hidden = hidden_sides(Condition("x", no_title=share), table, seed=0)
+        hidden = hidden_modalities(Condition("x", no_title=share), table, seed=0)
         assert hidden.sum(0).tolist() == [0, count]
         assert (previous <= hidden).all()
         previous = hidden
-    assert hidden_sides(Condition("x", no_title=0.5, no_picture=0.5), table, seed=0).sum(0).tolist() == [16, 16]
-    assert not hidden_sides(CONDITIONS[0], table, seed=0).any()
+    assert hidden_modalities(Condition("x", no_title=0.5, no_picture=0.5), table, seed=0).sum(0).tolist() == [16, 16]
+    assert not hidden_modalities(CONDITIONS[0], table, seed=0).any()
 
 
 def test_what_is_taken_does_not_depend_on_the_order_of_the_products() -> None:
     table, condition = products(), Condition("x", no_title=0.25, no_picture=0.5)
     shuffled = table.sample(frac=1, random_state=0)
-    again = pd.DataFrame(hidden_sides(condition, shuffled, seed=0), index=shuffled.index).sort_index().to_numpy()
-    assert np.array_equal(again, hidden_sides(condition, table, seed=0))
-    assert not np.array_equal(again, hidden_sides(condition, table, seed=1))
+    again = pd.DataFrame(hidden_modalities(condition, shuffled, seed=0), index=shuffled.index).sort_index().to_numpy()
+    assert np.array_equal(again, hidden_modalities(condition, table, seed=0))
+    assert not np.array_equal(again, hidden_modalities(condition, table, seed=1))
 
 
 @pytest.mark.parametrize("key", TITLE_DAMAGE)

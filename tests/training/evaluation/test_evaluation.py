@@ -105,7 +105,7 @@ def test_a_part_of_another_catalogue_is_an_error(trained_run: Path, drawn_catalo
         evaluate_run(trained_run, source, part="test", max_rejected=1.0)
 
 
-def test_curves_and_sides_fit_the_figures(of_all: dict[str, Any]) -> None:
+def test_curves_and_modalities_fit_the_figures(of_all: dict[str, Any]) -> None:
     models = of_all["models"]
     for name, metrics in models.items():
         if name == "baseline":
@@ -117,11 +117,11 @@ def test_curves_and_sides_fit_the_figures(of_all: dict[str, Any]) -> None:
         assert metrics["risk_coverage"]["coverage"][-1] == 1
         assert metrics["risk_coverage"]["risk"][-1] == pytest.approx(1 - metrics["accuracy"])
         assert len(metrics["risk_coverage"]["coverage"]) <= 100
-        assert ("sides" in metrics) == (name in ("early", "intermediate", "late"))
-    sides = models["late"]["sides"]
-    assert sides["image"]["accuracy"] == models["image"]["accuracy"]
-    assert sides["text"]["accuracy"] == models["text"]["accuracy"]
-    assert sides["both"]["accuracy"] == models["late"]["accuracy"]
+        assert ("modalities" in metrics) == (name in ("early", "intermediate", "late"))
+    by_modality = models["late"]["modalities"]
+    assert by_modality["image"]["accuracy"] == models["image"]["accuracy"]
+    assert by_modality["text"]["accuracy"] == models["text"]["accuracy"]
+    assert by_modality["both"]["accuracy"] == models["late"]["accuracy"]
 
 
 def test_without_its_catalogue_a_run_has_no_baseline_and_says_why(
@@ -131,7 +131,7 @@ def test_without_its_catalogue_a_run_has_no_baseline_and_says_why(
     fewer.write_text("".join(drawn_catalogue.read_text(encoding="utf-8").splitlines(True)[:10]), encoding="utf-8")
     record, source = read_json(run_copy / "run.json"), CatalogSource(path=str(drawn_catalogue))
     record = {**record, "models": ["text"]}
-    for path, reason in (("gone.csv", "gone.csv"), (str(fewer), "not in")):
+    for path, reason in (("gone.csv", "gone.csv"), (str(fewer), "lacks")):
         write_json(run_copy / "run.json", {**record, "source": {**record["source"], "path": path}})
         result = evaluate_run(run_copy, source, part="test")
         assert list(result["models"]) == ["text"]
@@ -139,7 +139,7 @@ def test_without_its_catalogue_a_run_has_no_baseline_and_says_why(
 
 
 def test_no_label_in_common_is_an_error(trained_run: Path, drawn_catalogue: Path) -> None:
-    with pytest.raises(CatalogError, match="has a label the run knows"):
+    with pytest.raises(CatalogError, match="has a label that the run knows"):
         evaluate_run(trained_run, CatalogSource(path=str(drawn_catalogue), label_column="text"))
 
 

@@ -18,7 +18,7 @@ from training import evaluate_command
 from training.__main__ import main
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
 from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE
-from training.evaluation.measured import GroupFeatures, Measured
+from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
 from training.evaluation.model_groups import load_groups
 from training.evaluation.robustness import damage_products
 from training.evaluation.text_damage import product_random
@@ -37,15 +37,15 @@ def catalog(drawn_catalogue: Path) -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def measured(catalog: Catalog) -> Measured:
+def measured(catalog: Catalog) -> MeasuredProducts:
     """Three of ten products; one of them has no picture."""
     table = catalog.products.head(10).copy()
     table.loc[2, "image"] = ""
-    return Measured(catalog, table, np.zeros((len(table), 1), np.int64), ROWS)
+    return MeasuredProducts(catalog, table, np.zeros((len(table), 1), np.int64), ROWS)
 
 
 @pytest.fixture(scope="module")
-def features(trained_run: Path, measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> GroupFeatures:
+def features(trained_run: Path, measured: MeasuredProducts, tmp_path_factory: pytest.TempPathFactory) -> GroupFeatures:
     [group] = load_groups(trained_run, list(MODELS))
     return GroupFeatures(group, measured, device=CPU, folder=tmp_path_factory.mktemp("features"))
 
@@ -65,14 +65,14 @@ def served(trained_run: Path) -> Served:
     return answer
 
 
-def bytes_of(measured: Measured, row: int) -> bytes | None:
+def bytes_of(measured: MeasuredProducts, row: int) -> bytes | None:
     name = measured.products["image"][row]
     return measured.catalog.image_bytes(name) if name else None
 
 
 @pytest.mark.parametrize("hidden", [(False, False), (True, False), (False, True)], ids=["clean", "no image", "no text"])
-def test_a_missing_side_is_what_the_server_makes_of_none(
-    served: Served, features: GroupFeatures, measured: Measured, hidden: tuple[bool, bool]
+def test_a_missing_picture_or_title_is_read_as_in_the_server(
+    served: Served, features: GroupFeatures, measured: MeasuredProducts, hidden: tuple[bool, bool]
 ) -> None:
     no_picture, no_title = hidden
     texts = [None if no_title else text for text in measured.products["text"]]
@@ -87,8 +87,8 @@ def test_a_missing_side_is_what_the_server_makes_of_none(
         assert probabilities[rows] == pytest.approx(expected[rows], abs=2e-3), name
 
 
-def test_damaged_sides_are_what_the_server_makes_of_them(
-    served: Served, features: GroupFeatures, measured: Measured
+def test_damaged_pictures_and_titles_are_read_as_in_the_server(
+    served: Served, features: GroupFeatures, measured: MeasuredProducts
 ) -> None:
     ids, preprocessor = measured.products["id"], features.group.preprocessor
     damage = PICTURE_DAMAGE["occluded 50 %"]
@@ -110,8 +110,8 @@ def test_damaged_sides_are_what_the_server_makes_of_them(
     assert features.put_together(titles=titles, form=0).present.tolist() == [[True, True], [False, True], [True, False]]
 
 
-def test_damage_of_a_product_does_not_depend_on_its_neighbours(features: GroupFeatures, measured: Measured) -> None:
-    alone = Measured(measured.catalog, measured.read, measured.targets, ROWS[2:])
+def test_damage_does_not_depend_on_other_products(features: GroupFeatures, measured: MeasuredProducts) -> None:
+    alone = MeasuredProducts(measured.catalog, measured.read, measured.targets, ROWS[2:])
     other = GroupFeatures(features.group, alone, device=CPU, folder=features.folder / "alone")
     for key in ("noise", "occluded 25 %"):
         together = features.damaged_pictures(PICTURE_DAMAGE[key], seed=0)[2]
@@ -119,7 +119,7 @@ def test_damage_of_a_product_does_not_depend_on_its_neighbours(features: GroupFe
         assert not np.allclose(features.damaged_pictures(PICTURE_DAMAGE[key], seed=1)[2], together, atol=0.01)
 
 
-def test_changed_shares_count_products(measured: Measured) -> None:
+def test_changed_shares_count_products(measured: MeasuredProducts) -> None:
     changed = {each.condition.name: each.changed for each in damage_products(measured, seed=0)}
     assert changed["clean"] == {"title": 0, "image": 0}
     assert changed["title missing, 100 %"] == {"title": pytest.approx(2 / 3), "image": 0}  # one has no picture
@@ -150,7 +150,7 @@ def test_the_file_of_the_report_is_complete(grid: Path, read_json: Callable[[Pat
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_a_model_feels_only_what_is_done_to_the_side_it_reads(grid: Path, read_json: Callable[[Path], Any]) -> None:
+def test_damage_changes_only_models_that_read_the_modality(grid: Path, read_json: Callable[[Path], Any]) -> None:
     conditions = {each["name"]: each for each in read_json(grid / "robustness.json")["conditions"]}
     clean = conditions["clean"]["models"]
     for condition in conditions.values():

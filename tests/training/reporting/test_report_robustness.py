@@ -10,7 +10,7 @@ from PIL import Image
 from written_run import MODELS, write_catalogue, write_run
 
 from training.evaluation.conditions import CONDITIONS
-from training.evaluation.robustness import FILE
+from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.reporting.document.blocks import Figure, Paragraph, Table
 from training.reporting.results.robustness_results import read_conditions
 from training.reporting.results.run_results import RunResults, read_results
@@ -42,7 +42,7 @@ def write_robustness(run: Path, conditions: Mapping[str, tuple[str, str, Mapping
             for name, (kind, tick, models) in conditions.items()
         ]
     }
-    (run / FILE).write_text(json.dumps(content), encoding="utf-8")
+    (run / ROBUSTNESS_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
 def measured(no_title: Mapping[str, float] = NO_TITLE) -> dict[str, tuple[str, str, Mapping[str, float]]]:
@@ -140,6 +140,6 @@ def test_runs_that_were_not_measured_have_no_such_section(runs: list[RunResults]
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"conditions": 1}', '{"conditions": [{"kind": "blur"}]}'])
 def test_a_file_that_cannot_be_read_is_named(runs: list[RunResults], content: str) -> None:
-    (runs[0].folder / FILE).write_text(content, encoding="utf-8")
+    (runs[0].folder / ROBUSTNESS_FILE).write_text(content, encoding="utf-8")
     with pytest.raises(RunError, match=r"robustness\.json cannot be read .*--robustness"):
         read_conditions(runs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.conditions import CLEAN
-from training.evaluation.robustness import FILE
+from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.reporting.results.run_results import RunResults
 from training.run.checkpoint import RunError
 
@@ -50,7 +50,7 @@ def read_conditions(runs: Sequence[RunResults]) -> list[ConditionScores]:
     Raises:
         RunError: a file cannot be read.
     """
-    measured = [_read(run.folder / FILE) for run in runs if (run.folder / FILE).is_file()]
+    measured = [_read(run.folder / ROBUSTNESS_FILE) for run in runs if (run.folder / ROBUSTNESS_FILE).is_file()]
     if not measured:
         return []
     return [

@@ -1,6 +1,6 @@
-"""Features of the products that are measured: as they are, with damage, and with a side taken away.
+"""Features of the measured products: as they are, damaged, or without picture or title.
 
-Legend: R products that are read, N of them that are measured, V forms of a title, D width of an encoder.
+Legend: R products read, N of them measured, V forms of each title, D width of an encoder.
 """
 
 import dataclasses
@@ -26,15 +26,15 @@ from training.system.device import Device
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Measured:
-    """Products with the labels that are true of them.
+class MeasuredProducts:
+    """Products with their true classes.
 
     Args:
-        catalog: where the pictures lie.
-        read: R rows of the catalogue that are read together: in bfloat16 a product's features depend in their last
-            digits on its neighbours in a batch, so a run's own figures come back only among the neighbours of its own.
-        targets: (R, A) class of each in the run's attributes; ``MISSING`` for no value, but never in the main one.
-        rows: (N,) which of them are measured.
+        catalog: the catalogue with the pictures.
+        read: R rows of the catalogue that are read together. In bfloat16 the last digits of a product's features depend
+            on its batch, so the run's own figures come back only if the batches are the same as in the run.
+        targets: (R, A) classes in the run's attributes; ``MISSING`` for no value, but never in the main attribute.
+        rows: (N,) indices of the measured rows.
     """
 
     catalog: Catalog
@@ -44,23 +44,23 @@ class Measured:
 
     @property
     def products(self) -> pd.DataFrame:
-        """The N rows that are measured."""
+        """The N measured rows."""
         return self.read.iloc[self.rows].reset_index(drop=True)
 
     @property
     def truth(self) -> NDArray[np.int64]:
-        """(N, A) class of each."""
+        """Classes (N, A) of the measured rows."""
         return self.targets[self.rows]
 
 
 class Titles(NamedTuple):
-    """Titles of N products in several forms, as a text encoder reads them; the last form is the empty title.
+    """Features of N titles in V forms; one more form is the empty title.
 
     Args:
         tokens: (all tokens, D) float16.
-        starts: (V + 1, N) int64, where a title begins in ``tokens``.
-        lengths: (V + 1, N) int64, its tokens.
-        present: (V, N) bool, whether the server would find a title in it.
+        starts: (V + 1, N) int64, the start of a title in ``tokens``.
+        lengths: (V + 1, N) int64, its number of tokens.
+        present: (V, N) bool, True if the server would count the title as present.
     """
 
     tokens: NDArray[np.float16]
@@ -72,15 +72,15 @@ class Titles(NamedTuple):
 class DamagedPictures(ProductDataset):
     """Products whose pictures are damaged before they are made square; titles are not read.
 
-    What is larger than the models read is scaled down first, so that damage has one meaning for all pictures.
+    A picture larger than the models' input is scaled down first, so that damage means the same for all pictures.
 
     Args:
-        catalog: where the pictures lie.
+        catalog: the catalogue with the pictures.
         products: rows with ``id``, ``image`` and ``text``.
         targets: (N, A) int64.
-        preprocessor: as served.
+        preprocessor: the preprocessor of the server.
         damage: RGB picture, generator -> RGB picture.
-        seed: with the product's id, of the generator.
+        seed: seeds the generator, together with the product's id.
     """
 
     def __init__(
@@ -101,23 +101,23 @@ class DamagedPictures(ProductDataset):
 
     def picture(self, row: int) -> Image.Image:
         """The damaged RGB picture of a row that has one, not yet square."""
-        picture, side = super().picture(row), self.preprocessor.settings.image_size
-        if max(picture.size) > side:
-            picture = ImageOps.contain(picture, (side, side), method=Image.Resampling.BICUBIC)
+        picture, size = super().picture(row), self.preprocessor.settings.image_size
+        if max(picture.size) > size:
+            picture = ImageOps.contain(picture, (size, size), method=Image.Resampling.BICUBIC)
         return self.damage(picture, product_random(self.seed, self.ids[row], "picture"))
 
 
 class GroupFeatures:
-    """What the models of one group read of the measured products; the towers run when this is made.
+    """Features of the measured products for the models of one group. The constructor runs the towers.
 
     Args:
         group: the models.
         measured: the products.
-        device: where the towers run.
-        folder: for features, large and temporary.
+        device: the device of the towers.
+        folder: folder for features, which are large and temporary.
     """
 
-    def __init__(self, group: ModelGroup, measured: Measured, *, device: Device, folder: Path) -> None:
+    def __init__(self, group: ModelGroup, measured: MeasuredProducts, *, device: Device, folder: Path) -> None:
         self.group = group
         self.measured = measured
         self.device = device
@@ -128,13 +128,13 @@ class GroupFeatures:
         self._titles = self._with_empty_title()
 
     def damaged_pictures(self, damage: PictureDamage, *, seed: int) -> NDArray[np.float16]:
-        """(N, cells, D) of damaged pictures, on disk until the next call.
+        """Features (N, cells, D) of damaged pictures, on disk until the next call.
 
         Args:
             damage: RGB picture, generator -> RGB picture.
-            seed: with the product's id, of the generator.
+            seed: seeds the generator, together with the product's id.
         """
-        # Features on disk are named by encoder and file names, which damage does not change: never keep them.
+        # The names of kept features depend on encoder and picture files only. Damage does not change them: never reuse.
         folder = self.folder / "damaged-pictures"
         shutil.rmtree(folder, ignore_errors=True)
         measured, preprocessor = self.measured, self.group.preprocessor
@@ -151,10 +151,10 @@ class GroupFeatures:
         return np.asarray(features.image)
 
     def damaged_titles(self, forms: Sequence[Sequence[str]]) -> Titles:
-        """The titles in other forms; distinct titles are read once.
+        """Features of the titles in other forms; each distinct title is read once.
 
         Args:
-            forms: V times N titles.
+            forms: V lists of N titles.
         """
         count, preprocessor = len(self.measured.rows), self.group.preprocessor
         first, *others = forms
@@ -190,11 +190,11 @@ class GroupFeatures:
         """Features of the measured products.
 
         Args:
-            hidden: (N, 2) bool, sides that are taken away: the models get a white picture or an empty title, and
-                ``present`` false, as from the server; None takes nothing away.
-            pictures: (N, cells, D) of damaged pictures; None takes them as they are.
-            titles: damaged ones; None takes them as they are.
-            form: which form of ``titles``.
+            hidden: (N, 2) bool, removed pictures and titles. The models get a white picture or an empty title and
+                ``present`` false, as from the server. None removes nothing.
+            pictures: (N, cells, D), features of damaged pictures; None for the original ones.
+            titles: features of damaged titles; None for the original ones.
+            form: index of the form in ``titles``.
         """
         rows, clean = self.measured.rows, self._clean
         hidden = np.zeros((len(rows), 2), dtype=bool) if hidden is None else hidden
@@ -227,7 +227,7 @@ class GroupFeatures:
         )
 
     def _with_empty_title(self) -> Titles:
-        """The titles as they are, and the empty one behind them."""
+        """The original titles, followed by the empty title."""
         clean, rows = self._clean, self.measured.rows
         at_end = np.full_like(clean.starts[0, rows], len(clean.tokens))
         return Titles(

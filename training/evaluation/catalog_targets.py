@@ -1,4 +1,4 @@
-"""The attributes in an evaluation: those that the run tells and the catalogue has."""
+"""The true classes of an evaluation: the attributes that both the run and the catalogue have."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,12 +14,15 @@ from training.catalog.table import open_table
 from training.data.attributes import MISSING, product_targets
 
 
-def with_targets(source: CatalogSource, attributes: Sequence[Attribute]) -> CatalogSource:
-    """The catalogue with the columns to be measured.
+def with_target_columns(source: CatalogSource, attributes: Sequence[Attribute]) -> CatalogSource:
+    """The source with the label columns to measure.
+
+    A source without a label column gets the columns of the run's attributes. The main one is required; the others are
+    left out if the catalogue does not have them.
 
     Args:
-        source: without a label column, the main attribute's column and those of the others that the catalogue has.
-        attributes: of the run.
+        source: the catalogue.
+        attributes: the run's attributes, the main one first.
 
     Raises:
         CatalogError: the catalogue cannot be read.
@@ -35,11 +38,11 @@ def with_targets(source: CatalogSource, attributes: Sequence[Attribute]) -> Cata
 
 
 def known_targets(products: pd.DataFrame, attributes: Sequence[Attribute]) -> NDArray[np.int64]:
-    """(N, A) classes; ``MISSING`` also in an attribute that the catalogue does not have.
+    """Classes (N, A); ``MISSING`` where the product has no value or the catalogue does not have the attribute.
 
     Args:
-        products: of the catalogue.
-        attributes: of the run.
+        products: N rows of the catalogue.
+        attributes: A attributes of the run.
     """
     columns = product_columns([attribute.name for attribute in attributes]).values()
     known = [place for place, column in enumerate(columns) if column in products]
