@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     sample = commands.add_parser("sample", help="write the built-in catalogue as a folder", allow_abbrev=False)
     sample.add_argument("--out", type=Path, required=True, help="folder to write products.csv and images/ to")
     sample.add_argument("--per-class", type=int, default=60, help="products of each category (default: %(default)s)")
-    sample.add_argument("--seed", type=int, default=0, help="of the drawing (default: %(default)s)")
+    sample.add_argument("--seed", type=int, default=0, help="seed of the drawing (default: %(default)s)")
     sample.set_defaults(command=_sample)
     add_train(commands)
     add_evaluate(commands)
@@ -66,5 +66,5 @@ def _report(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()  # of this process, which is ours; never of one that calls the library
+    keep_freed_memory()  # only in our own process, never in one that uses the library
     sys.exit(main())

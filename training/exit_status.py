@@ -1,4 +1,4 @@
-"""What a command's end means to the shell, and one sentence to the user for everything that can be mended."""
+"""Exit statuses of the commands. An error that the user can correct becomes one sentence."""
 
 import sys
 from collections.abc import Callable

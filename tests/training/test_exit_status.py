@@ -214,7 +214,7 @@ def test_a_catalogue_that_changed_under_a_run(
     products = pd.read_csv(table)
     products.drop(index=5).to_csv(table, index=False)
     assert main(arguments("run")) == 1
-    assert "the catalogue has changed since this run was begun" in last_line(capsys)
+    assert "the catalogue has changed since this run was started" in last_line(capsys)
     products.to_csv(table, index=False)
     assert main(arguments("run")) == 130, "as it was, it goes on"
 
@@ -233,7 +233,7 @@ def test_classes_too_small(
     products.to_csv(table, index=False)
     monkeypatch.setattr(pipeline, "_train_models", interrupted)
     assert main(arguments("run")) == 130
-    told = "never tested, for want of a second product: Unicorns" if classes == "single product" else "label_empty 1"
+    told = "trained on but not tested: Unicorns" if classes == "single product" else "label_empty 1"
     assert told in capsys.readouterr().out
 
 

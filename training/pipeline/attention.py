@@ -1,4 +1,4 @@
-"""The words that the picture's cells of some test products attend to, kept for the report."""
+"""The attention of picture cells to title words for a few test products, for the report."""
 
 import numpy as np
 import torch
@@ -14,13 +14,13 @@ PRODUCTS = 8
 
 @torch.no_grad()
 def write_attention(run: Run, name: str, head: Head, features: Features) -> None:
-    """Leave ``attention.npz`` in a model's folder: ids (K,), tokens (K, 1 + T), weights (K, N, 1 + T).
+    """Write ``attention.npz`` into a model's folder: ids (K,), tokens (K, 1 + T), weights (K, N, 1 + T).
 
     Args:
-        run: under way.
-        name: of the model.
-        head: trained; of one that does not attend nothing is left.
-        features: as from :meth:`training.run.context.Run.held_out_features`.
+        run: the current run.
+        name: name of the model.
+        head: trained; without attention, no file is written.
+        features: from :meth:`training.run.context.Run.held_out_features`.
     """
     if not head.attends:
         return
@@ -41,7 +41,7 @@ def write_attention(run: Run, name: str, head: Head, features: Features) -> None
 
 
 def _tokens(run: Run, titles: list[str], *, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.str_]]:
-    """(K, 1 + T) words behind the columns of the weights; column 0 is for none of them."""
+    """The word (K, 1 + T) of each column of the weights; column 0 is the null key."""
     tokenizer = Tokenizer.from_file(str(run.data.options.out / "tokenizer.json"))
     tokens = np.full((len(titles), width), "", dtype="U64")
     tokens[:, 0] = "[none]"

@@ -1,9 +1,9 @@
-"""Features for the fusion heads from encoders that were not tuned on those very rows.
+"""Features for the fusion heads, from encoders that were not tuned on the same rows (cross-fitting).
 
-A tuned text encoder is all but certain of the titles it was tuned on. A head that learns from such features learns to
-trust the title and to leave the picture aside; on new products the title is less sure. So the training rows are
-divided, and each part is read by encoders that were tuned on the others (cross-fitting; Wolpert 1992, "Stacked
-generalization"), and what those say is mapped to what the served encoders would (:mod:`training.features.alignment`).
+A tuned text encoder is almost certain of the titles that it was tuned on. A head trained on such features learns to
+trust the title and to ignore the picture, but on new products the title is less certain. So the training rows are
+divided into parts. Encoders that were tuned on the other parts read each part (Wolpert 1992, "Stacked generalization").
+Their features are mapped to those of the served encoders (:mod:`training.features.alignment`).
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ Towers = tuple[ProductClassifier, ProductClassifier]
 
 
 def training_parts(split: pd.DataFrame, *, parts: int, seed: int) -> list[NDArray[np.int64]]:
-    """Divide the training rows at random, groups kept whole.
+    """Divide the training rows at random; a group stays in one part.
 
     Args:
         split: N rows with ``part`` and ``group``.
-        parts: how many.
-        seed: of the draw.
+        parts: number of parts.
+        seed: seed of the draw.
 
     Returns:
-        Row numbers, each training row in one part.
+        The row numbers of each part.
     """
     train = np.flatnonzero(split["part"] == "train")
     names, groups = np.unique(split["group"].to_numpy()[train], return_inverse=True)
@@ -44,13 +44,13 @@ def fusion_features(
     text: ProductClassifier,
     folds: Sequence[tuple[NDArray[np.int64], ProductClassifier, ProductClassifier]],
 ) -> Features:
-    """Features of all products: training rows as their fold's encoders read them, the others as those that are served.
+    """Features of all products: training rows from the towers of their fold, the others from the served towers.
 
     Args:
-        run: under way.
-        image: the tower that is served.
-        text: the tower that is served.
-        folds: rows with the towers that read them; none has the served towers read the training rows too.
+        run: the current run.
+        image: the served picture tower.
+        text: the served title tower.
+        folds: row numbers with the towers that read them; if empty, the served towers read all products.
     """
     held_out = _read(run, run.data.held_out, image, text)
     if folds:
@@ -65,7 +65,7 @@ def _read(run: Run, rows: NDArray[np.int64], image: ProductClassifier, text: Pro
 
 
 def _aligned(run: Run, rows: NDArray[np.int64], towers: Towers, held_out: Features) -> Features:
-    """What a fold's towers say of its rows, as the served ones would; the validation part shows how they differ."""
+    """Features of a fold's rows, mapped to those of the served towers; the validation part fits the map."""
     validation = run.data.rows("validation")
     image, text = towers
     return align_features(
@@ -77,7 +77,7 @@ def _aligned(run: Run, rows: NDArray[np.int64], towers: Towers, held_out: Featur
 
 
 def thin_forms(run: Run, rows: NDArray[np.int64]) -> list[list[str]]:
-    """Thinned forms of the titles of some rows, the same in every call; none where titles are not thinned."""
+    """Thinned forms of some rows' titles, the same in every call; empty if titles are not thinned."""
     options, titles = run.data.options, run.data.products["text"].to_numpy(dtype=object)
     if not options.thin_titles:
         return []

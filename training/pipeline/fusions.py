@@ -1,4 +1,4 @@
-"""The three fusions on top of two trained towers: heads on cached features, weights on validation."""
+"""Train the fusions on two trained towers: heads on cached features, weights on the validation part."""
 
 import copy
 
@@ -23,7 +23,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 def train_fusion(
     run: Run, name: str, image: Tower, text: Tower, features: Features
 ) -> tuple[ProductClassifier, list[Epoch]]:
-    """Train a fusion: its head on features first, then everything where ``joint_epochs`` asks for it."""
+    """Train a fusion: its head on features, then, with ``joint_epochs``, head and towers together."""
     options = run.data.options
     image_encoder, text_encoder = image.classifier.image_encoder, text.classifier.text_encoder
     assert image_encoder is not None and text_encoder is not None
@@ -41,7 +41,7 @@ def train_fusion(
     head.after_fit()
     classifier = ProductClassifier(image_encoder, text_encoder, head)
     if options.joint_epochs:
-        classifier = copy.deepcopy(classifier)  # the other models keep the towers as they are
+        classifier = copy.deepcopy(classifier)  # other models share these towers
         assert classifier.image_encoder is not None and classifier.text_encoder is not None
         history += tune(
             run,
@@ -57,48 +57,48 @@ def train_fusion(
 
 @torch.no_grad()
 def weigh_corrections(run: Run, head: Head, features: Features) -> None:
-    """Choose how much of a fusion's correction counts for a product with one modality only, for each attribute.
+    """For products with one modality, choose the share of a fusion's correction that counts, for each attribute.
 
-    The share, in steps of a quarter, that makes the validation part's products right most often with their other
-    modality hidden; of equals the smallest, and none of it where no product tells.
+    The share is a multiple of 0.25. It gives the most right answers on the validation part with the other modality
+    hidden. The smallest wins a tie; without such products it is 0.
 
     Args:
-        run: under way.
-        head: it answers with the classes' true frequencies; its shares are set, if it has a correction.
-        features: as from :meth:`training.run.context.Run.held_out_features`.
+        run: the current run.
+        head: corrected for the true class frequencies; its shares are set if it has a correction.
+        features: from :meth:`training.run.context.Run.held_out_features`.
     """
     if (shares := head.correction_shares()) is None:
         return
     places = np.searchsorted(run.data.held_out, run.data.rows("validation"))
-    for place in range(2):
-        there = places[features.present[places, place]]
-        shares[place] = 0
+    for modality in range(2):
+        there = places[features.present[places, modality]]
+        shares[modality] = 0
         if not len(there):
             continue
-        batches = FeatureBatches(features, there, hidden=np.arange(2) != place)
+        batches = FeatureBatches(features, there, hidden=np.arange(2) != modality)
         plain, truth = predict(head, batches, device=run.device)
-        shares[place] = 1
+        shares[modality] = 1
         corrected, _ = predict(head, batches, device=run.device)
         for part, classes in zip(run.data.settings.slices.values(), truth.T, strict=True):
             known = classes != MISSING
-            shares[place, part] = _share(plain[known, part], corrected[known, part], classes[known])
+            shares[modality, part] = _share(plain[known, part], corrected[known, part], classes[known])
 
 
 def _share(plain: NDArray[np.float32], corrected: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """The step between two (N, C) logits that is right most often."""
+    """The share between two logits (N, C) with the most right answers."""
     right = [int(np.sum((plain + share * (corrected - plain)).argmax(1) == truth)) for share in SHARES]
     return SHARES[int(np.argmax(right))]
 
 
 def weigh_fusion(name: str, image: Tower, text: Tower, by_image: Calibrated, by_text: Calibrated) -> ProductClassifier:
-    """A fusion that weighs two calibrated single models by the validation part's products that have both modalities.
+    """A fusion whose weights are fitted on validation products with both modalities.
 
     Args:
-        name: of the fusion; its head is ``from_validation``.
+        name: name of the fusion; its head is ``from_validation``.
         image: the image tower.
         text: the text tower.
-        by_image: its calibrated answers.
-        by_text: likewise.
+        by_image: calibrated answers of the image model.
+        by_text: calibrated answers of the text model.
     """
     whole = by_image.validation_whole if by_image.validation_whole.any() else slice(None)
     head = weighed_head(
@@ -118,13 +118,13 @@ def weighed_head(
     scores: tuple[NDArray[np.float32], NDArray[np.float32]],
     truth: NDArray[np.int64],
 ) -> Head:
-    """A fusion with the weights that fit some products best.
+    """A fusion of two single models with the weights that fit some products best.
 
     Args:
-        name: of the fusion.
-        heads: of the image model and of the text model.
-        fitted: their settings, calibrated.
-        scores: (N, C) their calibrated probabilities, each attribute's by its own logits.
+        name: name of the fusion.
+        heads: heads of the image model and the text model.
+        fitted: their calibrated settings.
+        scores: their calibrated probabilities (N, C), each attribute's from its own logits.
         truth: (N, A) classes.
     """
     image, text = scores
@@ -139,6 +139,6 @@ def weighed_head(
 
 
 def _weight(image: NDArray[np.float32], text: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """The picture's weight by the products that have a value."""
+    """The picture's weight, fitted on the products that have a value; 0.5 without any."""
     known = truth != MISSING
     return float(np.clip(fusion_weight(image[known], text[known], truth[known]), 0, 1)) if known.any() else 0.5

@@ -1,10 +1,9 @@
-"""What the two single models, and both together, say of training products whose labels they have not seen.
+"""Out-of-fold answers: answers to training products from models that were not trained on them.
 
-Cross-fitting (:mod:`training.pipeline.cross_fitting`) leaves encoders with heads that were fitted without one part of
-the training rows each. What those answer of that part is as honest as an answer to a new product: it is what an audit
-of the labels needs (``python -m client audit --run RUN``). The answers lie beside those to the validation and test
-parts.
-Legend: N training products, A attributes, C classes of all of them together.
+Cross-fitting (:mod:`training.pipeline.cross_fitting`) trains towers with heads on all parts of the training rows but
+one. Their answers to that part are like answers to new products. An audit of the labels needs them
+(``python -m client audit --run RUN``).
+Legend: N training products, A attributes, C classes of all attributes.
 """
 
 from collections.abc import Sequence
@@ -26,31 +25,33 @@ from training.run.context import Run
 from training.scores.calibration import fitted_settings
 from training.system.storage import write_arrays
 
-FILE = "out_of_fold.npz"
+OUT_OF_FOLD_FILE = "out_of_fold.npz"
 
 
 def write_out_of_fold(
     run: Run, folds: Sequence[tuple[NDArray[np.int64], ProductClassifier, ProductClassifier]]
 ) -> None:
-    """Answer the training rows, each by the towers that have not seen it, and leave ``MODEL/out_of_fold.npz``.
+    """Answer each training row with the towers that were not trained on it; write ``MODEL/out_of_fold.npz``.
 
     Args:
-        run: under way.
-        folds: rows with the image and the text tower that have not seen their labels.
+        run: the current run.
+        folds: row numbers with the image and the text tower that were not trained on them.
     """
     rows = np.concatenate([part for part, *_ in folds])
-    shown = tqdm(folds, desc="answers out of fold", unit="part", leave=False, disable=None)
-    answers = [_answers(run, part, image, text) for part, image, text in shown]
+    progress = tqdm(folds, desc="answers out of fold", unit="part", leave=False, disable=None)
+    answers = [_answers(run, part, image, text) for part, image, text in progress]
     ids, targets = run.data.products["id"].to_numpy(dtype=str)[rows], run.data.targets[rows]
     for name in answers[0]:
         probabilities = np.concatenate([each[name] for each in answers])
-        write_arrays(run.data.options.out / name / FILE, ids=ids, truth=targets, probabilities=probabilities)
+        write_arrays(
+            run.data.options.out / name / OUT_OF_FOLD_FILE, ids=ids, truth=targets, probabilities=probabilities
+        )
 
 
 def _answers(
     run: Run, rows: NDArray[np.int64], image: ProductClassifier, text: ProductClassifier
 ) -> dict[str, NDArray[np.float32]]:
-    """Calibrated probabilities (n, C) of some rows by model; the validation part calibrates and weighs."""
+    """Calibrated probabilities (n, C) of some rows by model. The validation part fits temperatures and weights."""
     validation = run.data.rows("validation")
     own = run.features(image.image_encoder, text.text_encoder, rows=rows, more_titles=thin_forms(run, rows))
     others = run.features(image.image_encoder, text.text_encoder, rows=validation)
@@ -59,20 +60,20 @@ def _answers(
         restore_frequencies(run, head)
     known = [_logits(run, head, others) for head in heads]
     by_image, by_text = (fitted_settings(logits, truth, run.data.settings) for logits in known)
-    shown = [_probabilities(*pair) for pair in zip(known, (by_image, by_text), strict=True)]
+    fitted = [_probabilities(*pair) for pair in zip(known, (by_image, by_text), strict=True)]
     models = {"image": (image.head, by_image), "text": (text.head, by_text)}
     for name in run.data.options.models:
         if HEADS[name].from_validation:
-            fusion = weighed_head(name, heads, (by_image, by_text), (shown[0], shown[1]), truth)
+            fusion = weighed_head(name, heads, (by_image, by_text), (fitted[0], fitted[1]), truth)
             models[name] = fusion, run.data.settings
     return {name: _probabilities(_logits(run, head, own), settings) for name, (head, settings) in models.items()}
 
 
 def _probabilities(logits: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:
-    """(N, C) -> (N, C), each attribute's by its own logits."""
+    """Logits (N, C) -> probabilities (N, C), each attribute's from its own logits."""
     return np.exp(attribute_log_scores(logits.astype(np.float64), settings)).astype(np.float32)
 
 
 def _logits(run: Run, head: Head, features: Features) -> NDArray[np.float32]:
-    """(N, C)."""
+    """Logits (N, C) of all products in ``features``."""
     return predict(head, FeatureBatches(features, np.arange(len(features.targets))), device=run.device)[0]

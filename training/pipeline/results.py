@@ -1,4 +1,4 @@
-"""From a trained model to its folder in the run: calibrated answers, metrics, weights, settings."""
+"""Calibrate a trained model and write its folder: answers, metrics, weights, settings."""
 
 import copy
 import dataclasses
@@ -23,20 +23,20 @@ from training.scores.attribute_metrics import summarize_attributes
 from training.scores.calibration import fitted_settings, frequency_shift, one_modality
 from training.system.storage import write_arrays
 
-Answers = tuple[NDArray[np.float32], NDArray[np.int64]]
+LogitsAndTruth = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrated:
-    """A model's calibrated answers; the classes of all A attributes follow each other in C.
+    """A model's calibrated answers. The classes of all A attributes follow each other in C.
 
     Args:
-        settings: with what was fitted on validation: temperatures, and confidences at which the precision reaches the
-            target.
+        settings: with temperatures and review thresholds that were fitted on the validation part.
         validation: (N, C) probabilities.
-        validation_alone: (N, C), each attribute's by its own logits; where no attribute follows from another, the same.
+        validation_alone: (N, C) probabilities of each attribute from its own logits; without hierarchies, they equal
+            ``validation``.
         validation_truth: (N, A) classes.
-        validation_whole: (N,) whether a product has both modalities.
+        validation_whole: (N,) bool, True if a product has both modalities.
         test: (M, C) probabilities.
         test_truth: (M, A) classes.
     """
@@ -51,12 +51,12 @@ class Calibrated:
 
 
 def restore_frequencies(run: Run, head: Head) -> None:
-    """Let a head that was trained on balanced batches answer with the classes' true frequencies."""
+    """Correct a head that was trained on balanced batches for the true class frequencies."""
     _shift_logits(run, head, sign=1)
 
 
 def as_trained(run: Run, head: Head) -> Head:
-    """A copy of a head as it was before :func:`restore_frequencies`."""
+    """A copy of a head without the correction of :func:`restore_frequencies`."""
     copied = copy.deepcopy(head)
     _shift_logits(run, copied, sign=-1)
     return copied
@@ -79,13 +79,15 @@ def _shift_logits(run: Run, head: Head, *, sign: int) -> None:
 
 
 def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Features) -> Calibrated:
-    """Answer validation and test; fit temperatures and review thresholds on validation, each on what it is served for.
+    """Answer the validation and test parts; fit temperatures and review thresholds on the validation part.
+
+    A model of two modalities gets further temperatures and thresholds for products with one modality.
 
     Args:
-        run: under way.
-        classifier: its head answers.
-        name: of the model.
-        features: as from :meth:`training.run.context.Run.held_out_features`.
+        run: the current run.
+        name: name of the model.
+        classifier: the model.
+        features: from :meth:`training.run.context.Run.held_out_features`.
     """
     settings = dataclasses.replace(
         run.data.settings,
@@ -96,7 +98,7 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
 
     validation, test = (np.searchsorted(run.data.held_out, run.data.rows(part)) for part in ("validation", "test"))
 
-    def answers(places: NDArray[np.int64], *, hidden: NDArray[np.bool_] | None = None) -> Answers:
+    def answers(places: NDArray[np.int64], *, hidden: NDArray[np.bool_] | None = None) -> LogitsAndTruth:
         return predict(classifier.head, FeatureBatches(features, places, hidden=hidden), device=run.device)
 
     (logits, truth), (test_logits, test_truth) = answers(validation), answers(test)
@@ -124,7 +126,7 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
 def served_scores(
     logits: NDArray[np.float32], present: NDArray[np.bool_], settings: ProductSettings
 ) -> NDArray[np.float32]:
-    """(N, C) logits, (N, 2) -> (N, C): probabilities as served."""
+    """Logits (N, C), present modalities (N, 2) -> probabilities (N, C), as the server gives them."""
     return calibrated_scores(logits.astype(np.float64), present, settings).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The record that a complete run leaves, from what was trained and measured."""
+"""The record of a run that has just been trained and measured."""
 
 import resource
 import sys
@@ -14,13 +14,13 @@ from training.run.record import ProductCounts, RunRecord, SplitCounts
 
 
 def summarize_run(run: Run, metrics: dict[str, Any], seconds: Mapping[str, float], *, baseline: str) -> RunRecord:
-    """The record of a run that ends now.
+    """The record of a run whose models are all trained.
 
     Args:
-        run: all its models are trained.
+        run: the run.
         metrics: on the test part, by model, attribute and name of the metric.
-        seconds: of each stage.
-        baseline: what the metrics call the baseline, which is no model.
+        seconds: seconds of each stage.
+        baseline: the baseline's name in ``metrics``.
     """
     data, options = run.data, run.data.options
     return RunRecord(

@@ -1,4 +1,4 @@
-"""One tower and its single model: a head on the pretrained features first, then both tuned together."""
+"""Train a tower with its single model: first a head on the pretrained features, then encoder and head together."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Tower:
 
     Args:
         classifier: encoder and head; the other encoder is None.
-        history: epochs of the head, then of both.
+        history: epochs of the head, then of encoder and head together.
     """
 
     classifier: ProductClassifier
@@ -34,26 +34,26 @@ def train_tower(run: Run, modality: str) -> Tower:
     """Train the single model of one modality on all training rows.
 
     Args:
-        run: under way.
+        run: the current run.
         modality: ``image`` or ``text``.
     """
     rows = run.data.rows("train")
     classifier, history = _with_head(run, modality, stage=f"{modality}-head", rows=rows)
-    return Tower(classifier, history + _tune_modality(run, classifier, modality, stage=f"{modality}-tuned", rows=rows))
+    return Tower(classifier, history + _tune_tower(run, classifier, modality, stage=f"{modality}-tuned", rows=rows))
 
 
 def cross_fitted_tower(run: Run, modality: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
-    """The single model of one modality, fitted once for each part of the training rows on all the other parts.
+    """Train the single model of one modality once for each part of the training rows, on all other parts.
 
-    Each starts from the same encoder; its head as well has seen the labels of the other parts alone.
+    All start from the same pretrained encoder.
 
     Args:
-        run: under way.
+        run: the current run.
         modality: ``image`` or ``text``.
-        parts: row numbers, each training row in one.
+        parts: row numbers of each part.
 
     Returns:
-        As many as parts; the k-th has seen no label of the k-th part.
+        One model for each part; the k-th was not trained on the k-th part.
     """
     fitted = []
     sizes = run.data.options.cross_fit_sizes if modality == "image" else ()
@@ -61,7 +61,7 @@ def cross_fitted_tower(run: Run, modality: str, parts: Sequence[NDArray[np.int64
         rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
         stage = f"{modality}-fold-{number + 1}"
         classifier, _ = _with_head(run, modality, stage=f"{stage}-head", rows=rows)
-        _tune_modality(run, classifier, modality, stage=stage, rows=rows, sizes=sizes)
+        _tune_tower(run, classifier, modality, stage=stage, rows=rows, sizes=sizes)
         fitted.append(classifier)
     return fitted
 
@@ -80,13 +80,13 @@ def tune(
     """Train encoders and head together on pictures and titles.
 
     Args:
-        run: under way.
-        classifier: starts from its weights.
-        stage: names the fit.
+        run: the current run.
+        classifier: training starts from its weights.
+        stage: name of the fit and its files.
         rows: training rows.
-        modalities: which are read.
-        epochs: at most.
-        sizes: edge of the pictures in each epoch, in pixels; empty is the served size in all of them.
+        modalities: the modalities to read.
+        epochs: largest number of epochs.
+        sizes: edge of the pictures in each epoch, in pixels; if empty, the served size in all epochs.
         rates: encoders with their peak learning rates.
     """
     options = run.data.options
@@ -125,16 +125,16 @@ def tune(
 def _with_head(
     run: Run, modality: str, *, stage: str, rows: NDArray[np.int64]
 ) -> tuple[ProductClassifier, list[Epoch]]:
-    """The pretrained encoder with a head that was fitted to its features of some rows."""
+    """The pretrained encoder with a head trained on its features of some rows."""
     options = run.data.options
     classifier = _untrained(run, modality)
     if modality == "image" and options.image_weights == "none" and options.image_epochs:
-        return classifier, []  # a head on random features has nothing to learn
+        return classifier, []  # random features are useless for a head
     features = run.features(classifier.image_encoder, classifier.text_encoder)
     return classifier, run.fit_head(classifier.head, features, stage=stage, rows=rows)
 
 
-def _tune_modality(
+def _tune_tower(
     run: Run,
     classifier: ProductClassifier,
     modality: str,
@@ -143,7 +143,7 @@ def _tune_modality(
     rows: NDArray[np.int64],
     sizes: Sequence[int] = (),
 ) -> list[Epoch]:
-    """Tune an encoder with its head; ``sizes`` are those of a picture in each epoch, if not the options'."""
+    """Tune an encoder with its head; ``sizes``, if given, replace the options' picture sizes in each epoch."""
     options = run.data.options
     if modality == "text":
         epochs, rate = options.text_epochs, options.text_rate
@@ -166,10 +166,10 @@ def _tune_modality(
 
 
 def require_weights(options: TrainOptions) -> None:
-    """Find out now, not after minutes of reading, whether the weights of the encoders in use are to be had.
+    """Load the encoders' pretrained weights once, so that a run without them fails at once, not after minutes.
 
     Raises:
-        WeightsError: they are not; the message lists the choices.
+        WeightsError: weights are not available; the message lists the choices.
     """
     with torch.random.fork_rng(devices=[]):
         if "image" in options.modalities:

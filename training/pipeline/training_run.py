@@ -1,7 +1,7 @@
 """A training run from catalogue to run folder: towers, cached features, heads, results.
 
-Every stage leaves its result in the run folder and is skipped when that is there, so an interrupted run goes on where
-it stopped; ``run.json`` is written last.
+Every stage writes its result to the run folder. A stage with a result is skipped, so an interrupted run continues where
+it stopped. ``run.json`` is written last.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def train_run(options: TrainOptions) -> Path:
     Raises:
         RunError: the folder belongs to a run with other options.
         CatalogError: the catalogue cannot be used.
-        WeightsError: pretrained weights cannot be had.
+        WeightsError: pretrained weights are not available.
     """
     with run_lock(options.out):
         if not from_main(lambda: _is_complete(options)):
@@ -62,7 +62,7 @@ def train_run(options: TrainOptions) -> Path:
 
 
 def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
-    """Train a run for each fold, in ``fold-1``, ``fold-2``, ... below ``options.out``; each product is tested once.
+    """Train a run for each fold, in ``fold-1``, ``fold-2``, ... of ``options.out``; each product is tested once.
 
     Raises:
         As :func:`train_run`.
@@ -83,14 +83,14 @@ def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
 
 
 def _is_complete(options: TrainOptions) -> bool:
-    """Claim the folder for these options, or recognise it.
+    """Write the options to the folder, or compare them with those of an earlier start; True if the run is complete.
 
     Raises:
-        RunError: it is another run's.
+        RunError: the folder holds a run with other options.
     """
     record = options.out / "options.json"
     begun = record.is_file() and (options.out / "split.csv").is_file()  # before that, nothing depends on the options
-    if begun and not options.made(json.loads(record.read_text(encoding="utf-8"))):
+    if begun and not options.match(json.loads(record.read_text(encoding="utf-8"))):
         raise RunError(
             f"{options.out} holds a run with other options ({record}); choose another --out, or remove that folder"
         )
@@ -117,7 +117,7 @@ def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, s
 
 
 def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
-    """Train all models in the order in which they build on each other; returns the test metrics by model."""
+    """Train all models, single models before fusions; returns the test metrics by model."""
     models = run.data.options.models
     towers: dict[str, Tower] = {}
     answers: dict[str, Calibrated] = {}
@@ -170,7 +170,7 @@ def _fusion_features(run: Run, image: Tower, text: Tower, seconds: dict[str, flo
 
 
 def _baseline(data: RunData) -> dict[str, Any]:
-    """TF-IDF and a linear SVM on the title, the figure every network has to beat."""
+    """Train and test TF-IDF with a linear SVM on the title; returns its metrics by attribute."""
     texts, targets = data.products["text"].to_numpy(dtype=str), data.targets
     train, test = data.rows("train"), data.rows("test")
     predicted = fit_predict(texts[train].tolist(), targets[train], texts[test].tolist())
@@ -182,10 +182,10 @@ def _baseline(data: RunData) -> dict[str, Any]:
 def _opening(run: Run) -> str:
     parts = ", ".join(f"{len(run.data.rows(part))} {part}" for part in PARTS)
     classes = ", ".join(f"{len(attribute.labels)} of {attribute.name}" for attribute in run.data.attributes)
-    follow = [f"{' and '.join(each.attributes[1:])} from {each.attributes[0]}" for each in run.data.hierarchies]
+    follow = [f"{each.attributes[0]} determines {' and '.join(each.attributes[1:])}" for each in run.data.hierarchies]
     return (
         f"products: {parts}; classes: {classes}\n"
-        + (f"follows by the training rows: {'; '.join(follow)}\n" if follow else "")
+        + (f"in the training products {'; '.join(follow)}\n" if follow else "")
         + f"device: {run.device.name}, {'bf16' if run.device.bf16 else 'fp32'} ({run.device.reason})\n"
         f"results: {run.data.options.out}"
     )

@@ -1,4 +1,4 @@
-"""Run folders: what training leaves and everything else reads. Files appear whole or not at all."""
+"""Write and read the files of a run folder. Each file appears complete or not at all."""
 
 import csv
 import dataclasses
@@ -22,15 +22,15 @@ from training.system.storage import atomic_path, locked, warn, write_json, write
 
 
 class RunError(ValueError):
-    """A run folder that is missing, incomplete, or belongs to something else."""
+    """A run folder that is missing, incomplete or of another run."""
 
 
 def run_lock(folder: Path, *, wait: float = 10.0) -> AbstractContextManager[None]:
-    """Inside, no other process trains into a run folder.
+    """A context manager that locks a run folder against other training processes.
 
     Args:
-        folder: of the run, or of several; made if it is not there.
-        wait: seconds for another process to end: the helpers of a killed one take some to see that it is gone.
+        folder: folder of one or several runs; created if missing.
+        wait: seconds to wait for another process to end. Workers of a killed process take some seconds to end.
 
     Raises:
         LockedError: another process trains into it.
@@ -41,7 +41,7 @@ def run_lock(folder: Path, *, wait: float = 10.0) -> AbstractContextManager[None
 
 
 def write_history(path: Path, history: Iterable[Epoch]) -> None:
-    """Write ``history.csv``: a line an epoch."""
+    """Write ``history.csv``: a line for each epoch."""
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Epoch)])
         writer.writeheader()
@@ -49,7 +49,7 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
 
 
 def save_fit_state(path: Path, state: FitState) -> None:
-    """Keep the state of an unfinished :func:`training.fit.loop.fit`.
+    """Write the state of an unfinished :func:`training.fit.loop.fit`.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written to.
@@ -61,7 +61,7 @@ def save_fit_state(path: Path, state: FitState) -> None:
 
 
 def load_fit_state(path: Path) -> FitState | None:
-    """Read what :func:`save_fit_state` wrote; None where there is nothing, or nothing that can be read."""
+    """Read the state that :func:`save_fit_state` wrote; None if the file is missing or damaged."""
     if not path.exists():
         return None
     with path.open("rb") as file:
@@ -70,9 +70,9 @@ def load_fit_state(path: Path) -> FitState | None:
                 raise ValueError(f"{wrong} has another checksum")
             file.seek(0)
             return FitState.from_dict(torch.load(file, map_location="cpu", weights_only=True))
-        except Exception as error:  # whatever reading damaged bytes comes to
+        except Exception as error:  # damaged bytes may raise any error
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            warn(f"{path} is damaged ({reason}): {path.stem} starts anew")
+            warn(f"{path} is damaged ({reason}): {path.stem} starts again")
             return None
 
 
@@ -88,12 +88,12 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def save_model(
     folder: Path, model: ProductClassifier, *, settings: ProductSettings, image_encoder: str, tokenizer: str
 ) -> None:
-    """Write a trained model; ``settings.json`` comes last, so that its presence means that all is there.
+    """Write a trained model. ``settings.json`` is written last, so its presence means that the model is complete.
 
     Args:
         folder: the model's folder in a run.
         model: on any device.
-        settings: what the model needs when served.
+        settings: the settings for the server.
         image_encoder: name in ``IMAGE_ENCODERS``.
         tokenizer: content of ``tokenizer.json``.
     """
@@ -115,7 +115,7 @@ def save_model(
 
 
 def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
-    """Read what :func:`save_model` wrote, on the CPU, ready for evaluation.
+    """Read the model that :func:`save_model` wrote, on the CPU, in evaluation mode.
 
     Raises:
         RunError: the folder holds no complete model, or one of another version of this package.

@@ -1,4 +1,4 @@
-"""What the stages of a run share: its data, the device, finished fits, and cached features."""
+"""The context of a run that all stages share: data, device, fits and cached features."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -28,11 +28,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training run under way.
+    """A training run.
 
     Args:
         data: products, parts and classes.
-        device: where it trains.
+        device: the device of the training.
         stages: its finished and interrupted fits.
     """
 
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def objective(self) -> Objective:
-        """What is minimised: the main attribute weighs 1, a further one as the options say."""
+        """The loss. The main attribute has weight 1; the options give the weights of further attributes."""
         chosen = dict(self.data.options.attribute_weights)
         weights = [chosen.get(attribute.name, ATTRIBUTE_WEIGHT) for attribute in self.data.attributes[1:]]
         return Objective(sizes=self.data.settings.sizes, weights=[1.0, *weights])
@@ -55,7 +55,7 @@ class Run:
         rows: NDArray[np.int64] | None = None,
         more_titles: Sequence[Sequence[str]] = (),
     ) -> Features:
-        """Features of some rows, or of all products, kept in the run folder; see :func:`extract_features`."""
+        """Features of some rows or of all products, kept in the run folder; see :func:`extract_features`."""
         return extract_features(
             self.data.options.out / "features",
             self.data.dataset(rows),
@@ -71,7 +71,7 @@ class Run:
         return self.features(classifier.image_encoder, classifier.text_encoder, rows=self.data.held_out)
 
     def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
-        """Training batches of some rows; where classes differ in size, rare ones are seen more often."""
+        """Training batches of some rows. If classes differ in size, rare classes are sampled more often."""
         weights = balanced_weights(self.data.targets[rows])
         return EpochSampler(
             self.data.lengths[rows],
@@ -86,10 +86,10 @@ class Run:
         """Train a single model's head on cached features; the validation part chooses the best epoch.
 
         Args:
-            head: starts from its weights.
-            features: of all products.
-            stage: names the fit.
-            rows: training rows; None is all of them.
+            head: training starts from its weights.
+            features: features of all products.
+            stage: name of the fit and its files.
+            rows: training rows; None for all.
         """
         validation = FeatureBatches(features, self.data.rows("validation"))
         options = self.data.options
@@ -104,10 +104,10 @@ class Run:
         )
 
     def fit_fusion(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
-        """Train a fusion's head on cached features, of products that may lack a picture, a title or words of the title.
+        """Train a fusion's head on cached features. In training, pictures, titles and words are hidden at random.
 
-        The last epoch is kept. A fusion starts from what the single models know, so on whole products the first epoch
-        can look like a peak, while what the fusion is for, products that lack words, still gets better.
+        The last epoch is kept. A fusion starts from the single models, so its accuracy on complete products may peak
+        after one epoch, while products that lack words still improve.
         """
         options = self.data.options
         return self._fit_on(
@@ -160,14 +160,14 @@ class Run:
         )
 
     def seeded(self, build: Callable[[], Module]) -> Module:
-        """Build a module whose random weights depend on the run's seed alone."""
+        """Build a module whose random weights depend only on the run's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.data.options.seed)
             return build()
 
 
 def adamw(groups: list[tuple[nn.Module, float]]) -> torch.optim.AdamW:
-    """AdamW with weight decay .01 over what is to be trained of modules, each at its peak learning rate."""
+    """AdamW with weight decay 0.01 over the modules' trainable parameters, each module with its peak learning rate."""
     trained = [([value for value in module.parameters() if value.requires_grad], rate) for module, rate in groups]
     return torch.optim.AdamW(
         [{"params": values, "lr": rate} for values, rate in trained], weight_decay=0.01, fused=True

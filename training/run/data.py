@@ -1,4 +1,4 @@
-"""What every stage of a run works on: the products, their parts and classes, and the preprocessing."""
+"""The data of a run: the products, their parts and classes, and the preprocessing."""
 
 import dataclasses
 import functools
@@ -28,22 +28,22 @@ from training.models.encoders import tokenizer_json
 from training.run.options import TrainOptions
 from training.system.storage import write_text
 
-CACHE_SHARE = 0.5  # of the free disk, at most, for decoded pictures
+CACHE_SHARE = 0.5  # largest share of the free disk space for decoded pictures
 
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
-    """Products of a run and how they are read.
+    """The products of a run and their preprocessing.
 
     Args:
-        options: of the run.
-        catalog: where the pictures lie.
+        options: options of the run.
+        catalog: the catalogue with the pictures.
         products: N sampled rows of the catalogue.
         split: N rows with ``id, label, part, group``, aligned with ``products``.
-        preprocessor: as served; its settings hold the attributes, whose classes the training part fixes.
-        lengths: (N,) title tokens.
-        pictures: decoded before; None decodes them when they are read.
-        hierarchies: which attributes follow from which.
+        preprocessor: the server's preprocessor; its settings hold the attributes. The training part fixes the classes.
+        lengths: (N,) number of title tokens.
+        pictures: decoded pictures; None decodes pictures when they are read.
+        hierarchies: attributes that determine others.
     """
 
     options: TrainOptions
@@ -67,17 +67,17 @@ class RunData:
 
     @property
     def settings(self) -> ProductSettings:
-        """Those that all models of the run share."""
+        """The settings that all models of the run share."""
         return self.preprocessor.settings
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
-        """The A attributes that are told, the main one first."""
+        """The A attributes that the models predict, the main one first."""
         return self.settings.attributes
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """(N, A) class of each product in each attribute; ``MISSING`` for no value."""
+        """Classes (N, A) of each product in each attribute; ``MISSING`` for no value."""
         return product_targets(self.products, self.attributes)
 
     def rows(self, part: str) -> NDArray[np.int64]:
@@ -100,10 +100,10 @@ class RunData:
         """Some rows as a dataset.
 
         Args:
-            rows: which; None takes all.
-            modalities: what is read.
-            training: change pictures and thin titles, as training does.
-            image_size: edge of the pictures; None is the one that is served.
+            rows: row numbers; None for all.
+            modalities: the modalities to read.
+            training: augment pictures and thin titles.
+            image_size: edge of the pictures in pixels; None for the served size.
         """
         chosen = np.arange(len(self.products)) if rows is None else rows
         return ProductDataset(
@@ -128,7 +128,7 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
     """Read the catalogue and sample it.
 
     Raises:
-        CatalogError: it cannot be used; the message says how to mend it.
+        CatalogError: the catalogue cannot be used; the message says how to correct it.
     """
     catalog = read_catalog(options.source, max_rejected=options.max_rejected)
     print(f"catalogue: {catalog.summary()}")
@@ -144,14 +144,12 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
     counts = products["label"].value_counts()
     if single := sorted(counts.index[counts == 1]):
         names = ", ".join(single[:5]) + (f" and {len(single) - 5} more" if len(single) > 5 else "")
-        print(
-            f"note: only trained on, never tested, for want of a second product: {names}; --min-class 2 leaves out such"
-        )
+        print(f"note: classes with one product are trained on but not tested: {names}; --min-class 2 leaves them out")
     return catalog, products.reset_index(drop=True)
 
 
 def _corrected(catalog: Catalog, path: Path) -> Catalog:
-    """The catalogue with the labels that a person has corrected."""
+    """The catalogue with corrected labels."""
     columns = catalog.source.target_columns
     corrections = resolved(read_corrections(path), columns)
     products = correct(catalog.products, corrections, columns=columns, name=path.name)
@@ -163,7 +161,7 @@ def _corrected(catalog: Catalog, path: Path) -> Catalog:
 
 
 def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> NDArray[np.int64] | None:
-    """The groups that a grouped split keeps together; None for a plain one."""
+    """The groups that a grouped split keeps together; None for a plain split."""
     if options.split != "grouped":
         return None
     print("grouping equal titles and near-identical pictures, then splitting by groups", flush=True)
@@ -171,7 +169,7 @@ def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) 
 
 
 def draw_split(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> pd.DataFrame:
-    """The parts of a run that is no fold of a cross-validation; see :func:`split_products`."""
+    """Draw the parts of a run without cross-validation; see :func:`split_products`."""
     groups = groups_for(options, catalog, products)
     return split_products(products, kind=options.split, groups=groups, seed=options.seed)
 
@@ -182,13 +180,13 @@ def prepare(
     """Split the products, fix the classes, and set up the preprocessing in the run folder.
 
     Args:
-        options: of the run.
-        catalog: where the products come from.
+        options: options of the run.
+        catalog: the catalogue of the products.
         products: N sampled rows.
-        split: made before, for cross-validation; None draws one.
+        split: the split of a fold in cross-validation; None draws one.
 
     Raises:
-        CatalogError: fewer than two classes are left to tell apart.
+        CatalogError: fewer than two classes are left.
     """
     if split is None:
         split = draw_split(options, catalog, products)
@@ -202,7 +200,8 @@ def prepare(
     if options.label_noise:
         noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
         products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
-    vocabulary = options.text_encoder if "text" in options.modalities else "minilm"  # of no use there, but no download
+    # A model of pictures needs no tokenizer, but its folder has one: minilm's needs no download.
+    vocabulary = options.text_encoder if "text" in options.modalities else "minilm"
     write_text(options.out / "tokenizer.json", tokenizer_json(vocabulary))
     preprocessor = ProductPreprocessor(_base_settings(options, attributes), options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())
@@ -211,7 +210,7 @@ def prepare(
 
 
 def _with_hierarchies(data: RunData) -> RunData:
-    """Which attributes follow from which, by the training rows; where a label was corrected, they do follow."""
+    """Find hierarchies in the training rows, and make the other attributes follow from corrected labels."""
     path = data.options.corrections
     corrections = [] if path is None else read_corrections(path)
     corrected = corrected_cells(corrections, data.products["id"], data.catalog.source.target_columns)
@@ -231,7 +230,7 @@ def _check_weights(options: TrainOptions, attributes: Sequence[Attribute]) -> No
 def _decoded(
     options: TrainOptions, catalog: Catalog, products: pd.DataFrame, preprocessor: ProductPreprocessor
 ) -> PictureCache | None:
-    """Pictures decoded once, where they are read often and the disk has room; read from the catalogue otherwise."""
+    """A cache of decoded pictures; None if pictures are read rarely or the disk has no room."""
     names = sorted(set(products["image"]) - {""})
     largest = max((options.image_size, *options.image_sizes, *options.cross_fit_sizes))
     needed, free = 3 * largest**2 * len(names), shutil.disk_usage(options.out).free
@@ -253,10 +252,10 @@ def _base_settings(options: TrainOptions, attributes: tuple[Attribute, ...]) -> 
 
 
 def write_tables(folder: Path, data: RunData) -> None:
-    """Leave which product went where, and which row was rejected why.
+    """Write the part of each product (``split.csv``) and the rejected rows with reasons (``rejected.csv``).
 
     Raises:
-        CatalogError: the run was begun with other products, or with others in its parts.
+        CatalogError: the run was started with other products or another split.
     """
     table = folder / "split.csv"
     if table.exists():
@@ -272,11 +271,11 @@ def write_tables(folder: Path, data: RunData) -> None:
 
 
 def _check_same(before: pd.DataFrame, now: pd.DataFrame, table: Path) -> None:
-    """What was trained so far knows the products that are tested, once the parts have changed."""
+    """Refuse a changed split: the models so far may have been trained on products that are now in the test part."""
     columns = ["id", "label", "part"]
     rows = [set(parts[columns].itertuples(index=False, name=None)) for parts in (before, now)]
     if changed := sorted({product for product, *_ in rows[0] ^ rows[1]}):
         raise CatalogError(
-            f"the catalogue has changed since this run was begun: {len(changed):,} products differ from {table}, "
-            f"{', '.join(changed[:5])} among them; put it back as it was, or train what it is now into another --out"
+            f"the catalogue has changed since this run was started: {len(changed):,} products differ from {table}, "
+            f"such as {', '.join(changed[:5])}; restore the catalogue, or choose another --out"
         )

@@ -1,4 +1,4 @@
-"""Options on the command line: flags, a short ``--help``, a whole ``--help-all``, and the table of the reference."""
+"""The options as command-line flags, with ``--help`` and ``--help-all``, and as Markdown for the reference."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 
 
 class _ShortHelp(argparse.Action):
-    """Print the help without the options that a user does not need first."""
+    """Print the help for the options that users need first."""
 
     def __init__(self, *, further: Sequence[argparse.Action], **arguments: Any) -> None:
         super().__init__(nargs=0, default=argparse.SUPPRESS, **arguments)
@@ -28,10 +28,10 @@ class _ShortHelp(argparse.Action):
 
 
 def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option]) -> list[argparse.Action]:
-    """Add a flag for each option. What is not typed is left out of the namespace; :func:`completed` fills it in.
+    """Add a flag for each option. The namespace lacks options that were not typed; :func:`completed` adds them.
 
     Returns:
-        The flags that a user does not need first.
+        The flags that only ``--help-all`` shows.
     """
     groups = {name: parser.add_argument_group(name) for name in dict.fromkeys(each.group for each in options.values())}
     further = []
@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option]) 
 
 
 def add_helps(parser: argparse.ArgumentParser, further: Sequence[argparse.Action]) -> None:
-    """Add ``--help``, which leaves some flags out, and ``--help-all``; the parser has none of its own."""
+    """Add ``--help``, which leaves out the ``further`` flags, and ``--help-all`` to a parser without its own help."""
     parser.add_argument("-h", "--help", action=_ShortHelp, further=further, help="show what is needed first and exit")
     parser.add_argument("--help-all", action="help", help="show all options and exit")
 
@@ -53,10 +53,10 @@ def add_helps(parser: argparse.ArgumentParser, further: Sequence[argparse.Action
 def completed(
     typed: argparse.Namespace, options: Mapping[str, Option], *, recipe: Mapping[str, Any] | None = None
 ) -> argparse.Namespace:
-    """All options: as typed, else as the recipe says, else the default.
+    """All options: the typed value, or else the recipe's, or else the default.
 
     Raises:
-        OptionsError: an option that has no default is in neither.
+        OptionsError: a required option is neither typed nor in the recipe.
     """
     defaults = {name: each.default for name, each in options.items() if not each.required}
     values = {**defaults, **(recipe or {}), **vars(typed)}
@@ -98,7 +98,7 @@ def _help(each: Option) -> str:
 
 
 def _reading(each: Option) -> dict[str, Any]:
-    """How argparse reads an option."""
+    """Arguments of ``add_argument`` that make argparse read the option."""
     if each.item is bool:
         return {"action": argparse.BooleanOptionalAction}
     how: dict[str, Any] = {"type": _named_weight if each.item == NamedWeight else each.item}
@@ -112,7 +112,7 @@ def _reading(each: Option) -> dict[str, Any]:
 
 
 class _Several(argparse.Action):
-    """Keep several values as a tuple, as the fields hold them."""
+    """Store several values as a tuple."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
         setattr(namespace, self.dest, tuple(values))

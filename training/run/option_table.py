@@ -1,7 +1,7 @@
-"""Options as fields of a dataclass: each field says its type, default, help, group and limits, and says them once.
+"""Options as fields of a dataclass. Each field is the only definition of its type, default, help, group and limits.
 
-The command line (:mod:`training.run.option_parser`), recipes (:mod:`training.run.recipe`) and the record of a run read
-what :func:`options_of` finds.
+:func:`options_of` gives them to the command line (:mod:`training.run.option_parser`), the recipes
+(:mod:`training.run.recipe`) and the record of a run.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ _ACCEPTED: dict[Any, tuple[type | tuple[type, ...], str]] = {
 
 
 class OptionsError(ValueError):
-    """A choice that cannot be, or does not go with another one."""
+    """An option with a wrong value, or options that contradict each other."""
 
 
 class Limit(NamedTuple):
-    """The numbers that an option takes, in words and as a test."""
+    """The numbers that an option accepts, in words and as a test."""
 
     words: str
     holds: Callable[[float], bool]
@@ -43,21 +43,21 @@ PARTS = Limit("0 or at least 2", lambda value: value == 0 or value >= 2)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Option:
-    """One choice of the user.
+    """An option of the user.
 
     Args:
-        name: of the field, of the recipe's key and, with dashes, of the flag.
-        item: type of a value, or of each of several.
-        many: whether it takes several values.
-        default: what it is unless chosen; MISSING where it has to be chosen.
-        help: what it does, without a full stop.
+        name: name of the field and the recipe's key; with dashes, of the flag.
+        item: type of a value.
+        many: True if the option takes several values.
+        default: the default; MISSING if the option is required.
+        help: a description without a full stop.
         group: heading in the help.
-        first: whether a user needs it first; ``--help`` shows these, ``--help-all`` all.
-        experiment: whether it is of no use but for experiments.
-        choices: the values that it takes; none takes any.
-        limit: the numbers that it takes.
-        default_words: what to call a default that differs between machines.
-        metavar: what to call a value in the help.
+        first: True if users need it first; ``--help`` shows these options, ``--help-all`` shows all.
+        experiment: True if it is useful for experiments only.
+        choices: the accepted values; empty for all.
+        limit: the accepted numbers; None for all.
+        default_words: description of a default that differs between machines.
+        metavar: name of a value in the help.
         aliases: further flags.
     """
 
@@ -77,26 +77,26 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As it is typed: ``--image-size``."""
+        """The flag on the command line, such as ``--image-size``."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def required(self) -> bool:
-        """Whether it has to be chosen."""
+        """True if the option has no default."""
         return self.default is dataclasses.MISSING
 
     @property
     def shown_default(self) -> str:
-        """The default as it would be typed; "" where it is nothing, or off."""
+        """The default as typed on the command line; "" for None, False or an empty tuple."""
         if self.default_words or self.required or self.default is None or self.default is False or self.default == ():
             return self.default_words
         return " ".join(map(str, self.default)) if self.many else str(self.default)
 
     def check(self, value: Any) -> None:
-        """Refuse a value that is out of range.
+        """Check that a value is in range.
 
         Raises:
-            OptionsError: it is; the message names the option and what it takes.
+            OptionsError: it is not; the message names the option and the accepted values.
         """
         for each in value if self.many else () if value is None else (value,):
             if self.choices and each not in self.choices:
@@ -106,10 +106,10 @@ class Option:
                 raise OptionsError(f"{self.name} must be {self.limit.words}, got {each}")
 
     def from_toml(self, value: object) -> Any:
-        """A value of a recipe as the field holds it.
+        """Convert a recipe's value to the field's type.
 
         Raises:
-            OptionsError: it has another type, or is out of range; the message names the option.
+            OptionsError: the value has another type or is out of range; the message names the option.
         """
         if self.item == NamedWeight:
             entries = self._typed(value, dict, "a table such as {gender = 0.5}").items()
@@ -146,7 +146,7 @@ def option(
     metavar: str = "",
     aliases: tuple[str, ...] = (),
 ) -> Any:
-    """A field of a dataclass that is an option; see :class:`Option`. A function as default is called for each value."""
+    """A dataclass field that is an option; see :class:`Option`. A callable ``default`` computes the default."""
     about = {
         "help": help,
         "group": group,
@@ -163,7 +163,7 @@ def option(
 
 
 def options_of(owner: type) -> dict[str, Option]:
-    """The options among the fields of a dataclass, by name, in their order."""
+    """The options among a dataclass's fields, by name, in order."""
     hints = get_type_hints(owner)
     return {
         field.name: Option(name=field.name, default=_default(field), **_kind(hints[field.name]), **about)
@@ -173,7 +173,7 @@ def options_of(owner: type) -> dict[str, Option]:
 
 
 def check_options(values: Any) -> None:
-    """Refuse a dataclass that holds a value out of its range.
+    """Check that all options of a dataclass are in range.
 
     Raises:
         OptionsError: as :meth:`Option.check`.
@@ -187,7 +187,7 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 
 def _kind(hint: Any) -> dict[str, Any]:
-    """``item`` and ``many`` of an annotation: ``int``, ``int | None`` or ``tuple[int, ...]``."""
+    """``item`` and ``many`` from an annotation such as ``int``, ``int | None`` or ``tuple[int, ...]``."""
     if get_origin(hint) is types.UnionType:
         hint = next(each for each in get_args(hint) if each is not type(None))
     if get_origin(hint) is tuple:

@@ -1,4 +1,4 @@
-"""Every option of training, each defined once: the flag, the recipe's key, the help and the entry in a run's record."""
+"""All options of training. Each field defines the flag, the key in recipes, the help and the entry in the record."""
 
 import dataclasses
 from pathlib import Path
@@ -38,7 +38,7 @@ FUSION = "heads and fusion"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogOptions:
-    """Where a catalogue lies and what its columns are called."""
+    """The path of a catalogue and the names of its columns."""
 
     data: str = option(
         dataclasses.MISSING,
@@ -53,19 +53,19 @@ class CatalogOptions:
     text_column: str = option(CatalogSource.text_column, "column of the title", group=CATALOG, first=True)
     target: str | None = option(
         None,
-        "column of the label (label; Kaggle: articleType); several, with commas between them, are told at once, the "
-        "first one above all",
+        "column of the label (label; Kaggle: articleType); several, separated by commas, are predicted together, the "
+        "first one is the main attribute",
         group=CATALOG,
         first=True,
         aliases=("--label-column",),
     )
     id_column: str | None = option(
-        None, "column of the product's id (id where there is one, else the row's line)", group=CATALOG, first=True
+        None, "column of the product's id (id if there is one, else the line number)", group=CATALOG, first=True
     )
 
     @property
     def source(self) -> CatalogSource:
-        """The catalogue that they name."""
+        """The catalogue's source."""
         return CatalogSource(
             path=self.data,
             image_column=self.image_column,
@@ -77,20 +77,22 @@ class CatalogOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommandOptions:
-    """What the command does with the runs that it trains."""
+    """Options of the command, not of a run."""
 
     recipe: str = option(
-        "quick", "a set of choices: quick, full or a TOML file; what is typed wins", group=RUN, first=True
+        "quick", "a set of options: quick, full or a TOML file; typed options win", group=RUN, first=True
     )
     out: Path | None = option(
         None,
-        "run folder, by default below runs/; an interrupted run in it goes on",
+        "run folder, by default below runs/; an interrupted run in it continues",
         group=RUN,
         first=True,
         metavar="FOLDER",
     )
-    report: bool = option(False, "end with the robustness on the test part and the report", group=RUN, first=True)
-    folds: int = option(0, "k-fold cross-validation: a run a fold; 0 is one split", group=RUN, first=True, limit=PARTS)
+    report: bool = option(False, "measure robustness and write the report at the end", group=RUN, first=True)
+    folds: int = option(
+        0, "k-fold cross-validation with a run for each fold; 0 is one split", group=RUN, first=True, limit=PARTS
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -104,20 +106,20 @@ class TrainOptions:
         source: the catalogue.
         out: the run folder.
 
-    The other fields are options; each says what it is.
+    The other fields are options with a help text.
 
     Raises:
-        OptionsError: a value is out of its range; the message names it.
+        OptionsError: a value is out of range; the message names the option.
     """
 
     source: CatalogSource
     out: Path
-    max_rejected: float = option(0.05, "share of bad rows above which to stop", group=CATALOG, limit=SHARE)
+    max_rejected: float = option(0.05, "largest accepted share of bad rows", group=CATALOG, limit=SHARE)
     corrections: Path | None = option(
         None, "CSV of corrected labels: id, label, column; from an audit's sheet", group=RUN, first=True
     )
-    seed: int = option(0, "of everything random: sample, split, weights and batches", group=RUN, first=True)
-    precision: str = option("auto", "of the forward pass", group=RUN, choices=PRECISIONS)
+    seed: int = option(0, "seed of sample, split, weights and batches", group=RUN, first=True)
+    precision: str = option("auto", "precision of the forward pass", group=RUN, choices=PRECISIONS)
     processes: int = option(
         loader_processes,
         "extra processes that decode pictures",
@@ -126,8 +128,8 @@ class TrainOptions:
         default_words="none on a CPU, up to 8 beside a GPU",
     )
 
-    classes: tuple[str, ...] = option((), "keep these labels only", group=SAMPLE, metavar="LABEL")
-    per_class: int | None = option(None, "draw that many products of each class", group=SAMPLE, limit=AT_LEAST_ONE)
+    classes: tuple[str, ...] = option((), "keep only these labels", group=SAMPLE, metavar="LABEL")
+    per_class: int | None = option(None, "number of products to draw from each class", group=SAMPLE, limit=AT_LEAST_ONE)
     min_class: int | None = option(None, "leave out classes with fewer products", group=SAMPLE, limit=COUNT)
     split: str = option(
         "stratified",
@@ -143,12 +145,12 @@ class TrainOptions:
         limit=POSITIVE_SHARE,
     )
     label_noise: float = option(
-        0.0, "share of training labels made wrong on purpose", group=SAMPLE, experiment=True, limit=SHARE
+        0.0, "share of training labels to replace by wrong ones", group=SAMPLE, experiment=True, limit=SHARE
     )
 
     models: tuple[str, ...] = option(
         tuple(MODELS),
-        "to train; a fusion brings the image and the text model, on which it builds",
+        "models to train; a fusion also trains the image and the text model",
         group=ENCODERS,
         first=True,
         choices=HEADS,
@@ -176,18 +178,18 @@ class TrainOptions:
     image_epochs: int = option(2, "epochs of the picture tower; 0 leaves it as pretrained", group=TUNING, limit=COUNT)
     image_sizes: tuple[int, ...] = option(
         (),
-        "edge of the picture in each of those epochs; not given: the image size in all of them",
+        "edge of the picture in each of those epochs; by default the image size in all epochs",
         group=TUNING,
         limit=AT_LEAST_ONE,
     )
     batch_statistics: bool = option(
         False,
-        "tune the picture tower by each batch's own mean and variance; pays from some thousand products on",
+        "tune the picture tower with each batch's own mean and variance; better from a few thousand products on",
         group=TUNING,
     )
     freeze_stem: bool = option(
         False,
-        "leave the picture tower's layers up to a stride of 4 as pretrained; a step takes 0.6 of the time",
+        "keep the picture tower's pretrained layers up to a stride of 4; a step takes 0.6 of the time",
         group=TUNING,
     )
     image_rate: float = option(1e-4, "peak learning rate of the picture tower", group=TUNING, limit=POSITIVE)
@@ -198,26 +200,25 @@ class TrainOptions:
 
     cross_fit: int = option(
         0,
-        "parts of the training products; the fusions learn each part from encoders that were tuned on the others; 0: "
-        "from the served encoders",
+        "parts of the training products; the fusions train on each part with encoders that were tuned on the others; "
+        "0: with the served encoders",
         group=FUSION,
         limit=PARTS,
     )
     cross_fit_sizes: tuple[int, ...] = option(
         (),
-        "edge of the picture in each epoch of the image encoders of the parts; not given: they are tuned as the served "
-        "one",
+        "edge of the picture in each epoch of the parts' image encoders; by default as for the served one",
         group=FUSION,
         limit=AT_LEAST_ONE,
     )
     head_epochs: int = option(
-        30, "epochs of each single model's head on the pretrained features, at most", group=FUSION, limit=COUNT
+        30, "largest number of epochs of each single model's head on pretrained features", group=FUSION, limit=COUNT
     )
     fusion_epochs: int = option(10, "epochs of each fusion's head on cached features", group=FUSION, limit=COUNT)
     head_rate: float = option(1e-3, "peak learning rate of the single models' heads", group=FUSION, limit=POSITIVE)
     fusion_rate: float = option(1e-3, "peak learning rate of the fusions' heads", group=FUSION, limit=POSITIVE)
     joint_epochs: int = option(
-        0, "epochs of tuning each learned fusion end to end; 0 leaves the encoders", group=FUSION, limit=COUNT
+        0, "epochs of tuning each learned fusion end to end; 0 keeps the encoders", group=FUSION, limit=COUNT
     )
     drop_image: float = option(
         0.15, "chance of hiding a product's picture from a fusion in training", group=FUSION, limit=SHARE
@@ -233,7 +234,7 @@ class TrainOptions:
     )
     attribute_weights: tuple[NamedWeight, ...] = option(
         (),
-        f"weights of further attributes in the loss, where the target has 1; {ATTRIBUTE_WEIGHT} if not named",
+        f"weights of further attributes in the loss; {ATTRIBUTE_WEIGHT} if not named; the main attribute has 1",
         group=FUSION,
         limit=POSITIVE,
         metavar="NAME=WEIGHT",
@@ -248,15 +249,15 @@ class TrainOptions:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Whose single models are trained: both, unless the models asked for read one modality alone."""
+        """The modalities whose single models are trained: those that the chosen models read."""
         read = {modality for name in self.models for modality in HEADS[name].modalities}
         return tuple(modality for modality in MODALITIES if not read or modality in read)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able; what equals this gives the same results, so where the results lie is left out.
+        """Values for JSON that decide the results; so the run folder is left out.
 
-        Of corrections their content counts, not where they lie; a run without any does not mention them, nor weights of
-        attributes if it has none.
+        A hash of the corrections' content replaces their path. Corrections and attribute weights are left out if there
+        are none.
 
         Raises:
             CatalogError: the corrections cannot be read.
@@ -269,8 +270,8 @@ class TrainOptions:
             values["corrections"] = corrections_hash(self.corrections)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
-    def made(self, record: dict[str, Any]) -> bool:
-        """Whether a run that left this record had equal options; what it does not name was not there yet, and off."""
+    def match(self, record: dict[str, Any]) -> bool:
+        """True if a run with this record had equal options. Options that the record lacks had their default."""
         defaults = type(self)(source=self.source, out=self.out).as_dict()
         return {**defaults, **record} == self.as_dict()
 

@@ -1,6 +1,6 @@
-"""Recipes: named sets of choices as TOML files that one reads, copies and edits; see ``training/run/recipes``.
+"""Recipes: sets of options as TOML files that users can copy and edit; see ``training/run/recipes``.
 
-What is typed on the command line wins over the recipe, and the recipe over the defaults.
+The command line wins over the recipe, and the recipe over the defaults.
 """
 
 import tomllib
@@ -20,13 +20,13 @@ def recipe_names() -> list[str]:
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """The choices of a recipe, by option.
+    """The values of a recipe by option.
 
     Args:
-        name: of a recipe that comes with the package, or the path of a TOML file.
+        name: name of a recipe of the package, or path of a TOML file.
 
     Raises:
-        OptionsError: there is no such recipe, or it holds an unknown key or a wrong value; the message names the file.
+        OptionsError: the recipe does not exist, or has an unknown key or a wrong value; the message names the file.
     """
     path = FOLDER / f"{name}.toml" if name in recipe_names() else Path(name)
     try:

@@ -1,4 +1,4 @@
-"""The record of a complete run, ``run.json``: what it was trained on, with which options, and what came out."""
+"""The record of a complete run, ``run.json``: catalogue, options, split, models and metrics."""
 
 import dataclasses
 import json
@@ -12,9 +12,9 @@ from training.run.checkpoint import RunError
 from training.system.device import Device
 from training.system.storage import write_json
 
-FILE = "run.json"
+RUN_FILE = "run.json"
 VERSION = 2
-"""Of the form of the file; the first one had no number."""
+"""Version of the file's format; version 1 had no number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,10 @@ class ProductCounts:
     """Rows of the catalogue.
 
     Args:
-        read: all.
-        used: those without a fault.
-        rejected: those with one.
-        sampled: those that the run took.
+        read: all rows.
+        used: valid rows.
+        rejected: invalid rows.
+        sampled: rows that the run uses.
         corrected: labels that a file of corrections replaced; None without such a file.
     """
 
@@ -38,7 +38,7 @@ class ProductCounts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitCounts:
-    """The split: its kind, the hash of which product is where, and the number of products in each part."""
+    """The split: its kind, a hash of the parts, and the number of products in each part."""
 
     kind: str
     hash: str
@@ -49,22 +49,22 @@ class SplitCounts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What ``run.json`` says.
+    """The content of ``run.json``.
 
     Args:
         source: the catalogue.
-        attributes: A >= 1 that the models tell, the main one first.
-        hierarchies: names of attributes; the first of each decides the others.
-        seed: of everything random.
-        created: when the run was complete, ISO 8601.
-        command: as it was typed.
-        arguments: the options, as :meth:`training.run.options.TrainOptions.as_dict`.
-        device: where it was trained.
-        products: how many.
-        split: of the products.
-        models: that were trained, in this order.
-        seconds: of each stage.
-        peak_memory_gib: of the process.
+        attributes: A >= 1 attributes that the models predict, the main one first.
+        hierarchies: names of attributes; the first of each determines the others.
+        seed: seed of all random choices.
+        created: time of completion, ISO 8601.
+        command: the typed command.
+        arguments: the options, from :meth:`training.run.options.TrainOptions.as_dict`.
+        device: the device of the training.
+        products: numbers of products.
+        split: the split of the products.
+        models: the trained models, in order.
+        seconds: seconds of each stage.
+        peak_memory_gib: peak memory of the process.
         metrics: on the test part, by model (and ``baseline``), attribute and name of the metric.
     """
 
@@ -89,7 +89,7 @@ class RunRecord:
         return self.attributes[0]
 
     def with_labels(self, labels: Sequence[str]) -> Self:
-        """The same with other labels of the main attribute."""
+        """A copy with other labels of the main attribute."""
         main = dataclasses.replace(self.main, labels=tuple(labels))
         return dataclasses.replace(self, attributes=(main, *self.attributes[1:]))
 
@@ -103,10 +103,10 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The record that :meth:`as_dict` gave.
+        """The record of the values that :meth:`as_dict` returned.
 
         Raises:
-            KeyError, TypeError: something is missing, or there is something else.
+            KeyError, TypeError: a value is missing, unknown or of a wrong type.
         """
         fields = {name: value for name, value in values.items() if name != "version"}
         return cls(
@@ -125,19 +125,19 @@ class RunRecord:
 
 def write_run_record(folder: Path, record: RunRecord) -> None:
     """Write ``run.json``, whose presence means that the run is complete."""
-    write_json(folder / FILE, record.as_dict())
+    write_json(folder / RUN_FILE, record.as_dict())
 
 
 def read_run(folder: Path) -> RunRecord:
     """Read ``run.json``.
 
     Raises:
-        RunError: there is none, so the run is not complete; or another version of this package wrote it.
+        RunError: the file is missing, so the run is not complete; or another version of this package wrote it.
     """
-    path = folder / FILE
+    path = folder / RUN_FILE
     if not path.is_file():
         raise RunError(
-            f"{folder} holds no complete run (no {FILE}); `python -m training train --out {folder}` finishes it"
+            f"{folder} holds no complete run (no {RUN_FILE}); `python -m training train --out {folder}` finishes it"
         )
     values = json.loads(path.read_text(encoding="utf-8"))
     if values.get("version") != VERSION:

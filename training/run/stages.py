@@ -1,4 +1,4 @@
-"""Fits that remember: a finished one is read back, an interrupted one goes on where it stopped."""
+"""The fits of a run: a finished fit is read from its file, an interrupted one continues from its last state."""
 
 import dataclasses
 import json
@@ -15,30 +15,30 @@ from training.system.processes import main_first
 from training.system.rank import is_main_process, process_count
 from training.system.storage import atomic_path, warn, write_json
 
-SAVE_EVERY = 180.0  # seconds of an epoch that a killed process loses, at most
+SAVE_EVERY = 180.0  # seconds between saved states: a killed process loses no more
 
 
 class Stages:
     """The fits of one run.
 
     Args:
-        folder: where their results and states are kept.
+        folder: folder for their results and states.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fit(self, model: nn.Module, *, stage: str, together: bool = False, **arguments: Any) -> list[Epoch]:
-        """As :func:`training.fit.loop.fit`, once; the model ends with the fitted weights either way.
+        """Fit a model as :func:`training.fit.loop.fit`, or load the weights of the finished fit.
 
         Args:
-            model: in the state that the fit starts from.
-            stage: names the files.
-            together: where several processes were started, all of them fit; otherwise the main one does.
-            arguments: of :func:`training.fit.loop.fit`.
+            model: the initial model; it ends with the fitted weights.
+            stage: name of the files.
+            together: True: all processes of a multi-process run fit together; False: only the main process fits.
+            arguments: further arguments of :func:`training.fit.loop.fit`.
 
         Returns:
-            One entry an epoch.
+            One entry for each epoch.
         """
         if together and process_count() > 1 and self._finished(model, stage) is None:
             self._fit(model, stage, together=True, **arguments)
@@ -65,7 +65,7 @@ class Stages:
         return history
 
     def _finished(self, model: nn.Module, stage: str) -> list[Epoch] | None:
-        """What an earlier call came to, its weights put into the model; None where there was none, or it is damaged."""
+        """Load the weights of a finished fit into the model and return its epochs; None if missing or damaged."""
         weights = self._weights(stage)
         if not weights.exists():
             return None
@@ -75,7 +75,7 @@ class Stages:
         except (SafetensorError, OSError, ValueError, TypeError) as error:
             warn(f"{weights} or its .json is damaged ({error}): {stage} is fitted again")
             return None
-        model.load_state_dict(fitted)  # only now: a fit that is done again starts from the model as it came
+        model.load_state_dict(fitted)  # only after all reads: a repeated fit starts from the unchanged model
         return history
 
     def _weights(self, stage: str) -> Path:

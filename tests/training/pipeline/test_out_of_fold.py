@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.pipeline.out_of_fold import FILE
+from training.pipeline.out_of_fold import OUT_OF_FOLD_FILE
 from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 
@@ -25,7 +25,7 @@ def test_every_training_product_is_answered_once(runs: tuple[Path, Path]) -> Non
     run, _ = runs
     split = pd.read_csv(run / "split.csv", dtype=str)
     for name in ("image", "text", "late"):
-        with np.load(run / name / FILE) as saved:
+        with np.load(run / name / OUT_OF_FOLD_FILE) as saved:
             assert sorted(saved["ids"]) == sorted(split.loc[split["part"] == "train", "id"])
             np.testing.assert_allclose(saved["probabilities"].sum(1), 1, rtol=1e-5)
 
@@ -33,7 +33,7 @@ def test_every_training_product_is_answered_once(runs: tuple[Path, Path]) -> Non
 def test_no_label_is_known_by_heart(runs: tuple[Path, Path]) -> None:
     """A model that had seen these labels would repeat them: there is nothing else to know of them."""
     _, noisy = runs
-    with np.load(noisy / "image" / FILE) as saved:
+    with np.load(noisy / "image" / OUT_OF_FOLD_FILE) as saved:
         repeated = (saved["probabilities"].argmax(1) == saved["truth"][:, 0]).mean()
         classes = saved["probabilities"].shape[1]
     assert repeated < 2 / classes + 0.1

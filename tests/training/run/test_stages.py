@@ -113,7 +113,7 @@ def test_a_damaged_state_starts_the_fit_anew(
     fit(tmp_path, model)
     same(model, whole)
     error = capsys.readouterr().err
-    assert "test.state is damaged" in error and "test starts anew" in error
+    assert "test.state is damaged" in error and "test starts again" in error
 
 
 @pytest.mark.parametrize("name", ["test.safetensors", "test.json"])

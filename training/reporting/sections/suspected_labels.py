@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.catalog.table import harmless
-from training.pipeline.out_of_fold import FILE as OUT_OF_FOLD
+from training.pipeline.out_of_fold import OUT_OF_FOLD_FILE
 from training.reporting.document.blocks import Figure, Group, Paragraph, Products, Section
 from training.reporting.figures.products import CardAnswer, CatalogProducts, ProductCard, draw_errors
 from training.reporting.results.model_names import SINGLES, display_name
@@ -76,7 +76,7 @@ def _checking_model(data: ReportData) -> str:
 
 
 def _is_cross_fitted(data: ReportData, model: str) -> bool:
-    return all((run.folder / model / OUT_OF_FOLD).is_file() for run in data.runs)
+    return all((run.folder / model / OUT_OF_FOLD_FILE).is_file() for run in data.runs)
 
 
 def _cards(data: ReportData, found: Sequence[Suspect]) -> list[ProductCard]:
