@@ -1,4 +1,4 @@
-"""The table of conditions, and what they take from whom."""
+"""The table of conditions, and the titles and pictures that they remove."""
 
 import numpy as np
 import pandas as pd

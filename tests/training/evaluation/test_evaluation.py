@@ -1,4 +1,4 @@
-"""A run measured on a catalogue: its own test products give its own figures, strangers are counted apart."""
+"""A run measured on a catalogue: its own test products give its own metrics; unknown labels are counted apart."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Pictures made worse: what every kind of damage does to pixels that are known."""
+"""Damage to pictures: the effect of each kind on known pixels."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A run under every condition: what is measured is what the server would be handed, and the file says so."""
+"""A run under every condition: the models read what the server would give them, and the file is complete."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Titles made worse, by hand."""
+"""Damage to titles, with known results."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_one_word_always_stays() -> None:
 
 
 class Dice:
-    """Draws the first places, and a kind of typo that is told."""
+    """A stand-in for a generator: it draws the first places and a given kind of typo."""
 
     def __init__(self, kind: int) -> None:
         self.kind = kind

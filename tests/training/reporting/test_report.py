@@ -94,7 +94,7 @@ def test_every_figure_is_linked_and_opens(written: Written, read_json: Callable[
     assert sorted(path.name for path in (written.run / "figures").iterdir()) == recorded
 
 
-def test_what_a_reader_must_know_is_printed(written: Written) -> None:
+def test_notes_are_printed(written: Written) -> None:
     assert "against TF-IDF + linear SVM on the title: tie: " in written.printed
     assert "Few test products: each one counts for 8.3 points" in written.printed
     assert "Plain split" not in written.printed and "the means mix" not in written.printed
@@ -232,7 +232,7 @@ def test_answers_to_other_products_are_refused(run: Path, catalogue: Path, tmp_p
 def test_a_split_that_lacks_products_is_refused(run: Path) -> None:
     lines = (run / "split.csv").read_text(encoding="utf-8").splitlines()
     (run / "split.csv").write_text("\n".join(lines[:1] + lines[2:]), encoding="utf-8")
-    with pytest.raises(RunError, match="lacks 1 test products, 'p0'"):
+    with pytest.raises(RunError, match="lacks 1 test products, such as 'p0'"):
         write_report([run])
 
 

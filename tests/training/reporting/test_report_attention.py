@@ -1,4 +1,4 @@
-"""Attention on a picture: which words are shown, and that the colour lies where the weight is."""
+"""Attention maps: the chosen words, and colour where the weight is."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Charts with known numbers: what is drawn is read back from the figure before it is written."""
+"""Charts with known numbers: the drawn values are read back from the figure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Spread and verdicts over runs, by hand."""
+"""Means, deviations and verdicts over runs, with known numbers."""
 
 import dataclasses
 from pathlib import Path
@@ -15,7 +15,7 @@ RECORD = RunRecord.from_dict({**RECORD_VALUES, "attributes": {"kind": ["a", "b"]
 
 
 def results(right: list[bool], *, ids: list[str] | None = None, groups: list[int] | None = None) -> RunResults:
-    """A run whose image model is right where told; its text model always is, its baseline never."""
+    """A run whose image model is right where ``right`` is True; the text model is always right, the baseline never."""
     truth = np.arange(len(right)) % 2
     predicted = np.where(right, truth, 1 - truth)
     answers = {

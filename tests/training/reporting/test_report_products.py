@@ -1,4 +1,4 @@
-"""Which products a report shows, and what it writes beside them."""
+"""The products that a report shows, and their cards."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_the_surest_errors_come_first_then_what_most_others_get_wrong(tmp_path: 
     assert error_rows(run) == [2, 7, 4, 9, 1]
 
 
-def test_a_shelf_knows_titles_and_pictures_and_what_is_missing(tmp_path: Path) -> None:
+def test_catalogue_products_have_titles_and_pictures(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "shop", products=3)
     (catalogue.parent / "images" / "1.png").unlink()
     catalog = CatalogProducts(CatalogSource(path=str(catalogue)))
@@ -42,7 +42,7 @@ def test_a_shelf_knows_titles_and_pictures_and_what_is_missing(tmp_path: Path) -
     assert (catalog.title("unknown"), catalog.picture("unknown")) == ("", None)
 
 
-def test_a_shelf_of_a_catalogue_that_is_gone_says_so(tmp_path: Path) -> None:
+def test_an_unreadable_catalogue_gives_its_reason(tmp_path: Path) -> None:
     catalog = CatalogProducts(CatalogSource(path=str(tmp_path / "gone.csv")))
     assert "gone.csv" in catalog.unreadable and "\n" not in catalog.unreadable
     assert (catalog.title("p0"), catalog.picture("p0")) == ("", None)
@@ -66,7 +66,7 @@ def test_a_long_label_is_cut_and_not_its_score() -> None:
     assert line.startswith("✓ Accessory") and line.endswith("… 50 %")
 
 
-def test_the_served_model_is_the_one_that_is_shown(tmp_path: Path) -> None:
+def test_the_served_model_is_the_featured_one(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "shop", products=20)
     assert read_results(write_run(tmp_path / "all", catalogue)).featured == "intermediate"
     two = read_results(write_run(tmp_path / "two", catalogue, models=MODELS[:2]))

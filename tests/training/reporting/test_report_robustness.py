@@ -1,4 +1,4 @@
-"""Robustness as runs measured it: what is read, how fusions are judged, and what is drawn and written."""
+"""Robustness in a report: reading, verdicts on fusions, figures and tables."""
 
 import json
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def test_conditions_that_all_measured_runs_have_are_read(runs: list[RunResults])
 
 
 def test_the_grid_that_is_measured_can_be_read(tmp_path: Path) -> None:
-    """The names of training.evaluation.conditions, so that neither side changes alone."""
+    """The names of training.evaluation.conditions, so that the writer and the reader change together."""
     run = write_run(tmp_path / "run", write_catalogue(tmp_path / "shop", products=20))
     write_robustness(run, {each.name: (each.kind, each.tick, CLEAN) for each in CONDITIONS})
     conditions = read_conditions([read_results(run)])

@@ -1,4 +1,4 @@
-"""How the runs were made: history, cost, and what more products are worth."""
+"""The sections on training: history, cost and learning curve."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

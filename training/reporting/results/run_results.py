@@ -173,7 +173,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return dict(saved)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} cannot be read ({error}): train the run anew") from error
+        raise RunError(f"{path} cannot be read ({error}): train the run again") from error
 
 
 def _read_split(folder: Path, ids: NDArray[np.str_]) -> pd.DataFrame:
@@ -182,9 +182,9 @@ def _read_split(folder: Path, ids: NDArray[np.str_]) -> pd.DataFrame:
     try:
         split = pd.read_csv(path, dtype={"id": str, "label": str, "part": str}, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}): train the run anew") from error
+        raise RunError(f"{path} cannot be read ({error}): train the run again") from error
     if missing := sorted(set(ids) - set(split["id"])):
-        raise RunError(f"{path} lacks {len(missing)} test products, {str(missing[0])!r} among them: train the run anew")
+        raise RunError(f"{path} lacks {len(missing)} test products, such as {str(missing[0])!r}: train the run again")
     return split.set_index("id")
 
 
