@@ -18,7 +18,7 @@ from training.reporting.results.model_comparison import ModelComparison, compare
 from training.reporting.results.run_results import RunResults, read_results
 from training.reporting.sections.architectures import architectures
 from training.reporting.sections.attention import attention
-from training.reporting.sections.attributes import attribute_record, attributes
+from training.reporting.sections.attributes import attribute_record, further_attributes
 from training.reporting.sections.classes import class_record, confusion, per_class
 from training.reporting.sections.confidence import calibration, coverage
 from training.reporting.sections.example_products import errors, predictions
@@ -42,7 +42,7 @@ from training.system.storage import warn, write_json, write_text
 
 # The sections after the comparison, in order. Each draws its figures; it yields nothing if the runs lack its data.
 SECTIONS: tuple[Callable[[ReportData], Iterator[Section]], ...] = (
-    attributes,
+    further_attributes,
     robustness,
     coverage,
     calibration,

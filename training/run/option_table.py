@@ -38,7 +38,7 @@ AT_LEAST_ONE = Limit("1 or more", lambda value: value >= 1)
 POSITIVE = Limit("> 0", lambda value: value > 0)
 SHARE = Limit("in [0, 1]", lambda value: 0 <= value <= 1)
 POSITIVE_SHARE = Limit("in (0, 1]", lambda value: 0 < value <= 1)
-PARTS = Limit("0 or at least 2", lambda value: value == 0 or value >= 2)
+ZERO_OR_SEVERAL = Limit("0 or at least 2", lambda value: value == 0 or value >= 2)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,10 @@ from training.models.encoders import IMAGE_ENCODERS
 from training.run.option_table import (
     AT_LEAST_ONE,
     COUNT,
-    PARTS,
     POSITIVE,
     POSITIVE_SHARE,
     SHARE,
+    ZERO_OR_SEVERAL,
     NamedWeight,
     Option,
     OptionsError,
@@ -91,7 +91,11 @@ class CommandOptions:
     )
     report: bool = option(False, "measure robustness and write the report at the end", group=RUN, first=True)
     folds: int = option(
-        0, "k-fold cross-validation with a run for each fold; 0 is one split", group=RUN, first=True, limit=PARTS
+        0,
+        "k-fold cross-validation with a run for each fold; 0 is one split",
+        group=RUN,
+        first=True,
+        limit=ZERO_OR_SEVERAL,
     )
 
     def __post_init__(self) -> None:
@@ -203,7 +207,7 @@ class TrainOptions:
         "parts of the training products; the fusions train on each part with encoders that were tuned on the others; "
         "0: with the served encoders",
         group=FUSION,
-        limit=PARTS,
+        limit=ZERO_OR_SEVERAL,
     )
     cross_fit_sizes: tuple[int, ...] = option(
         (),

@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.reporting.figures.attention import (
     MAX_KEYS,
-    SIDE,
+    PICTURE_SIZE,
     AttendedProduct,
     _heat,
     _panels,
@@ -40,7 +40,7 @@ def test_colour_lies_on_the_cell_that_attends() -> None:
     cells[1 * 7 + 5] = 1  # second row, sixth column
     opacity = _heat(cells)[..., 3]
     row, column = np.unravel_index(opacity.argmax(), opacity.shape)
-    cell = SIDE / 7
+    cell = PICTURE_SIZE / 7
     assert 1 <= row / cell < 2 and 5 <= column / cell < 6
     assert opacity[-1, 0] == 0
 
@@ -54,7 +54,7 @@ def test_the_null_key_and_the_strongest_words_are_shown_in_the_titles_order() ->
 
 def test_panels_name_what_they_show_and_share_one_scale() -> None:
     weights = np.tile(np.array([0.004, 0.196, 0.8], dtype=np.float32), (49, 1))
-    picture = Image.new("RGB", (SIDE, SIDE), "navy")
+    picture = Image.new("RGB", (PICTURE_SIZE, PICTURE_SIZE), "navy")
     panels = list(_panels(AttendedProduct(picture, "Red Bag", ["[none]", "[CLS]", "bag"], weights)))
     assert [panel.name for panel in panels] == [
         "full colour 80 %",
@@ -71,7 +71,7 @@ def test_panels_name_what_they_show_and_share_one_scale() -> None:
 def test_titles_of_any_length_are_drawn(tmp_path: Path, keys: int, cells: int) -> None:
     weights = np.full((cells, keys), 1 / keys, dtype=np.float32)
     names = ["[none]", *(f"word{number}" for number in range(keys - 1))]
-    product = AttendedProduct(Image.new("RGB", (SIDE, SIDE)), "", names, weights)
+    product = AttendedProduct(Image.new("RGB", (PICTURE_SIZE, PICTURE_SIZE)), "", names, weights)
     draw_attention(tmp_path / "attention.png", [product, product])
     with Image.open(tmp_path / "attention.png") as picture:
         assert picture.height > 400

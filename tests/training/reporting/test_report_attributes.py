@@ -10,7 +10,7 @@ from written_run import write_catalogue, write_run
 from handlers.product_serving.settings import Attribute
 from training.reporting.document.blocks import Paragraph, Table
 from training.reporting.results.run_results import RunResults, read_results
-from training.reporting.sections.attributes import attribute_record, attributes
+from training.reporting.sections.attributes import attribute_record, further_attributes
 from training.reporting.sections.report_data import ReportData
 
 
@@ -33,11 +33,11 @@ def several(run: RunResults, accuracy: float) -> RunResults:
 
 def test_the_main_attribute_alone_has_no_such_section(single: RunResults, tmp_path: Path) -> None:
     data = ReportData([single], tmp_path)
-    assert list(attributes(data)) == [] and attribute_record(data) == {}
+    assert list(further_attributes(data)) == [] and attribute_record(data) == {}
 
 
 def test_an_attribute_has_a_table_with_the_baseline_in_it(single: RunResults, tmp_path: Path) -> None:
-    [section] = attributes(ReportData([several(single, 0.75), several(single, 0.85)], tmp_path))
+    [section] = further_attributes(ReportData([several(single, 0.75), several(single, 0.85)], tmp_path))
     text, table = section.blocks
     assert isinstance(text, Paragraph) and "gender follows from label" in text.text
     assert isinstance(table, Table) and table.caption == "gender: 2 classes, 11 test products with a value"

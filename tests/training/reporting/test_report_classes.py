@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from training.reporting.sections.classes import Pair, class_scores, confusion_counts, most_confused, worst_pairs
+from training.reporting.sections.classes import ClassPair, class_scores, confusion_counts, most_confused, worst_pairs
 
 
 def test_class_scores_are_those_of_scikit_learn() -> None:
@@ -30,11 +30,11 @@ def test_pairs_count_both_ways_and_the_smaller_classes_come_first_among_equals()
             [0, 0, 2, 1],
         ]
     )
-    assert worst_pairs(counts) == [Pair(1, 0, 3, 1), Pair(3, 2, 2, 0), Pair(1, 2, 2, 0)]
+    assert worst_pairs(counts) == [ClassPair(1, 0, 3, 1), ClassPair(3, 2, 2, 0), ClassPair(1, 2, 2, 0)]
     assert worst_pairs(np.diag([3, 4])) == []
 
 
 def test_classes_of_a_pair_stand_side_by_side_and_none_comes_twice() -> None:
-    pairs = [Pair(4, 2, 9, 0), Pair(2, 7, 5, 1), Pair(1, 3, 1, 0)]
+    pairs = [ClassPair(4, 2, 9, 0), ClassPair(2, 7, 5, 1), ClassPair(1, 3, 1, 0)]
     assert most_confused(pairs, classes=20) == [4, 2, 7, 1, 3]
     assert most_confused(pairs, classes=3) == [4, 2, 7]

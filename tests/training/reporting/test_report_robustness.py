@@ -15,7 +15,7 @@ from training.reporting.document.blocks import Figure, Paragraph, Table
 from training.reporting.results.robustness_results import read_conditions
 from training.reporting.results.run_results import RunResults, read_results
 from training.reporting.sections.report_data import ReportData
-from training.reporting.sections.robustness import judge, robustness, robustness_record
+from training.reporting.sections.robustness import judge_fusions, robustness, robustness_record
 from training.run.checkpoint import RunError
 
 CLEAN = {"image": 0.88, "text": 0.96, "early": 0.97, "intermediate": 0.97, "late": 0.97, "baseline": 0.95}
@@ -85,7 +85,7 @@ def test_the_grid_that_is_measured_can_be_read(tmp_path: Path) -> None:
 
 def test_a_fusion_is_judged_against_the_single_model_that_copes_best(runs: list[RunResults]) -> None:
     fusions = ["early", "intermediate", "late"]
-    half, none, blur = (judge(each, fusions, metric="accuracy") for each in read_conditions(runs)[1:])
+    half, none, blur = (judge_fusions(each, fusions, metric="accuracy") for each in read_conditions(runs)[1:])
     assert [each.best_single for each in (half, none, blur)] == ["image", "image", "text"]
     assert half.verdict == "all above" and not half.failures
     assert none.failures == ["early"] and none.verdict == "failure: early"

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from training.reporting.figures.style import FADED, INK, MUTED, WRONG, draw_text, drawing, square_axes
 
 MAX_KEYS = 7
-SIDE = 224
+PICTURE_SIZE = 224
 KEY_NAMES = {"[none]": "null key", "[CLS]": "[CLS], whole title", "[SEP]": "[SEP], end of title"}
 
 
@@ -120,10 +120,10 @@ def _faint(picture: Image.Image) -> NDArray[np.float64]:
 
 
 def _heat(cells: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Strengths (N,) from 0 to 1 -> RGBA (SIDE, SIDE, 4) of one colour; the strength sets the opacity."""
+    """Strengths (N,) from 0 to 1 -> RGBA (PICTURE_SIZE, PICTURE_SIZE, 4): one colour, with the strength as opacity."""
     side = round(len(cells) ** 0.5)
     grid = Image.fromarray(cells.reshape(side, side).astype(np.float32))
-    strength = np.asarray(grid.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float64)
-    heat = np.empty((SIDE, SIDE, 4))
+    strength = np.asarray(grid.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BICUBIC), dtype=np.float64)
+    heat = np.empty((PICTURE_SIZE, PICTURE_SIZE, 4))
     heat[..., :3], heat[..., 3] = to_rgb(WRONG), 0.85 * strength.clip(0, 1)
     return heat

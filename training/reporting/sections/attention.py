@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from PIL import Image, ImageOps
 
 from training.reporting.document.blocks import Figure, Paragraph, Section
-from training.reporting.figures.attention import SIDE, AttendedProduct, draw_attention, read_attention
+from training.reporting.figures.attention import PICTURE_SIZE, AttendedProduct, draw_attention, read_attention
 from training.reporting.sections.report_data import ReportData
 
 SHOWN_ATTENTION = 4
@@ -41,5 +41,5 @@ _ATTENTION = (
 def _square(picture: Image.Image, *, squash: bool) -> Image.Image:
     """The picture as the model read it, at the size of the drawing."""
     if squash:
-        return picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return ImageOps.pad(picture, (SIDE, SIDE), method=Image.Resampling.BICUBIC, color="white")
+        return picture.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BICUBIC)
+    return ImageOps.pad(picture, (PICTURE_SIZE, PICTURE_SIZE), method=Image.Resampling.BICUBIC, color="white")

@@ -12,7 +12,7 @@ from training.run.record import RunRecord
 METRICS = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "ece": "ECE"}
 
 
-def attributes(data: ReportData) -> Iterator[Section]:
+def further_attributes(data: ReportData) -> Iterator[Section]:
     """The section; none if the runs have one attribute. All other sections are about the main attribute."""
     records, names = _records(data)
     if not names:

@@ -42,7 +42,7 @@ class ClassScores(NamedTuple):
     f1: NDArray[np.float64]
 
 
-class Pair(NamedTuple):
+class ClassPair(NamedTuple):
     """Two classes that are confused with each other.
 
     Args:
@@ -76,20 +76,20 @@ def confusion_counts(truth: Classes, predicted: Classes, *, classes: int) -> NDA
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def worst_pairs(counts: NDArray[np.int64]) -> list[Pair]:
+def worst_pairs(counts: NDArray[np.int64]) -> list[ClassPair]:
     """Pairs of classes, most confused products first; equal pairs start with the smaller classes."""
     wrong = counts - np.diag(np.diag(counts))
     sizes = counts.sum(1)
     pairs = [
-        Pair(a, b, int(wrong[a, b]), int(wrong[b, a]))
+        ClassPair(a, b, int(wrong[a, b]), int(wrong[b, a]))
         if wrong[a, b] >= wrong[b, a]
-        else Pair(b, a, int(wrong[b, a]), int(wrong[a, b]))
+        else ClassPair(b, a, int(wrong[b, a]), int(wrong[a, b]))
         for a, b in np.argwhere(np.triu(wrong + wrong.T)).tolist()
     ]
     return sorted(pairs, key=lambda pair: (-(pair.lost + pair.back), sizes[pair.first] + sizes[pair.second]))
 
 
-def most_confused(pairs: Sequence[Pair], *, classes: int) -> list[int]:
+def most_confused(pairs: Sequence[ClassPair], *, classes: int) -> list[int]:
     """Classes in the order of the worst pairs, so that confused classes are neighbours."""
     chain = itertools.chain.from_iterable((pair.first, pair.second) for pair in pairs)
     return list(dict.fromkeys(chain))[:classes]
@@ -182,7 +182,7 @@ def _share(value: float, *, there: bool) -> Cell:
     return Cell(f"{100 * value:.1f}", float(value)) if there else Cell("–", -1, "muted")
 
 
-def _matrix(data: ReportData, counts: NDArray[np.int64], pairs: Sequence[Pair]) -> Figure:
+def _matrix(data: ReportData, counts: NDArray[np.int64], pairs: Sequence[ClassPair]) -> Figure:
     """The confusion matrix of all classes, or of the most confused ones if all are too many to read."""
     labels, path = data.pooled.labels, data.figures / "confusion.png"
     alt = "Confusion matrix: true classes by row, predicted ones by column"
@@ -201,7 +201,7 @@ def _matrix(data: ReportData, counts: NDArray[np.int64], pairs: Sequence[Pair]) 
     )
 
 
-def _pair_table(pairs: Sequence[Pair], counts: NDArray[np.int64], labels: Sequence[str]) -> Table:
+def _pair_table(pairs: Sequence[ClassPair], counts: NDArray[np.int64], labels: Sequence[str]) -> Table:
     sizes = counts.sum(1)
     names = ("confused products", "first predicted as second", "second predicted as first", "% of both classes")
     columns = [Column("first class"), Column("second class"), *(Column(name, True) for name in names)]
@@ -214,7 +214,7 @@ def _pair_table(pairs: Sequence[Pair], counts: NDArray[np.int64], labels: Sequen
     return Table(columns, rows, sortable=True)
 
 
-def _examples(data: ReportData, predicted: Classes, pairs: Sequence[Pair]) -> list[Group]:
+def _examples(data: ReportData, predicted: Classes, pairs: Sequence[ClassPair]) -> list[Group]:
     """The most confident errors of each pair, no product twice; none if the catalogue is unreadable."""
     if data.catalog.unreadable:
         return []
@@ -233,7 +233,7 @@ def _examples(data: ReportData, predicted: Classes, pairs: Sequence[Pair]) -> li
     return groups
 
 
-def _between(truth: Classes, predicted: Classes, pair: Pair) -> NDArray[np.int64]:
+def _between(truth: Classes, predicted: Classes, pair: ClassPair) -> NDArray[np.int64]:
     return np.flatnonzero(
         ((truth == pair.first) & (predicted == pair.second)) | ((truth == pair.second) & (predicted == pair.first))
     )

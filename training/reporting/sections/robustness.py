@@ -20,7 +20,7 @@ TOLERANCE = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class FusionVerdict:
     """The fusions compared with the best single model under one condition.
 
     Args:
@@ -67,11 +67,11 @@ def robustness(data: ReportData) -> Iterator[Section]:
     yield Section("robustness", "When titles or pictures are missing or damaged", blocks)
 
 
-def judge(condition: ConditionScores, fusions: Sequence[str], *, metric: str) -> Judgement:
+def judge_fusions(condition: ConditionScores, fusions: Sequence[str], *, metric: str) -> FusionVerdict:
     """Compare every fusion with the best single model under one condition, by one metric."""
     best_single = max(SINGLES, key=lambda name: condition.mean(metric, name))
     score = condition.mean(metric, best_single)
-    return Judgement(best_single, score, {name: condition.mean(metric, name) - score for name in fusions})
+    return FusionVerdict(best_single, score, {name: condition.mean(metric, name) - score for name in fusions})
 
 
 def robustness_record(data: ReportData) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def _summary(damaged: Sequence[ConditionScores], fusions: Sequence[str]) -> str:
     """For each metric, the number of conditions that a fusion fails, and the names of these fusions."""
     parts = []
     for metric, name in METRICS.items():
-        failed = [failures for each in damaged if (failures := judge(each, fusions, metric=metric).failures)]
+        failed = [failures for each in damaged if (failures := judge_fusions(each, fusions, metric=metric).failures)]
         if not failed:
             parts.append(f"By {name}, no fusion fails in any of {len(damaged)} conditions.")
             continue
@@ -138,7 +138,7 @@ def _verdicts(damaged: Sequence[ConditionScores], fusions: Sequence[str]) -> Tab
     columns += [Column("accuracy %", True), *(Column(display_name(name), True) for name in fusions)]
     rows = []
     for condition in damaged:
-        judged, macro = (judge(condition, fusions, metric=metric) for metric in METRICS)
+        judged, macro = (judge_fusions(condition, fusions, metric=metric) for metric in METRICS)
         rows.append(
             [
                 Cell(condition.name),
