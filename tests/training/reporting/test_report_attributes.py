@@ -39,7 +39,7 @@ def test_the_main_attribute_alone_has_no_such_section(single: RunResults, tmp_pa
 def test_an_attribute_has_a_table_with_the_baseline_in_it(single: RunResults, tmp_path: Path) -> None:
     [section] = further_attributes(ReportData([several(single, 0.75), several(single, 0.85)], tmp_path))
     text, table = section.blocks
-    assert isinstance(text, Paragraph) and "gender follows from label" in text.text
+    assert isinstance(text, Paragraph) and "label determines gender" in text.text
     assert isinstance(table, Table) and table.caption == "gender: 2 classes, 11 test products with a value"
     assert [[cell.text for cell in row] for row in table.rows][1:] == [
         ["late", "80.0 ± 7.1", "50.0 ± 0.0", "0.013 ± 0.000"],
