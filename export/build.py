@@ -23,7 +23,7 @@ from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.catalog.reading import Catalog, read_catalog
 from training.data.attributes import product_targets
-from training.data.corrections import correct_again
+from training.data.corrections import reapply_corrections
 from training.models import ProductClassifier
 from training.run.checkpoint import RunError, load_model
 from training.run.record import read_run
@@ -83,7 +83,7 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str
     split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     ids = split.loc[split["part"] == part, "id"]
     products = catalog.products[catalog.products["id"].isin(ids)]
-    products = correct_again(run, products, target=record.main.name)
+    products = reapply_corrections(run, products, target=record.main.name)
     if len(products) < len(ids):
         raise RunError(
             f"{record.source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"

@@ -11,15 +11,15 @@ from training.exit_status import exit_status
 from training.reporting.report import write_report
 from training.run.option_table import OptionsError
 from training.system.device import keep_freed_memory
-from training.system.processes import one_voice
+from training.system.processes import only_main_prints
 from training.train_command import add_train, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, as :func:`training.exit_status.exit_status`."""
     options = _parse(arguments)
-    with one_voice():
-        return exit_status(lambda: options.command(options), goes_on=options.command is train)
+    with only_main_prints():
+        return exit_status(lambda: options.command(options), resumable=options.command is train)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -10,37 +10,37 @@ from training.run.option_table import OptionsError
 from training.system.interrupts import Terminated, sigterm_like_ctrl_c
 from training.system.storage import FORBIDDEN, FULL, StorageError
 
-MENDABLE = (CatalogError, OptionsError, RunError, StorageError, WeightsError)
+USER_ERRORS = (CatalogError, OptionsError, RunError, StorageError, WeightsError)
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 
-def exit_status(command: Callable[[], None], *, goes_on: bool) -> int:
+def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
     """Run a command.
 
     Args:
         command: what to do.
-        goes_on: the same command, given again, goes on where it was stopped.
+        resumable: the same command, given again, goes on where it was stopped.
 
     Returns:
         0 done, 1 an error that the user can mend, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
-    how = "; the same command goes on where it stopped" if goes_on else ""
+    how = "; the same command goes on where it stopped" if resumable else ""
     try:
         with sigterm_like_ctrl_c():
             command()
-    except MENDABLE as error:
-        return _say(FAILED, f"error: {error}")
+    except USER_ERRORS as error:
+        return _print_error(FAILED, f"error: {error}")
     except OSError as error:
         if error.errno not in (*FULL, *FORBIDDEN):
             raise
-        return _say(FAILED, f"error: {error}; make room, or choose a folder that can be written to{how}")
+        return _print_error(FAILED, f"error: {error}; make room, or choose a folder that can be written to{how}")
     except Terminated:
-        return _say(TERMINATED, f"\nstopped by SIGTERM{how}")
+        return _print_error(TERMINATED, f"\nstopped by SIGTERM{how}")
     except KeyboardInterrupt:
-        return _say(INTERRUPTED, f"\ninterrupted{how}")
+        return _print_error(INTERRUPTED, f"\ninterrupted{how}")
     return DONE
 
 
-def _say(status: int, message: str) -> int:
+def _print_error(status: int, message: str) -> int:
     print(message, file=sys.stderr)
     return status

@@ -33,7 +33,7 @@ from training.evaluation.measured_products import GroupFeatures, MeasuredProduct
 from training.evaluation.model_groups import load_groups
 from training.run.record import read_run
 from training.scores.baseline import fit_predict
-from training.scores.metrics import Answers, paired_bootstrap, verdict
+from training.scores.metrics import RunPredictions, paired_bootstrap, verdict
 from training.system.device import choose_device
 
 TARGET = -0.005
@@ -109,7 +109,7 @@ def compare(truth: Sequence[str], several: Sequence[str], single: Sequence[str],
     """
     codes, labels = pd.factorize(np.concatenate([truth, several, single]))
     true, *predicted = codes.reshape(3, -1)
-    boot = paired_bootstrap([Answers(true, np.stack(predicted), groups, len(labels))])
+    boot = paired_bootstrap([RunPredictions(true, np.stack(predicted), groups, len(labels))])
     difference = boot.difference("accuracy", 0, 1)
     return {
         "products": len(truth),

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from client.audit.finding_kinds import MEANING, MODALITIES_DIFFER, UNANIMOUS
 from client.audit.findings import Finding
 from client.audit.modalities import PICTURE, TITLE, TOGETHER
-from training.catalog import CatalogFiles, CatalogSource, RowError, decode_picture, harmless, open_files
+from training.catalog import CatalogFiles, CatalogSource, RowError, decode_picture, escape_formula, open_files
 from training.system.storage import atomic_path
 
 SHEET, FINDINGS = "audit.html", "findings.csv"
@@ -51,7 +51,7 @@ def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None
             cells = [cell for modality in (PICTURE, TITLE, TOGETHER) for cell in answers.get(modality, ("", ""))]
             own = (each.id, str(each.line), column, each.given, each.suggested, each.kind)
             judged = (json.dumps(each.clear), f"{each.quality:.4f}", each.text)
-            writer.writerow([harmless(cell) for cell in (*own, *judged, *cells)])
+            writer.writerow([escape_formula(cell) for cell in (*own, *judged, *cells)])
 
 
 def write_sheet(

@@ -28,7 +28,7 @@ from client.scoring.workspace import (
     attribute_cells,
     predictions_schema,
 )
-from training.catalog import harmless
+from training.catalog import escape_formula
 from training.system.storage import atomic_path, write_json
 
 SUMMARY = "summary.json"
@@ -49,7 +49,7 @@ class _Csv:
     def write(self, cells: Sequence[Any]) -> None:
         """Write a row."""
         returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)
-        safe = [harmless(cell) if isinstance(cell, str) else cell for cell in cells]
+        safe = [escape_formula(cell) if isinstance(cell, str) else cell for cell in cells]
         (self._quoted if returns else self._usual).writerow(safe)
 
 

@@ -6,7 +6,7 @@ What is offered here loads no heavy library: it is the one door through which cl
 from training.catalog.files import CatalogError, CatalogFiles, RowError, open_files
 from training.catalog.images import LIMITS, decode_picture
 from training.catalog.rows import CatalogRow, CatalogSource, open_rows
-from training.catalog.table import harmless
+from training.catalog.table import escape_formula
 
 __all__ = [
     "LIMITS",
@@ -16,7 +16,7 @@ __all__ = [
     "CatalogSource",
     "RowError",
     "decode_picture",
-    "harmless",
+    "escape_formula",
     "open_files",
     "open_rows",
 ]

@@ -1,11 +1,11 @@
-"""The built-in catalogue: drawn product pictures with titles, made so that neither side is enough.
+"""The built-in catalogue: drawn product pictures with titles. Neither modality is enough to classify all products.
 
-``python -m training sample FOLDER`` writes it out: ``FOLDER/products.csv`` with the columns image, text and label, and
-``FOLDER/images/*.jpg``, the format that a catalogue of one's own may have.
+``python -m training sample FOLDER`` writes ``FOLDER/products.csv`` with the columns image, text and label, and the
+pictures ``FOLDER/images/*.jpg``. Your own catalogue may have the same format.
 
-Of each category's products, ``VAGUE_SHARE`` have a title that does not name the category ("Marlow Men Navy Classic")
-and as many a picture that other categories share (a close-up of the cloth, a closed box); ``BOTH_SHARE`` have both, and
-nothing tells. So a reader of titles alone, or of pictures alone, has to guess where the other one knows.
+In each category, ``VAGUE_SHARE`` of the products have a title that does not name the category ("Marlow Men Navy
+Classic"). The same share have a picture that other categories share (a close-up of the cloth, a closed box).
+``BOTH_SHARE`` have both. So the title model has to guess where the picture model knows, and the other way round.
 """
 
 import csv
@@ -81,20 +81,20 @@ class SampleProduct:
         title: its title.
         colour: a key of ``COLOURS``.
         pattern: one of :data:`training.catalog.drawing.PATTERNS`.
-        title_tells: the title names the category.
-        picture_tells: the picture shows the product itself.
+        title_names_category: False for a vague title.
+        picture_shows_product: False for a picture that other categories share.
     """
 
     category: str
     title: str
     colour: str
     pattern: str
-    title_tells: bool
-    picture_tells: bool
+    title_names_category: bool
+    picture_shows_product: bool
 
 
 def plan_products(*, per_class: int, seed: int) -> list[SampleProduct]:
-    """Invent ``per_class`` products of each category, in an order that says nothing about them.
+    """Invent ``per_class`` products of each category, in random order.
 
     Raises:
         CatalogError: ``per_class`` is not positive.
@@ -103,12 +103,15 @@ def plan_products(*, per_class: int, seed: int) -> list[SampleProduct]:
         raise CatalogError(f"per_class must be > 0, got {per_class}")
     rng = np.random.default_rng(seed)
     vague, both = round(VAGUE_SHARE * per_class), round(BOTH_SHARE * per_class)
-    tells = [(False, True)] * (vague - both) + [(True, False)] * (vague - both) + [(False, False)] * both
-    tells += [(True, True)] * (per_class - len(tells))
+    # (title_names_category, picture_shows_product) of each product in a category
+    clues = [(False, True)] * (vague - both) + [(True, False)] * (vague - both) + [(False, False)] * both
+    clues += [(True, True)] * (per_class - len(clues))
     products = [
-        _invent(category, title_tells=title_tells, picture_tells=picture_tells, rng=rng)
+        _invent(
+            category, title_names_category=title_names_category, picture_shows_product=picture_shows_product, rng=rng
+        )
         for category in PRODUCTS
-        for title_tells, picture_tells in tells
+        for title_names_category, picture_shows_product in clues
     ]
     return [products[i] for i in rng.permutation(len(products))]
 
@@ -121,7 +124,7 @@ def draw_product(product: SampleProduct, *, seed: int | Sequence[int]) -> Image.
         seed: decides size, pose, light and shape; equal seeds give equal pixels.
 
     Returns:
-        An RGB picture, 192 to 256 pixels a side, upright, square or wide.
+        An RGB picture, 192 to 256 pixels wide and high.
     """
     rng = np.random.default_rng(seed)
     width, height = SIZES[rng.integers(len(SIZES))]
@@ -133,7 +136,7 @@ def draw_product(product: SampleProduct, *, seed: int | Sequence[int]) -> Image.
         mirror=bool(rng.random() < 0.5),
     )
     canvas = Canvas(width, height, placement)
-    draw = (PRODUCTS if product.picture_tells else SHARED)[product.category]
+    draw = (PRODUCTS if product.picture_shows_product else SHARED)[product.category]
     draw(canvas, _dye(product.colour, rng), product.pattern, rng)
     return photograph(
         canvas,
@@ -145,10 +148,10 @@ def draw_product(product: SampleProduct, *, seed: int | Sequence[int]) -> Image.
 
 
 def write_sample_catalog(folder: Path | str, *, per_class: int = 100, seed: int = 0, progress: bool = True) -> Path:
-    """Write the catalogue into ``folder``, which appears only when it is complete; an equal one is kept as it is.
+    """Write the catalogue into ``folder``. The folder appears when it is complete; an equal catalogue there is kept.
 
     Args:
-        folder: where to; it must not hold anything else.
+        folder: new, empty, or with the same catalogue.
         per_class: products of each category.
         seed: equal seeds give equal catalogues.
         progress: show a progress bar.
@@ -172,22 +175,24 @@ def write_sample_catalog(folder: Path | str, *, per_class: int = 100, seed: int 
     return folder / CSV_NAME
 
 
-def _invent(category: str, *, title_tells: bool, picture_tells: bool, rng: np.random.Generator) -> SampleProduct:
+def _invent(
+    category: str, *, title_names_category: bool, picture_shows_product: bool, rng: np.random.Generator
+) -> SampleProduct:
     colour = str(rng.choice(list(COLOURS)))
     pattern = "Solid" if category in PLAIN else str(rng.choice(PATTERNS, p=(0.6, 0.25, 0.15)))
     gender = rng.choice(
         ["Men", "Women", "Unisex"], p=(0.1, 0.75, 0.15) if category in FOR_WOMEN else (0.42, 0.42, 0.16)
     )
     words = [rng.choice(BRANDS), gender, colour, *([pattern] if pattern != "Solid" else []), rng.choice(STYLES)]
-    if title_tells:
+    if title_names_category:
         words.append(rng.choice(list(NOUNS[category])))
     return SampleProduct(
         category=category,
         title=" ".join(str(word) for word in words),
         colour=colour,
         pattern=pattern,
-        title_tells=title_tells,
-        picture_tells=picture_tells,
+        title_names_category=title_names_category,
+        picture_shows_product=picture_shows_product,
     )
 
 
@@ -213,11 +218,11 @@ def _write(folder: Path, products: Sequence[SampleProduct], *, seed: int, progre
 
 
 def _is_written(folder: Path, marker: str, *, count: int) -> bool:
-    """Whether ``folder`` holds exactly this catalogue; False where nothing is there yet."""
+    """True if ``folder`` holds exactly this catalogue; False if it is missing or empty."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not (folder / MARKER).is_file():
-        raise CatalogError(f"{folder} holds something else already: choose another folder")
+        raise CatalogError(f"{folder} holds other files: choose another folder")
     mend = "delete it or choose another folder"
     found = (folder / MARKER).read_text(encoding="utf-8")
     if found != marker:
@@ -231,6 +236,6 @@ def _publish(whole: Path, folder: Path, marker: str, *, count: int) -> None:
     try:
         whole.rename(folder)
     except OSError:
-        # Another process may have written the same catalogue meanwhile: then there is nothing left to do.
+        # Another process may have written the same catalogue meanwhile.
         if not _is_written(folder, marker, count=count):
             raise

@@ -98,7 +98,7 @@ class FolderFiles:
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
         try:
             # Only after the links are followed is it known where a path leads.
-            path = (self._root / inside(name)).resolve()
+            path = (self._root / safe_path(name)).resolve()
             if not path.is_relative_to(self._root):
                 raise RowError("image_outside", f"{name!r} is a link that leads out of the catalogue's folder")
             if not path.is_file():
@@ -156,7 +156,7 @@ class ZipFiles:
         return hashlib.sha256(repr(listing).encode()).hexdigest()
 
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
-        entry = self._entries.get(posixpath.join(self._root, inside(name)))
+        entry = self._entries.get(posixpath.join(self._root, safe_path(name)))
         if entry is None:
             raise RowError("image_missing", f"{name!r} is not in the zip")
         if entry.file_size > limit:
@@ -242,7 +242,7 @@ def _is_hidden(path: PurePath) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
-def inside(name: str) -> str:
+def safe_path(name: str) -> str:
     """``name`` normalised, if it stays below the folder that it is relative to.
 
     Raises:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from training.catalog.files import CatalogError, CatalogFiles, RowError, inside
+from training.catalog.files import CatalogError, CatalogFiles, RowError, safe_path
 from training.catalog.images import LIMITS
 from training.catalog.table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, Table, open_table
 
@@ -122,7 +122,7 @@ def _resolved(source: CatalogSource, table: Table, name: str, *, labelled: bool)
     if not labelled:
         found = dataclasses.replace(found, attribute_columns=())
         if not table.is_kaggle:
-            found = _without_missing_side(found, table.header)
+            found = _without_missing_modality(found, table.header)
     found = _with_several_labels(found, table.header, name)
     image = KAGGLE_ID if table.is_kaggle else found.image_column
     for column in (image, found.text_column, found.label_column, found.id_column, *found.attribute_columns):
@@ -131,7 +131,7 @@ def _resolved(source: CatalogSource, table: Table, name: str, *, labelled: bool)
     return found
 
 
-def _without_missing_side(source: CatalogSource, header: Sequence[str]) -> CatalogSource:
+def _without_missing_modality(source: CatalogSource, header: Sequence[str]) -> CatalogSource:
     """``source`` with "" for the one of its two usual columns that the table does without."""
     if source.image_column == IMAGE_COLUMN not in header and source.text_column in header:
         return dataclasses.replace(source, image_column="")
@@ -192,4 +192,4 @@ def _check_cells(product: CatalogRow, first_line: int, *, labelled: bool) -> Non
         raise RowError("product_empty", "neither a picture nor a title")
     if len(product.text) > LIMITS.max_text_chars:
         raise RowError("text_too_long", f"the title has more than {LIMITS.max_text_chars} characters")
-    inside(product.image)
+    safe_path(product.image)

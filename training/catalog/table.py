@@ -218,7 +218,7 @@ def _texts(column: Any, place: str) -> list[str]:
     return texts
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A text that a spreadsheet would take for a formula gets an apostrophe before it; a plain number stays."""
     if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
         return f"'{text}"

@@ -74,25 +74,25 @@ def find_hierarchies(targets: NDArray[np.int64], attributes: Sequence[Attribute]
         np.array([[_agreement(targets[:, one], targets[:, other]) for other in places] for one in places])
     )
     finest: dict[int, list[int]] = {}
-    for follower in places:
-        if (teller := _finest(follower, agreement)) is not None:
-            finest.setdefault(teller, []).append(follower)
+    for dependent in places:
+        if (source := _finest(dependent, agreement)) is not None:
+            finest.setdefault(source, []).append(dependent)
     return tuple(
         Hierarchy(
-            attributes=tuple(attributes[each].name for each in (teller, *followers)),
-            combinations=_combinations(targets[:, [teller, *followers]], classes=len(attributes[teller].labels)),
+            attributes=tuple(attributes[each].name for each in (source, *dependents)),
+            combinations=_combinations(targets[:, [source, *dependents]], classes=len(attributes[source].labels)),
         )
-        for teller, followers in sorted(finest.items())
+        for source, dependents in sorted(finest.items())
     )
 
 
-def _agreement(teller: NDArray[np.int64], follower: NDArray[np.int64]) -> float:
-    """Share of the products whose follower their teller tells, single ones of a value aside; 0 where it is too few."""
-    both = (teller != MISSING) & (follower != MISSING)
-    if teller is follower or not both.any():
+def _agreement(source: NDArray[np.int64], dependent: NDArray[np.int64]) -> float:
+    """Share of the products whose dependent their source tells, single ones of a value aside; 0 where it is too few."""
+    both = (source != MISSING) & (dependent != MISSING)
+    if source is dependent or not both.any():
         return 0.0
-    counts = np.zeros((teller.max() + 1, follower.max() + 1), dtype=np.int64)
-    np.add.at(counts, (teller[both], follower[both]), 1)
+    counts = np.zeros((source.max() + 1, dependent.max() + 1), dtype=np.int64)
+    np.add.at(counts, (source[both], dependent[both]), 1)
     counts = counts[counts.sum(1) > 1]
     covered, most = counts.sum(), counts.sum(0).max()
     if covered < MIN_COVERAGE * both.sum() or most == covered:
@@ -103,7 +103,7 @@ def _agreement(teller: NDArray[np.int64], follower: NDArray[np.int64]) -> float:
 
 
 def _closed(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(A, A): what follows from a follower of an attribute follows from that as well, as surely as its weaker step."""
+    """(A, A): what follows from a dependent of an attribute follows from that as well, as surely as its weaker step."""
     closed = agreement.copy()
     for between in range(len(closed)):
         closed = np.maximum(closed, np.minimum(closed[:, between, None], closed[None, between]))
@@ -111,17 +111,17 @@ def _closed(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
     return closed
 
 
-def _finest(follower: int, agreement: NDArray[np.float64]) -> int | None:
-    """The attribute at the top that tells a follower best; of two that tell each other the first is at the top."""
+def _finest(dependent: int, agreement: NDArray[np.float64]) -> int | None:
+    """The attribute at the top that tells a dependent best; of two that tell each other the first is at the top."""
 
     def above(one: int, other: int) -> bool:
         return agreement[one, other] > 0 and (agreement[other, one] == 0 or one < other)
 
     attributes = range(len(agreement))
     tops = [
-        each for each in attributes if above(each, follower) and not any(above(other, each) for other in attributes)
+        each for each in attributes if above(each, dependent) and not any(above(other, each) for other in attributes)
     ]
-    return max(tops, key=lambda top: agreement[top, follower], default=None)
+    return max(tops, key=lambda top: agreement[top, dependent], default=None)
 
 
 def _combinations(targets: NDArray[np.int64], *, classes: int) -> tuple[tuple[int, ...], ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from handlers.product_serving.settings import Attribute, Hierarchy
 from training.catalog.reading import product_columns
 from training.data.attributes import MISSING
-from training.data.corrections import Correction, resolved
+from training.data.corrections import Correction, with_columns
 
 
 def corrected_cells(corrections: Iterable[Correction], ids: Iterable[str], columns: Sequence[str]) -> NDArray[np.bool_]:
@@ -27,13 +27,13 @@ def corrected_cells(corrections: Iterable[Correction], ids: Iterable[str], colum
     """
     rows = {id: row for row, id in enumerate(ids)}
     found = np.zeros((len(rows), len(columns)), dtype=np.bool_)
-    for each in resolved(corrections, columns):
+    for each in with_columns(corrections, columns):
         if each.id in rows:
             found[rows[each.id], columns.index(each.column)] = True
     return found
 
 
-def trusted(targets: NDArray[np.int64], corrected: NDArray[np.bool_]) -> NDArray[np.int64]:
+def reliable_targets(targets: NDArray[np.int64], corrected: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(N, A) classes that tell what follows from what: of corrected products the main attribute and what was corrected.
 
     A label whose products are all corrected keeps theirs: nothing else says what follows from it.
@@ -49,7 +49,7 @@ def trusted(targets: NDArray[np.int64], corrected: NDArray[np.bool_]) -> NDArray
     return np.where(left_out, MISSING, targets)
 
 
-def followed(
+def corrected_targets(
     targets: NDArray[np.int64],
     corrected: NDArray[np.bool_],
     attributes: Sequence[Attribute],
@@ -87,7 +87,7 @@ def _possible(values: NDArray[np.int64], fixed: NDArray[np.bool_], places: NDArr
     return np.where(fixed | (allowed == values).any(0), values, agreed)
 
 
-def with_attributes(
+def replace_attributes(
     products: pd.DataFrame, attributes: Sequence[Attribute], *, before: NDArray[np.int64], after: NDArray[np.int64]
 ) -> pd.DataFrame:
     """N products with other values where their classes differ.

@@ -21,7 +21,7 @@ from training.catalog.rows import attribute_value
 
 FILE = "corrections.csv"
 # Of corrected products, the further attributes that the run was trained on.
-ATTRIBUTES = "corrected_attributes.csv"
+CORRECTED_ATTRIBUTES_FILE = "corrected_attributes.csv"
 COLUMNS = ("id", "column", "given", "label")
 NEEDED = ("id", "label")
 _NAMED = 5
@@ -72,7 +72,7 @@ def corrections_hash(path: Path) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def resolved(corrections: Iterable[Correction], columns: Sequence[str]) -> list[Correction]:
+def with_columns(corrections: Iterable[Correction], columns: Sequence[str]) -> list[Correction]:
     """Corrections that all name their column; a further attribute that is to have no value has the label "".
 
     Args:
@@ -83,7 +83,7 @@ def resolved(corrections: Iterable[Correction], columns: Sequence[str]) -> list[
     return [each if each.column == columns[0] else each._replace(label=attribute_value(each.label)) for each in named]
 
 
-def correct(
+def apply_corrections(
     products: pd.DataFrame, corrections: Sequence[Correction], *, columns: Sequence[str], name: str
 ) -> pd.DataFrame:
     """Products with their corrected labels.
@@ -98,7 +98,7 @@ def correct(
         CatalogError: a correction is of another column or an unknown product, changes nothing, was made of another
             label than the catalogue has, or is one of two of the same label.
     """
-    corrections = resolved(corrections, columns)
+    corrections = with_columns(corrections, columns)
     if foreign := [each for each in corrections if each.column not in columns]:
         strange = ", ".join(sorted({repr(each.column) for each in foreign}))
         trained = ", ".join(map(repr, columns)) + (" is trained" if len(columns) == 1 else " are trained")
@@ -110,11 +110,11 @@ def correct(
     for column, place in product_columns(columns).items():
         own = [each for each in corrections if each.column == column]
         _check_labels(dict(zip(products["id"], products[place], strict=True)), own, name)
-        products = _laid_over(products, {each.id: each.label for each in own}, place)
+        products = _with_values(products, {each.id: each.label for each in own}, place)
     return products
 
 
-def correct_again(run: Path, products: pd.DataFrame, *, target: str) -> pd.DataFrame:
+def reapply_corrections(run: Path, products: pd.DataFrame, *, target: str) -> pd.DataFrame:
     """Products of a run's catalogue, read once more, with the labels that the run was trained on.
 
     Args:
@@ -125,10 +125,10 @@ def correct_again(run: Path, products: pd.DataFrame, *, target: str) -> pd.DataF
     if not (run / FILE).is_file():
         return products
     labels = {each.id: each.label for each in read_corrections(run / FILE) if each.column in ("", target)}
-    products = _laid_over(products, labels, "label")
-    saved = pd.read_csv(run / ATTRIBUTES, dtype=str, keep_default_na=False)
+    products = _with_values(products, labels, "label")
+    saved = pd.read_csv(run / CORRECTED_ATTRIBUTES_FILE, dtype=str, keep_default_na=False)
     for place in saved.columns.intersection(products.columns).drop("id"):
-        products = _laid_over(products, dict(zip(saved["id"], saved[place], strict=True)), place)
+        products = _with_values(products, dict(zip(saved["id"], saved[place], strict=True)), place)
     return products
 
 
@@ -196,7 +196,7 @@ def _check_labels(labels: Mapping[str, str], corrections: Sequence[Correction], 
         )
 
 
-def _laid_over(products: pd.DataFrame, right: Mapping[str, str], place: str) -> pd.DataFrame:
+def _with_values(products: pd.DataFrame, right: Mapping[str, str], place: str) -> pd.DataFrame:
     """Products with other values, by id, in one column."""
     values = [right.get(id, value) for id, value in zip(products["id"], products[place], strict=True)]
     return products.assign(**{place: pd.Series(values, index=products.index, dtype="str")})

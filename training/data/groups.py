@@ -59,9 +59,9 @@ def product_groups(catalog: Catalog, products: pd.DataFrame, *, progress: bool =
     """
     rows = np.flatnonzero(products["image"] != "")
     prints = _fingerprints(catalog, products["image"].iloc[rows].tolist(), progress=progress)
-    pictures = [equal([each.digest for each in prints]), similar_pictures(prints)]
+    pictures = [equal_keys([each.digest for each in prints]), similar_pictures(prints)]
     links = np.concatenate(
-        [equal([normalised_title(title) for title in products["text"]]), *(rows[link] for link in pictures)]
+        [equal_keys([normalised_title(title) for title in products["text"]]), *(rows[link] for link in pictures)]
     )
     count = len(products)
     graph = coo_array((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(count, count))
@@ -76,7 +76,7 @@ def normalised_title(title: str) -> str:
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", title).casefold()).strip()
 
 
-def equal(keys: Sequence[str]) -> Integers:
+def equal_keys(keys: Sequence[str]) -> Integers:
     """Links (K,2) from each row to the first with an equal key; an empty key equals none."""
     codes, _ = pd.factorize(np.asarray(keys, dtype=object))
     _, first = np.unique(codes, return_index=True)

@@ -19,7 +19,7 @@ from training.data.picture_reading import read_picture
 from training.system.storage import atomic_path, write_arrays
 from training.system.threads import map_threads
 
-BLOCK = 512
+PICTURES_AT_ONCE = 512
 
 
 class PictureCache:
@@ -89,8 +89,8 @@ def _decode(path: Path, catalog: Catalog, names: Sequence[str], preprocessor: Pr
         partial.open("wb") as file,
         tqdm(total=len(names), desc="decoding pictures", unit="picture", leave=False) as bar,
     ):
-        for start in range(0, len(names), BLOCK):
-            for pixels in map_threads(kept, names[start : start + BLOCK], description="", progress=False):
+        for start in range(0, len(names), PICTURES_AT_ONCE):
+            for pixels in map_threads(kept, names[start : start + PICTURES_AT_ONCE], description="", progress=False):
                 file.write(pixels.tobytes())
                 sizes.append((pixels.shape[1], pixels.shape[0]))
                 bar.update()

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from training.catalog.files import CatalogError
-from training.data.groups import product_groups
+from training.data.groups import Integers, product_groups
 
 __all__ = ["KINDS", "PARTS", "fold_products", "keep_training", "product_groups", "split_hash", "split_products"]
 
 PARTS = ("train", "validation", "test")
 KINDS = ("stratified", "grouped")
-Integers = NDArray[np.int64]
+
 Mask = NDArray[np.bool_]
 
 

@@ -1,7 +1,7 @@
-"""Titles with words left out: what training shows beside the real ones, so that no single word has to be there.
+"""Thinned titles: training also shows titles with some words left out, so that a model does not depend on one word.
 
-Most titles of a shop name the product's class, and an encoder that is shown nothing else learns little from the other
-words. So half of the titles that are thinned lose the words that tell most, and half of them words at random.
+Most titles of a shop name the product's class. An encoder that sees only such titles learns little from the other
+words. So half of the thinned titles lose their most informative words, the other half lose random words.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_SHARE, MAX_SHARE = 0.1, 0.7  # of the words that go at random
-MOST_TELLING = 3  # words that go together, at most
-SMOOTHING = 3  # titles of no class that every word is taken to have been in, so that a rare word tells little
+MIN_SHARE, MAX_SHARE = 0.1, 0.7  # of the words, when random ones are left out
+MAX_INFORMATIVE = 3  # informative words that are left out of one title
+SMOOTHING = 3  # added to each word's number of titles, so that a rare word counts as less informative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,35 +21,35 @@ class TitleThinner:
     """Leaves out words of titles.
 
     Args:
-        telling: how much a word tells, by its lower-case form: the share of the training titles with it that are of
-            its most common class. Empty leaves out words at random alone.
+        class_shares: by the lower-case word: the share of its most common class among the training titles with that
+            word, about 0..1. Empty: only random words are left out.
     """
 
-    telling: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    class_shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __call__(self, title: str, random: np.random.Generator) -> str:
-        """A title without some of its words, in their order; one at least stays.
+        """A title without some of its words. The order stays, and at least one word.
 
-        Either a share of :data:`MIN_SHARE` to :data:`MAX_SHARE` is drawn, and every word goes with that chance; or one
-        to :data:`MOST_TELLING` words go, those that tell most.
+        Either each word is left out with the same probability, drawn from :data:`MIN_SHARE` to :data:`MAX_SHARE`, or
+        the 1 to :data:`MAX_INFORMATIVE` most informative words are left out.
         """
         words = title.split()
         if len(words) < 2:
             return title
-        by_weight = self.telling and random.random() < 0.5
-        kept = self._least_telling(words, random) if by_weight else _some(words, random)
+        by_weight = self.class_shares and random.random() < 0.5
+        kept = self._least_informative(words, random) if by_weight else _some(words, random)
         return " ".join(word for word, stays in zip(words, kept, strict=True) if stays)
 
-    def _least_telling(self, words: Sequence[str], random: np.random.Generator) -> NDArray[np.bool_]:
-        told = np.array([self.telling.get(word.casefold(), 0.0) for word in words])
-        gone = min(random.integers(1, MOST_TELLING + 1), len(words) - 1)
+    def _least_informative(self, words: Sequence[str], random: np.random.Generator) -> NDArray[np.bool_]:
+        shares = np.array([self.class_shares.get(word.casefold(), 0.0) for word in words])
+        dropped = min(random.integers(1, MAX_INFORMATIVE + 1), len(words) - 1)
         kept = np.ones(len(words), dtype=bool)
-        kept[np.argsort(-told, kind="stable")[:gone]] = False
+        kept[np.argsort(-shares, kind="stable")[:dropped]] = False
         return kept
 
 
 def learn_thinner(titles: Sequence[str], targets: Sequence[int]) -> TitleThinner:
-    """Find out how much each word tells.
+    """Count in which classes each word occurs.
 
     Args:
         titles: N training titles.

@@ -50,7 +50,7 @@ from tqdm import tqdm
 
 from handlers.product_serving.settings import MODALITIES, Attribute
 from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
-from training.data.corrections import correct_again
+from training.data.corrections import reapply_corrections
 from training.evaluation.baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation.catalog_targets import known_targets, with_target_columns
 from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
@@ -98,7 +98,9 @@ def evaluate_run(
     # The products of a part were checked when the run was trained.
     catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
     if part is not None:
-        catalog = dataclasses.replace(catalog, products=correct_again(run, catalog.products, target=attributes[0].name))
+        catalog = dataclasses.replace(
+            catalog, products=reapply_corrections(run, catalog.products, target=attributes[0].name)
+        )
     products = catalog.products if part is None else _with_neighbours(catalog, split, part)
     chosen = np.ones(len(products), dtype=bool) if part is None else products["id"].isin(_ids(split, part)).to_numpy()
     unknown = ~products["label"].isin(attributes[0].labels).to_numpy()

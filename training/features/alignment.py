@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.features.batches import Features
-from training.features.files import stored
+from training.features.files import read_or_compute
 
 RIDGE = 0.01  # of the features' mean variance
-BLOCK = 512
+BLOCK_ROWS = 512
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
-Block = tuple[Halves, Halves]
+FeaturePair = tuple[Halves, Halves]
 
 
 class LinearMap(NamedTuple):
@@ -44,7 +44,7 @@ class LinearMap(NamedTuple):
         return hashlib.sha256(self.matrix.tobytes() + self.shift.tobytes()).hexdigest()[:16]
 
 
-def fit_linear_map(blocks: Iterable[Block], *, width: int, ridge: float = RIDGE) -> LinearMap:
+def fit_linear_map(blocks: Iterable[FeaturePair], *, width: int, ridge: float = RIDGE) -> LinearMap:
     """The ridge regression of one encoder's features on another's, shrunk towards leaving them as they are.
 
     Both encoders began from the same weights, so where few rows say otherwise, what the one says is the best guess of
@@ -86,7 +86,7 @@ def align_features(features: Features, *, source: Features, target: Features, fo
     by_cell = fit_linear_map(_cells(source, target), width=source.image.shape[-1])
     by_token = fit_linear_map(_tokens(source, target), width=source.tokens.shape[-1])
     rows = [len(block) for block in _blocks(len(features.targets))]
-    image = stored(
+    image = read_or_compute(
         folder / f"image-aligned-{by_cell.key}.npy",
         lambda done: (by_cell(features.image[block]) for block in _blocks(len(features.targets))[done:]),
         rows=rows,
@@ -94,13 +94,13 @@ def align_features(features: Features, *, source: Features, target: Features, fo
     return Features(**{**vars(features), "image": image, "tokens": by_token(features.tokens)})
 
 
-def _cells(source: Features, target: Features) -> Iterator[Block]:
+def _cells(source: Features, target: Features) -> Iterator[FeaturePair]:
     seen = np.flatnonzero(source.present[:, 0])
     for block in _blocks(len(seen)):
         yield _flat(source.image[seen[block]]), _flat(target.image[seen[block]])
 
 
-def _tokens(source: Features, target: Features) -> Iterator[Block]:
+def _tokens(source: Features, target: Features) -> Iterator[FeaturePair]:
     for block in _blocks(len(source.targets)):
         yield source.tokens[_places(source, block)], target.tokens[_places(target, block)]
 
@@ -112,7 +112,7 @@ def _places(features: Features, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _blocks(count: int) -> list[NDArray[np.int64]]:
-    return [np.arange(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+    return [np.arange(start, min(start + BLOCK_ROWS, count)) for start in range(0, count, BLOCK_ROWS)]
 
 
 def _flat(cells: Halves) -> Halves:

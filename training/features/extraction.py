@@ -19,7 +19,7 @@ from tqdm import tqdm
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from training.data.dataset import LabelledProducts, ProductDataset, product_loader
 from training.features.batches import Features
-from training.features.files import stored
+from training.features.files import read_or_compute
 from training.models.encoders import ImageEncoder, TextEncoder
 from training.system.device import Device
 
@@ -59,7 +59,7 @@ def extract_features(
         path = folder / f"image-{_key(image_encoder, dataset, dataset.images)}.npy"
         loader = product_loader(dataset, batch_size=batch_size, processes=processes)
         rows = [min(batch_size, len(dataset) - start) for start in range(0, len(dataset), batch_size)]
-        image = stored(path, lambda done: _image_features(loader, image_encoder, device, done), rows=rows)
+        image = read_or_compute(path, lambda done: _image_features(loader, image_encoder, device, done), rows=rows)
     starts = lengths = np.zeros((1, len(dataset)), np.int64)
     tokens: NDArray[np.float16] = np.zeros((1, 1), np.float16)
     if text_encoder is not None:
@@ -68,7 +68,7 @@ def extract_features(
         ids, starts, lengths = _distinct_titles(dataset.preprocessor, forms)
         batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
         rows = [sum(map(len, batch)) for batch in batches]
-        tokens = stored(path, lambda done: _text_features(batches, text_encoder, device, done), rows=rows)
+        tokens = read_or_compute(path, lambda done: _text_features(batches, text_encoder, device, done), rows=rows)
     return Features(image, tokens, starts, np.maximum(lengths, 1), np.array(present), dataset.targets)
 
 

@@ -16,7 +16,7 @@ from training.system.storage import require_room, storage_errors, warn
 Blocks = Callable[[int], Iterator[NDArray[np.float16]]]
 
 
-def stored(path: Path, blocks: Blocks, *, rows: Sequence[int]) -> NDArray[np.float16]:
+def read_or_compute(path: Path, blocks: Blocks, *, rows: Sequence[int]) -> NDArray[np.float16]:
     """Read an array, or make it first; what an interrupted call has made is kept beside it and gone on with.
 
     Args:

@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from training.fit.objective import Objective
-from training.fit.state import Epoch, FitState, Keeper, Progress, best_epoch
-from training.system import processes as engine
+from training.fit.state import Checkpointer, Epoch, FitState, Progress, best_epoch
+from training.system import processes
 from training.system.device import BusyClock, Device
-from training.system.interrupts import held_back
-from training.system.processes import Batch, Batches, Share
+from training.system.interrupts import delay_signals
+from training.system.processes import Batches, Share, TrainingBatch
 from training.system.rank import rank
 
 SEEDS_APART = 10**9  # of the dropout of processes that train together
@@ -74,22 +74,25 @@ def fit(
     device.take(model)
     steps = len(train(0))
     scheduler = _warmup_cosine(optimizer, steps=epochs * steps)
-    keeper = Keeper(state, model, optimizer, scheduler, keep=after_epoch, every=save_every)
-    history, done = keeper.state.history, len(keeper.state.history) * steps + keeper.state.progress.steps
+    checkpointer = Checkpointer(state, model, optimizer, scheduler, keep=after_epoch, every=save_every)
+    history, done = (
+        checkpointer.state.history,
+        len(checkpointer.state.history) * steps + checkpointer.state.progress.steps,
+    )
     bar = tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False)
-    with bar, engine.joined(model) if together else nullcontext(model) as network:
-        trainer = _Trainer(network, optimizer, scheduler, device, objective, keeper, bar, together)
+    with bar, processes.distributed(model) if together else nullcontext(model) as network:
+        trainer = _Trainer(network, optimizer, scheduler, device, objective, checkpointer, bar, together)
         for epoch in range(len(history), epochs):
             if patience is not None and best_epoch(history) + patience < epoch:
                 break
             bar.set_description(f"{stage} {epoch + 1}/{epochs}")
             torch.manual_seed(1000 * seed + epoch + (SEEDS_APART * rank() if together else 0))
             result = trainer.epoch(stage, epoch + 1, train(epoch), model, validation)
-            with held_back():
-                keeper.epoch_done(result)
+            with delay_signals():
+                checkpointer.epoch_done(result)
             tqdm.write(describe(result, epochs, attributes=len(trainer.objective.sizes)))
     if patience is not None:
-        model.load_state_dict(keeper.state.best)
+        model.load_state_dict(checkpointer.state.best)
     return history
 
 
@@ -101,15 +104,15 @@ class _Trainer(NamedTuple):
     scheduler: torch.optim.lr_scheduler.LRScheduler
     device: Device
     objective: Objective
-    keeper: Keeper
+    checkpointer: Checkpointer
     bar: "tqdm[Any]"
     together: bool
 
     def epoch(self, stage: str, number: int, train: Batches, model: nn.Module, validation: Batches) -> Epoch:
         """Train on the rest of an epoch's batches, then validate."""
-        progress, clock = self.keeper.state.progress, BusyClock(self.device)
-        with self.keeper.nothing_lost():
-            batches, shares = engine.shared(train) if self.together else (train, None)
+        progress, clock = self.checkpointer.state.progress, BusyClock(self.device)
+        with self.checkpointer.keep_on_error():
+            batches, shares = processes.split_batches(train) if self.together else (train, None)
             loss = train_epoch(
                 self.network,
                 _rest(batches, progress.steps),
@@ -128,7 +131,7 @@ class _Trainer(NamedTuple):
             stage,
             number,
             loss,
-            *self.objective.judged(logits, targets),
+            *self.objective.scores(logits, targets),
             progress.seconds + time.monotonic() - started,
             products_per_second=progress.products / progress.seconds,
             gpu_busy=busy,
@@ -136,17 +139,17 @@ class _Trainer(NamedTuple):
 
     def _after_step(self) -> None:
         self.bar.update()
-        self.keeper.step_done()
+        self.checkpointer.step_done()
 
     def _predicted(self, model: nn.Module, validation: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if self.together:
-            return engine.predicted(lambda part: predict(model, part, device=self.device), validation)
+            return processes.predict_together(lambda part: predict(model, part, device=self.device), validation)
         return predict(model, validation, device=self.device)
 
 
 def train_epoch(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Iterable[TrainingBatch],
     optimizer: torch.optim.Optimizer,
     scheduler: torch.optim.lr_scheduler.LRScheduler,
     *,
@@ -182,7 +185,7 @@ def train_epoch(
     last = time.monotonic()
     counted: Iterable[Share | None] = itertools.repeat(None) if shares is None else shares
     for (inputs, targets), share in zip(batches, counted, strict=False):
-        with held_back(), progress.step(), clock.working():
+        with delay_signals(), progress.step(), clock.working():
             with device.autocast():
                 logits = model(*(tensor.to(device.name, non_blocking=True) for tensor in inputs))
             truth = targets.to(device.name, non_blocking=True)
@@ -199,7 +202,7 @@ def train_epoch(
             now = time.monotonic()
             progress.seconds, last = progress.seconds + now - last, now
         after_step()
-    total = progress.loss if shares is None else engine.averaged(progress.loss)
+    total = progress.loss if shares is None else processes.process_mean(progress.loss)
     return total.item() / progress.products
 
 
@@ -226,7 +229,7 @@ def describe(epoch: Epoch, epochs: int, *, attributes: int) -> str:
     )
 
 
-def _rest(batches: Batches, done: int) -> Iterable[Batch]:
+def _rest(batches: Batches, done: int) -> Iterable[TrainingBatch]:
     """Without those that are done; a data loader does not read their products."""
     if not done:
         return batches

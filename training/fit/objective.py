@@ -45,7 +45,7 @@ class Objective:
             total = total + weight * losses / len(truth)
         return total
 
-    def judged(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, float]:
+    def scores(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, float]:
         """Accuracy and macro-F1, means over the attributes; one that no product has is left out.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-RARELY = 20  # times as long as keeping a state takes pass before the next one within an epoch
+SAVE_PAUSE_FACTOR = 20  # times as long as keeping a state takes pass before the next one within an epoch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ class FitState:
         return cls(**{**values, "history": history, "progress": progress})
 
 
-class Keeper:
+class Checkpointer:
     """What is being fitted, and when its state is handed on to be kept.
 
     Args:
@@ -160,10 +160,10 @@ class Keeper:
         self._keep(state)
         state.progress.random = pending
         finished = time.monotonic()
-        self._due = finished + max(self._every, RARELY * (finished - started))
+        self._due = finished + max(self._every, SAVE_PAUSE_FACTOR * (finished - started))
 
     @contextmanager
-    def nothing_lost(self) -> Iterator[None]:
+    def keep_on_error(self) -> Iterator[None]:
         """Hand the state on before an error, or Ctrl-C, that came between two steps goes on its way."""
         try:
             yield

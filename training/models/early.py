@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from training.models.residual import Correction
+from training.models.residual import CorrectionHead
 
 
-class EarlyFusion(Correction):
+class EarlyFusion(CorrectionHead):
     """LayerNorm each -> concatenate -> MLP. A missing modality is replaced by a learned vector.
 
     Args:

@@ -6,10 +6,10 @@ Arevalo et al. 2017, "Gated multimodal units for information fusion" (arXiv:1702
 import torch
 from torch import Tensor, nn
 
-from training.models.residual import Correction
+from training.models.residual import CorrectionHead
 
 
-class GatedFusion(Correction):
+class GatedFusion(CorrectionHead):
     """h = z * tanh(W_image x) + (1 - z) * tanh(W_text t), z = sigmoid(W_gate [x, t]); then a linear layer.
 
     Args:

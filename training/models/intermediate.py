@@ -8,10 +8,10 @@ attend to, and a cell that finds nothing in the title can say so.
 import torch
 from torch import Tensor, nn
 
-from training.models.residual import Correction
+from training.models.residual import CorrectionHead
 
 
-class IntermediateFusion(Correction):
+class IntermediateFusion(CorrectionHead):
     """Project both to one width, attend, and classify the attended mean together with both pooled towers.
 
     Args:

@@ -35,7 +35,7 @@ from training.run.stages import Stages
 from training.scores.attribute_metrics import summarize_predicted
 from training.scores.baseline import fit_predict
 from training.system.device import choose_device
-from training.system.processes import from_main, main_first
+from training.system.processes import broadcast_from_main, main_first
 from training.system.rank import is_main_process
 from training.system.storage import write_arrays, write_json
 
@@ -54,10 +54,12 @@ def train_run(options: TrainOptions) -> Path:
         WeightsError: pretrained weights are not available.
     """
     with run_lock(options.out):
-        if not from_main(lambda: _is_complete(options)):
-            catalog, products = from_main(lambda: open_products(options))
-            from_main(lambda: require_weights(options))
-            _train(options, catalog, products, split=from_main(lambda: draw_split(options, catalog, products)))
+        if not broadcast_from_main(lambda: _is_complete(options)):
+            catalog, products = broadcast_from_main(lambda: open_products(options))
+            broadcast_from_main(lambda: require_weights(options))
+            _train(
+                options, catalog, products, split=broadcast_from_main(lambda: draw_split(options, catalog, products))
+            )
     return options.out
 
 
@@ -69,13 +71,13 @@ def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
     """
     runs = []
     with run_lock(options.out):
-        catalog, products = from_main(lambda: open_products(options))
-        from_main(lambda: require_weights(options))
-        groups = from_main(lambda: groups_for(options, catalog, products))
+        catalog, products = broadcast_from_main(lambda: open_products(options))
+        broadcast_from_main(lambda: require_weights(options))
+        groups = broadcast_from_main(lambda: groups_for(options, catalog, products))
         splits = fold_products(products, folds=folds, kind=options.split, groups=groups, seed=options.seed)
         for number, split in enumerate(splits, 1):
             fold = dataclasses.replace(options, out=options.out / f"fold-{number}")
-            if not from_main(partial(_is_complete, fold)):
+            if not broadcast_from_main(partial(_is_complete, fold)):
                 print(f"fold {number} of {folds}")
                 _train(fold, catalog, products, split=split)
             runs.append(fold.out)

@@ -14,10 +14,9 @@ from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
 from training.catalog.reading import Catalog, CatalogError, product_columns, read_catalog, sample_products
 from training.data.attributes import attribute_classes, find_hierarchies, product_targets
-from training.data.corrected_attributes import corrected_cells, followed, trusted, with_attributes
-from training.data.corrections import ATTRIBUTES as CORRECTED_ATTRIBUTES
+from training.data.corrected_attributes import corrected_cells, corrected_targets, reliable_targets, replace_attributes
+from training.data.corrections import CORRECTED_ATTRIBUTES_FILE, apply_corrections, read_corrections, with_columns
 from training.data.corrections import FILE as CORRECTIONS
-from training.data.corrections import correct, read_corrections, resolved
 from training.data.corrections import summary as correction_summary
 from training.data.dataset import ProductDataset, title_lengths
 from training.data.label_noise import damage_labels
@@ -151,8 +150,8 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
 def _corrected(catalog: Catalog, path: Path) -> Catalog:
     """The catalogue with corrected labels."""
     columns = catalog.source.target_columns
-    corrections = resolved(read_corrections(path), columns)
-    products = correct(catalog.products, corrections, columns=columns, name=path.name)
+    corrections = with_columns(read_corrections(path), columns)
+    products = apply_corrections(catalog.products, corrections, columns=columns, name=path.name)
     for column, place in product_columns(columns).items():
         if own := [each for each in corrections if each.column == column]:
             of = "" if place == "label" else f" of {column}"
@@ -215,9 +214,9 @@ def _with_hierarchies(data: RunData) -> RunData:
     corrections = [] if path is None else read_corrections(path)
     corrected = corrected_cells(corrections, data.products["id"], data.catalog.source.target_columns)
     targets, train = data.targets, data.rows("train")
-    hierarchies = find_hierarchies(trusted(targets[train], corrected[train]), data.attributes)
-    after = followed(targets, corrected, data.attributes, hierarchies)
-    products = with_attributes(data.products, data.attributes, before=targets, after=after)
+    hierarchies = find_hierarchies(reliable_targets(targets[train], corrected[train]), data.attributes)
+    after = corrected_targets(targets, corrected, data.attributes, hierarchies)
+    products = replace_attributes(data.products, data.attributes, before=targets, after=after)
     return dataclasses.replace(data, products=products, hierarchies=hierarchies)
 
 
@@ -267,7 +266,7 @@ def write_tables(folder: Path, data: RunData) -> None:
         ids = {each.id for each in read_corrections(data.options.corrections)}
         _, *further = product_columns(data.catalog.source.target_columns).values()
         rows = data.products.loc[data.products["id"].isin(ids), ["id", *further]]
-        write_text(folder / CORRECTED_ATTRIBUTES, rows.to_csv(index=False))
+        write_text(folder / CORRECTED_ATTRIBUTES_FILE, rows.to_csv(index=False))
 
 
 def _check_same(before: pd.DataFrame, now: pd.DataFrame, table: Path) -> None:

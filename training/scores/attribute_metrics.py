@@ -1,6 +1,7 @@
-"""The numbers of each attribute: of what is answered, which in a hierarchy need not be its own most probable label.
+"""Metrics of each attribute, measured on the served labels.
 
-Legend: N products, A attributes, C classes, those of all attributes one behind the other.
+In a hierarchy the served label may differ from the attribute's most probable one.
+Legend: N products, A attributes, C classes of all attributes, concatenated.
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,19 @@ from training.scores.metrics import Classes, Probabilities, brier_score, summari
 
 
 def main_scores(scores: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:
-    """(N, C) -> (N, C of it): the probabilities of the main attribute."""
+    """(N, C) -> (N, C_main): the probabilities of the main attribute."""
     return np.ascontiguousarray(scores[:, settings.slices[settings.target]])
 
 
-def answered(scores: Probabilities, settings: ProductSettings) -> list[Probabilities]:
-    """What is answered of each attribute: (N, C of it), the score of the answered label, and 0 for all others.
+def answered_scores(scores: Probabilities, settings: ProductSettings) -> list[Probabilities]:
+    """The scores of the served labels.
 
     Args:
         scores: (N, C), as from :func:`handlers.product_serving.hierarchy.attribute_scores`.
         settings: of the model.
+
+    Returns:
+        For each attribute an (N, C_attribute) array. It holds the score of the served label and 0 elsewhere.
     """
     labels = chosen_labels(scores, settings)
     found: list[Probabilities] = []
@@ -37,7 +41,7 @@ def answered(scores: Probabilities, settings: ProductSettings) -> list[Probabili
 
 
 def summarize_attributes(scores: Probabilities, truth: Classes, settings: ProductSettings) -> dict[str, dict[str, Any]]:
-    """The numbers of each attribute by its name, JSON-able; products without a value are left out.
+    """Metrics by the attribute's name, JSON-able. Products without a value are left out.
 
     Args:
         scores: (N, C).
@@ -46,13 +50,13 @@ def summarize_attributes(scores: Probabilities, truth: Classes, settings: Produc
     """
     numbers = {}
     whole = [scores[:, part] for part in settings.slices.values()]
-    for attribute, said, all_of_it, classes in zip(
-        settings.attributes, answered(scores, settings), whole, truth.T, strict=True
+    for attribute, served, probabilities, classes in zip(
+        settings.attributes, answered_scores(scores, settings), whole, truth.T, strict=True
     ):
         if len(rows := np.flatnonzero(classes != MISSING)):
             numbers[attribute.name] = {
-                **summarize(said[rows], classes[rows], attribute.labels),
-                "brier": brier_score(all_of_it[rows], classes[rows]),
+                **summarize(served[rows], classes[rows], attribute.labels),
+                "brier": brier_score(probabilities[rows], classes[rows]),
             }
     return numbers
 
@@ -60,7 +64,7 @@ def summarize_attributes(scores: Probabilities, truth: Classes, settings: Produc
 def summarize_predicted(
     predicted: Classes, truth: Classes, attributes: Sequence[Attribute]
 ) -> dict[str, dict[str, Any]]:
-    """As :func:`summarize_attributes` of a model that gives no probabilities.
+    """As :func:`summarize_attributes`, for a model without probabilities.
 
     Args:
         predicted: (N, A).
@@ -68,7 +72,7 @@ def summarize_predicted(
         attributes: A of them.
     """
     numbers = {}
-    for attribute, said, classes in zip(attributes, predicted.T, truth.T, strict=True):
+    for attribute, labels, classes in zip(attributes, predicted.T, truth.T, strict=True):
         if len(rows := np.flatnonzero(classes != MISSING)):
-            numbers[attribute.name] = summarize_labels(said[rows], classes[rows], attribute.labels)
+            numbers[attribute.name] = summarize_labels(labels[rows], classes[rows], attribute.labels)
     return numbers

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from handlers.product_serving.hierarchy import attribute_log_scores, attribute_scores, joint_logits
 from handlers.product_serving.settings import Attribute, OneModality, ProductSettings
 from training.data.attributes import MISSING
-from training.scores.attribute_metrics import answered
+from training.scores.attribute_metrics import answered_scores
 from training.scores.metrics import PRECISION_TARGET, ROUNDING, Classes, Probabilities, precision_by_confidence
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0
@@ -104,7 +104,7 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
         for attribute, part, classes in zip(settings.attributes, settings.slices.values(), truth.T, strict=True)
     ]
     settings = _with_hierarchies(values, truth, dataclasses.replace(settings, attributes=tuple(temperatures)))
-    said, precision = answered(attribute_scores(values, settings), settings), settings.review_precision
+    said, precision = answered_scores(attribute_scores(values, settings), settings), settings.review_precision
     thresholds = [
         dataclasses.replace(attribute, review_threshold=_threshold(attribute, only, classes, precision))
         for attribute, only, classes in zip(settings.attributes, said, truth.T, strict=True)

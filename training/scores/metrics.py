@@ -17,7 +17,7 @@ ECE_BINS = 15
 PRECISION_TARGET = 0.95
 FREQUENT = 5
 BOOTSTRAP_DRAWS = 10_000
-MIN_GAIN = 0.003
+MIN_DIFFERENCE = 0.003
 DRAWS_AT_ONCE = 500
 ROUNDING = 1e-9
 
@@ -149,7 +149,7 @@ def summarize_labels(predicted: Classes, truth: Classes, labels: Sequence[str]) 
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
+class RunPredictions:
     """What several models answered in one run, a seed or a fold.
 
     Args:
@@ -195,13 +195,13 @@ class Bootstrap:
     drawn: dict[str, NDArray[np.float64]]
 
     def difference(self, metric: Literal["accuracy", "macro_f1"], model: int, other: int) -> Difference:
-        """By how much ``model`` is above ``other``, numbered as in :attr:`Answers.predicted`; percentile interval."""
+        """``model`` minus ``other``, numbered as in :attr:`RunPredictions.predicted`, with a percentile interval."""
         runs = self.observed[metric][:, model] - self.observed[metric][:, other]
         low, high = np.quantile(self.drawn[metric][:, model] - self.drawn[metric][:, other], [0.025, 0.975])
         return Difference(float(runs.mean()), float(low), float(high), tuple(map(float, runs)))
 
 
-def paired_bootstrap(runs: Sequence[Answers], *, draws: int = BOOTSTRAP_DRAWS, seed: int = 0) -> Bootstrap:
+def paired_bootstrap(runs: Sequence[RunPredictions], *, draws: int = BOOTSTRAP_DRAWS, seed: int = 0) -> Bootstrap:
     """Score all models on the same resamples of groups, because products of a group are not independent.
 
     A draw takes as many groups as there are, with replacement, and with a group its products in every run.
@@ -241,7 +241,7 @@ def verdict(difference: Difference) -> str:
     sign = 1 if difference.mean > 0 else -1
     clear = min(sign * difference.low, sign * difference.high) > 0
     holds = sum(sign * run > 0 for run in difference.runs) > len(difference.runs) / 2
-    if not clear or not holds or abs(difference.mean) < MIN_GAIN:
+    if not clear or not holds or abs(difference.mean) < MIN_DIFFERENCE:
         return "tie"
     return "better" if sign > 0 else "worse"
 
@@ -255,7 +255,7 @@ def _resamples(groups: int, *, draws: int, seed: int) -> Iterator[NDArray[np.flo
         yield np.bincount(chosen.ravel(), minlength=count * groups).reshape(count, groups).T.astype(np.float64)
 
 
-def _scores(run: Answers, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scores(run: RunPredictions, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Accuracy and macro-F1 of each model where groups count as often as (G, D) says: (2, D, M)."""
 
     def count(classes: Classes, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:

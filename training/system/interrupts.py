@@ -29,7 +29,7 @@ def sigterm_like_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def delay_signals() -> Iterator[None]:
     """A first Ctrl-C or SIGTERM that comes inside is delivered at the end; a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

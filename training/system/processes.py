@@ -34,11 +34,11 @@ from tqdm import tqdm
 from training.system.rank import is_main_process, process_count, rank
 
 LONGEST_WAIT = timedelta(days=1)  # for the main process's features, heads and results
-Batch = tuple[tuple[Tensor, ...], Tensor]
+TrainingBatch = tuple[tuple[Tensor, ...], Tensor]
 Value = TypeVar("Value")
 
 
-class Batches(Iterable[Batch], Sized, Protocol):
+class Batches(Iterable[TrainingBatch], Sized, Protocol):
     """Batches of one pass, countable for the progress bar."""
 
 
@@ -55,7 +55,7 @@ class Share(NamedTuple):
 
 
 @contextmanager
-def one_voice() -> Iterator[None]:
+def only_main_prints() -> Iterator[None]:
     """Inside, the main process alone prints and draws bars; at the end the processes part."""
     if is_main_process():
         yield
@@ -67,7 +67,7 @@ def one_voice() -> Iterator[None]:
         torch.distributed.destroy_process_group()
 
 
-def from_main(compute: Callable[[], Value]) -> Value:
+def broadcast_from_main(compute: Callable[[], Value]) -> Value:
     """What the main process computes, in every process.
 
     Args:
@@ -79,9 +79,9 @@ def from_main(compute: Callable[[], Value]) -> Value:
     if process_count() == 1:
         return compute()
     if not is_main_process():
-        heard: Value = _heard()
+        heard: Value = _received()
         return heard
-    with _told_of_failure():
+    with _broadcast_failure():
         value = compute()
     broadcast_object_list([True, value])
     return value
@@ -98,16 +98,16 @@ def main_first() -> Iterator[None]:
         yield
         return
     if not is_main_process():
-        _heard()
+        _received()
         yield
         return
-    with _told_of_failure():
+    with _broadcast_failure():
         yield
     broadcast_object_list([True, None])
 
 
 @contextmanager
-def joined(model: nn.Module) -> Iterator[nn.Module]:
+def distributed(model: nn.Module) -> Iterator[nn.Module]:
     """The model as all processes train it: gradients are averaged over them, and batch statistics too where it can be.
 
     Args:
@@ -122,7 +122,7 @@ def joined(model: nn.Module) -> Iterator[nn.Module]:
     _accelerator().free_memory()
 
 
-def shared(batches: Batches) -> tuple[Batches, list[Share]]:
+def split_batches(batches: Batches) -> tuple[Batches, list[Share]]:
     """This process's part of every batch, and what each part counts.
 
     Args:
@@ -139,7 +139,7 @@ def shared(batches: Batches) -> tuple[Batches, list[Share]]:
     return _with_batches(loader, [part or rows[:1] for part, rows in zip(parts, whole, strict=True)]), shares
 
 
-def predicted(
+def predict_together(
     predict: Callable[[Batches], tuple[NDArray[np.float32], NDArray[np.int64]]], batches: Batches
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """What ``predict`` gives for all batches, each process having done its part; the rows are in another order.
@@ -157,7 +157,7 @@ def predicted(
     return np.concatenate(logits), np.concatenate(targets)
 
 
-def averaged(value: Tensor) -> Tensor:
+def process_mean(value: Tensor) -> Tensor:
     """The mean of () tensors over all processes."""
     mean: Tensor = reduce(value, reduction="mean")
     return mean
@@ -180,7 +180,7 @@ def _with_batches(loader: DataLoader[Any], batches: list[list[int]]) -> DataLoad
 
 
 @contextmanager
-def _told_of_failure() -> Iterator[None]:
+def _broadcast_failure() -> Iterator[None]:
     _accelerator()
     try:
         yield
@@ -189,7 +189,7 @@ def _told_of_failure() -> Iterator[None]:
         raise
 
 
-def _heard() -> Any:
+def _received() -> Any:
     _accelerator()
     told: list[Any] = [False, None]
     broadcast_object_list(told)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.catalog.files import CatalogError, CatalogFiles, RowError, ZipFiles, inside, open_files
+from training.catalog.files import CatalogError, CatalogFiles, RowError, ZipFiles, open_files, safe_path
 from training.catalog.table import open_table
 
 NAMES = [f"images/{number}.bin" for number in range(40)]
@@ -113,7 +113,7 @@ def test_a_name_with_a_nul_is_of_no_file(archive: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "path"), [("a.jpg", "a.jpg"), ("./a//b.jpg", "a/b.jpg"), ("a/../b.jpg", "b.jpg")])
 def test_names_that_stay_are_normalised(name: str, path: str) -> None:
-    assert inside(name) == path
+    assert safe_path(name) == path
 
 
 @pytest.mark.parametrize(

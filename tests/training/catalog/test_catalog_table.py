@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from training.catalog.files import CatalogError
-from training.catalog.table import MAX_LINE_BYTES, Table, harmless, open_table, read_table
+from training.catalog.table import MAX_LINE_BYTES, Table, escape_formula, open_table, read_table
 
 STYLES = b"id,articleType,productDisplayName\n"
 
@@ -165,9 +165,9 @@ def test_text_of_a_parquet_that_is_no_utf8_is_an_error_that_says_where() -> None
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\r=1"])
 def test_a_formula_is_not_run(text: str) -> None:
-    assert harmless(text) == f"'{text}"
+    assert escape_formula(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["", "Shoes", "-17", "+4.5", "a=b", "'quoted'"])
 def test_other_texts_and_numbers_stay(text: str) -> None:
-    assert harmless(text) == text
+    assert escape_formula(text) == text

@@ -36,7 +36,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def product(category: str, **changes: Any) -> SampleProduct:
-    values = {"title": "", "colour": "Navy", "pattern": "Solid", "title_tells": True, "picture_tells": True, **changes}
+    values = {
+        "title": "",
+        "colour": "Navy",
+        "pattern": "Solid",
+        "title_names_category": True,
+        "picture_shows_product": True,
+        **changes,
+    }
     return SampleProduct(category=category, **values)
 
 
@@ -51,9 +58,11 @@ def test_as_many_products_are_vague_as_designed() -> None:
     for category in PRODUCTS:
         mine = [each for each in products if each.category == category]
         assert len(mine) == 100
-        assert sum(not each.title_tells for each in mine) == round(100 * VAGUE_SHARE)
-        assert sum(not each.picture_tells for each in mine) == round(100 * VAGUE_SHARE)
-        assert sum(not each.title_tells and not each.picture_tells for each in mine) == round(100 * BOTH_SHARE)
+        assert sum(not each.title_names_category for each in mine) == round(100 * VAGUE_SHARE)
+        assert sum(not each.picture_shows_product for each in mine) == round(100 * VAGUE_SHARE)
+        assert sum(not each.title_names_category and not each.picture_shows_product for each in mine) == round(
+            100 * BOTH_SHARE
+        )
 
 
 def test_a_title_names_the_category_exactly_where_it_is_said_to() -> None:
@@ -61,7 +70,7 @@ def test_a_title_names_the_category_exactly_where_it_is_said_to() -> None:
         nouns = {
             noun: category for category, names in NOUNS.items() for noun in names if each.title.endswith(f" {noun}")
         }
-        assert set(nouns.values()) == ({each.category} if each.title_tells else set())
+        assert set(nouns.values()) == ({each.category} if each.title_names_category else set())
         assert f" {each.colour} " in each.title
         assert (each.pattern == "Solid") == (each.pattern not in each.title)
 
@@ -77,7 +86,7 @@ def test_the_order_and_the_file_names_say_nothing_of_the_category(shop: Path) ->
 def test_a_vague_picture_is_the_same_whichever_category_shares_it() -> None:
     pictures: dict[str, set[bytes]] = {}
     for category, draw in SHARED.items():
-        picture = draw_product(product(category, picture_tells=False), seed=5)
+        picture = draw_product(product(category, picture_shows_product=False), seed=5)
         pictures.setdefault(draw.__name__, set()).add(picture.tobytes())
     assert [len(same) for same in pictures.values()] == [1, 1]
 
@@ -195,9 +204,9 @@ def test_neither_titles_nor_pictures_are_enough_but_both_together_nearly_are() -
 
     by_title, by_picture = right(titles), right(pictures)
     by_both = right(hstack([titles, pictures]).tocsr())
-    title_tells = np.array([each.title_tells for each in products])
-    picture_tells = np.array([each.picture_tells for each in products])
-    assert by_title[title_tells].mean() > 0.9 and by_title[~title_tells].mean() < 0.3
-    assert by_picture[picture_tells].mean() > 0.9 and by_picture[~picture_tells].mean() < 0.4
+    title_names_category = np.array([each.title_names_category for each in products])
+    picture_shows_product = np.array([each.picture_shows_product for each in products])
+    assert by_title[title_names_category].mean() > 0.9 and by_title[~title_names_category].mean() < 0.3
+    assert by_picture[picture_shows_product].mean() > 0.9 and by_picture[~picture_shows_product].mean() < 0.4
     assert max(by_title.mean(), by_picture.mean()) < 0.85
     assert by_both.mean() > max(by_title.mean(), by_picture.mean()) + 0.08

@@ -11,8 +11,8 @@ import pytest
 from handlers.product_serving.settings import Attribute, Hierarchy
 from training.catalog.reading import CatalogSource, attribute_column, read_catalog
 from training.data.attributes import MISSING
-from training.data.corrected_attributes import corrected_cells, followed, trusted, with_attributes
-from training.data.corrections import Correction, correct_again
+from training.data.corrected_attributes import corrected_cells, corrected_targets, reliable_targets, replace_attributes
+from training.data.corrections import Correction, reapply_corrections
 from training.run.data import RunData, open_products, prepare, write_tables
 from training.run.options import TrainOptions
 
@@ -41,7 +41,7 @@ def test_cells_are_those_that_a_person_has_corrected() -> None:
 def test_what_nobody_corrected_of_a_corrected_product_tells_nothing() -> None:
     targets = np.array([[1, 1, 0], [1, 0, 0], [2, 1, 1], [0, 1, 1]])
     corrected = np.array([[True, False, True], [False] * 3, [False] * 3, [True, False, False]])
-    found = trusted(targets, corrected).tolist()
+    found = reliable_targets(targets, corrected).tolist()
     assert found[:3] == [[1, MISSING, 0], [1, 0, 0], [2, 1, 1]]
     assert found[3] == [0, 1, 1], "no other product says what follows from that label"
 
@@ -60,14 +60,14 @@ def test_a_corrected_product_has_what_follows_from_its_label(
     values: list[int], corrected: str, expected: list[int]
 ) -> None:
     cells = np.array([[name in corrected.split() for name in NAMES]])
-    assert followed(np.array([values]), cells, HEADS, [FOLLOWS]).tolist() == [expected]
+    assert corrected_targets(np.array([values]), cells, HEADS, [FOLLOWS]).tolist() == [expected]
 
 
 def test_a_finer_attribute_stays_only_where_it_goes_with_the_corrected_target() -> None:
     heads = [HEADS[1], HEADS[0]]
     targets = np.array([[0, 2], [0, 1], [1, 0]])
     cells = np.array([[True, False]] * 3)
-    assert followed(targets, cells, heads, [FOLLOWS]).tolist() == [[0, MISSING], [0, 1], [1, 2]]
+    assert corrected_targets(targets, cells, heads, [FOLLOWS]).tolist() == [[0, MISSING], [0, 1], [1, 2]]
 
 
 def test_values_are_written_where_they_differ_and_nowhere_else() -> None:
@@ -76,7 +76,7 @@ def test_values_are_written_where_they_differ_and_nowhere_else() -> None:
     products = pd.DataFrame(columns, dtype="str")
     before = np.array([[1, 1, 0], [1, MISSING, MISSING], [2, 1, 0]])
     after = np.array([[1, 0, 0], [1, MISSING, MISSING], [2, MISSING, 0]])
-    found = with_attributes(products, HEADS, before=before, after=after)
+    found = replace_attributes(products, HEADS, before=before, after=after)
     assert found[group].tolist() == ["Footwear", "Hats", ""] and found[gender].tolist() == ["Men", "", "Men"]
     assert found["label"].tolist() == ["b", "b", "c"]
 
@@ -132,7 +132,7 @@ def test_a_catalogue_that_is_read_again_has_what_was_trained(
 ) -> None:
     data = corrected_run(options, source, tmp_path)
     read = read_catalog(source).products
-    again = correct_again(tmp_path, read, target="label")
+    again = reapply_corrections(tmp_path, read, target="label")
     pd.testing.assert_frame_equal(again, data.products)
     alone = read.drop(columns=attribute_column("colour"))
-    assert correct_again(tmp_path, alone, target="label")["label"].tolist() == data.products["label"].tolist()
+    assert reapply_corrections(tmp_path, alone, target="label")["label"].tolist() == data.products["label"].tolist()

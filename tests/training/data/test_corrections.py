@@ -9,7 +9,14 @@ import pytest
 
 from training.__main__ import main
 from training.catalog.reading import CatalogError, attribute_column
-from training.data.corrections import FILE, correct, correct_again, corrections_hash, read_corrections, summary
+from training.data.corrections import (
+    FILE,
+    apply_corrections,
+    corrections_hash,
+    read_corrections,
+    reapply_corrections,
+    summary,
+)
 from training.run.data import open_products, prepare, write_tables
 from training.run.options import TrainOptions
 
@@ -26,7 +33,7 @@ def written(folder: Path, text: str) -> Path:
 
 def applied(folder: Path, text: str) -> list[str]:
     corrections = read_corrections(written(folder, text))
-    return correct(PRODUCTS, corrections, columns=["kind"], name="corrections.csv")["label"].tolist()
+    return apply_corrections(PRODUCTS, corrections, columns=["kind"], name="corrections.csv")["label"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,7 @@ SEVERAL = PRODUCTS.assign(**{attribute_column("gender"): pd.Series(["Men", "", "
 
 def several(folder: Path, text: str) -> pd.DataFrame:
     corrections = read_corrections(written(folder, HEADER + text))
-    return correct(SEVERAL, corrections, columns=["kind", "gender"], name="corrections.csv")
+    return apply_corrections(SEVERAL, corrections, columns=["kind", "gender"], name="corrections.csv")
 
 
 def test_a_further_attribute_is_corrected_in_its_own_column(tmp_path: Path) -> None:
@@ -137,8 +144,8 @@ def test_a_run_trains_on_the_corrected_labels_and_keeps_them(
     write_tables(chosen.out, data)
     split = pd.read_csv(chosen.out / "split.csv", dtype=str).set_index("id")
     assert split["label"][product] == right and (chosen.out / FILE).read_text() == path.read_text()
-    pd.testing.assert_frame_equal(correct_again(chosen.out, before, target="label"), data.catalog.products)
-    assert correct_again(tmp_path / "none", before, target="label") is before
+    pd.testing.assert_frame_equal(reapply_corrections(chosen.out, before, target="label"), data.catalog.products)
+    assert reapply_corrections(tmp_path / "none", before, target="label") is before
 
 
 def test_a_file_can_be_mended_and_given_again(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.data.title_thinning import MAX_SHARE, MIN_SHARE, MOST_TELLING, TitleThinner, learn_thinner
+from training.data.title_thinning import MAX_INFORMATIVE, MAX_SHARE, MIN_SHARE, TitleThinner, learn_thinner
 
 TITLE = "Puma Men Navy Blue Running Sports Shoes With Laces"
 
@@ -48,6 +48,6 @@ def test_half_of_the_titles_lose_the_words_that_tell_most() -> None:
     for seed in range(2000):
         kept = thinner(TITLE, np.random.default_rng(seed)).casefold().split()
         gone.append(tuple(word for word in TITLE.casefold().split() if word not in kept))
-    telling = [{*order[:count]} for count in range(1, MOST_TELLING + 1)]
+    telling = [{*order[:count]} for count in range(1, MAX_INFORMATIVE + 1)]
     shares = [np.mean([set(words) == most for words in gone]) for most in telling]
-    assert all(share > 0.5 / MOST_TELLING * 0.85 for share in shares) and sum(shares) < 0.6
+    assert all(share > 0.5 / MAX_INFORMATIVE * 0.85 for share in shares) and sum(shares) < 0.6

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.features.files import stored
+from training.features.files import read_or_compute
 from training.system.storage import StorageError
 
 ROWS = (4, 4, 0, 3)
@@ -35,9 +35,9 @@ def blocks_until(stop: int, asked: list[int]) -> Blocks:
 def test_only_what_is_missing_is_computed(tmp_path: Path, stop: int) -> None:
     asked: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        stored(tmp_path / "f.npy", blocks_until(stop, asked), rows=ROWS)
+        read_or_compute(tmp_path / "f.npy", blocks_until(stop, asked), rows=ROWS)
     assert not (tmp_path / "f.npy").exists()
-    array = stored(tmp_path / "f.npy", blocks_until(-1, asked), rows=ROWS)
+    array = read_or_compute(tmp_path / "f.npy", blocks_until(-1, asked), rows=ROWS)
     np.testing.assert_array_equal(array, WHOLE)
     full = [number for number in asked if ROWS[number]]
     assert full == [0, 1, 3]
@@ -45,11 +45,11 @@ def test_only_what_is_missing_is_computed(tmp_path: Path, stop: int) -> None:
 
 
 def test_a_file_cut_at_any_byte_ends_the_same(tmp_path: Path) -> None:
-    stored(tmp_path / "whole.npy", blocks_until(-1, []), rows=ROWS)
+    read_or_compute(tmp_path / "whole.npy", blocks_until(-1, []), rows=ROWS)
     content = (tmp_path / "whole.npy").read_bytes()
     for size in range(0, len(content) + 1, 7):
         (tmp_path / "f.partial").write_bytes(content[:size])
-        stored(tmp_path / "f.npy", blocks_until(-1, []), rows=ROWS)
+        read_or_compute(tmp_path / "f.npy", blocks_until(-1, []), rows=ROWS)
         assert (tmp_path / "f.npy").read_bytes() == content, size
         (tmp_path / "f.npy").unlink()
 
@@ -57,9 +57,9 @@ def test_a_file_cut_at_any_byte_ends_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"nonsense", "cut"])
 def test_a_damaged_file_is_made_again(tmp_path: Path, damage: bytes | str, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "f.npy"
-    stored(path, blocks_until(-1, []), rows=ROWS)
+    read_or_compute(path, blocks_until(-1, []), rows=ROWS)
     path.write_bytes(path.read_bytes()[:-5] if isinstance(damage, str) else damage)
-    np.testing.assert_array_equal(stored(path, blocks_until(-1, []), rows=ROWS), WHOLE)
+    np.testing.assert_array_equal(read_or_compute(path, blocks_until(-1, []), rows=ROWS), WHOLE)
     assert "damaged" in capsys.readouterr().err
 
 
@@ -67,7 +67,7 @@ def test_a_full_disk_is_seen_before_the_work_is_done(tmp_path: Path, monkeypatch
     asked: list[int] = []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
     with pytest.raises(StorageError, match=r"takes 0\.0 MiB, 0\.0 MiB are free; make room, then run the same command"):
-        stored(tmp_path / "f.npy", blocks_until(-1, asked), rows=ROWS)
+        read_or_compute(tmp_path / "f.npy", blocks_until(-1, asked), rows=ROWS)
     assert asked == [0]
     monkeypatch.undo()
-    np.testing.assert_array_equal(stored(tmp_path / "f.npy", blocks_until(-1, asked), rows=ROWS), WHOLE)
+    np.testing.assert_array_equal(read_or_compute(tmp_path / "f.npy", blocks_until(-1, asked), rows=ROWS), WHOLE)

@@ -39,10 +39,10 @@ def test_parts_of_a_batch_average_to_the_whole() -> None:
 
 
 def test_an_epoch_is_judged_by_the_mean_of_what_is_there() -> None:
-    accuracy, macro_f1 = SEVERAL.judged(LOGITS.numpy(), TARGETS.numpy())
+    accuracy, macro_f1 = SEVERAL.scores(LOGITS.numpy(), TARGETS.numpy())
     assert accuracy == pytest.approx((1 + 1) / 2)
     assert macro_f1 == pytest.approx(1)
     nobody = np.where(np.array([False, True]), MISSING, TARGETS.numpy())
-    assert SEVERAL.judged(LOGITS.numpy(), nobody)[0] == 1
+    assert SEVERAL.scores(LOGITS.numpy(), nobody)[0] == 1
     alone = Objective(sizes=(2,), weights=(1.0,))
-    assert alone.judged(LOGITS.numpy()[:, :2], np.array([[1], [1], [0]]))[0] == pytest.approx(2 / 3)
+    assert alone.scores(LOGITS.numpy()[:, :2], np.array([[1], [1], [0]]))[0] == pytest.approx(2 / 3)

@@ -84,7 +84,7 @@ def test_an_untrained_fusion_adds_the_single_models_and_leaves_the_survivor_alon
 def test_a_correction_counts_by_its_share_where_a_side_is_missing() -> None:
     head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
     head.fusion = Fixed(8.0, 8.0, 4.0)
-    head.one_sided_shares.copy_(torch.tensor([[0.0, 0.5, 0.5], [0.25, 0.0, 1.0]]))
+    head.one_modality_shares.copy_(torch.tensor([[0.0, 0.5, 0.5], [0.25, 0.0, 1.0]]))
     head.shift.copy_(torch.tensor([0.0, 0.0, 100.0]))
     image, text, mask, _ = features(batch=3)
     present = torch.tensor([[True, True], [True, False], [False, True]])

@@ -89,7 +89,7 @@ def run() -> Any:
 
 
 def test_a_correction_counts_as_far_as_it_makes_products_right(truth: np.ndarray) -> None:
-    of_picture, of_title = weighed(truth).one_sided_shares.tolist()
+    of_picture, of_title = weighed(truth).one_modality_shares.tolist()
     assert of_picture[:2] == [0, 0]  # half of the products would turn wrong
     assert of_picture[2:] == [0.25, 0.25]  # 6 * .25 mends what is wrong, and 1.5 * .75 would break what is right
     assert of_title[:2] == [0.75, 0.75]  # 2 * .75 is more than 1, 2 * .5 is not
@@ -98,10 +98,10 @@ def test_a_correction_counts_as_far_as_it_makes_products_right(truth: np.ndarray
 
 def test_products_without_a_value_do_not_tell(truth: np.ndarray) -> None:
     truth[:, 0] = MISSING
-    assert weighed(truth).one_sided_shares.tolist() == [[0, 0, 0.25, 0.25], [0, 0, 0, 0]]
+    assert weighed(truth).one_modality_shares.tolist() == [[0, 0, 0.25, 0.25], [0, 0, 0, 0]]
 
 
 def test_of_a_side_that_no_product_has_nothing_is_corrected(truth: np.ndarray) -> None:
     pictured = np.tile([True, False], (PRODUCTS, 1))
-    of_picture, of_title = weighed(truth, present=pictured).one_sided_shares.tolist()
+    of_picture, of_title = weighed(truth, present=pictured).one_modality_shares.tolist()
     assert of_picture == [0, 0, 0.25, 0.25] and of_title == [0, 0, 0, 0]

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from training.models import HEADS, MODELS
 from training.models.head import Head
 from training.models.late import LateFusion
-from training.models.residual import Correction
+from training.models.residual import CorrectionHead
 from training.pipeline.training_run import train_run
 from training.reporting.report import write_report
 from training.run.checkpoint import load_model
 from training.run.options import TrainOptions
 
 
-class Product(Correction):
+class Product(CorrectionHead):
     """A correction that attends: to nothing for half of each cell, to the title's first word for the other half."""
 
     attends = True

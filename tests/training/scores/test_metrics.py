@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.scores.metrics import (
-    Answers,
     Difference,
+    RunPredictions,
     accuracy,
     area_under_risk_coverage,
     brier_score,
@@ -92,9 +92,9 @@ def test_a_summary_counts_the_classes_it_averages_over() -> None:
     assert summary["macro_f1_frequent"] == pytest.approx(10 / 11)
 
 
-def answers(truth: np.ndarray, *predicted: np.ndarray, groups: np.ndarray | None = None) -> Answers:
+def answers(truth: np.ndarray, *predicted: np.ndarray, groups: np.ndarray | None = None) -> RunPredictions:
     own = np.arange(len(truth)) if groups is None else groups
-    return Answers(truth, np.stack(predicted), own, classes=int(max(truth.max(), np.max(predicted))) + 1)
+    return RunPredictions(truth, np.stack(predicted), own, classes=int(max(truth.max(), np.max(predicted))) + 1)
 
 
 def test_a_bootstrap_observes_what_sklearn_computes() -> None:

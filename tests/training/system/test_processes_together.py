@@ -18,7 +18,7 @@ from training.models import MODELS
 from training.models.encoders import build_image_encoder
 from training.run.options import TrainOptions
 from training.system.device import Device
-from training.system.processes import from_main, main_first, shared
+from training.system.processes import broadcast_from_main, main_first, split_batches
 from training.system.rank import is_main_process
 from training.system.storage import write_text
 
@@ -91,7 +91,7 @@ def test_the_shares_make_up_the_whole(count: int, monkeypatch: pytest.MonkeyPatc
     counted, weights = [], []
     for number in range(count):
         monkeypatch.setenv("RANK", str(number))
-        parts, shares = shared(loader)
+        parts, shares = split_batches(loader)
         rows = [batch[0].tolist() for batch in parts]
         counted += [row for part, share in zip(rows, shares, strict=True) if share.weight for row in part]
         weights.append([share.weight for share in shares])
@@ -102,7 +102,7 @@ def test_the_shares_make_up_the_whole(count: int, monkeypatch: pytest.MonkeyPatc
 
 def test_only_data_loaders_can_be_shared_out() -> None:
     with pytest.raises(TypeError, match="data loaders, got list"):
-        shared([])
+        split_batches([])
 
 
 def test_batch_norms_of_several_gpus_keep_a_pretrained_encoders_statistics_too() -> None:
@@ -112,7 +112,7 @@ def test_batch_norms_of_several_gpus_keep_a_pretrained_encoders_statistics_too()
 
 
 def write_read_and_fail(folder: Path) -> int:
-    draw = from_main(lambda: np.random.default_rng().integers(10**9))
+    draw = broadcast_from_main(lambda: np.random.default_rng().integers(10**9))
     with main_first():
         write_text(folder / "main.txt", f"{is_main_process()}")
         assert (folder / "main.txt").read_text() == "True"

@@ -23,7 +23,7 @@ from training.reporting.results.model_comparison import ModelComparison
 from training.reporting.results.model_names import BASELINE, display_name, model_style
 from training.reporting.results.run_results import RunResults, pool_results
 from training.reporting.sections.report_data import ReportData
-from training.scores.metrics import BOOTSTRAP_DRAWS, FREQUENT, MIN_GAIN
+from training.scores.metrics import BOOTSTRAP_DRAWS, FREQUENT, MIN_DIFFERENCE
 
 MORE_COLUMNS = {
     "macro_f1_frequent": f"macro-F1 %, classes with ≥ {FREQUENT} test products",
@@ -48,7 +48,7 @@ def notes(runs: Sequence[RunResults], comparison: ModelComparison) -> list[str]:
     """Notes that limit or explain the numbers of the table."""
     known = [_against_baseline(comparison.verdicts)]
     step = 1 / min(len(run.ids) for run in runs)
-    if step > MIN_GAIN:
+    if step > MIN_DIFFERENCE:
         known.append(f"Few test products: each one counts for {100 * step:.1f} points of accuracy.")
     if faultless := [name for name, value in comparison.numbers.items() if value["accuracy"]["low"] == 1]:
         tested = len(np.unique(np.concatenate([run.ids for run in runs])))
@@ -115,7 +115,7 @@ def differences(comparison: ModelComparison) -> Section:
         "Each row gives the first model's metric minus the second's, in points. The 95 % interval comes from a paired "
         f"bootstrap over groups of related products ({BOOTSTRAP_DRAWS:,} draws). The verdict is “better” or “worse” if "
         "the interval excludes 0, the difference has the same sign in most runs, and it is at least "
-        f"{100 * MIN_GAIN:.1f} points. Otherwise it is “tie”."
+        f"{100 * MIN_DIFFERENCE:.1f} points. Otherwise it is “tie”."
     )
     return Section("differences", "Significant differences", [Paragraph(text), _verdict_table(comparison.verdicts)])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.catalog.table import harmless
+from training.catalog.table import escape_formula
 from training.pipeline.out_of_fold import OUT_OF_FOLD_FILE
 from training.reporting.document.blocks import Figure, Group, Paragraph, Products, Section
 from training.reporting.figures.products import CardAnswer, CatalogProducts, ProductCard, draw_errors
@@ -67,7 +67,7 @@ def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str
         for each in found:
             names = (each.product, catalog.title(each.product), labels[each.given], labels[each.suggested])
             numbers = (f"{each.quality:.4f}", f"{each.confidence:.4f}", each.answers)
-            writer.writerow([*(harmless(name) for name in names), *numbers])
+            writer.writerow([*(escape_formula(name) for name in names), *numbers])
 
 
 def _checking_model(data: ReportData) -> str:
