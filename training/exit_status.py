@@ -15,14 +15,14 @@ DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 
 def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
-    """Run a command.
+    """Run a command and print its errors.
 
     Args:
-        command: what to do.
-        resumable: the same command, given again, goes on where it was stopped.
+        command: the function to call.
+        resumable: the same command goes on where it stopped; messages then say so.
 
     Returns:
-        0 done, 1 an error that the user can mend, 130 stopped by Ctrl-C, 143 by SIGTERM.
+        0 for success, 1 for an error that the user can fix, 130 after Ctrl-C, 143 after SIGTERM.
     """
     how = "; the same command goes on where it stopped" if resumable else ""
     try:

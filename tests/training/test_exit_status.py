@@ -60,9 +60,9 @@ def test_a_picture_that_breaks_within_an_epoch(
 ) -> None:
     """Read from the catalogue in every epoch, by this process or by a loader's."""
     monkeypatch.setattr(run_data, "CACHE_SHARE", 0.0)
-    hidden, images, step_done = tmp_path / "images", tmp_path / "shop" / "images", fit_state.Keeper.step_done
+    hidden, images, step_done = tmp_path / "images", tmp_path / "shop" / "images", fit_state.Checkpointer.step_done
 
-    def broken(keeper: fit_state.Keeper) -> None:
+    def broken(keeper: fit_state.Checkpointer) -> None:
         step_done(keeper)
         if keeper.state.progress.steps == 2 and not hidden.exists():
             shutil.copytree(images, hidden)
@@ -83,13 +83,13 @@ def test_a_picture_that_breaks_within_an_epoch(
 
 
 def breaking_in(stage: str, monkeypatch: pytest.MonkeyPatch, step_done: Callable[..., None]) -> Callable[..., Any]:
-    """``Stages.fit`` with another ``Keeper.step_done`` in one stage."""
+    """``Stages.fit`` with another ``Checkpointer.step_done`` in one stage."""
     whole = stages.Stages.fit
 
     def fit(self: stages.Stages, model: Any, **given: Any) -> Any:
         with monkeypatch.context() as patch:
             if given["stage"] == stage:
-                patch.setattr(fit_state.Keeper, "step_done", step_done)
+                patch.setattr(fit_state.Checkpointer, "step_done", step_done)
             return whole(self, model, **given)
 
     return fit

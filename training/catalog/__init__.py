@@ -1,6 +1,6 @@
-"""Reading a catalogue: a table and its pictures, checked row by row; also the built-in drawn one.
+"""Read catalogues: a table and its pictures, checked row by row. Also draw the built-in catalogue.
 
-What is offered here loads no heavy library: it is the one door through which clients read catalogues.
+Client code imports only the names of this module; they load no heavy library.
 """
 
 from training.catalog.files import CatalogError, CatalogFiles, RowError, open_files

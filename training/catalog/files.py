@@ -1,4 +1,4 @@
-"""Where a catalogue's files lie: a folder or a zip, read alike, from threads and from forked workers."""
+"""The files of a catalogue, in a folder or a zip, behind one interface; safe in threads and forked processes."""
 
 import hashlib
 import os
@@ -15,20 +15,20 @@ from typing import IO, Protocol
 KAGGLE_CSV = "styles.csv"
 SEARCH_DEPTH = 3
 MAX_FILE_BYTES = 256_000_000
-# What a file, or a damaged, encrypted or oddly packed entry of a zip, raises when it is opened or read.
+# Errors on opening or reading a file, or an entry of a zip that is damaged, encrypted or compressed in another way.
 READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
 
 class CatalogError(ValueError):
-    """Something about a catalogue that its owner can mend; the message says what, where and how."""
+    """A problem with a catalogue that its owner can fix; the message says what, where and how."""
 
 
 class RowError(CatalogError):
-    """Why one row cannot be used.
+    """The reason why one row cannot be used.
 
     Args:
         reason: a stable name, such as ``image_missing``.
-        detail: what a person needs to know to mend it.
+        detail: for the person who fixes it.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -50,7 +50,7 @@ class CatalogFiles(Protocol):
     table_name: str
 
     def open_table(self) -> AbstractContextManager[IO[bytes]]:
-        """The table as a stream, whose reading raises one of ``READ_ERRORS``.
+        """The table as a stream; reading it may raise one of ``READ_ERRORS``.
 
         Raises:
             CatalogError: it cannot be opened.
@@ -58,15 +58,15 @@ class CatalogFiles(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """What tells this catalogue from another one, in hexadecimal: its table, and in a zip every file of it."""
+        """A sha256 in hexadecimal: of the table; for a zip, of the listing of all its files."""
         ...
 
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
-        """The bytes of a file, its path relative to the table's folder.
+        """The bytes of a file; its path is relative to the table's folder.
 
         Raises:
-            RowError: ``image_outside``, ``image_missing``, ``image_corrupt``, or ``image_too_large`` for one of more
-                than ``limit`` bytes.
+            RowError: ``image_outside``, ``image_missing``, ``image_corrupt``, or ``image_too_large`` for more than
+                ``limit`` bytes.
         """
         ...
 
@@ -97,7 +97,7 @@ class FolderFiles:
 
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
         try:
-            # Only after the links are followed is it known where a path leads.
+            # A symbolic link may lead out of the folder, so it is resolved before the check.
             path = (self._root / safe_path(name)).resolve()
             if not path.is_relative_to(self._root):
                 raise RowError("image_outside", f"{name!r} is a link that leads out of the catalogue's folder")
@@ -107,21 +107,21 @@ class FolderFiles:
                 raise RowError("image_too_large", f"{name!r} has more than {limit / 1e6:g} MB")
             return path.read_bytes()
         except (OSError, RuntimeError) as error:
-            # RuntimeError is what pathlib makes of a link that leads to itself.
+            # pathlib raises RuntimeError for a link that leads to itself.
             raise RowError("image_missing", f"{name!r} cannot be read: {error}") from error
 
 
 class ZipFiles:
     """A CSV and the files below its folder, in a zip.
 
-    The directory is parsed once and entries are read by their position in the file (``pread``): ``zipfile`` keeps one
-    file offset, which threads must take turns at and forked processes would move under each other.
+    The directory is parsed once, and entries are read by their position in the file (``pread``). ``zipfile`` keeps one
+    file offset, which threads and forked processes would share.
 
     Args:
         path: the zip.
 
     Raises:
-        CatalogError: it cannot be read, is no zip, or it is not clear which CSV of it is meant.
+        CatalogError: it cannot be read, is no zip, or holds no CSV or several.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,7 +170,7 @@ class ZipFiles:
         return content
 
     def _extract(self, entry: zipfile.ZipInfo) -> bytes:
-        # Layout of a local header: .ZIP File Format Specification 6.3.10, section 4.3.7.
+        # Layout of a local header: section 4.3.7 in the .ZIP File Format Specification 6.3.10.
         header = os.pread(self._file, 30, entry.header_offset)
         name_length, extra_length = struct.unpack("<26xHH", header)
         packed = os.pread(self._file, entry.compress_size, entry.header_offset + 30 + name_length + extra_length)
@@ -180,17 +180,17 @@ class ZipFiles:
             return packed
         if entry.compress_type == zipfile.ZIP_DEFLATED:
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.file_size)
-        raise OSError(f"compression method {entry.compress_type} is none of stored and deflated")
+        raise OSError(f"compression method {entry.compress_type} is neither stored nor deflated")
 
 
 def open_files(path: Path | str) -> CatalogFiles:
     """Find the catalogue at ``path``: a CSV, a Parquet, a folder that holds one, or a zip that holds a CSV.
 
-    Where there are several, those nearest to the top count, whatever their kind, so that results in a folder below are
-    not taken for the catalogue. Of these ``styles.csv`` counts, then in each folder a CSV before a Parquet.
+    If there are several tables, those in the uppermost folder count, so that results in a folder below are not taken
+    for the catalogue. Among these ``styles.csv`` comes first, then a CSV, then a Parquet.
 
     Raises:
-        CatalogError: nothing is there, or it is not clear which table is meant.
+        CatalogError: there is no table, or more than one candidate.
     """
     path = Path(path)
     if not path.exists():
@@ -203,17 +203,17 @@ def open_files(path: Path | str) -> CatalogFiles:
 
 
 def _listed(folder: Path, suffix: str) -> list[str]:
-    """Files with a suffix, by their paths; a folder of forty thousand pictures is listed, never walked down."""
+    """Relative paths of the files with a suffix, down to ``SEARCH_DEPTH`` levels; large picture folders stay fast."""
     pattern = "*." + "".join(f"[{letter}{letter.upper()}]" for letter in suffix)
     found = (file.relative_to(folder) for depth in range(SEARCH_DEPTH) for file in folder.glob("*/" * depth + pattern))
     return [file.as_posix() for file in found if not _is_hidden(file)]
 
 
 def find_table(names: Iterable[str], path: Path) -> str:
-    """The one of these tables that is the catalogue's.
+    """Choose the catalogue's table; see :func:`open_files`.
 
     Raises:
-        CatalogError: there is none, or more than one that could be meant.
+        CatalogError: there is no table, or more than one candidate.
     """
     tables = [each for each in map(PurePosixPath, names) if not _is_hidden(each)]
     nearest = [each for each in tables if len(each.parts) == min(len(other.parts) for other in tables)]
@@ -229,7 +229,7 @@ def find_table(names: Iterable[str], path: Path) -> str:
 
 
 def _csv_before_parquet(tables: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-    """Tables without the Parquets that have a CSV beside them."""
+    """Leave out every Parquet that has a CSV in its folder."""
     folders = {each.parent for each in tables if _is_csv(each)}
     return [each for each in tables if _is_csv(each) or each.parent not in folders]
 
@@ -243,13 +243,13 @@ def _is_hidden(path: PurePath) -> bool:
 
 
 def safe_path(name: str) -> str:
-    """``name`` normalised, if it stays below the folder that it is relative to.
+    """Normalise a relative path and check that it does not leave its folder.
 
     Raises:
-        RowError: ``image_outside``, or ``image_missing`` for what can be no file's name.
+        RowError: ``image_outside``, or ``image_missing`` for a name that no file can have.
     """
     if "\0" in name:
-        raise RowError("image_missing", f"{name!r} holds a NUL character, which no file's name does")
+        raise RowError("image_missing", f"{name!r} holds a NUL character, which no file name can hold")
     if "://" in name:
         raise RowError("image_outside", f"{name!r} is a web address; download the picture and put it beside the CSV")
     path = posixpath.normpath(name)

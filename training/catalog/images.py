@@ -1,4 +1,4 @@
-"""Pictures of a catalogue, decoded as the server decodes them, so that training and serving refuse the same ones."""
+"""Decode the pictures of a catalogue as the server does, so that training and serving refuse the same ones."""
 
 from PIL import Image
 
@@ -11,17 +11,17 @@ LIMITS = ProductSettings(model="image", attributes=(Attribute(name="label", labe
 
 
 def decode_picture(image: bytes, *, name: str) -> Image.Image:
-    """Decode a picture within the limits that a served model has unless told otherwise.
+    """Decode a picture within the default limits of a served model.
 
     Args:
         image: the encoded file.
-        name: of the file, for the message.
+        name: the file's name, for the message.
 
     Returns:
-        RGB, upright, transparency on white; a photograph may come back scaled down.
+        An upright RGB picture, transparency on white; a large photograph may be scaled down.
 
     Raises:
-        RowError: the reason is the ``type`` that the server would answer.
+        RowError: its reason is the error ``type`` of the server.
     """
     try:
         return open_picture(image, LIMITS)

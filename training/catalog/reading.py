@@ -1,14 +1,14 @@
-"""A catalogue of products: a CSV and pictures, read and checked; read = used + rejected, with a reason for each row.
+"""Read a catalogue of products and check every row: each one is used, or rejected with a reason.
 
-Two layouts are read, each as a folder, as the CSV or Parquet in it, or straight from a zip:
+Two layouts are known, each in a folder, as a CSV or Parquet, or in a zip:
 
 - *Fashion Product Images* of Kaggle: ``styles.csv`` and ``images/<id>.jpg``;
-- any table with named columns, ``image,text,label`` unless told otherwise; picture paths are relative to the CSV.
+- any table with named columns, by default ``image,text,label``; picture paths are relative to the table.
 
-A row needs a label (of several that are predicted, the first) and at least one of picture and title: an empty cell
-means that this side is missing, and a picture that is named but missing or broken rejects the row. Reasons:
-``row_malformed``, ``id_empty``, ``id_duplicate`` (the first one counts), ``label_empty``, ``product_empty``,
-``image_outside``, ``image_missing``, and the server's own names for what it would refuse as well: ``text_too_long``,
+A row needs a picture or a title, and a value of the main attribute. An empty cell means that the picture or title is
+missing. A row whose picture file is missing or broken is rejected. The reasons are ``row_malformed``, ``id_empty``,
+``id_duplicate`` (the first row with the id is used), ``label_empty``, ``product_empty``, ``image_outside``,
+``image_missing``, and the error types of the server for inputs that it refuses too: ``text_too_long``,
 ``image_corrupt``, ``image_empty``, ``image_bad_shape``, ``image_too_large``, ``unsupported_image``.
 """
 
@@ -41,16 +41,16 @@ EXAMPLE_LENGTH = 160
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Catalog:
-    """A catalogue that was read. It may be used from threads, forked and spawned processes.
+    """A catalogue that was read; safe in threads, forked and spawned processes.
 
     Args:
         source: with the columns that were found; reading it again gives the same catalogue.
-        products: index 0..n-1; columns ``id``, ``image`` (path relative to the CSV, "" for none), ``text`` ("" for
-            none), ``label`` and :func:`attribute_column` of each further attribute ("" for none), all str; in the order
-            of the file.
-        rejected: columns ``line`` (int, from 1), ``id``, ``reason``, ``detail``; in the order of the file.
-        read: rows read, those of ``products`` and ``rejected`` together.
-        files: where the pictures are read from.
+        products: the used rows in the order of the file, index 0..n-1. All columns are str: ``id``, ``image`` (path
+            relative to the table), ``text``, ``label``, and :func:`attribute_column` of each further attribute. Missing
+            values are "".
+        rejected: the other rows in the order of the file: ``line`` (int, from 1), ``id``, ``reason``, ``detail``.
+        read: number of rows, used and rejected.
+        files: the files that the pictures are read from.
     """
 
     source: CatalogSource
@@ -60,7 +60,7 @@ class Catalog:
     files: CatalogFiles
 
     def image_bytes(self, name: str) -> bytes:
-        """The encoded picture, as in the column ``image``.
+        """The encoded picture with a name from the column ``image``.
 
         Raises:
             CatalogError: it cannot be read any more; the message names it.
@@ -68,7 +68,7 @@ class Catalog:
         return self.files.read(name)
 
     def summary(self) -> str:
-        """One line: rows read, used and rejected, and how often for which reason."""
+        """One line: the number of rows read, used, and rejected by reason."""
         counts = self.rejected["reason"].value_counts()
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
         rejected = f"{len(self.rejected):,} rejected" + (f" ({reasons})" if reasons else "")
@@ -76,12 +76,12 @@ class Catalog:
 
 
 def attribute_column(name: str) -> str:
-    """The column of ``products`` that holds a further attribute, whatever that is called."""
+    """The column of ``products`` that holds a further attribute; it cannot clash with the other columns."""
     return f"attribute {name}"
 
 
 def product_columns(names: Sequence[str]) -> dict[str, str]:
-    """By the name of each attribute, the main one first: the column of ``products`` that holds it."""
+    """Attribute name -> its column in ``products``; the main attribute comes first."""
     return {name: attribute_column(name) if place else "label" for place, name in enumerate(names)}
 
 
@@ -91,14 +91,13 @@ def read_catalog(
     """Read a catalogue and check every row and picture.
 
     Args:
-        source: what to read.
-        check_images: decode every picture; without it, only their paths are looked at, as is enough for a catalogue
-            that was checked before.
-        max_rejected: share of rejected rows, 0..1, above which the catalogue is refused.
+        source: the catalogue.
+        check_images: decode every picture. False checks only their paths, for a catalogue that was checked before.
+        max_rejected: largest share of rejected rows, 0..1; with more the catalogue is refused.
         progress: show a progress bar.
 
     Raises:
-        CatalogError: the catalogue cannot be used; the message says what to mend.
+        CatalogError: the catalogue cannot be used; the message says what to fix.
     """
     if not 0 <= max_rejected <= 1:
         raise CatalogError(f"max_rejected must be in [0, 1], got {max_rejected}")
@@ -159,7 +158,7 @@ def _check_budget(catalog: Catalog, max_rejected: float) -> None:
 
 
 def _reasons(rejected: pd.DataFrame) -> Iterator[str]:
-    """One line a reason, the most frequent first, with how often and where it came up first."""
+    """One line for each reason, the most frequent first: its number of rows, and the first row's line and detail."""
     for reason, rows in sorted(rejected.groupby("reason"), key=lambda item: -len(item[1])):
         line, detail = rows.iloc[0][["line", "detail"]]
         yield f"  {reason}: {len(rows):,}, first in line {line}: {detail[:EXAMPLE_LENGTH]}"

@@ -1,7 +1,7 @@
-"""Rows of a catalogue by the roles of their cells: id, picture, title, label; checked as far as their cells tell.
+"""Rows of a catalogue with the roles of their cells: id, picture, title, label. The cells are checked, not the picture.
 
-The one definition of what a row of a catalogue is, for training, which needs labels, and for scoring, which does not
-and reads catalogues that no memory holds. Nothing here loads a model's library or a picture.
+Training and scoring use the same definition of a row. Scoring needs no labels and reads catalogues that do not fit into
+memory. This module loads no model library and no picture.
 """
 
 import contextlib
@@ -17,22 +17,22 @@ TEXT_COLUMN = "text"
 LABEL_COLUMN = "label"
 ID_COLUMN = KAGGLE_ID
 KAGGLE_LABEL = "articleType"
-# How catalogues write that a product has no such attribute; compared without case.
+# Cells that mean "no value" for a further attribute; compared without case.
 NO_VALUE = frozenset({"", "na", "n/a", "nan", "null"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogSource:
-    """Where a catalogue lies and what its columns are called; enough to read it again.
+    """The path of a catalogue and the names of its columns; enough to read it again.
 
     Args:
         path: a CSV or Parquet, a folder that holds one, or a zip that holds a CSV.
-        image_column: column of the picture's path, relative to the table; the Kaggle layout has none.
-        text_column: column of the title; ``productDisplayName`` in the Kaggle layout.
-        label_column: column to be predicted; None takes ``label``, or ``articleType`` in the Kaggle layout. Several,
-            with commas between them, are one and, behind it, ``attribute_columns``.
-        id_column: column of the product's id; None takes ``id`` where there is one, else the row's line in the file.
-        attribute_columns: further columns to be predicted; a row needs no value there.
+        image_column: column with the picture's path, relative to the table; the Kaggle layout has none.
+        text_column: column with the title; ``productDisplayName`` in the Kaggle layout.
+        label_column: column of the main attribute; None takes ``label``, or ``articleType`` in the Kaggle layout. In a
+            list with commas, the columns after the first become ``attribute_columns``.
+        id_column: column with the product's id; None takes ``id`` if there is one, else the row's line in the file.
+        attribute_columns: columns of the further attributes; a row needs no value there.
     """
 
     path: str
@@ -44,7 +44,7 @@ class CatalogSource:
 
     @property
     def target_columns(self) -> list[str]:
-        """The A columns to be predicted, the main attribute's first; "" where it is not named yet."""
+        """The columns of the A attributes, the main one first; "" if its column is not known yet."""
         return [self.label_column or "", *self.attribute_columns]
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,15 +53,15 @@ class CatalogSource:
 
 
 class CatalogRow(NamedTuple):
-    """A row as read: its cells by role, and why it cannot be used, if it cannot.
+    """One row with its cells by role.
 
     Args:
-        line: of the file where it starts, from 1; in a Parquet the row's number.
-        id: the product's.
+        line: the line in the file where the row starts, from 1; in a Parquet the row's number.
+        id: of the product.
         image: path of the picture relative to the table; "" for none.
         text: the title; "" for none.
-        label: "" where none is read.
-        fault: what is wrong with the row.
+        label: value of the main attribute; "" if labels are not read.
+        fault: the reason why the row cannot be used; None if it can.
         attributes: a value for each of :attr:`CatalogSource.attribute_columns`; "" for none.
     """
 
@@ -75,13 +75,13 @@ class CatalogRow(NamedTuple):
 
 
 def attribute_value(cell: str) -> str:
-    """A further attribute as its cell says it; "" for none."""
+    """The value of a further attribute in a cell; "" for none."""
     value = cell.strip()
     return "" if value.casefold() in NO_VALUE else value
 
 
 class SeenIds(Protocol):
-    """Ids with the line that had each first; a ``dict[str, int]`` is one."""
+    """Maps each id to the first line that has it; a ``dict[str, int]`` will do."""
 
     def setdefault(self, id: str, line: int, /) -> int: ...
 
@@ -90,17 +90,17 @@ class SeenIds(Protocol):
 def open_rows(
     source: CatalogSource, files: CatalogFiles, *, labelled: bool = True, seen: SeenIds | None = None
 ) -> Iterator[tuple[CatalogSource, Iterator[CatalogRow]]]:
-    """Begin to read a catalogue.
+    """Open a catalogue and read its rows lazily.
 
     Args:
         source: names of the columns.
-        files: where it lies.
-        labelled: a row needs a label, and the table a column of pictures and one of titles; without it, no label is
-            read, and one of the two columns is enough.
-        seen: where ids are remembered, to find those that come again; in memory unless told otherwise.
+        files: of the catalogue.
+        labelled: each row needs a label, and the table needs a column of pictures and one of titles. False reads no
+            labels, and one of the two columns is enough.
+        seen: keeps the ids, to find duplicates; None keeps them in memory.
 
     Returns:
-        ``source`` with the columns that were found, and the rows, read as they are asked for.
+        ``source`` with the columns that were found, and the rows.
 
     Raises:
         CatalogError: the catalogue cannot be used; also while it is read.
@@ -112,7 +112,7 @@ def open_rows(
 
 
 def _resolved(source: CatalogSource, table: Table, name: str, *, labelled: bool) -> CatalogSource:
-    """``source`` with the columns that the table has."""
+    """Fill in the names of the columns, and check that the table has them."""
     found = dataclasses.replace(
         source,
         text_column=KAGGLE_TITLE if table.is_kaggle and source.text_column == TEXT_COLUMN else source.text_column,
@@ -132,7 +132,7 @@ def _resolved(source: CatalogSource, table: Table, name: str, *, labelled: bool)
 
 
 def _without_missing_modality(source: CatalogSource, header: Sequence[str]) -> CatalogSource:
-    """``source`` with "" for the one of its two usual columns that the table does without."""
+    """Set the image or the text column to "" if it has its default name and the table does not have it."""
     if source.image_column == IMAGE_COLUMN not in header and source.text_column in header:
         return dataclasses.replace(source, image_column="")
     if source.text_column == TEXT_COLUMN not in header and source.image_column in header:
@@ -141,13 +141,13 @@ def _without_missing_modality(source: CatalogSource, header: Sequence[str]) -> C
 
 
 def _with_several_labels(source: CatalogSource, header: Sequence[str], name: str) -> CatalogSource:
-    """``source`` with the columns that its label column lists; one that has a comma in its own name is one."""
+    """Split a label column that lists several columns; a name with a comma that the table has stays whole."""
     if source.label_column is not None and source.label_column not in header and not source.attribute_columns:
         first, *further = [column.strip() for column in source.label_column.split(",")]
         source = dataclasses.replace(source, label_column=first, attribute_columns=further)
     targets = [source.label_column, *source.attribute_columns]
     if "" in targets or len(set(targets)) < len(targets):
-        raise CatalogError(f"{name}: the columns to be predicted must be named once each, got {targets}")
+        raise CatalogError(f"{name}: each column to predict must be named once, got {targets}")
     return source
 
 

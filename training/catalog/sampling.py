@@ -1,4 +1,4 @@
-"""Choosing products of a catalogue by class: the ones wanted, the ones with enough products, as many of each."""
+"""Choose products of a catalogue by class: given classes, classes with enough products, equally many of each."""
 
 from collections.abc import Sequence
 
@@ -15,20 +15,20 @@ def sample_products(
     min_class: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Choose products by class; equal arguments choose equal products.
+    """Choose products by class; equal arguments give equal products.
 
     Args:
         products: of a catalogue.
-        classes: labels to keep; None or none keeps all.
-        per_class: products drawn of each class that is left, all of them having enough.
-        min_class: classes with fewer products are left out, before anything is drawn.
+        classes: labels to keep; None or an empty sequence keeps all.
+        per_class: number of products to draw from each class that is left.
+        min_class: leave out classes with fewer products, before the draw.
         seed: of the draw.
 
     Returns:
         The chosen rows in their old order, indexed 0..n-1.
 
     Raises:
-        CatalogError: an unknown class, a class with fewer than ``per_class`` products, or nothing left.
+        CatalogError: a class is unknown or has fewer than ``per_class`` products, or no product is left.
     """
     for name, value in (("per_class", per_class), ("min_class", min_class)):
         if value is not None and value < 1:

@@ -1,6 +1,6 @@
-"""A catalogue's table as rows: split into cells, each with its line number; what cannot be split says why.
+"""Read a catalogue's table: a CSV or a Parquet, row by row, each with its line number and its cells or its fault.
 
-Rows are read as they are asked for: a table of any length takes the memory of one row, or of one batch of a Parquet.
+Rows are read lazily, so memory holds one row of a CSV, or one batch of a Parquet.
 """
 
 import csv
@@ -25,9 +25,9 @@ class Row(NamedTuple):
     """One row of the table.
 
     Attributes:
-        line: of the file where it starts, from 1.
-        cells: one for each column; empty where ``fault`` says why there are none.
-        fault: what is wrong with the row as a row.
+        line: the line in the file where the row starts, from 1.
+        cells: one for each column; empty if there is a ``fault``.
+        fault: the reason why the row cannot be split into cells; None if it can.
     """
 
     line: int
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A header and the rows below it; ``is_kaggle``: laid out as *Fashion Product Images*."""
+    """A header and its rows; ``is_kaggle`` marks the layout of *Fashion Product Images*."""
 
     header: Sequence[str]
     rows: Iterable[Row]
@@ -44,19 +44,19 @@ class Table(NamedTuple):
 
 
 def open_table(stream: IO[bytes], *, name: str, image_column: str) -> Table:
-    """Begin to read a table: its header now, its rows, once, as they are asked for.
+    """Read a table's header; its rows are read lazily, once.
 
-    A table with the columns ``id`` and ``productDisplayName`` and no column ``image`` has the Kaggle layout: pictures
-    are named by the id, and in its CSV, one line a row and nothing quoted, the cells beyond the header's length belong
-    to the title. In other CSVs quotes work as in RFC 4180, and a row of another length is at fault.
+    A table with the columns ``id`` and ``productDisplayName``, but no column ``image``, has the Kaggle layout: the id
+    names the picture. In its CSV each line is one row and titles with commas are not quoted, so extra cells belong to
+    the title. Other CSVs follow RFC 4180; a row with another number of cells than the header has a fault.
 
     Args:
-        stream: the file; a name that ends in ``.parquet`` says that it is a Parquet, which is read by its column names.
-        name: what messages call it.
-        image_column: the column of pictures; another one than ``image`` rules out the Kaggle layout.
+        stream: the open file.
+        name: its name, for messages; if it ends in ``.parquet``, the file is read as a Parquet.
+        image_column: column of the pictures; if it is not ``image``, the table does not have the Kaggle layout.
 
     Raises:
-        CatalogError: the file is empty, no UTF-8, holds NUL bytes, or has no rows; also while the rows are read.
+        CatalogError: the file is empty or not UTF-8, holds NUL bytes, or has no rows; also while the rows are read.
     """
     if name.lower().endswith(PARQUET):
         header, rows = _open_parquet(stream, name)
@@ -74,7 +74,7 @@ def open_table(stream: IO[bytes], *, name: str, image_column: str) -> Table:
 
 
 def read_table(content: bytes, *, name: str, image_column: str) -> Table:
-    """All rows of a table that is in memory; see :func:`open_table`."""
+    """Read all rows of a table in memory; see :func:`open_table`."""
     table = open_table(io.BytesIO(content), name=name, image_column=image_column)
     return table._replace(rows=list(table.rows))
 
@@ -93,14 +93,14 @@ def _at_least_one(rows: Iterable[Row], name: str) -> Iterator[Row]:
 
 
 def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
-    """Lines with their ends, which may be those of any system."""
+    r"""Lines with their ends: ``\n``, ``\r\n`` or ``\r``."""
     blank = True
     for number, line in enumerate(iter(lambda: _read_line(stream, name), b""), start=1):
         text = _decode(line, number, name)
         if number == 1:
             text = text.removeprefix("\ufeff")
         blank = blank and not text.strip()
-        # An old Mac's lines end in what others have within one.
+        # Old Mac files end lines with a single \r, which readline does not split at.
         yield from io.StringIO(text, newline="") if "\r" in text.rstrip("\r\n") else (text,)
     if blank:
         raise CatalogError(f"{name} is empty: a header and one product a line are expected")
@@ -128,7 +128,7 @@ def _decode(line: bytes, number: int, name: str) -> str:
 
 
 def _records(lines: Iterable[str], name: str) -> Iterator[Row]:
-    """Rows by the rules of RFC 4180; blank lines are skipped."""
+    """Rows as in RFC 4180; blank lines are skipped."""
     reader = csv.reader(lines, strict=True)
     while True:
         line = reader.line_num + 1
@@ -146,7 +146,7 @@ def _records(lines: Iterable[str], name: str) -> Iterator[Row]:
 
 
 def _kaggle_records(lines: Iterable[str], header: Sequence[str], *, after: int) -> Iterator[Row]:
-    """One row a line, those that come ``after`` the header's; what a line has too many belongs to the title."""
+    """One row for each line after the header's line number ``after``; extra cells belong to the title."""
     title = header.index(KAGGLE_TITLE)
     for number, line in enumerate(lines, start=after + 1):
         if not line.strip():
@@ -160,7 +160,7 @@ def _kaggle_cells(line: str) -> list[str]:
     try:
         return next(csv.reader([line], strict=True))
     except csv.Error:
-        # A title may hold a lone quote, as in 3.5" heel; then no quote of the line means anything.
+        # A title may hold a single quote character, as in 3.5" heel; then quotes in this line are plain text.
         return line.split(",")
 
 
@@ -175,8 +175,8 @@ def _fitted(row: Row, columns: int) -> Row:
 
 
 def _open_parquet(stream: IO[bytes], name: str) -> tuple[list[str], Iterator[Row]]:
-    """Names and rows of the columns that hold text, numbers or dates; a row's line is its number, from 1."""
-    import pyarrow as pa  # noqa: PLC0415 - a fifth of a second that a CSV must not pay for
+    """Names and rows of the columns with text, numbers or dates; a row's line is its number, from 1."""
+    import pyarrow as pa  # noqa: PLC0415 - the import takes 0.2 s, and a CSV does not need it
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
@@ -209,7 +209,7 @@ def _parquet_rows(file: Any, columns: Sequence[str], name: str) -> Iterator[Row]
 
 
 def _texts(column: Any, place: str) -> list[str]:
-    """The cells of a column of strings, "" for none; Arrow does not look at their bytes before."""
+    """The cells of a column of strings, "" for none. Arrow checks for UTF-8 only here."""
     try:
         texts: list[str] = column.fill_null("").to_pylist()
     except UnicodeDecodeError as error:
@@ -219,7 +219,7 @@ def _texts(column: Any, place: str) -> list[str]:
 
 
 def escape_formula(text: str) -> str:
-    """A text that a spreadsheet would take for a formula gets an apostrophe before it; a plain number stays."""
+    """Put an apostrophe before a text that a spreadsheet would take for a formula; a plain number stays."""
     if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
         return f"'{text}"
     return text

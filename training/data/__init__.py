@@ -1,1 +1,1 @@
-"""From checked products to what a model is trained on: classes, parts, augmentation, corrected labels."""
+"""From checked products to training data: classes, split, augmentation, corrected labels."""

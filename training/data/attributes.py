@@ -1,6 +1,6 @@
-"""The attributes of a catalogue: their classes, and which of them follow from which, by the training rows.
+"""The attributes of a catalogue: their classes, and hierarchies of attributes, found in the training rows.
 
-Legend: N products, A >= 1 attributes, the main one first: its values are the products' ``label``.
+Legend: N products, A >= 1 attributes. The main attribute comes first; its values are the products' ``label``.
 """
 
 from collections import Counter
@@ -16,20 +16,20 @@ from training.catalog.reading import CatalogError, product_columns
 MISSING = -1
 
 MIN_AGREEMENT = 0.99
-# Where nearly all products have one value, everything tells it, and nothing does.
+# If nearly all products have one value, any attribute predicts it, and MIN_AGREEMENT alone means nothing.
 MIN_GAIN = 0.9
 MIN_COVERAGE = 0.5
 
 
 def attribute_classes(products: pd.DataFrame, names: Sequence[str]) -> tuple[Attribute, ...]:
-    """Each attribute with the values that occur.
+    """Each attribute with its classes, sorted.
 
     Args:
         products: training rows of a catalogue.
-        names: of A attributes, the main one first.
+        names: A names, the main attribute's first.
 
     Raises:
-        CatalogError: one has fewer than two values, which leaves nothing to tell apart.
+        CatalogError: an attribute has fewer than two values.
     """
     attributes = []
     for name, column in product_columns(names).items():
@@ -44,7 +44,7 @@ def attribute_classes(products: pd.DataFrame, names: Sequence[str]) -> tuple[Att
 
 
 def product_targets(products: pd.DataFrame, attributes: Sequence[Attribute]) -> NDArray[np.int64]:
-    """(N, A) int64 classes; ``MISSING`` for no value, and for one that is no class."""
+    """(N, A) int64 classes; ``MISSING`` for no value, and for a value that is not a class."""
     targets = np.full((len(products), len(attributes)), MISSING, dtype=np.int64)
     columns = product_columns([attribute.name for attribute in attributes]).values()
     for place, (attribute, column) in enumerate(zip(attributes, columns, strict=True)):
@@ -54,20 +54,24 @@ def product_targets(products: pd.DataFrame, attributes: Sequence[Attribute]) -> 
 
 
 def find_hierarchies(targets: NDArray[np.int64], attributes: Sequence[Attribute]) -> tuple[Hierarchy, ...]:
-    """Attributes that follow from another one, by at least ``MIN_AGREEMENT`` of the products.
+    """Find attributes that follow from another one.
 
-    An attribute follows from another where the most frequent value among the *other* products with the same value of
-    that one is right: a value that a single product has tells nothing, for or against, and at least ``MIN_COVERAGE`` of
-    the products must have others. It must also get ``MIN_GAIN`` of those right that the most frequent value of all gets
-    wrong (Goodman & Kruskal's lambda, 1954). What follows from several goes to the one that tells it best, of those
-    that follow from nothing themselves.
+    A source predicts for each product the most frequent dependent value among the *other* products with the same source
+    value. An attribute depends on the source if
+
+    - the predictions are right for at least ``MIN_AGREEMENT`` of the products;
+    - they correct at least ``MIN_GAIN`` of the errors that the overall most frequent value makes (Goodman & Kruskal's
+      lambda, 1954);
+    - at least ``MIN_COVERAGE`` of the products share their source value with others; the rest are left out.
+
+    An attribute that depends on several sources is assigned to the best one that depends on no other attribute.
 
     Args:
-        targets: (N, A) classes of training rows; ``MISSING`` where there is no value.
-        attributes: A of them.
+        targets: (N, A) classes of training rows; ``MISSING`` for no value.
+        attributes: A attributes.
 
     Returns:
-        For each attribute that others follow from, these with the most frequent combination for each of its labels.
+        A hierarchy for each source: its dependent attributes, and the most frequent combination for each of its labels.
     """
     places = range(len(attributes))
     agreement = _closed(
@@ -87,7 +91,7 @@ def find_hierarchies(targets: NDArray[np.int64], attributes: Sequence[Attribute]
 
 
 def _agreement(source: NDArray[np.int64], dependent: NDArray[np.int64]) -> float:
-    """Share of the products whose dependent their source tells, single ones of a value aside; 0 where it is too few."""
+    """Share of the products whose dependent value the source predicts; 0 if a threshold of the search is missed."""
     both = (source != MISSING) & (dependent != MISSING)
     if source is dependent or not both.any():
         return 0.0
@@ -103,7 +107,7 @@ def _agreement(source: NDArray[np.int64], dependent: NDArray[np.int64]) -> float
 
 
 def _closed(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(A, A): what follows from a dependent of an attribute follows from that as well, as surely as its weaker step."""
+    """The transitive closure of (A, A) agreements: an indirect dependency has the smallest agreement on its path."""
     closed = agreement.copy()
     for between in range(len(closed)):
         closed = np.maximum(closed, np.minimum(closed[:, between, None], closed[None, between]))
@@ -112,7 +116,7 @@ def _closed(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _finest(dependent: int, agreement: NDArray[np.float64]) -> int | None:
-    """The attribute at the top that tells a dependent best; of two that tell each other the first is at the top."""
+    """The best source that depends on no other attribute. Of two that depend on each other, the first is the source."""
 
     def above(one: int, other: int) -> bool:
         return agreement[one, other] > 0 and (agreement[other, one] == 0 or one < other)
@@ -125,7 +129,7 @@ def _finest(dependent: int, agreement: NDArray[np.float64]) -> int | None:
 
 
 def _combinations(targets: NDArray[np.int64], *, classes: int) -> tuple[tuple[int, ...], ...]:
-    """The most frequent combination of labels for each label of the first column, one that is complete if there is."""
+    """The most frequent combination of labels for each label of the first column, complete ones preferred."""
     found = []
     for label in range(classes):
         rows = targets[targets[:, 0] == label]
@@ -139,10 +143,10 @@ def _combinations(targets: NDArray[np.int64], *, classes: int) -> tuple[tuple[in
 
 
 def _completed(label: int, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> tuple[int, ...]:
-    """The combination of a label that no product has a whole one of.
+    """The combination of a label without a complete product.
 
-    What its own ``rows`` lack is the most frequent class of the products that agree with most of what they have; where
-    none agrees, or they have nothing, of all.
+    A value that its own ``rows`` lack is the most frequent class among the products that agree best with the known
+    values. If no product agrees, all products count.
     """
     values = np.array([label, *(_most_frequent(column) for column in rows.T[1:])])
     for place in np.flatnonzero(values == MISSING):
@@ -154,6 +158,6 @@ def _completed(label: int, rows: NDArray[np.int64], targets: NDArray[np.int64]) 
 
 
 def _most_frequent(column: NDArray[np.int64]) -> int:
-    """The most frequent class of some products; ``MISSING`` where none has one."""
+    """The most frequent class in a column; ``MISSING`` if there is none."""
     there = column[column != MISSING]
     return int(np.bincount(there).argmax()) if len(there) else MISSING

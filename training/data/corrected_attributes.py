@@ -1,7 +1,7 @@
-"""What products whose labels a person has corrected are trained on in the attributes that nobody corrected.
+"""Targets of products with a corrected label, in the attributes that nobody corrected.
 
-A wrong label's attributes are wrong with it: a shoe that lay under Tops lay in Topwear and Apparel as well. They are no
-evidence of what follows from what, and where they follow, they follow from what was corrected.
+If a label is wrong, the attributes that follow from it are wrong too: a shoe labelled Tops is also in Topwear and
+Apparel. So the search for hierarchies ignores them, and in a hierarchy they are set to fit the corrected label.
 Legend: N products, A attributes, the main one first; M attributes and R combinations of a hierarchy.
 """
 
@@ -18,12 +18,12 @@ from training.data.corrections import Correction, with_columns
 
 
 def corrected_cells(corrections: Iterable[Correction], ids: Iterable[str], columns: Sequence[str]) -> NDArray[np.bool_]:
-    """(N, A): which labels a person has corrected.
+    """(N, A) bool: the labels that a person has corrected.
 
     Args:
-        corrections: of the run; those of products that it does not have are left out.
-        ids: of N products.
-        columns: A columns that are trained, the main attribute's first.
+        corrections: of the run; unknown products are ignored.
+        ids: N product ids.
+        columns: the A columns that are trained, the main attribute's first.
     """
     rows = {id: row for row, id in enumerate(ids)}
     found = np.zeros((len(rows), len(columns)), dtype=np.bool_)
@@ -34,12 +34,13 @@ def corrected_cells(corrections: Iterable[Correction], ids: Iterable[str], colum
 
 
 def reliable_targets(targets: NDArray[np.int64], corrected: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(N, A) classes that tell what follows from what: of corrected products the main attribute and what was corrected.
+    """(N, A) classes for the search for hierarchies.
 
-    A label whose products are all corrected keeps theirs: nothing else says what follows from it.
+    Corrected products keep only their main attribute and the corrected values; the rest is ``MISSING``. If all products
+    of a label are corrected, they keep all values, because there is no other evidence.
 
     Args:
-        targets: (N, A) classes of training rows; ``MISSING`` where there is no value.
+        targets: (N, A) classes of training rows; ``MISSING`` for no value.
         corrected: (N, A), as from :func:`corrected_cells`.
     """
     touched = corrected.any(1)
@@ -55,13 +56,13 @@ def corrected_targets(
     attributes: Sequence[Attribute],
     hierarchies: Iterable[Hierarchy],
 ) -> NDArray[np.int64]:
-    """(N, A) classes to train on: what nobody corrected goes with what was corrected beside it in a hierarchy.
+    """(N, A) classes to train on: in a hierarchy, the other attributes of a product are set to fit its corrections.
 
     Args:
-        targets: (N, A) classes; ``MISSING`` where there is no value. The main attribute stays.
+        targets: (N, A) classes; ``MISSING`` for no value. The main attribute stays.
         corrected: (N, A), as from :func:`corrected_cells`.
-        attributes: A of them.
-        hierarchies: which attributes follow from which.
+        attributes: A attributes.
+        hierarchies: of these attributes.
     """
     names, result = [attribute.name for attribute in attributes], targets.copy()
     for hierarchy in hierarchies:
@@ -73,11 +74,14 @@ def corrected_targets(
 
 
 def _possible(values: NDArray[np.int64], fixed: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(M,) classes of a product: the fixed ones, and what the combinations with these have or all agree on.
+    """(M,) classes of a product that fit its corrected ones.
+
+    A value stays if a combination with the corrected values has it. Otherwise it becomes the value on which these
+    combinations agree, or ``MISSING``.
 
     Args:
-        values: (M,) classes of the catalogue.
-        fixed: (M,), which of them a person has corrected.
+        values: (M,) classes in the catalogue.
+        fixed: (M,) bool, the corrected ones.
         places: (R, M) combinations.
     """
     allowed = places[(places[:, fixed] == values[fixed]).all(1)]
@@ -90,17 +94,17 @@ def _possible(values: NDArray[np.int64], fixed: NDArray[np.bool_], places: NDArr
 def replace_attributes(
     products: pd.DataFrame, attributes: Sequence[Attribute], *, before: NDArray[np.int64], after: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """N products with other values where their classes differ.
+    """Products with new values where their classes change.
 
     Args:
-        products: with a column for each attribute.
-        attributes: A of them.
-        before: (N, A) classes of the products.
-        after: (N, A) classes that they get; ``MISSING`` for no value.
+        products: N rows with a column for each attribute.
+        attributes: A attributes.
+        before: (N, A) old classes.
+        after: (N, A) new classes; ``MISSING`` for no value.
     """
     columns = product_columns([attribute.name for attribute in attributes]).values()
     for place, (attribute, column) in enumerate(zip(attributes, columns, strict=True)):
-        labels = np.array([*attribute.labels, ""])[after[:, place]]  # MISSING is the last
+        labels = np.array([*attribute.labels, ""])[after[:, place]]  # MISSING is -1, the last entry
         changed = pd.Series(labels, index=products.index, dtype="str")
         values = products[column].mask(before[:, place] != after[:, place], changed)
         products = products.assign(**{column: values})

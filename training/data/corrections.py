@@ -1,10 +1,10 @@
-"""Labels that a person has corrected: a CSV that is laid over a catalogue when it is read, and leaves its file alone.
+"""Corrected labels: a CSV whose labels replace those of a catalogue when it is read. The catalogue's file stays.
 
-Columns: ``id`` and ``label``, the right one; ``column`` (whose labels they are, of the columns that are trained; the
-target's without it) and ``given`` (the label in the catalogue, so that one which has changed since is noticed) may be
-left out. The sheet of ``python -m client audit`` yields such a file; ``python -m training train --corrections FILE``
-applies it and keeps a copy in the run folder. Of several targets,
-:mod:`training.data.corrected_attributes` is the rest.
+Columns: ``id``; ``label``, the right label; optionally ``column``, the corrected column of the catalogue (by default
+the main attribute's), and ``given``, the label in the catalogue, which shows if the catalogue has changed since.
+The sheet of ``python -m client audit`` writes such a file. ``python -m training train --corrections FILE`` applies it
+and keeps a copy in the run folder. :mod:`training.data.corrected_attributes` handles the attributes that nobody
+corrected.
 """
 
 import csv
@@ -20,7 +20,7 @@ from training.catalog.reading import CatalogError, product_columns
 from training.catalog.rows import attribute_value
 
 FILE = "corrections.csv"
-# Of corrected products, the further attributes that the run was trained on.
+# The further attributes of corrected products, as the run was trained on them.
 CORRECTED_ATTRIBUTES_FILE = "corrected_attributes.csv"
 COLUMNS = ("id", "column", "given", "label")
 NEEDED = ("id", "label")
@@ -28,14 +28,14 @@ _NAMED = 5
 
 
 class Correction(NamedTuple):
-    """A label that was wrong.
+    """One corrected label.
 
     Args:
-        line: of the file, from 1.
+        line: in the file, from 1.
         id: of the product.
-        column: of the catalogue; "" for the target.
-        given: the label in the catalogue; "" where the file does not say.
-        label: the right one.
+        column: of the catalogue; "" for the main attribute.
+        given: the label in the catalogue; "" if the file does not give it.
+        label: the right label.
     """
 
     line: int
@@ -49,7 +49,7 @@ def read_corrections(path: Path) -> list[Correction]:
     """Read a file of corrections.
 
     Raises:
-        CatalogError: it cannot be read, has an unknown column, lacks one, or corrects a product twice in one column.
+        CatalogError: it cannot be read, has an unknown or a missing column, or corrects a label twice.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -67,17 +67,17 @@ def read_corrections(path: Path) -> list[Correction]:
 
 
 def corrections_hash(path: Path) -> str:
-    """What tells the corrections of one file from those of another, in hexadecimal; their order does not count."""
+    """Sha256 in hexadecimal over the corrections of a file, in any order."""
     rows = sorted(each[1:] for each in read_corrections(path))
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def with_columns(corrections: Iterable[Correction], columns: Sequence[str]) -> list[Correction]:
-    """Corrections that all name their column; a further attribute that is to have no value has the label "".
+    """Fill in the column of each correction. For a further attribute, a label that means "no value" becomes "".
 
     Args:
         corrections: as read.
-        columns: that are trained, the target's first.
+        columns: the trained columns, the main attribute's first.
     """
     named = [each._replace(column=each.column or columns[0]) for each in corrections]
     return [each if each.column == columns[0] else each._replace(label=attribute_value(each.label)) for each in named]
@@ -91,12 +91,12 @@ def apply_corrections(
     Args:
         products: of a catalogue, with ``id``, ``label`` and its further attributes.
         corrections: to apply.
-        columns: of the catalogue that are trained, the target's first.
+        columns: the trained columns of the catalogue, the main attribute's first.
         name: of the file of corrections, for messages.
 
     Raises:
-        CatalogError: a correction is of another column or an unknown product, changes nothing, was made of another
-            label than the catalogue has, or is one of two of the same label.
+        CatalogError: a correction names another column or an unknown product, changes nothing, gives a label that the
+            catalogue does not have any more, or corrects a label for the second time.
     """
     corrections = with_columns(corrections, columns)
     if foreign := [each for each in corrections if each.column not in columns]:
@@ -115,12 +115,12 @@ def apply_corrections(
 
 
 def reapply_corrections(run: Path, products: pd.DataFrame, *, target: str) -> pd.DataFrame:
-    """Products of a run's catalogue, read once more, with the labels that the run was trained on.
+    """Give products that were read again the corrected labels with which a run was trained.
 
     Args:
-        run: the run folder; one without corrections leaves the products as they are.
-        products: with ``id``, ``label`` and any further attributes; those that the corrections do not name stay.
-        target: of the run.
+        run: the run folder; without corrections in it the products stay as they are.
+        products: with ``id``, ``label`` and any further attributes.
+        target: name of the run's main attribute.
     """
     if not (run / FILE).is_file():
         return products
@@ -133,11 +133,11 @@ def reapply_corrections(run: Path, products: pd.DataFrame, *, target: str) -> pd
 
 
 def summary(corrections: Sequence[Correction], known: Iterable[str]) -> str:
-    """One line: how many labels are changed, what most often, and which classes are new.
+    """One line: the number of corrected labels, the most frequent new labels, and the new classes.
 
     Args:
-        corrections: that were applied.
-        known: labels of the catalogue before.
+        corrections: the applied ones.
+        known: labels of the catalogue before them.
     """
     counts = pd.Series([each.label or "no value" for each in corrections]).value_counts()
     most = ", ".join(f"{label} {count:,}" for label, count in counts.head(_NAMED).items())
@@ -173,31 +173,31 @@ def _check_once(corrections: Iterable[Correction], name: str) -> None:
     seen: dict[tuple[str, str], int] = {}
     for each in corrections:
         if (first := seen.setdefault((each.id, each.column), each.line)) != each.line:
-            raise CatalogError(f"{name}: lines {first} and {each.line} both correct {each.id!r}; keep one of them")
+            raise CatalogError(f"{name}: lines {first} and {each.line} correct the same label of {each.id!r}; keep one")
 
 
 def _check_labels(labels: Mapping[str, str], corrections: Sequence[Correction], name: str) -> None:
-    """Refuse corrections of one column that do not go with its labels by id."""
+    """Check the corrections of one column against its labels by id."""
     if unknown := [each for each in corrections if each.id not in labels]:
         raise CatalogError(
-            f"{name} corrects {len(unknown):,} products that the catalogue does not have, or that were rejected: "
+            f"{name} corrects {len(unknown):,} products that are not in the catalogue, or were rejected: "
             f"{_lines(unknown)}; take those lines out"
         )
     if same := [each for each in corrections if labels[each.id] == each.label]:
         raise CatalogError(
-            f"{name} changes nothing in {len(same):,} products, whose label in the catalogue is the corrected one "
-            f"already: {_lines(same)}; take those lines out"
+            f"{name} changes nothing in {len(same):,} products, which have that label in the catalogue already: "
+            f"{_lines(same)}; take those lines out"
         )
     if stale := [each for each in corrections if each.given and labels[each.id] != each.given]:
         first = stale[0]
         raise CatalogError(
-            f"{name} was made of other labels than the catalogue has, in {len(stale):,} products: {_lines(stale)}; "
-            f"{first.id!r} was {first.given!r} and is {labels[first.id]!r}: audit the catalogue as it is now"
+            f"{name} was made for other labels than the catalogue has, in {len(stale):,} products: {_lines(stale)}; "
+            f"{first.id!r} was {first.given!r} and is {labels[first.id]!r} now: audit the catalogue again"
         )
 
 
 def _with_values(products: pd.DataFrame, right: Mapping[str, str], place: str) -> pd.DataFrame:
-    """Products with other values, by id, in one column."""
+    """Replace values in one column, by id."""
     values = [right.get(id, value) for id, value in zip(products["id"], products[place], strict=True)]
     return products.assign(**{place: pd.Series(values, index=products.index, dtype="str")})
 

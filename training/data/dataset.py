@@ -1,6 +1,6 @@
-"""Catalogue rows to tensors, through the very preprocessing that serves; augmentation is PIL to PIL, before it.
+"""From catalogue rows to tensors, with the preprocessing of the server. Augmentation comes before it, on PIL pictures.
 
-Legend: B batch, H = W picture side, T title tokens.
+Legend: B batch, H = W picture size, T title tokens, A attributes.
 """
 
 import math
@@ -28,7 +28,7 @@ LabelledProducts = tuple[GraphInputs, Tensor]
 
 
 def augmentation(size: int) -> v2.Transform:
-    """Crop to .5-1 of the area, flip, change brightness and contrast; no hue, because colour is a label elsewhere."""
+    """Crop to 0.5-1 of the area, flip, change brightness and contrast. Hue stays: colour may be an attribute."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
@@ -41,20 +41,20 @@ def augmentation(size: int) -> v2.Transform:
 class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
     """Products of a catalogue, preprocessed one at a time.
 
-    Augmentation draws from a seed made of (seed, epoch, row), so that a resumed epoch and another number of loader
-    processes give the same products.
+    The seed of each augmentation is (seed, epoch, row). So a resumed epoch gives the same products, and so does another
+    number of loader processes.
 
     Args:
-        catalog: where the pictures lie.
-        products: rows with ``image`` and ``text``; "" stands for none.
+        catalog: the source of the pictures.
+        products: rows with ``image`` and ``text``; "" for none.
         targets: (N, A) int64, the class of each row in each attribute.
-        preprocessor: as served.
-        modalities: what to read; the other one is handed over as missing, unread.
-        pictures: decoded before; None reads and decodes them from the catalogue.
+        preprocessor: of the model.
+        modalities: to be read; the other one counts as missing.
+        pictures: decoded pictures; None decodes those of the catalogue.
         augment: change pictures by :func:`augmentation`.
-        thin_titles: share of the titles that are thinned.
-        thinner: thins them.
-        seed: of both.
+        thin_titles: share of the titles to thin, 0..1.
+        thinner: thins them; None leaves out random words.
+        seed: of augmentation and thinning.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
         return product, self.targets[row]
 
     def picture(self, row: int) -> Image.Image:
-        """The RGB picture of a row that has one, not yet square."""
+        """The RGB picture of a row that has one, in its original shape."""
         name = self.images[row]
         if self.pictures is not None:
             return self.pictures[name]
@@ -105,7 +105,7 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
         if self.augment is None:
             return picture
         with torch.random.fork_rng(devices=[]):
-            # torch.manual_seed would seed GPUs as well, which without one formats a stack trace a picture.
+            # torch.manual_seed also seeds GPUs; on a machine without one that formats a stack trace for each picture.
             torch.default_generator.manual_seed(hash((self.seed, self.epoch, row)) % 2**63)
             changed: Image.Image = self.augment(picture)
         return changed
@@ -122,9 +122,9 @@ class EpochSampler(Sampler[list[int]]):
     """Batches of row numbers, drawn anew for each epoch from (seed, epoch).
 
     Args:
-        lengths: (N,) title tokens of each row: rows of similar length share a batch, so that little is padding.
-        batch_size: rows in a batch, at most.
-        weights: (N,) chance of each row, drawn with replacement; None takes each row once.
+        lengths: (N,) title tokens of each row; rows of similar length share a batch, which saves padding.
+        batch_size: maximum number of rows in a batch.
+        weights: (N,) relative probability of each row, drawn with replacement; None takes each row once.
         seed: of the order.
     """
 
@@ -161,13 +161,13 @@ class EpochSampler(Sampler[list[int]]):
 
 
 def balanced_weights(targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N,) chance of each row: rare classes are seen more often, not equally.
+    """(N,) relative probability of each row: rows of rare classes are drawn more often.
 
-    Proportional to the mean of n^-0.5 over the attributes, where n is the number of rows of the row's class. Each
-    attribute is scaled to a mean of 1, so that none is balanced at the others' cost.
+    The weight is the mean over the attributes of n^-0.5, where n is the number of rows with the row's class. Each
+    attribute's weights are scaled to a mean of 1, so that all attributes count alike.
 
     Args:
-        targets: (N, A) classes; ``MISSING`` where a row has no value: it counts as 1.
+        targets: (N, A) classes; ``MISSING`` for no value, with a weight of 1.
     """
     return np.asarray(np.mean([_attribute_weights(classes) for classes in targets.T], axis=0), dtype=np.float64)
 
@@ -182,7 +182,7 @@ def _attribute_weights(classes: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def title_lengths(preprocessor: ProductPreprocessor, texts: Sequence[str]) -> NDArray[np.int64]:
-    """(N,) tokens of each title; equal titles are tokenised once."""
+    """(N,) number of tokens of each title; equal titles are tokenised once."""
     lengths = {text: len(preprocessor.tokens(text)) for text in set(texts)}
     return np.array([lengths[text] for text in texts], dtype=np.int64)
 
@@ -190,11 +190,11 @@ def title_lengths(preprocessor: ProductPreprocessor, texts: Sequence[str]) -> ND
 def product_loader(
     dataset: ProductDataset, *, batch_size: int, sampler: EpochSampler | None = None, processes: int = 0
 ) -> DataLoader[LabelledProducts]:
-    """Batches of graph inputs and targets; in row order unless a sampler says otherwise."""
+    """Batches of graph inputs and targets, in the order of the rows or of the sampler."""
     how: dict[str, Any] = {
         "collate_fn": to_tensors,
         "num_workers": processes,
-        "pin_memory": torch.cuda.is_available(),  # copied to a GPU while it works on the batch before
+        "pin_memory": torch.cuda.is_available(),  # the copy to a GPU overlaps with the previous step
     }
     if sampler is not None:
         return DataLoader[Any](dataset, batch_sampler=sampler, **how)

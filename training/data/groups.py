@@ -1,10 +1,9 @@
-"""Products that a fair split keeps together: equal titles, identical files, near-identical pictures.
+"""Groups of products that a fair split keeps together: equal titles, identical files, near-identical pictures.
 
-Pictures are compared by pHash (imagehash library): 64 bits, set where a low frequency of the picture lies above the
-median. So exactly 32 are set, distances between two pictures are even, and a distance of at most 1 means 0: such
-pictures are linked. Some that are identical to the eye lie at 2, the next distance there is, among many more that just
-have one shape: those are linked if their thumbnails agree. A flat picture has another number of bits; its hash means
-nothing and links nothing.
+Pictures are compared by pHash (imagehash library): 64 bits, one for each low frequency, set if it is above the median.
+So 32 bits are set, and the Hamming distance of two hashes is even. Pictures at distance 0 are linked. At distance 2
+some pictures look identical, but many only have the same outline; they are linked if their thumbnails agree. The hash
+of a picture of one colour has another number of bits; it means nothing and links nothing.
 """
 
 import hashlib
@@ -36,7 +35,7 @@ Integers = NDArray[np.int64]
 
 
 class Fingerprint(NamedTuple):
-    """What a picture is recognised by: sha256 of the file, pHash, and a thumbnail (16*16*3,) uint8."""
+    """Identifies a picture: sha256 of the file, pHash, and a thumbnail (16*16*3,) uint8."""
 
     digest: str
     phash: int
@@ -44,15 +43,15 @@ class Fingerprint(NamedTuple):
 
 
 def product_groups(catalog: Catalog, products: pd.DataFrame, *, progress: bool = True) -> Integers:
-    """Number the groups of products that a fair split keeps together.
+    """Group the products that a fair split keeps together.
 
     Args:
-        catalog: where the pictures lie.
-        products: N rows of it.
+        catalog: the source of the pictures.
+        products: N of its rows.
         progress: show a progress bar.
 
     Returns:
-        (N,) int64, the group of each product, numbered as they appear.
+        (N,) int64, the group of each product, numbered in the order of the rows.
 
     Raises:
         CatalogError: a picture cannot be read any more.
@@ -72,12 +71,12 @@ def product_groups(catalog: Catalog, products: pd.DataFrame, *, progress: bool =
 
 
 def normalised_title(title: str) -> str:
-    """Lower case, without punctuation, single spaces; compatibility forms (NFKC) made equal."""
+    """A title in lower case, without punctuation, with single spaces, in the Unicode form NFKC."""
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", title).casefold()).strip()
 
 
 def equal_keys(keys: Sequence[str]) -> Integers:
-    """Links (K,2) from each row to the first with an equal key; an empty key equals none."""
+    """Links (K, 2) from each row to the first row with the same key; rows with an empty key have no link."""
     codes, _ = pd.factorize(np.asarray(keys, dtype=object))
     _, first = np.unique(codes, return_index=True)
     rows = np.flatnonzero([key != "" for key in keys])
@@ -85,12 +84,12 @@ def equal_keys(keys: Sequence[str]) -> Integers:
 
 
 def similar_pictures(prints: Sequence[Fingerprint]) -> Integers:
-    """Links (K,2) between pictures of equal pHash, and of distance 2 with nearly equal thumbnails."""
+    """Links (K, 2) between pictures with equal pHash, or at distance 2 with nearly equal thumbnails."""
     all_hashes = np.array([each.phash for each in prints], dtype=np.uint64)
-    telling = np.flatnonzero(np.bitwise_count(all_hashes) == HASH_BITS // 2)
-    distinct, first, codes = np.unique(all_hashes[telling], return_index=True, return_inverse=True)
-    first = telling[first]
-    same = np.stack([first[codes], telling], axis=1)
+    valid = np.flatnonzero(np.bitwise_count(all_hashes) == HASH_BITS // 2)
+    distinct, first, codes = np.unique(all_hashes[valid], return_index=True, return_inverse=True)
+    first = valid[first]
+    same = np.stack([first[codes], valid], axis=1)
     near = first[neighbours(distinct)]
     thumbnails = np.array([each.thumbnail for each in prints], dtype=np.int16).reshape(
         len(prints), THUMBNAIL_SIDE**2 * 3
@@ -100,10 +99,13 @@ def similar_pictures(prints: Sequence[Fingerprint]) -> Integers:
 
 
 def neighbours(hashes: NDArray[np.uint64]) -> Integers:
-    """Pairs (K,2) of positions whose hashes are at distance 2; all are distinct and have equally many bits set.
+    """Pairs (K, 2) of positions whose hashes are at distance 2.
 
-    Two of them are at distance 2 exactly where taking one set bit from each leaves the same rest: sorted by those
-    rests, neighbours stand side by side, at most 33 for one rest.
+    Two hashes with the same number of set bits are at distance 2 if they are equal after one set bit is cleared in
+    each. So all hashes with one bit cleared are sorted; at most 33 of them are equal.
+
+    Args:
+        hashes: distinct, each with 32 bits set.
     """
     bits = np.uint64(1) << np.arange(HASH_BITS, dtype=np.uint64)
     owner, bit = np.nonzero(hashes[:, None] & bits)
@@ -127,7 +129,7 @@ def _fingerprints(catalog: Catalog, names: Sequence[str], *, progress: bool) -> 
 
 
 def fingerprint(image: bytes, *, name: str) -> Fingerprint:
-    """What an encoded picture is recognised by."""
+    """The fingerprint of an encoded picture."""
     picture = decode_picture(image, name=name)
     small = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
     return Fingerprint(

@@ -1,4 +1,4 @@
-"""Wrong labels on purpose: how much of what a model learns survives them, and whether they are found again."""
+"""Label noise for experiments: how much accuracy wrong labels cost, and how many of them an audit finds."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 
 def damage_labels(labels: Sequence[str], *, share: float, seed: int) -> NDArray[np.str_]:
-    """Give some rows another label, drawn evenly from all the others there are.
+    """Give some rows a wrong label, drawn uniformly from the other classes.
 
     Args:
         labels: N labels of at least two classes.
-        share: of the rows that are damaged, 0..1.
+        share: of the rows to damage, 0..1.
         seed: of the draw.
 
     Returns:

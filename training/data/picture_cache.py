@@ -1,7 +1,7 @@
-"""Decoded pictures of a catalogue in one file, so that an epoch of training decodes nothing.
+"""A cache of decoded pictures in one file, so that training decodes each picture once.
 
-A picture larger than the models read is kept as they read it, a smaller one at its own size, so that
-:meth:`handlers.product_serving.preprocessing.ProductPreprocessor.fit` gives the same pixels from either.
+Pictures larger than the model's input are scaled to it; smaller ones keep their size. So
+:meth:`handlers.product_serving.preprocessing.ProductPreprocessor.fit` gives the same pixels as for the original.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ PICTURES_AT_ONCE = 512
 
 
 class PictureCache:
-    """Pictures by name; safe to read from threads and from forked processes.
+    """Pictures by name; safe in threads and forked processes.
 
     Args:
-        pixels: (sum of H*W*3,) uint8, the pictures end to end, memory-mapped.
+        pixels: (sum of H*W*3,) uint8, the concatenated pictures, memory-mapped.
         names: n file names in the catalogue.
-        sizes: (n, 2) int64, width and height of each.
+        sizes: (n, 2) int64, width and height of each picture.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], names: Sequence[str], sizes: NDArray[np.int64]) -> None:
@@ -38,10 +38,10 @@ class PictureCache:
         self._position = {name: number for number, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> Image.Image:
-        """RGB.
+        """An RGB picture.
 
         Raises:
-            KeyError: no such picture.
+            KeyError: the name is unknown.
         """
         number = self._position[name]
         width, height = self._sizes[number].tolist()
@@ -52,13 +52,13 @@ class PictureCache:
 def open_picture_cache(
     folder: Path, catalog: Catalog, names: Sequence[str], preprocessor: ProductPreprocessor
 ) -> PictureCache:
-    """Read the cache of these pictures, or decode them first.
+    """Open the cache of these pictures; create it if there is none.
 
     Args:
-        folder: where caches lie; each is named by what went in.
-        catalog: where the pictures are.
-        names: file names, each once.
-        preprocessor: its ``image_size`` is the largest that is needed.
+        folder: of the caches; a hash of settings and names identifies each of them.
+        catalog: the source of the pictures.
+        names: distinct file names.
+        preprocessor: its ``image_size`` is the largest size that is kept.
 
     Raises:
         BrokenPictureError: a picture cannot be read any more.
@@ -76,7 +76,7 @@ def open_picture_cache(
 
 
 def _decode(path: Path, catalog: Catalog, names: Sequence[str], preprocessor: ProductPreprocessor) -> NDArray[np.int64]:
-    """Write the pictures end to end, some at a time; returns their sizes (n, 2)."""
+    """Write all pictures into one file; returns their sizes (n, 2)."""
     side = preprocessor.settings.image_size
 
     def kept(name: str) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Reading a picture that was whole when the catalogue was checked, as the server reads it."""
+"""Read a picture as the server does. The picture was valid when the catalogue was checked."""
 
 from PIL import Image
 
@@ -9,9 +9,9 @@ from training.catalog.reading import Catalog
 
 
 class BrokenPictureError(CatalogError):
-    """A picture broke while it was needed; the message says which, and how to go on.
+    """A picture broke after the check; the message names it and says how to go on.
 
-    A loader process hands an error on as its class and a text that has the message at its end.
+    A loader process passes an error on as its class and a traceback text, with the message at its end.
     """
 
     def __init__(self, message: str) -> None:
@@ -19,15 +19,15 @@ class BrokenPictureError(CatalogError):
 
 
 def read_picture(catalog: Catalog, preprocessor: ProductPreprocessor, name: str) -> Image.Image:
-    """The RGB picture of a product, not yet square.
+    """The RGB picture of a product, in its original shape.
 
     Args:
         catalog: checked before.
-        preprocessor: as served.
-        name: as in the column ``image`` of the catalogue's products.
+        preprocessor: of the model.
+        name: from the column ``image`` of the catalogue's products.
 
     Raises:
-        BrokenPictureError: it is not there any more, or cannot be decoded any more.
+        BrokenPictureError: the picture is missing or cannot be decoded now.
     """
     try:
         return preprocessor.picture(catalog.image_bytes(name))

@@ -1,7 +1,7 @@
-"""Training, validation and test parts of a catalogue, stratified by label, optionally with groups kept whole.
+"""Split a catalogue into training, validation and test parts, stratified by label; groups may be kept whole.
 
-Whatever the kind, no class is without a training product: the class list is that of the training part. So the only
-product (or the only group) of a class is always trained on and never tested.
+Each class has a training product, because the classes come from the training part. So the only product (or the only
+group) of a class is always in the training part.
 """
 
 import hashlib
@@ -36,12 +36,12 @@ def split_products(
 ) -> pd.DataFrame:
     """Divide products into three parts; equal arguments give equal parts.
 
-    A stratified split has the shares asked for, to one product a class. A grouped one keeps groups whole, and has about
-    those shares: the test part is one of round(1 / test) folds.
+    In a stratified split the count of each class is off by less than one product. A grouped split keeps groups whole
+    and meets the shares approximately: the test part is one of round(1 / test) folds.
 
     Args:
         products: N rows with ``id`` and ``label``.
-        kind: ``stratified``, or ``grouped`` for a split that no group straddles.
+        kind: ``stratified``, or ``grouped`` to keep groups whole.
         groups: (N,) group of each product, as from :func:`product_groups`; a stratified split only records them.
         test: share of the products, 0..1.
         validation: share of the products, 0..1.
@@ -52,7 +52,7 @@ def split_products(
 
     Raises:
         CatalogError: a part would be empty.
-        ValueError: an unknown kind, a share out of range, or groups that do not fit.
+        ValueError: ``kind`` is unknown, a share is out of range, or ``groups`` has another length.
     """
     for name, share in (("test", test), ("validation", validation), ("test + validation", test + validation)):
         if not 0 < share < 1:
@@ -74,19 +74,19 @@ def fold_products(
 ) -> Iterator[pd.DataFrame]:
     """Divide products for cross-validation: in the k-th split the k-th fold is the test part.
 
-    Every product is tested once, but for the only one (or the only group) of a class.
+    Each product is in one test part, except the only product (or the only group) of a class.
 
     Args:
         products: N rows with ``id`` and ``label``.
-        folds: how many, 2 or more.
+        folds: their number, 2 or more.
         kind, groups, validation, seed: as in :func:`split_products`.
 
     Yields:
-        What :func:`split_products` returns.
+        Splits as from :func:`split_products`.
 
     Raises:
-        CatalogError: a part would be empty, or there are more folds than products of any class, or than groups.
-        ValueError: an unknown kind, a number out of range, or groups that do not fit.
+        CatalogError: a part would be empty, or there are more folds than groups, or than products in every class.
+        ValueError: ``kind`` is unknown, a number is out of range, or ``groups`` has another length.
     """
     if folds < 2:
         raise ValueError(f"folds must be > 1, got {folds}")
@@ -102,29 +102,30 @@ def fold_products(
 
 
 def keep_training(split: pd.DataFrame, *, share: float, kind: str, seed: int) -> pd.DataFrame:
-    """Leave out some of the training part, for a learning curve: validation, test and class list stay as they are.
+    """Leave out a part of the training products, for a learning curve. Validation, test and classes stay.
 
     Args:
         split: N rows as from :func:`split_products`.
-        share: of the training products to keep, in the classes' proportions, (0, 1]; each class keeps one at least.
-        kind: of the split; groups of a grouped one are kept or left out as a whole.
+        share: of the training products to keep, (0, 1], in each class alike; each class keeps at least one.
+        kind: of the split; a grouped one keeps or drops whole groups.
         seed: of the draw.
 
     Returns:
-        The rows that are left, in their order.
+        The remaining rows in their order.
     """
     train = split[split["part"] == "train"]
     rows = pd.DataFrame({"label": train["label"], "unit": _units(len(train), kind, train["group"].to_numpy())})
     units = rows.drop_duplicates("unit").sample(frac=1, random_state=seed)
     classes = units.groupby("label")["unit"]
     kept = units["unit"][classes.cumcount() < (classes.transform("size") * share).round().clip(lower=1)]
-    lost = set(rows["label"]) - set(rows["label"][rows["unit"].isin(kept)])  # classes met in others' groups alone
+    # A class can be missing if its products lie only in groups that were counted for another class.
+    lost = set(rows["label"]) - set(rows["label"][rows["unit"].isin(kept)])
     wanted = rows["unit"].isin({*kept, *rows["unit"][rows["label"].isin(lost)]})
     return split.drop(index=train.index[~wanted])
 
 
 def split_hash(split: pd.DataFrame) -> str:
-    """Sha256 (hex) over the products' ids and parts, whatever their order."""
+    """Sha256 in hexadecimal over the products' ids and parts, in any order."""
     lines = sorted(json.dumps([product, part]) for product, part in zip(split["id"], split["part"], strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -137,7 +138,7 @@ def _codes(products: pd.DataFrame) -> Integers:
 
 
 def _units(count: int, kind: str, groups: Integers | None) -> Integers:
-    """What must stay whole: groups in a grouped split, else every product by itself."""
+    """(N,) the unit of each product that stays whole: its group in a grouped split, else the product itself."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
     if groups is not None and len(groups) != count:
@@ -152,7 +153,7 @@ def _units(count: int, kind: str, groups: Integers | None) -> Integers:
 def _with_validation(
     codes: Integers, units: Integers, held_out: Mask, *, kind: str, share: float, seed: int
 ) -> NDArray[np.object_]:
-    """(N,) the part of each product: what is held out is test, of the rest some is validation."""
+    """(N,) the part of each product: ``held_out`` is test, ``share`` of all products is validation."""
     rest = np.flatnonzero(~held_out)
     parts = np.where(held_out, "test", "train").astype(object)
     chosen = _cut(codes[rest], units[rest], share * len(codes) / len(rest), kind=kind, seed=seed)
@@ -171,7 +172,7 @@ def _table(products: pd.DataFrame, parts: NDArray[np.object_], groups: Integers)
 
 
 def _cut(codes: Integers, units: Integers, share: float, *, kind: str, seed: int) -> Mask:
-    """(N,) bool: about ``share`` of the products, in the classes' proportions, each class leaving some behind."""
+    """(N,) bool: about ``share`` of the products of each class, never all of them."""
     if kind == "stratified":
         return _trainable(codes, units, _systematic(codes, share, seed=seed))
     folds = min(max(2, round(1 / share)), _most_folds(codes, units))
@@ -186,9 +187,9 @@ def _most_folds(codes: Integers, units: Integers) -> int:
 
 
 def _systematic(codes: Integers, share: float, *, seed: int) -> Mask:
-    """Every (1 / share)-th product of the shuffled catalogue in the order of its classes (systematic sampling).
+    """Systematic sampling: every (1 / share)-th product of the shuffled catalogue, sorted by class.
 
-    The total is exact and each class's count is off by less than one, however small the classes are.
+    The total is exact, and the count of each class is off by less than one.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(codes))
@@ -203,7 +204,7 @@ def _folds(codes: Integers, units: Integers, folds: int, *, kind: str, seed: int
     grouped = kind == "grouped"
     splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # Classes smaller than the number of folds are expected here: _trainable sees to them.
+        # Classes may be smaller than the number of folds: _trainable keeps a training product of each.
         warnings.filterwarnings("ignore", message="The least populated class")
         for _, rows in splitter.split(np.zeros(len(codes)), codes, units if grouped else None):
             fold = np.zeros(len(codes), dtype=bool)
@@ -212,7 +213,7 @@ def _folds(codes: Integers, units: Integers, folds: int, *, kind: str, seed: int
 
 
 def _trainable(codes: Integers, units: Integers, chosen: Mask) -> Mask:
-    """``chosen`` less what would leave a class without any product behind: its smallest group goes back."""
+    """``chosen`` without the smallest group of each class that has no other products."""
     chosen = chosen.copy()
     for code in np.setdiff1d(codes[chosen], codes[~chosen]):
         if not np.any(codes[~chosen] == code):

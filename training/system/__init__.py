@@ -1,1 +1,1 @@
-"""What the machine gives: devices, processes, threads, files, signals."""
+"""Access to the machine: devices, processes, threads, files, signals."""

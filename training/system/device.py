@@ -1,4 +1,4 @@
-"""Where training runs and in which precision, chosen once at the start, with the reason kept for the log."""
+"""The device and the precision of training: chosen once at the start, with a reason for the log."""
 
 import ctypes
 import dataclasses
@@ -11,17 +11,17 @@ import torch
 from torch import nn
 
 PRECISIONS = ("auto", "fp32", "bf16")
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """A torch device and whether the forward pass autocasts to bfloat16.
+    """A torch device with its precision.
 
     Args:
         name: ``cpu`` or ``cuda``.
-        bf16: autocast the forward pass.
-        reason: why, in words.
+        bf16: autocast the forward pass to bfloat16.
+        reason: why this precision was chosen, for the log.
     """
 
     name: str
@@ -29,20 +29,20 @@ class Device:
     reason: str
 
     def take(self, module: nn.Module) -> nn.Module:
-        """Move a module here; convolutions run channels-last, which on a CPU is up to twice as fast."""
+        """Move a module to the device, in channels-last format: convolutions are up to twice as fast on a CPU."""
         return module.to(self.name, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def autocast(self) -> torch.autocast:
-        """The context that the forward pass runs in."""
+        """The autocast context of the forward pass."""
         return torch.autocast(self.name, dtype=torch.bfloat16, enabled=self.bf16)
 
 
 class BusyClock:
-    """The share of an epoch's time in which a GPU had a step's work to do.
+    """Measures the share of an epoch in which the GPU is busy.
 
-    CUDA events mark where each step begins and ends on the GPU itself; what lies between steps, waiting for products
-    to be decoded, is idle. Pauses between the kernels of one step count as work, so the share is an upper bound.
-    On a CPU nothing is measured. Not yet run on a GPU.
+    CUDA events mark the start and the end of each step on the GPU. The time between steps, when the GPU waits for
+    decoded products, counts as idle. Pauses between the kernels of one step count as busy, so the share is an upper
+    bound. On a CPU nothing is measured. Not yet run on a GPU.
 
     Args:
         device: where the steps run.
@@ -55,7 +55,7 @@ class BusyClock:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around one step."""
+        """Measure one step, which runs in the ``with`` block."""
         if not self._cuda:
             yield
             return
@@ -66,7 +66,7 @@ class BusyClock:
         self._steps.append((begin, end))
 
     def share(self) -> float | None:
-        """0..1 since the clock was made; None where no step ran on a GPU."""
+        """The busy share since the clock was created, 0..1; None if no step ran on a GPU."""
         if not self._steps:
             return None
         torch.cuda.synchronize()
@@ -75,10 +75,11 @@ class BusyClock:
 
 
 def choose_device(precision: str = "auto") -> Device:
-    """CUDA where there is one; bfloat16 where the hardware multiplies matrices in it.
+    """Choose CUDA if there is a GPU, and bfloat16 if the hardware multiplies matrices in it.
 
-    On a CPU that is AMX (a training step of ResNet-18 at 224 pixels is 3.4 times faster with it) or AVX512-BF16 (2.2
-    times, two cores of an AMD EPYC, November 2026); elsewhere bfloat16 is emulated and slower.
+    On a CPU that needs AMX or AVX512-BF16; other CPUs emulate bfloat16 and are slower with it. A training step of
+    ResNet-18 at 224 pixels is 3.4 times faster with AMX, and 2.2 times with AVX512-BF16 (two cores of an AMD EPYC,
+    November 2026).
 
     Raises:
         ValueError: ``precision`` is none of ``PRECISIONS``.
@@ -93,24 +94,24 @@ def choose_device(precision: str = "auto") -> Device:
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what a step frees for the next step, instead of returning it to the system.
+    """Make glibc keep freed memory for the next step instead of returning it to the system.
 
-    By default each large tensor is mapped anew, and the system clears its pages one by one: a third to a half of a
-    training step of EfficientNet-Lite0 on a CPU (batch 64, milliseconds before and after: 489 and 285 at 64 pixels,
-    581 and 507 at 96, 1174 and 714 at 128; two cores of an Intel Xeon at 2.8 GHz, fp32, November 2026). The process
-    stays as large as it once was.
+    By default glibc maps memory anew for each large tensor, and the system clears its pages one by one. That took up to
+    42 % of a training step of EfficientNet-Lite0 on a CPU (batch 64, milliseconds before and after: 489 and 285 at 64
+    pixels, 581 and 507 at 96, 1174 and 714 at 128; two cores of an Intel Xeon at 2.8 GHz, fp32, November 2026). With
+    this setting the process never shrinks.
 
     Returns:
-        Whether it does; not where the C library has no ``mallopt``, or does not take these settings.
+        True if the setting was made; False if the C library has no ``mallopt`` or refuses the values.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def loader_processes() -> int:
-    """Extra processes that decode pictures, unless told otherwise: a GPU outruns one decoder, a CPU has none to spare.
+    """Default number of extra processes that decode pictures: up to 8 with a GPU, none on a CPU.
 
-    The number for a GPU is a guess until it has been measured on one.
+    One process decodes too slowly for a GPU. The number is a guess that has not been measured yet.
     """
     if not torch.cuda.is_available():
         return 0

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM come between steps, never inside one, so that what is kept is always a state that can go on."""
+"""Delay Ctrl-C and SIGTERM to the end of a training step, so that the saved state can always be resumed."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; everything that Ctrl-C tidies up is tidied up the same way."""
+    """SIGTERM came. It is a KeyboardInterrupt, so that the same code cleans up."""
 
 
 @contextmanager
 def sigterm_like_ctrl_c() -> Iterator[None]:
-    """Inside, SIGTERM raises :class:`Terminated` instead of ending the process on the spot; main thread only."""
+    """SIGTERM raises :class:`Terminated` in the block instead of ending the process; main thread only."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated
@@ -30,17 +30,17 @@ def sigterm_like_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def delay_signals() -> Iterator[None]:
-    """A first Ctrl-C or SIGTERM that comes inside is delivered at the end; a second one at once."""
+    """Deliver the first Ctrl-C or SIGTERM at the end of the block, a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     previous = {number: signal.getsignal(number) for number in SIGNALS}
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came:
+        if received:
             _deliver(number, previous)
-        came.append(number)
+        received.append(number)
 
     for number in SIGNALS:
         signal.signal(number, note)
@@ -49,12 +49,12 @@ def delay_signals() -> Iterator[None]:
     finally:
         for number in SIGNALS:
             signal.signal(number, previous[number])
-    if came:
-        _deliver(came[0], previous)
+    if received:
+        _deliver(received[0], previous)
 
 
 def _deliver(number: int, handlers: Mapping[signal.Signals, object]) -> None:
-    """As if the signal came now."""
+    """Call the previous handler of a signal."""
     handler = handlers[signal.Signals(number)]
     if callable(handler):
         handler(number, None)

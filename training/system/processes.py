@@ -1,16 +1,16 @@
-"""Several processes that train as one, on several GPUs: started and joined by Accelerate (DDP underneath).
+"""Train with several processes on several GPUs of one machine, by Accelerate (DDP).
 
     accelerate launch --multi_gpu --num_processes 4 -m training train --data ... --out runs/mine
+    torchrun --nproc-per-node 4 -m training train --data ... --out runs/mine
 
-or ``torchrun --nproc-per-node 4 -m training train ...``, on one machine. Without a launcher there is one process, and
-nothing here does anything.
+Without a launcher there is one process, and the functions here do nothing.
 
-What is shared out are the fits that tune encoders, where the time goes: every process takes its part of every batch,
-and their gradients are summed, so that the steps are those of one process with whole batches. Features, heads and
-results are the main process's; the others wait, then read what it wrote. The main process alone prints and writes.
+Only the fits that tune encoders are distributed; they take most of the time. Every process takes its part of every
+batch, and the gradients are combined, so that each step equals the step of one process with the whole batch. The main
+process computes features, heads and results; the others wait and read its files. Only the main process prints and
+writes.
 
-Tested with two processes on a CPU (gloo). On GPUs (NCCL, batch normalisation over all processes) it has not been run
-yet, and nothing has been measured.
+Tested with two processes on a CPU (gloo). Not yet run or measured on GPUs (NCCL, synchronised batch normalisation).
 """
 
 import functools
@@ -33,21 +33,21 @@ from tqdm import tqdm
 
 from training.system.rank import is_main_process, process_count, rank
 
-LONGEST_WAIT = timedelta(days=1)  # for the main process's features, heads and results
+MAX_WAIT = timedelta(days=1)  # for the features, heads and results of the main process
 TrainingBatch = tuple[tuple[Tensor, ...], Tensor]
 Value = TypeVar("Value")
 
 
 class Batches(Iterable[TrainingBatch], Sized, Protocol):
-    """Batches of one pass, countable for the progress bar."""
+    """The batches of one pass over the data; their number is known."""
 
 
 class Share(NamedTuple):
-    """What this process's part of a batch counts.
+    """This process's share of a batch.
 
     Args:
-        weight: of its mean loss, so that the mean over processes is the mean over the whole batch.
-        products: in the whole batch.
+        weight: factor for its mean loss; the mean over all processes is then the mean over the whole batch.
+        products: number of products in the whole batch.
     """
 
     weight: float
@@ -56,7 +56,7 @@ class Share(NamedTuple):
 
 @contextmanager
 def only_main_prints() -> Iterator[None]:
-    """Inside, the main process alone prints and draws bars; at the end the processes part."""
+    """Silence the other processes in the block; at its end the process group is destroyed."""
     if is_main_process():
         yield
     else:
@@ -68,19 +68,19 @@ def only_main_prints() -> Iterator[None]:
 
 
 def broadcast_from_main(compute: Callable[[], Value]) -> Value:
-    """What the main process computes, in every process.
+    """Compute a value in the main process and return it in every process.
 
     Args:
-        compute: called in the main process; its result must be picklable.
+        compute: called in the main process only; its result must be picklable.
 
     Raises:
-        SystemExit: it failed there, and the error is raised there.
+        SystemExit: in the other processes, if ``compute`` raised an error in the main one.
     """
     if process_count() == 1:
         return compute()
     if not is_main_process():
-        heard: Value = _received()
-        return heard
+        received: Value = _receive()
+        return received
     with _broadcast_failure():
         value = compute()
     broadcast_object_list([True, value])
@@ -89,16 +89,16 @@ def broadcast_from_main(compute: Callable[[], Value]) -> Value:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """The main process goes through the body first, then the others, which find on disk what it wrote.
+    """Run the block in the main process first, then in the others, which find its files on disk.
 
     Raises:
-        SystemExit: it failed there, and the error is raised there.
+        SystemExit: in the other processes, if the block raised an error in the main one.
     """
     if process_count() == 1:
         yield
         return
     if not is_main_process():
-        _received()
+        _receive()
         yield
         return
     with _broadcast_failure():
@@ -108,45 +108,48 @@ def main_first() -> Iterator[None]:
 
 @contextmanager
 def distributed(model: nn.Module) -> Iterator[nn.Module]:
-    """The model as all processes train it: gradients are averaged over them, and batch statistics too where it can be.
+    """Wrap a model so that all processes train it together: gradients, and on GPUs batch statistics, are averaged.
 
     Args:
-        model: in the same state everywhere; stays the owner of the weights.
+        model: in the same state in every process; it keeps the weights.
 
     Yields:
-        What to call in place of the model.
+        The module to call instead of the model.
     """
-    if torch.cuda.is_available():  # PyTorch has it for GPUs only
+    if torch.cuda.is_available():  # PyTorch synchronises batch norms on GPUs only
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     yield _accelerator().prepare_model(model)
     _accelerator().free_memory()
 
 
 def split_batches(batches: Batches) -> tuple[Batches, list[Share]]:
-    """This process's part of every batch, and what each part counts.
+    """This process's part of every batch, and its share of each.
 
     Args:
-        batches: a data loader with a batch sampler that draws the same in every process.
+        batches: a data loader whose batch sampler draws the same batches in every process.
 
     Raises:
-        TypeError: it is none.
+        TypeError: ``batches`` is not a data loader.
     """
     loader = _loader(batches)
     whole, count, number = list(loader.batch_sampler or ()), process_count(), rank()
     parts = [rows[number::count] for rows in whole]
     shares = [Share(len(part) * count / len(rows), len(rows)) for part, rows in zip(parts, whole, strict=True)]
-    # A process without a row of a small batch still takes part in the step, with a row that counts nothing.
+    # A process that gets no row of a small batch takes part with one row of weight 0.
     return _with_batches(loader, [part or rows[:1] for part, rows in zip(parts, whole, strict=True)]), shares
 
 
 def predict_together(
     predict: Callable[[Batches], tuple[NDArray[np.float32], NDArray[np.int64]]], batches: Batches
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """What ``predict`` gives for all batches, each process having done its part; the rows are in another order.
+    """Predict all batches, each process its part. The order of the rows changes.
 
     Args:
-        predict: batches -> logits (N, C), targets (N,).
+        predict: batches -> logits (N, C), targets (N, A).
         batches: a data loader.
+
+    Returns:
+        Logits (N, C) and targets (N, A) of all batches, in every process.
     """
     loader = _loader(batches)
     whole = list(loader.batch_sampler or ())
@@ -158,14 +161,14 @@ def predict_together(
 
 
 def process_mean(value: Tensor) -> Tensor:
-    """The mean of () tensors over all processes."""
+    """The mean of a () tensor over all processes."""
     mean: Tensor = reduce(value, reduction="mean")
     return mean
 
 
 def _loader(batches: Batches) -> DataLoader[Any]:
     if not isinstance(batches, DataLoader):
-        raise TypeError(f"processes share out the batches of data loaders, got {type(batches).__name__}")
+        raise TypeError(f"batches must be a DataLoader, got {type(batches).__name__}")
     return batches
 
 
@@ -184,22 +187,23 @@ def _broadcast_failure() -> Iterator[None]:
     _accelerator()
     try:
         yield
-    except Exception:  # of Ctrl-C the launcher tells the others
+    except Exception:  # not KeyboardInterrupt: the launcher passes Ctrl-C to every process
         broadcast_object_list([False, None])
         raise
 
 
-def _received() -> Any:
+def _receive() -> Any:
     _accelerator()
-    told: list[Any] = [False, None]
-    broadcast_object_list(told)
-    if not told[0]:
+    message: list[Any] = [False, None]
+    broadcast_object_list(message)
+    succeeded, value = message
+    if not succeeded:
         sys.exit(1)
-    return told[1]
+    return value
 
 
 @functools.cache
 def _accelerator() -> Accelerator:
-    """Meets the other processes, and takes this one's GPU, when first called."""
-    waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
+    """The first call joins the process group and selects this process's GPU."""
+    waiting = InitProcessGroupKwargs(timeout=MAX_WAIT)
     return Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[waiting])

@@ -1,6 +1,6 @@
-"""Files that are whole or not there, locks, and what to do where a disk is full or a folder read-only.
+"""Atomic files, lock files, and errors for full disks and read-only folders.
 
-It loads nothing heavy: clients write their files by it too.
+It imports no heavy library, because the client uses it too.
 """
 
 import errno
@@ -29,27 +29,27 @@ _PARTIAL = re.compile(r"\.(.+)\.partial")
 
 
 class StorageError(RuntimeError):
-    """The disk is full, or a folder cannot be written to; the message says what to do."""
+    """The disk is full, or a file cannot be read or written; the message says what to do."""
 
 
 class LockedError(StorageError):
-    """Another process is at work."""
+    """Another process holds the lock."""
 
 
 @contextmanager
 def atomic_path(path: Path, *, needs: int = 0) -> Iterator[Path]:
-    """A temporary name beside ``path``; on success it is synced to disk and takes the name, on an error it goes.
+    """Write a file under a temporary name beside ``path``.
 
-    Who may read the file is what the user's mask says, also where a library writes it for the owner's eyes alone.
-
-    Of several processes that train together only the main one writes; what the others write goes nowhere.
+    On success the file is synced to disk and renamed to ``path``; on an error it is deleted. Its permissions follow the
+    user's umask, even if a library writes it for the owner only. If several processes train together, only the main one
+    writes ``path``; the files of the others are thrown away.
 
     Args:
         path: the file.
-        needs: bytes it will have, at least; a disk without that room is refused before anything is written.
+        needs: its least size in bytes; a disk with less room is refused before anything is written.
 
     Raises:
-        StorageError: no room, or no right to write there.
+        StorageError: no room, or no permission.
     """
     if not is_main_process():
         with tempfile.TemporaryDirectory() as nowhere:
@@ -73,25 +73,25 @@ def atomic_path(path: Path, *, needs: int = 0) -> Iterator[Path]:
 
 
 def final_name(name: str) -> str:
-    """The name that a temporary one of :func:`atomic_path` stands for; any other name as it is."""
+    """The final name of a temporary file of :func:`atomic_path`; other names are returned unchanged."""
     partial = _PARTIAL.fullmatch(name)
     return partial[1] if partial else name
 
 
 @contextmanager
 def locked(path: Path, *, taken: str, wait: float = 0.0) -> Iterator[None]:
-    """Hold a lock file while a block runs; a process that is killed leaves no lock behind.
+    """Hold a lock file during the block. A killed process leaves no lock behind.
 
-    Of several processes that train together only the main one takes it.
+    If several processes train together, only the main one takes the lock.
 
     Args:
-        path: the lock file; its folder is made if it is not there.
-        taken: the sentence of the error where another process holds the lock.
-        wait: seconds for that process to end.
+        path: the lock file; a missing folder is created.
+        taken: message of the error if another process holds the lock.
+        wait: seconds to wait for that process.
 
     Raises:
-        LockedError: another process holds it.
-        StorageError: the folder cannot be made or written to.
+        LockedError: another process holds the lock.
+        StorageError: the folder cannot be created or written to.
     """
     if not is_main_process():
         yield
@@ -111,10 +111,10 @@ def locked(path: Path, *, taken: str, wait: float = 0.0) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; one that is there stays.
+    """Create a folder and its parents; an existing one stays.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def make_folder(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Let ``target`` be a second name of a file, at once: whoever opens it finds the old content or the new one."""
+    """Make ``target`` a hard link to ``source``, atomically: a reader finds the old content or the new one."""
     partial = target.with_name(f".{target.name}.partial")
     partial.unlink(missing_ok=True)
     os.link(source, partial)
@@ -144,7 +144,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's document; None where there is no file.
+    """The content of a JSON file; None if there is no file.
 
     Raises:
         StorageError: it cannot be read.
@@ -160,20 +160,20 @@ def read_json(path: Path) -> Any:
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write an .npz atomically."""
+    """Write an .npz file atomically."""
     with atomic_path(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def require_room(path: Path, needs: int) -> None:
-    """Refuse to begin what cannot end.
+    """Check that a file will fit on its disk.
 
     Args:
-        path: the file to be written; its folder is there.
+        path: the file to be written; its folder exists.
         needs: bytes.
 
     Raises:
-        StorageError: its disk has less.
+        StorageError: the disk has less room.
     """
     if needs > shutil.disk_usage(path.parent).free:
         raise StorageError(_full(path, needs))
@@ -181,10 +181,10 @@ def require_room(path: Path, needs: int) -> None:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the libraries raise on a full or read-only disk into :class:`StorageError`.
+    """Turn the errors of any library on a full or read-only disk into :class:`StorageError`.
 
     Args:
-        path: what is being written, for the message.
+        path: the file that is written, for the message.
     """
     try:
         yield
@@ -201,12 +201,12 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def warn(message: str) -> None:
-    """Tell the user, on a line of its own above whatever bar is being drawn."""
+    """Print a warning to stderr, on its own line above a progress bar."""
     tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
 def _sync(path: Path) -> None:
-    """A file's content, or the names in a folder, to the disk."""
+    """Flush a file's content, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -219,7 +219,10 @@ def _reason(error: OSError) -> str:
 
 
 def _is_caused_by(error: BaseException, numbers: tuple[int, ...]) -> bool:
-    """Whether the system said one of these; libraries in Rust quote its number, PyTorch wraps Python's exception."""
+    """True if an error number of the system caused this error.
+
+    Libraries in Rust quote the number in their text; PyTorch wraps Python's exception.
+    """
     return any(
         (isinstance(each, OSError) and each.errno in numbers)
         or any(f"(os error {number})" in str(each) for number in numbers)

@@ -1,4 +1,4 @@
-"""Do the same for many things in threads, with a progress bar: for work that reads files and decodes pictures."""
+"""Map a function over many items in threads, with a progress bar: for reading files and decoding pictures."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,15 +13,15 @@ Result = TypeVar("Result")
 def map_threads(
     function: Callable[[Item], Result], items: Sequence[Item], *, description: str, progress: bool = True
 ) -> list[Result]:
-    """``[function(item) for item in items]``, in as many threads as there are processors.
+    """``[function(item) for item in items]``, computed in several threads.
 
-    What fails, or Ctrl-C, ends it at once: what has not begun is never begun.
+    The first error, or Ctrl-C, cancels all calls that have not started.
 
     Args:
-        function: must be safe to call from several threads.
-        items: what to call it with.
-        description: in front of the progress bar.
-        progress: show the bar, where there is a terminal.
+        function: must be thread-safe.
+        items: its arguments.
+        description: text in front of the progress bar.
+        progress: show the bar if there is a terminal.
     """
     pool = ThreadPoolExecutor()
     try:

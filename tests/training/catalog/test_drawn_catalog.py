@@ -147,7 +147,7 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
         write_sample_catalog(shop.parent, per_class=1, progress=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
-    with pytest.raises(CatalogError, match="holds something else already: choose another folder"):
+    with pytest.raises(CatalogError, match="holds other files: choose another folder"):
         write_sample_catalog(tmp_path / "mine", per_class=1, progress=False)
     with pytest.raises(CatalogError, match="per_class must be > 0, got 0"):
         write_sample_catalog(tmp_path / "none", per_class=0, progress=False)

@@ -59,12 +59,12 @@ def test_a_correction_changes_its_label_alone(tmp_path: Path, text: str) -> None
         ("id,label,label\na,Bags,Bags\n", "a column twice"),
         ("id,label\na\n", "line 2: 1 cells, the header has 2"),
         ("id,label\na,\n", "line 2: the label is empty"),
-        ("id,label\na,Bags\nb,Shoes\na,Hats\n", "lines 2 and 4 both correct 'a'"),
+        ("id,label\na,Bags\nb,Shoes\na,Hats\n", "lines 2 and 4 correct the same label of 'a'"),
         ("id,label\nz,Bags\nb,Shoes\n", r"1 products that the catalogue does not have.*'z' \(line 2\)"),
         ("id,label\na,Shoes\n", r"changes nothing in 1 products.*'a' \(line 2\)"),
         (HEADER + "a,colour,Shoes,Bags\n", "corrects the column 'colour', but 'kind' is trained"),
         (HEADER + "a,kind,Hats,Bags\n", "'a' was 'Hats' and is 'Shoes'"),
-        (HEADER + "a,kind,,Bags\na,,,Hats\n", "lines 2 and 3 both correct 'a'"),
+        (HEADER + "a,kind,,Bags\na,,,Hats\n", "lines 2 and 3 correct the same label of 'a'"),
     ],
 )
 def test_what_cannot_be_applied_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -94,7 +94,7 @@ def test_a_further_attribute_is_corrected_in_its_own_column(tmp_path: Path) -> N
         ("a,gender,,Men\n", r"changes nothing in 1 products.*'a' \(line 2\)"),
         ("b,gender,,NA\n", r"changes nothing in 1 products.*'b' \(line 2\)"),
         ("a,gender,Women,Unisex\n", "'a' was 'Women' and is 'Men'"),
-        ("a,gender,,Women\na,gender,,Unisex\n", "lines 2 and 3 both correct 'a'"),
+        ("a,gender,,Women\na,gender,,Unisex\n", "lines 2 and 3 correct the same label of 'a'"),
     ],
 )
 def test_corrections_of_a_further_attribute_are_refused_alike(tmp_path: Path, text: str, message: str) -> None:

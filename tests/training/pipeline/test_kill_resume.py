@@ -57,8 +57,8 @@ def train_until(options: TrainOptions, kind: str, number: int, counts: Path) -> 
             yield block
 
     stages.SAVE_EVERY, fit_state.RARELY = 0.0, 0
-    step_done = fit_state.Keeper.step_done
-    fit_state.Keeper.step_done = before("step", step_done)
+    step_done = fit_state.Checkpointer.step_done
+    fit_state.Checkpointer.step_done = before("step", step_done)
     for name in ("_image_features", "_text_features"):
         function = getattr(extraction, name)
         setattr(extraction, name, lambda *given, function=function: marked_blocks(function(*given)))

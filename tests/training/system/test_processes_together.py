@@ -100,8 +100,8 @@ def test_the_shares_make_up_the_whole(count: int, monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(np.mean(weights, axis=0), 1)
 
 
-def test_only_data_loaders_can_be_shared_out() -> None:
-    with pytest.raises(TypeError, match="data loaders, got list"):
+def test_only_data_loaders_can_be_split() -> None:
+    with pytest.raises(TypeError, match="must be a DataLoader, got list"):
         split_batches([])
 
 

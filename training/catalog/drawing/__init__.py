@@ -1,4 +1,4 @@
-"""Drawn products: what each category of the built-in catalogue looks like, and which pictures categories share."""
+"""The drawing function of each category in the built-in catalogue, and the pictures that categories share."""
 
 from collections.abc import Callable, Mapping
 
@@ -36,4 +36,4 @@ SHARED: Mapping[str, Draw] = {
     "Trousers": clothes.swatch,
     "Watches": goods.box,
 }
-"""What a picture of the category shows when it does not tell: the cloth alone, or the closed box."""
+"""Drawing functions that do not show the category: a close-up of the cloth, or a closed box."""

@@ -1,8 +1,7 @@
-"""A small vector canvas that draws one product and finishes it like a shop's photograph: light, shadow, grain.
+"""A small vector canvas that draws one product and renders it like a shop's photograph: light, shadow, grain.
 
-Shapes are given in product units: x to the right and y down, both in -1..1, so that the product fills a square of
-side 2 around the origin. The canvas scales, turns and mirrors the points before filling them, at ``SUPERSAMPLING``
-times the picture's size; reducing it afterwards smooths every edge.
+Shapes are given in product units: x to the right and y down, both in -1..1. The canvas scales, turns and mirrors the
+points and draws at ``SUPERSAMPLING`` times the picture's size; reducing the picture smooths every edge.
 """
 
 import dataclasses
@@ -20,14 +19,14 @@ Floats = NDArray[np.float32]
 
 
 def tint(colour: Colour, factor: float) -> Colour:
-    """``colour`` moved towards white (factor > 0) or black (factor < 0) by that share of the way."""
+    """Mix ``colour`` with white (factor > 0) or black (factor < 0); ``abs(factor)`` is the share of white or black."""
     goal = 255 if factor > 0 else 0
     red, green, blue = (round(value + (goal - value) * abs(factor)) for value in colour)
     return red, green, blue
 
 
 def curve(points: Points, *, closed: bool = True, steps: int = 10) -> list[Point]:
-    """A smooth line through ``points`` (Catmull and Rom 1974), ``steps`` points for each given one."""
+    """A smooth line through ``points`` (Catmull and Rom 1974), with ``steps`` points for each given point."""
     known = np.asarray(points, dtype=np.float64)
     padded = np.vstack([known[-1:], known, known[:2]] if closed else [known[:1], known, known[-1:]])
     before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
@@ -45,7 +44,7 @@ def flipped(points: Points) -> list[Point]:
 
 
 def mirrored(points: Points) -> list[Point]:
-    """``points``, the right half of an outline from top to bottom, closed by its mirror image on the left."""
+    """A closed outline: ``points`` are its right half from top to bottom, the left half is their mirror image."""
     return [*points, *flipped(points)[::-1]]
 
 
@@ -56,14 +55,14 @@ def moved(points: Points, by: Point) -> list[Point]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Placement:
-    """How a product stands in its picture.
+    """Position and size of a product in its picture.
 
     Args:
         size: half the product's extent as a share of the picture's shorter side.
         stretch: width divided by height of a product unit.
         turn: rotation in degrees, clockwise.
         shift: offset of the centre as shares of the picture's width and height.
-        mirror: seen from the other side.
+        mirror: flip left and right.
     """
 
     size: float = 0.42
@@ -78,7 +77,7 @@ class Canvas:
 
     Args:
         width, height: of the finished picture, in pixels.
-        placement: where and how the product stands.
+        placement: of the product.
     """
 
     def __init__(self, width: int, height: int, placement: Placement) -> None:
@@ -110,7 +109,7 @@ class Canvas:
         self._draw.line(self._place(points), fill=fill, width=max(1, round(width * self._unit)), joint="curve")
 
     def pattern(self, points: Points, lines: Sequence[Points], fill: Colour, *, width: float) -> None:
-        """Lines that show inside the outline ``points`` only: stripes, checks, stitches."""
+        """Lines that are drawn only inside the outline ``points``: stripes, checks, stitches."""
         inside, drawn = Image.new("1", self.size), Image.new("1", self.size)
         ImageDraw.Draw(inside).polygon(self._place(points), fill=1)
         pen = ImageDraw.Draw(drawn)
@@ -126,14 +125,14 @@ class Canvas:
 def photograph(
     canvas: Canvas, *, backdrop: Colour, light: tuple[float, float], grain: float, rng: np.random.Generator
 ) -> Image.Image:
-    """The finished RGB picture: the canvas reduced, lit from one side, on a backdrop with a soft shadow, with grain.
+    """Render the RGB picture: the product in directed light on a backdrop, with a soft shadow and grain.
 
     Args:
         canvas: the drawn product.
         backdrop: colour behind the product.
-        light: direction the light comes from, (right, down), about a unit long.
+        light: direction from which the light comes, (right, down), about a unit vector.
         grain: standard deviation of the noise, in grey levels.
-        rng: source of the folds and the grain.
+        rng: draws folds and grain.
     """
     layer = canvas.layer.reduce(SUPERSAMPLING)
     pixels = np.asarray(layer, dtype=np.float32)
@@ -146,7 +145,7 @@ def photograph(
 
 
 def _relief(alpha: Image.Image, light: tuple[float, float]) -> Floats:
-    """Brightness (H,W): the outline is read as a rounded relief, bright where it faces the light."""
+    """Brightness (H, W) of the product as a rounded relief: bright where it faces the light."""
     side = min(alpha.size)
     height = np.zeros(alpha.size[::-1], dtype=np.float32)
     for radius in (side / 70, side / 20):
@@ -157,14 +156,14 @@ def _relief(alpha: Image.Image, light: tuple[float, float]) -> Floats:
 
 
 def _folds(size: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """Brightness (H,W) that wanders by some percent from place to place, as on cloth and leather."""
+    """Brightness (H, W) with slow variations of some percent, as on cloth and leather."""
     coarse = Image.fromarray(rng.normal(1.0, 0.07, (5, 5)).astype(np.float32))
     folds: Floats = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
     return folds
 
 
 def _shadow(alpha: Image.Image, light: tuple[float, float]) -> Floats:
-    """Brightness (H,W) of the backdrop: a soft shadow on the side that the light leaves."""
+    """Brightness (H, W) of the backdrop: a soft shadow away from the light."""
     side = min(alpha.size)
     shift = (round(light[0] * side / 32), round(light[1] * side / 32))
     moved = Image.new("L", alpha.size)
@@ -174,7 +173,7 @@ def _shadow(alpha: Image.Image, light: tuple[float, float]) -> Floats:
 
 
 def _backdrop(size: tuple[int, int], colour: Colour, light: tuple[float, float]) -> Floats:
-    """Colours (H,W,3) of the backdrop, a little brighter towards the light."""
+    """Colours (H, W, 3) of the backdrop, slightly brighter towards the light."""
     x = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :]
     y = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None]
     glow = 1 + 0.025 * (x * light[0] + y * light[1])

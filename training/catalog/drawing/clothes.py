@@ -1,6 +1,6 @@
-"""Clothes of the built-in catalogue, one function a category, and the close-up of cloth that they share.
+"""Clothes of the built-in catalogue: one function for each category, and the close-up of cloth that they share.
 
-Every function draws in product units: the shape varies with the generator, the cloth with colour and pattern.
+Every function draws in product units. The generator varies the shape; colour and pattern set the cloth.
 """
 
 import numpy as np
@@ -78,7 +78,7 @@ def dress(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator
 
 
 def cap(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator) -> None:
-    """A cap with a peak, seen half from the side."""
+    """A cap with a peak, at an angle."""
     dark, high = tint(colour, -0.28), rng.uniform(0.58, 0.74)
     peak = tint(colour, -0.15) if rng.random() < 0.5 else tint(colour, 0.3)
     left = [(-0.86, 0.3), (-0.84, -0.1), (-0.6, -high * 0.8), (-0.15, -high)]
@@ -97,7 +97,7 @@ def cap(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator) 
 
 
 def socks(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator) -> None:
-    """A pair of socks from the side, one a little behind the other, cuff, heel and toe in a second colour."""
+    """A pair of socks, overlapping, with cuff, heel and toe in a second colour."""
     accent = tint(colour, 0.5) if sum(colour) < 480 else tint(colour, -0.4)
     top = rng.choice([-0.9, -0.55])
     foot = [(0.22, 0.1), (0.4, 0.42), (0.68, 0.62), (0.66, 0.84), (0.4, 0.9), (0.0, 0.78), (-0.22, 0.5), (-0.22, 0.1)]
@@ -114,7 +114,7 @@ def socks(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator
 
 
 def swatch(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator) -> None:
-    """A close-up of cloth that fills the picture: what clothes share when the photographer comes too near."""
+    """A close-up of cloth that fills the picture; the categories of clothes share it."""
     reach = 3.0
     everywhere = mirrored([(reach, -reach), (reach, reach)])
     canvas.polygon(everywhere, colour)

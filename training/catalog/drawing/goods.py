@@ -1,6 +1,6 @@
-"""Shoes, bags, watches and glasses of the built-in catalogue, one function a category, and the box that some share.
+"""Shoes, bags, watches and glasses of the built-in catalogue: one function for each category, and a shared box.
 
-Every function draws in product units: the shape varies with the generator, the cloth with colour and pattern.
+Every function draws in product units. The generator varies the shape; colour and pattern set the surface.
 """
 
 import numpy as np
@@ -131,7 +131,7 @@ def sunglasses(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Gene
 
 
 def box(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator) -> None:
-    """A closed cardboard box with a band in the product's colour: what boxed goods share before they are unpacked."""
+    """A closed cardboard box with a band in the product's colour; boxed categories share it."""
     del pattern
     card = tint(CARDBOARDS[rng.integers(len(CARDBOARDS))], rng.uniform(-0.1, 0.15))
     high = rng.uniform(0.3, 0.55)
