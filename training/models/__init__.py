@@ -1,7 +1,7 @@
-"""The five classifiers: one graph signature, two encoders handed in, one head that makes the difference.
+"""The five classifiers: two encoders and a head behind one graph signature; they differ in the head.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, A attributes, C classes, those of all
-attributes one behind the other.
+Legend: B batch, N picture cells, T title tokens, D width of an encoder, A attributes, C classes of all attributes,
+concatenated.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ HEADS = MODELS | ABLATIONS
 
 
 class ProductClassifier(nn.Module):
-    """Encoders and a head behind the one signature that eager, TorchScript and ONNX share.
+    """Encoders and a head behind the graph signature that PyTorch, TorchScript and ONNX share.
 
     Args:
         image_encoder: (B, 3, H, W) uint8 -> (B, N, D), or None for a head that reads no picture.
@@ -57,7 +57,7 @@ class ProductClassifier(nn.Module):
         return logits.float()
 
     def encode(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The features that the head reads; an empty tensor stands for an encoder that is not there."""
+        """The features (B, N, D) and (B, T, D) for the head; an empty tensor for a missing encoder."""
         nothing = torch.empty(0)
         cells = nothing if self.image_encoder is None else self.image_encoder(image)
         tokens = nothing if self.text_encoder is None else self.text_encoder(input_ids, attention_mask)
@@ -65,13 +65,13 @@ class ProductClassifier(nn.Module):
 
 
 def build_head(name: str, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
-    """A head by its registry name, untrained.
+    """An untrained head by name.
 
     Args:
-        name: in ``HEADS``.
+        name: a key of ``HEADS``.
         image_width: D of the image encoder.
         text_width: D of the text encoder.
-        sizes: (A,) classes of each attribute; their logits follow each other on the last axis.
+        sizes: (A,) number of classes of each attribute.
 
     Raises:
         ValueError: the name is unknown.

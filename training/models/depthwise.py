@@ -1,9 +1,9 @@
-"""Depthwise convolutions whose gradient is affordable on a CPU in bfloat16.
+"""Depthwise convolutions with fast gradients on a CPU in bfloat16.
 
-PyTorch 2.14 has no fast kernel there for two of their gradients: by the input where the stride is 2, and by the weights
-where the kernel is 5x5. They take 9 of 10 parts of a training step of EfficientNet-Lite0 (126 to 215 ms and 39 to
-139 ms a layer at 96 pixels and batch 64, in float32 1 to 32 ms and 8 to 18 ms; one thread of an AMD EPYC with
-AVX512-BF16, November 2026). Here these two are computed in float32, and all the rest stays in bfloat16.
+PyTorch 2.14 has no fast CPU kernel in bfloat16 for two gradients of a depthwise convolution: by the input if the stride
+is 2, and by the weights if the kernel is 5x5. They take 90 % of a training step of EfficientNet-Lite0. At 96 pixels and
+batch 64 a layer takes 126 to 215 ms and 39 to 139 ms; in float32 it takes 1 to 32 ms and 8 to 18 ms (one thread of an
+AMD EPYC with AVX512-BF16, November 2026). This module computes these two in float32 and the rest in bfloat16.
 """
 
 from typing import Any
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 
 class DepthwiseConv2d(nn.Module):
-    """A depthwise convolution without bias, with the weights of another one.
+    """A depthwise convolution without bias; it shares the weights of a given one.
 
     Args:
-        convolution: its ``groups`` equal its channels; it pads by itself, or not at all.
-        padding: applied before.
+        convolution: its ``groups`` equal its channels. Its own padding is ignored.
+        padding: applied before the convolution.
 
     Raises:
-        ValueError: ``convolution`` is of another kind.
+        ValueError: ``convolution`` is not depthwise or has a bias.
     """
 
     def __init__(self, convolution: nn.Conv2d, *, padding: nn.Module) -> None:
@@ -32,7 +32,7 @@ class DepthwiseConv2d(nn.Module):
         self.padding = padding
 
     def plain(self) -> nn.Sequential:
-        """The same, of PyTorch's own parts, with the same weights."""
+        """An equivalent module of standard PyTorch layers, with the same weights."""
         channels, _, *kernel = self.weight.shape
         convolution = nn.Conv2d(channels, channels, kernel, stride=self.stride, groups=channels, bias=False)  # type: ignore[arg-type]
         convolution.weight = self.weight
@@ -48,7 +48,7 @@ class DepthwiseConv2d(nn.Module):
 
 
 class _Convolution(torch.autograd.Function):
-    """The convolution in the precision of the autocast; each gradient in the one that is faster."""
+    """The convolution in the autocast's precision; each gradient in the faster precision."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
@@ -63,7 +63,7 @@ class _Convolution(torch.autograd.Function):
         by_image = by_weight = None
         if ctx.needs_input_grad[0]:
             precision = image.dtype if max(ctx.stride) == 1 else torch.float32
-            # Its values do not matter here: only its shape and layout are read.
+            # Only the shape and the layout are read.
             shape = torch.empty_like(image, dtype=precision)
             by_image = _gradients(gradient.to(precision), shape, weight.to(precision), ctx.stride, (True, False))[0]
             by_image = by_image.to(image.dtype)
@@ -77,7 +77,7 @@ class _Convolution(torch.autograd.Function):
 def _gradients(
     gradient: Tensor, image: Tensor, weight: Tensor, stride: tuple[int, int], wanted: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor]:
-    """By the image and by the weights; what is not wanted is empty."""
+    """Gradients by the image and by the weights; one that is not wanted is empty."""
     padding, dilation = (0, 0), (1, 1)
     by_image, by_weight, _ = torch.ops.aten.convolution_backward(
         gradient, image, weight, None, stride, padding, dilation, False, (0, 0), len(weight), (*wanted, False)

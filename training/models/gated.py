@@ -1,4 +1,4 @@
-"""Gated fusion, an ablation: for every feature a learned gate says how much of it comes from the picture.
+"""Gated fusion, an ablation: a learned gate mixes picture and title, feature by feature.
 
 Arevalo et al. 2017, "Gated multimodal units for information fusion" (arXiv:1702.01992).
 """
@@ -16,7 +16,7 @@ class GatedFusion(CorrectionHead):
         image_width: D of the image encoder.
         text_width: D of the text encoder.
         classes: C.
-        width: E, of h.
+        width: E, the width of h.
         dropout: on the pooled features and on h.
     """
 

@@ -1,4 +1,4 @@
-"""The module on top of a tower or two, and the hooks by which a run trains it without knowing which one it is."""
+"""The base class of all heads. Its hooks let the pipeline train any head without knowing its class."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 class Head(nn.Module):
     """Features as in :class:`training.models.ProductClassifier` -> logits (B, C).
 
-    Every head is built from ``image_width``, ``text_width`` and ``classes``. The hooks below say what a plain head with
-    one last linear layer does; a head that differs overrides them.
+    The constructor takes ``image_width``, ``text_width`` and ``classes``. The hooks suit a head that ends in one linear
+    layer; other heads override them.
 
     Attributes:
-        modalities: what it reads.
-        from_validation: whether it has nothing to train: it weighs the probabilities of the two single models, by what
-            these answered the validation part.
-        attends: whether it has :meth:`attention_weights`.
+        modalities: the modalities that the head reads.
+        from_validation: True for a head without training: it averages the probabilities of the single models, with
+            weights from the validation part.
+        attends: True if the head has :meth:`attention_weights`.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "text")
@@ -30,34 +30,33 @@ class Head(nn.Module):
         Args:
             image_width: D of the image encoder.
             text_width: D of the text encoder.
-            sizes: (A,) classes of each attribute; their logits follow each other on the last axis.
+            sizes: (A,) number of classes of each attribute; C is their sum.
         """
         return cls(image_width=image_width, text_width=text_width, classes=sum(sizes))
 
     def output_bias(self) -> Tensor | None:
-        """(C,), added to the logits: where a shift to the classes' true frequencies goes. None: the head needs none."""
+        """(C,), a bias of the logits that takes the correction of class frequencies; None if the head needs none."""
         return [module for module in self.modules() if isinstance(module, nn.Linear)][-1].bias
 
     def correction_shares(self) -> Tensor | None:
-        """(2, C) in [0, 1], how much a correction counts for a picture alone and for a title alone.
+        """(2, C) in [0, 1], the share of a correction for products with only a picture, and with only a title.
 
-        The validation part chooses them. None: the head corrects nothing.
+        The validation part sets them. None: the head has no correction.
         """
         return None
 
     def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        """What each cell attends to, averaged over heads: (B, N, 1 + T) float32; column 0 is for no word."""
+        """Attention of each cell, averaged over attention heads: (B, N, 1 + T) float32; column 0 is the null key."""
         raise NotImplementedError(f"{type(self).__name__} does not attend")
 
     def start_from(self, image_head: nn.Module, text_head: nn.Module, *, weigh: bool) -> None:
-        """Take over what the single models know, before the head is trained.
+        """Start from the trained single models.
 
         Args:
             image_head: of the trained image model.
             text_head: of the trained text model.
-            weigh: the features are of encoders that were not tuned on the same rows, so that training can learn whom to
-                trust.
+            weigh: learn weights for the two models. That needs features of encoders that were not tuned on these rows.
         """
 
     def after_fit(self) -> None:
-        """Fix what is learned from features alone; encoders and head may be trained together from here on."""
+        """Freeze the parameters that must not be trained together with the encoders."""

@@ -1,4 +1,4 @@
-"""The picture alone: mean of the encoder's cells -> dropout -> linear."""
+"""The image model: mean of the encoder's cells -> dropout -> linear."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ class ImageHead(Head):
 
     Args:
         image_width: D of the image encoder.
-        text_width: unused; every head takes the same arguments.
+        text_width: unused.
         classes: C.
         dropout: applied to the pooled picture.
     """

@@ -1,8 +1,7 @@
-"""Intermediate fusion: the picture's cells ask the title's tokens by cross-attention.
+"""Intermediate fusion: cross-attention with the picture's cells as queries and the title's tokens as keys.
 
-With a single text vector as key, softmax over one key is 1 and the output would ignore the picture; hence cells as
-queries and tokens as keys. One learned null key is always there, so that a product without a title has something to
-attend to, and a cell that finds nothing in the title can say so.
+With one text vector as the only key, softmax would always be 1 and the output would ignore the picture; so all tokens
+are keys. A learned null key lets a cell attend to nothing, and a product without a title still has a key.
 """
 
 import torch
@@ -12,7 +11,7 @@ from training.models.residual import CorrectionHead
 
 
 class IntermediateFusion(CorrectionHead):
-    """Project both to one width, attend, and classify the attended mean together with both pooled towers.
+    """Project both to one width, attend, then classify the means of attended and plain cells and the [CLS] token.
 
     Args:
         image_width: D of the image encoder.
@@ -60,7 +59,7 @@ class IntermediateFusion(CorrectionHead):
         return self._classify(attended, cells, title)
 
     def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        """What each cell attends to, averaged over heads: (B, N, 1 + T) float32; column 0 is the null key."""
+        """Attention of each cell, averaged over attention heads: (B, N, 1 + T) float32; column 0 is the null key."""
         cells, tokens = self._project(image, text, present)
         _, weights = self._attend(cells, tokens, attention_mask, present, weights=True)
         assert weights is not None

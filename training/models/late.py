@@ -1,4 +1,4 @@
-"""Late fusion: a weighted average of the two single models' calibrated probabilities."""
+"""Late fusion: a weighted average of the calibrated probabilities of the two single models."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -12,22 +12,21 @@ from training.models.text import TextHead
 
 
 class LateFusion(Head):
-    """Average the softmax of an image head and a text head, each divided by its own temperature.
+    """p = w * softmax(z_image / T_image) + (1 - w) * softmax(z_text / T_text), for each attribute.
 
-    p = w * softmax(z_image / T_image) + (1 - w) * softmax(z_text / T_text); where a modality is missing, the other
-    one's probabilities stand alone. Nothing here is trained: heads come from the single models, w from validation.
-    Each attribute has a softmax, a weight and temperatures of its own.
+    If a modality is missing, p is the softmax of the other one. Nothing is trained: the heads come from the single
+    models, w and the temperatures from the validation part. Each attribute has its own w and temperatures.
 
     Args:
         image_head: features -> logits (B, C).
         text_head: likewise.
-        sizes: (A,) classes of each attribute, which follow each other in C.
-        image_weights: (A,) w in [0, 1] of each attribute; empty is 0.5 for all.
-        image_temperatures: (A,) T_image > 0; empty is 1 for all.
+        sizes: (A,) number of classes of each attribute; C is their sum.
+        image_weights: (A,) w in [0, 1]; empty means 0.5 for all.
+        image_temperatures: (A,) T_image > 0; empty means 1 for all.
         text_temperatures: (A,) T_text > 0; likewise.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a number is out of range.
     """
 
     from_validation: ClassVar[bool] = True
@@ -61,32 +60,32 @@ class LateFusion(Head):
 
     @classmethod
     def build(cls, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
-        """As :meth:`training.models.head.Head.build`, on top of two single heads."""
+        """As :meth:`training.models.head.Head.build`, with the heads of the single models."""
         widths = {"image_width": image_width, "text_width": text_width, "classes": sum(sizes)}
         return cls(ImageHead(**widths), TextHead(**widths), sizes=sizes)
 
     def output_bias(self) -> None:
-        """None: the single heads answer with the classes' true frequencies."""
+        """None: the frequencies of the single models are correct already."""
 
     def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> log-probabilities (B, C).
 
-        A logarithm of probabilities is a logit whose softmax gives them back, so late fusion answers like the others.
+        The softmax of log-probabilities is the probabilities, so the output can be used as logits.
         """
         by_image = self.image_head(image, text, attention_mask, present) / self.image_temperature
         by_text = self.text_head(image, text, attention_mask, present) / self.text_temperature
         there = present[:, None].float()  # (B, 1, 2)
         weights = torch.stack([self.image_weight, 1 - self.image_weight], dim=-1) * there  # (B, C, 2)
-        # A weight of zero must not silence the only modality that is there.
+        # A weight of 0 must not remove the only modality of a product.
         weights = torch.where(weights.sum(2, keepdim=True) > 0, weights, there)
         log_weights = torch.log(weights / weights.sum(2, keepdim=True) + torch.finfo(torch.float32).tiny)
         log_probabilities = torch.stack([self._log_softmax(by_image), self._log_softmax(by_text)], dim=2)  # (B, C, 2)
         return torch.logsumexp(log_probabilities + log_weights, dim=2)
 
     def _of_classes(self, values: Sequence[float]) -> Tensor:
-        """(A,), a value for each attribute -> (C,), one for each class."""
+        """(A,) values -> (C,): the value of each class's attribute."""
         return torch.tensor(values, dtype=torch.float32).repeat_interleave(torch.tensor(self.sizes))
 
     def _log_softmax(self, logits: Tensor) -> Tensor:
-        """(B, C) -> (B, C), attribute by attribute."""
+        """(B, C) -> (B, C), separately for each attribute."""
         return torch.cat([part.log_softmax(1) for part in torch.split(logits, self.sizes, dim=1)], dim=1)

@@ -1,7 +1,7 @@
-"""The control of intermediate fusion: one key instead of many, so that attention has nothing to choose.
+"""The control of intermediate fusion, an ablation: cross-attention with one key instead of many.
 
-Softmax over one key is 1 whatever the picture holds: what the cells get is a linear map of the title. If this does as
-well as :class:`training.models.intermediate.IntermediateFusion`, attending to words is not what that model wins by.
+Softmax over one key is always 1, so each cell gets the same linear map of the title. If this model is as accurate as
+:class:`training.models.intermediate.IntermediateFusion`, attention to words does not help there.
 """
 
 import torch
@@ -11,7 +11,7 @@ from training.models.intermediate import IntermediateFusion
 
 
 class SingleKeyFusion(IntermediateFusion):
-    """As :class:`IntermediateFusion` with the pooled title as the only key and value; arguments as there."""
+    """:class:`IntermediateFusion` with the pooled title as the only key and value; same arguments."""
 
     attends = False
 

@@ -1,4 +1,4 @@
-"""The title alone: the [CLS] feature -> dropout -> linear."""
+"""The text model: the [CLS] feature -> dropout -> linear."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ class TextHead(Head):
     """Classify by the title.
 
     Args:
-        image_width: unused; every head takes the same arguments.
+        image_width: unused.
         text_width: D of the text encoder.
         classes: C.
         dropout: applied to the [CLS] feature.

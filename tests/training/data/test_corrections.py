@@ -60,7 +60,7 @@ def test_a_correction_changes_its_label_alone(tmp_path: Path, text: str) -> None
         ("id,label\na\n", "line 2: 1 cells, the header has 2"),
         ("id,label\na,\n", "line 2: the label is empty"),
         ("id,label\na,Bags\nb,Shoes\na,Hats\n", "lines 2 and 4 correct the same label of 'a'"),
-        ("id,label\nz,Bags\nb,Shoes\n", r"1 products that the catalogue does not have.*'z' \(line 2\)"),
+        ("id,label\nz,Bags\nb,Shoes\n", r"1 products that are not in the catalogue.*'z' \(line 2\)"),
         ("id,label\na,Shoes\n", r"changes nothing in 1 products.*'a' \(line 2\)"),
         (HEADER + "a,colour,Shoes,Bags\n", "corrects the column 'colour', but 'kind' is trained"),
         (HEADER + "a,kind,Hats,Bags\n", "'a' was 'Hats' and is 'Shoes'"),
@@ -90,7 +90,7 @@ def test_a_further_attribute_is_corrected_in_its_own_column(tmp_path: Path) -> N
     ("text", "message"),
     [
         ("a,colour,,Red\n", "the column 'colour', but 'kind', 'gender' are trained"),
-        ("z,gender,,Men\n", r"1 products that the catalogue does not have.*'z' \(line 2\)"),
+        ("z,gender,,Men\n", r"1 products that are not in the catalogue.*'z' \(line 2\)"),
         ("a,gender,,Men\n", r"changes nothing in 1 products.*'a' \(line 2\)"),
         ("b,gender,,NA\n", r"changes nothing in 1 products.*'b' \(line 2\)"),
         ("a,gender,Women,Unisex\n", "'a' was 'Women' and is 'Men'"),
