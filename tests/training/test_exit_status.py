@@ -62,9 +62,9 @@ def test_a_picture_that_breaks_within_an_epoch(
     monkeypatch.setattr(run_data, "CACHE_SHARE", 0.0)
     hidden, images, step_done = tmp_path / "images", tmp_path / "shop" / "images", fit_state.Checkpointer.step_done
 
-    def broken(keeper: fit_state.Checkpointer) -> None:
-        step_done(keeper)
-        if keeper.state.progress.steps == 2 and not hidden.exists():
+    def broken(checkpointer: fit_state.Checkpointer) -> None:
+        step_done(checkpointer)
+        if checkpointer.state.progress.steps == 2 and not hidden.exists():
             shutil.copytree(images, hidden)
             for path in images.iterdir():
                 path.unlink() if damage == "gone" else os.truncate(path, 100)

@@ -1,1 +1,1 @@
-"""Encoders' outputs, computed once, kept in files, and read back as batches."""
+"""Features: the outputs of the encoders, computed once, kept in files, and read as batches."""

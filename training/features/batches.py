@@ -1,6 +1,7 @@
-"""What the heads read: encoder outputs of every product, and batches of them.
+"""The input of the heads: features of all products, and batches of them.
 
-Legend: B batch, N products, V forms of a title, T title tokens, D width of an encoder.
+Legend: B batch, N products, V forms of a title (as it is, and thinned ones), T title tokens, D width of an encoder,
+A attributes.
 """
 
 import dataclasses
@@ -19,14 +20,14 @@ FeatureBatch = tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """What the heads read, for every product of a table.
+    """The features of N products.
 
     Args:
         image: (N, cells, D_image) float16, in memory, memory-mapped or :class:`JoinedRows`.
-        tokens: (sum of T, D_text) float16, the distinct titles end to end.
-        starts: (V, N) int64, where a product's title begins in ``tokens``: as it is, then thinned.
-        lengths: (V, N) int64, how many tokens it has.
-        present: (N, 2) bool.
+        tokens: (sum of T, D_text) float16, the distinct titles, concatenated.
+        starts: (V, N) int64, the start of each product's title in ``tokens``; row 0 is the title as it is.
+        lengths: (V, N) int64, its number of tokens.
+        present: (N, 2) bool, picture and title.
         targets: (N, A) int64.
     """
 
@@ -42,7 +43,7 @@ class Features:
 
         Args:
             rows: (B,).
-            variants: (B,) or one for all, which form of the title is read: 0 is the title as it is.
+            variants: (B,) or one number, the form of the title; 0 is the title as it is.
         """
         lengths = self.lengths[variants, rows]
         columns = np.arange(lengths.max())
@@ -58,12 +59,12 @@ class Features:
 
 
 class JoinedRows:
-    """Rows of several arrays, read as if they were one array.
+    """A view of several arrays as one array.
 
     Args:
-        arrays: K arrays (n_k, ...) of equal width.
+        arrays: K arrays (n_k, ...) with equal shapes after the first axis.
         which: (N,) int64, the array of each row.
-        at: (N,) int64, its place there.
+        at: (N,) int64, the position of each row in its array.
     """
 
     def __init__(self, arrays: Sequence[NDArray[np.float16]], which: NDArray[np.int64], at: NDArray[np.int64]) -> None:
@@ -86,7 +87,7 @@ class JoinedRows:
 
 
 def select_features(features: Features, rows: NDArray[np.int64]) -> Features:
-    """Features of some of the products, in the order of ``rows``."""
+    """The features of some products, in the order of ``rows``."""
     return Features(
         image=JoinedRows([np.asarray(features.image)], np.zeros(len(rows), dtype=np.int64), rows),
         tokens=features.tokens,
@@ -98,11 +99,11 @@ def select_features(features: Features, rows: NDArray[np.int64]) -> Features:
 
 
 def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count: int) -> Features:
-    """Features of some rows each -> features of all of them, for rows that different encoders have read.
+    """Join features that different encoders have computed for different rows.
 
     Args:
-        parts: (row numbers (n_k,), features of n_k products); every row in exactly one part.
-        count: N, all rows.
+        parts: (row numbers (n_k,), features of n_k products); each row is in exactly one part.
+        count: N, the number of all rows.
 
     Raises:
         ValueError: a row is in no part, or in several.
@@ -126,17 +127,17 @@ def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count:
 
 
 class FeatureBatches:
-    """Batches of features for one pass, in row order or as a sampler draws them.
+    """Batches of features for one pass, in the order of the rows or of a sampler.
 
     Args:
         features: of all products.
-        rows: (M,) which of them.
-        batch_size: rows in a batch, at most.
-        sampler: draws positions in ``rows``; None keeps the order.
-        drop_image: chance that a product's picture is hidden (modality dropout); never both.
+        rows: (M,) the rows to read.
+        batch_size: maximum number of rows in a batch.
+        sampler: draws positions in ``rows``; None keeps the order and uses no augmentation.
+        drop_image: probability that a product's picture is hidden (modality dropout); never together with its title.
         drop_text: likewise for its title.
-        thin_titles: chance that a thinned form of its title is read.
-        hidden: (2,) bool, sides that are hidden where the order is kept; None hides nothing.
+        thin_titles: probability that a thinned form of its title is read.
+        hidden: (2,) bool, modalities that are hidden if there is no sampler; None hides nothing.
     """
 
     def __init__(
@@ -176,7 +177,7 @@ class FeatureBatches:
             yield (image, text, mask, self._hide(present, random)), targets
 
     def _variants(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """(B,) which form of each title is read."""
+        """(B,) the form of each title."""
         forms = len(self.features.starts)
         if forms == 1 or not self.thin_titles:
             return np.zeros(count, dtype=np.int64)
@@ -186,4 +187,4 @@ class FeatureBatches:
         chance = torch.from_numpy(random.random((len(present), 1)))
         hidden = torch.cat([chance < self.drop_image, chance >= 1 - self.drop_text], dim=1)
         kept = present & ~hidden
-        return torch.where(kept.any(1, keepdim=True), kept, present)  # who has one side only keeps it
+        return torch.where(kept.any(1, keepdim=True), kept, present)  # a product never loses its only modality

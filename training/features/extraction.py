@@ -1,8 +1,8 @@
-"""Running the encoders over products, once: the features are kept on disk.
+"""Feature extraction: run the encoders over the products once, and keep the features on disk.
 
-A file is named by what went in (encoder weights, preprocessing, products), so a stale one is never read. Pictures give
-(N, cells, D) float16; titles give the tokens of each distinct title end to end, since most titles are short and many
-are shared. An interrupted extraction goes on after its last batch: see :mod:`training.features.files`.
+A hash of encoder weights, preprocessing and products is part of the file name, so a stale file is never read. Pictures
+give (N, cells, D) float16. Titles give the concatenated tokens of all distinct titles: most titles are short, and many
+products share one. An interrupted extraction resumes after its last batch: see :mod:`training.features.files`.
 """
 
 import hashlib
@@ -35,18 +35,16 @@ def extract_features(
     batch_size: int = 64,
     processes: int = 0,
 ) -> Features:
-    """Run the encoders over a dataset, or read what an earlier call left in ``folder``.
-
-    An encoder that is None gives one empty cell, or one empty token, for heads that do not read that side.
+    """Extract the features of a dataset, or read those that an earlier call left in ``folder``.
 
     Args:
-        folder: where features are kept.
+        folder: of the feature files.
         dataset: N products.
-        image_encoder: of the pictures.
-        text_encoder: of the titles.
-        device: where to run them.
-        more_titles: other forms of the N titles, each as many; empty where the title is.
-        batch_size: pictures, or titles, at once.
+        image_encoder: None gives one empty cell for each product, for heads that read no picture.
+        text_encoder: None gives one empty token for each product, for heads that read no title.
+        device: runs the encoders.
+        more_titles: V - 1 thinned forms of the N titles.
+        batch_size: number of pictures, or titles, in a batch.
         processes: extra processes that decode pictures.
 
     Returns:
@@ -73,7 +71,7 @@ def extract_features(
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """A digest of all parameters and buffers, names included."""
+    """Sha256 in hexadecimal over all parameters and buffers with their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
@@ -112,7 +110,7 @@ def _text_features(
 def _distinct_titles(
     preprocessor: ProductPreprocessor, forms: Sequence[Sequence[str]]
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids of each distinct title, shortest first; (V, N) where a title starts end to end; (V, N) its tokens."""
+    """Token ids of the distinct titles, shortest first; (V, N) start of each title among them; (V, N) its length."""
     titles = sorted({title for form in forms for title in form}, key=lambda title: (len(title), title))
     ids = [preprocessor.tokens(title) for title in titles]
     starts = np.concatenate([[0], np.cumsum([len(title) for title in ids])]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Features on disk: streamed into one .npy, batch by batch, and gone on with where an extraction was interrupted."""
+"""Feature files: written to one .npy batch by batch; an interrupted extraction resumes after the last whole batch."""
 
 import math
 import os
@@ -17,18 +17,18 @@ Blocks = Callable[[int], Iterator[NDArray[np.float16]]]
 
 
 def read_or_compute(path: Path, blocks: Blocks, *, rows: Sequence[int]) -> NDArray[np.float16]:
-    """Read an array, or make it first; what an interrupted call has made is kept beside it and gone on with.
+    """Read an array from its file, or compute it first. The next call resumes an interrupted one.
 
     Args:
-        path: the .npy.
+        path: the .npy file.
         blocks: k -> the blocks from the k-th on, each (rows, ...) float16.
-        rows: of each block.
+        rows: number of rows of each block.
 
     Returns:
         (sum of rows, ...) float16, memory-mapped.
 
     Raises:
-        StorageError: the disk has no room for it.
+        StorageError: the disk has too little room.
     """
     with main_first():
         if not path.exists() or not _is_whole(path, sum(rows)):
@@ -48,7 +48,7 @@ def _is_whole(path: Path, rows: int) -> bool:
 
 
 def _write(path: Path, blocks: Blocks, rows: Sequence[int]) -> None:
-    """Append to a file that takes its name when it is whole; ordinary writes, since a full disk kills a memory map."""
+    """Append to a partial file and rename it when it is complete. A memory map would crash on a full disk."""
     partial = path.with_suffix(".partial")
     with storage_errors(path):
         partial.touch()
@@ -66,7 +66,7 @@ def _write(path: Path, blocks: Blocks, rows: Sequence[int]) -> None:
 
 
 def _truncate_to_block(file: BinaryIO, rows: Sequence[int]) -> int:
-    """Cut what was written of a block that is not whole; returns how many blocks are."""
+    """Cut off an incomplete block; returns the number of complete blocks."""
     done = end = 0
     if (shape := _read_header(file)) is not None and shape[0] == sum(rows):
         ends = file.tell() + _row_bytes(shape) * np.cumsum([0, *rows])

@@ -1,8 +1,7 @@
-"""One epoch of training, one pass of evaluation, and the loop over epochs: no arguments parsed, no paths.
+"""The training loop: one epoch, one pass of prediction, and the loop over epochs.
 
-A batch is (inputs, targets): whatever tensors the model's ``forward`` takes, and (B, A) int64 classes. Processes that
-train together (:mod:`training.system.processes`) each take their share of every batch; the steps are those of one
-process.
+A batch is (inputs, targets): the tensors for the model's ``forward``, and (B, A) int64 classes. Processes that train
+together (:mod:`training.system.processes`) each take their share of every batch; each step equals that of one process.
 """
 
 import itertools
@@ -27,7 +26,7 @@ from training.system.interrupts import delay_signals
 from training.system.processes import Batches, Share, TrainingBatch
 from training.system.rank import rank
 
-SEEDS_APART = 10**9  # of the dropout of processes that train together
+SEED_STRIDE = 10**9  # between the dropout seeds of processes that train together
 
 __all__ = ["Batches", "Epoch", "FitState", "describe", "fit", "predict", "train_epoch"]
 
@@ -49,32 +48,32 @@ def fit(
     save_every: float = float("inf"),
     together: bool = False,
 ) -> list[Epoch]:
-    """Train with warm-up and cosine decay; the model ends with its best epoch on validation, or with the last one.
+    """Train with warm-up and cosine decay, and load the weights of the best epoch on validation.
 
     Args:
         model: its ``forward`` takes the inputs of a batch.
-        stage: shown and kept in the history.
+        stage: name for the progress bar and the history.
         optimizer: over the parameters to train, at their peak learning rates.
-        epochs: at most.
-        train: epoch number -> its batches.
+        epochs: maximum number.
+        train: epoch number, from 0 -> its batches.
         validation: batches that choose the best epoch, by macro-F1 plus accuracy.
-        device: where, and in which precision.
-        objective: what is minimised, and by what epochs are judged.
+        device: with the precision.
+        objective: the loss, and the scores of an epoch.
         seed: of dropout, together with the epoch.
-        patience: epochs without a better one after which training stops; None runs all and keeps the last one.
-        state: where an interrupted call stopped, between two epochs or within one.
-        after_epoch: is handed the state: after each epoch, within one every ``save_every`` seconds, and on the way out
-            of whatever ends the call between two steps, such as Ctrl-C or a picture that broke.
+        patience: stop after this many epochs without a better one. None trains all epochs and keeps the last weights.
+        state: of an interrupted call, between two epochs or within one.
+        after_epoch: saves the state. It is called after each epoch, every ``save_every`` seconds within an epoch, and
+            when an error or Ctrl-C ends the call between two steps.
         save_every: seconds.
-        together: every process calls this, and trains on its share of the batches, which come from data loaders.
+        together: several processes call this function; each trains on its share of the batches of a data loader.
 
     Returns:
-        One entry an epoch.
+        One entry for each epoch.
     """
     device.take(model)
     steps = len(train(0))
     scheduler = _warmup_cosine(optimizer, steps=epochs * steps)
-    checkpointer = Checkpointer(state, model, optimizer, scheduler, keep=after_epoch, every=save_every)
+    checkpointer = Checkpointer(state, model, optimizer, scheduler, save=after_epoch, every=save_every)
     history, done = (
         checkpointer.state.history,
         len(checkpointer.state.history) * steps + checkpointer.state.progress.steps,
@@ -86,7 +85,7 @@ def fit(
             if patience is not None and best_epoch(history) + patience < epoch:
                 break
             bar.set_description(f"{stage} {epoch + 1}/{epochs}")
-            torch.manual_seed(1000 * seed + epoch + (SEEDS_APART * rank() if together else 0))
+            torch.manual_seed(1000 * seed + epoch + (SEED_STRIDE * rank() if together else 0))
             result = trainer.epoch(stage, epoch + 1, train(epoch), model, validation)
             with delay_signals():
                 checkpointer.epoch_done(result)
@@ -97,7 +96,7 @@ def fit(
 
 
 class _Trainer(NamedTuple):
-    """The epochs of one fit; the fields are as in :func:`fit`."""
+    """Runs the epochs of one fit; fields as in :func:`fit`."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
@@ -109,9 +108,9 @@ class _Trainer(NamedTuple):
     together: bool
 
     def epoch(self, stage: str, number: int, train: Batches, model: nn.Module, validation: Batches) -> Epoch:
-        """Train on the rest of an epoch's batches, then validate."""
+        """Train on the remaining batches of an epoch, then validate."""
         progress, clock = self.checkpointer.state.progress, BusyClock(self.device)
-        with self.checkpointer.keep_on_error():
+        with self.checkpointer.save_on_error():
             batches, shares = processes.split_batches(train) if self.together else (train, None)
             loss = train_epoch(
                 self.network,
@@ -165,16 +164,16 @@ def train_epoch(
 
     Args:
         model: to train.
-        batches: those that are left to do.
-        optimizer: steps once a batch.
+        batches: the remaining ones of the epoch.
+        optimizer: makes one step for each batch.
         scheduler: likewise.
-        device: where.
-        objective: what is minimised.
-        clip: longest gradient.
-        progress: of the batches done before; counts on.
-        shares: of each batch, where several processes train together; None is the whole batch.
-        clock: measures how long the GPU works.
-        after_step: called when a step is whole.
+        device: with the precision.
+        objective: the loss.
+        clip: maximum norm of the gradient.
+        progress: of the epoch so far; it is updated.
+        shares: this process's share of each batch, if several processes train together; None for whole batches.
+        clock: measures how long the GPU is busy.
+        after_step: called after each step.
 
     Returns:
         The mean loss over the whole epoch.
@@ -219,7 +218,7 @@ def predict(model: nn.Module, batches: Batches, *, device: Device) -> tuple[NDAr
 
 
 def describe(epoch: Epoch, epochs: int, *, attributes: int) -> str:
-    """One line for the terminal; it says so where the scores are means over several attributes."""
+    """One line for the terminal; with several attributes it says that the scores are means."""
     of = f"mean over {attributes} attributes: " if attributes > 1 else ""
     busy = "" if epoch.gpu_busy is None else f"  GPU busy {epoch.gpu_busy:.0%}"
     return (
@@ -230,7 +229,7 @@ def describe(epoch: Epoch, epochs: int, *, attributes: int) -> str:
 
 
 def _rest(batches: Batches, done: int) -> Iterable[TrainingBatch]:
-    """Without those that are done; a data loader does not read their products."""
+    """The batches after the first ``done``; a data loader does not read the skipped products."""
     if not done:
         return batches
     if isinstance(batches, DataLoader):
@@ -240,7 +239,7 @@ def _rest(batches: Batches, done: int) -> Iterable[TrainingBatch]:
 
 
 def _warmup_cosine(optimizer: torch.optim.Optimizer, *, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """10 % linear warm-up to the peak rates, then a cosine to zero."""
+    """Linear warm-up over 10 % of the steps to the peak learning rates, then a cosine to 0."""
     warmup = max(1, steps // 10)
 
     def factor(step: int) -> float:

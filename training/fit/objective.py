@@ -1,6 +1,6 @@
-"""What training minimises, and by what the best epoch is chosen.
+"""The loss of training, and the scores that choose the best epoch.
 
-Legend: N products, A attributes, C classes, those of all attributes one behind the other.
+Legend: N products, A attributes, C classes of all attributes, concatenated.
 """
 
 import dataclasses
@@ -17,16 +17,15 @@ from training.scores.metrics import accuracy, macro_f1
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """The loss and the score of a model's logits.
+    """The loss and the scores of a model's logits.
 
-    The loss is the sum over attributes of weight times cross-entropy. A product without a
-    value adds nothing to its batch's mean, so that every label counts alike, and processes that share a batch agree. An
-    epoch is judged by the mean over the attributes: one set of weights serves all of them, and a mean depends less on
-    the chance of an epoch than any one of them does.
+    The loss is the weighted sum of the cross-entropies of all attributes. A missing value adds 0 to the sum over the
+    batch, which is divided by the number of products. So every label has the same weight, also if several processes
+    share a batch. The scores are means over the attributes, which vary less from epoch to epoch than one attribute.
 
     Args:
-        sizes: classes of each attribute.
-        weights: of each attribute in the loss.
+        sizes: (A,) number of classes of each attribute; C is their sum.
+        weights: (A,) weight of each attribute in the loss.
         label_smoothing: of the cross-entropy.
     """
 
@@ -35,7 +34,7 @@ class Objective:
     label_smoothing: float = 0.05
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """(N, C) and (N, A), where ``MISSING`` stands for no value -> ()."""
+        """Logits (N, C), targets (N, A) with ``MISSING`` for no value -> ()."""
         total = torch.zeros((), device=logits.device)
         parts = zip(torch.split(logits, list(self.sizes), dim=1), targets.unbind(1), self.weights, strict=True)
         for part, truth, weight in parts:
@@ -46,7 +45,7 @@ class Objective:
         return total
 
     def scores(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, float]:
-        """Accuracy and macro-F1, means over the attributes; one that no product has is left out.
+        """Accuracy and macro-F1, means over the attributes. An attribute without any value is left out.
 
         Args:
             logits: (N, C).
@@ -62,7 +61,7 @@ class Objective:
     def _parts(
         self, logits: NDArray[np.float32], targets: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Of each attribute the logits and the classes of the products that have it."""
+        """For each attribute, the logits and the classes of the products with a value."""
         for part, truth in zip(np.split(logits, np.cumsum(self.sizes)[:-1], axis=1), targets.T, strict=True):
             if (rows := np.flatnonzero(truth != MISSING)).size:
                 yield part[rows], truth[rows]

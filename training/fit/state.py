@@ -1,4 +1,4 @@
-"""How far a fit has come: its history, its weights, and its place within an epoch."""
+"""The state of a fit: history, weights, and progress within an epoch; and when it is saved."""
 
 import copy
 import dataclasses
@@ -10,22 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-SAVE_PAUSE_FACTOR = 20  # times as long as keeping a state takes pass before the next one within an epoch
+SAVE_PAUSE_FACTOR = 20  # least pause between two saves within an epoch, in durations of a save
 
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to: a line of ``history.csv``.
+    """The result of one epoch, a line of ``history.csv``.
 
     Args:
-        stage: what was trained.
+        stage: name of the fit.
         epoch: from 1.
         loss: mean training loss.
-        accuracy: on validation; of several attributes their mean.
+        accuracy: on validation, mean over the attributes.
         macro_f1: likewise.
-        seconds: of training and validation together.
-        products_per_second: of training, by all processes together.
-        gpu_busy: share of the training time in which the main process's GPU had a step's work, 0..1; see
+        seconds: for training and validation.
+        products_per_second: in training, all processes together.
+        gpu_busy: share of the training time in which the main process's GPU was busy, 0..1; see
             :class:`training.system.device.BusyClock`. None on a CPU.
     """
 
@@ -41,15 +41,15 @@ class Epoch:
 
 @dataclasses.dataclass
 class Progress:
-    """How far the epoch under way has come.
+    """Progress within the current epoch.
 
     Args:
-        steps: done.
-        products: in them.
-        loss: () float64, summed over those products.
-        seconds: that they took.
-        random: states of the generators (CPU, then CUDA) to begin the next step with; none leaves them as they are.
-        between_steps: False while a step is under way: weights and numbers may then belong to different steps.
+        steps: number of steps done.
+        products: in these steps.
+        loss: () float64, sum over these products.
+        seconds: that these steps took.
+        random: random states (CPU, then CUDA) to restore before the next step; empty restores nothing.
+        between_steps: False during a step, when weights and counts may belong to different steps.
     """
 
     steps: int = 0
@@ -61,7 +61,7 @@ class Progress:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """One step: with its numbers it counts as done, or it was never whole."""
+        """Count one step, which runs in the ``with`` block; a step that fails is not counted."""
         for state, put in zip(self.random, (torch.set_rng_state, torch.cuda.set_rng_state), strict=False):
             put(state)
         self.random = []
@@ -73,15 +73,15 @@ class Progress:
 
 @dataclasses.dataclass
 class FitState:
-    """Everything a later call of :func:`training.fit.loop.fit` needs to go on as if it had never stopped.
+    """Everything that a later call of :func:`training.fit.loop.fit` needs to resume.
 
     Args:
-        history: the epochs done.
+        history: the finished epochs.
         model: the current weights.
         optimizer: its state.
         scheduler: its state.
         best: the weights of the best epoch.
-        progress: in the epoch after those of ``history``.
+        progress: within the current epoch.
     """
 
     history: list[Epoch]
@@ -92,27 +92,27 @@ class FitState:
     progress: Progress = dataclasses.field(default_factory=Progress)
 
     def as_dict(self) -> dict[str, Any]:
-        """Tensors, numbers, strings, lists and dicts; the tensors are those of the fit, not copies."""
+        """The state as tensors, numbers, strings, lists and dicts. The tensors are not copied."""
         history, progress = [dataclasses.asdict(epoch) for epoch in self.history], vars(self.progress)
         return {**vars(self), "history": history, "progress": progress}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "FitState":
-        """What :meth:`as_dict` gave."""
+        """The state from the result of :meth:`as_dict`."""
         history, progress = [Epoch(**epoch) for epoch in values["history"]], Progress(**values.get("progress", {}))
         return cls(**{**values, "history": history, "progress": progress})
 
 
 class Checkpointer:
-    """What is being fitted, and when its state is handed on to be kept.
+    """Loads the state of a fit, updates it, and decides when to save it.
 
     Args:
-        state: where to begin; None begins anew.
-        model: takes the state's weights.
+        state: to resume; None starts a new fit.
+        model: gets the state's weights.
         optimizer: likewise.
         scheduler: likewise.
-        keep: is handed the state.
-        every: seconds between two states within an epoch; more where keeping one takes long.
+        save: saves a state.
+        every: seconds between two saves within an epoch; more if saving takes long.
     """
 
     def __init__(
@@ -122,11 +122,11 @@ class Checkpointer:
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LRScheduler,
         *,
-        keep: Callable[[FitState], None],
+        save: Callable[[FitState], None],
         every: float,
     ) -> None:
         self._model, self._optimizer, self._scheduler = model, optimizer, scheduler
-        self._keep = keep
+        self._save = save
         self._every = every
         self._due = time.monotonic() + every
         if state is None:
@@ -137,44 +137,44 @@ class Checkpointer:
             part.load_state_dict(values)
 
     def step_done(self) -> None:
-        """Hand the state on if it is time."""
+        """Save the state if it is time."""
         if time.monotonic() >= self._due:
-            self.keep()
+            self.save()
 
     def epoch_done(self, epoch: Epoch) -> None:
-        """Begin the next epoch, and hand the state on."""
+        """Record an epoch and save the state."""
         self.state.history.append(epoch)
         if best_epoch(self.state.history) == len(self.state.history) - 1:
             self.state.best = copy.deepcopy(self._model.state_dict())
         self.state.progress = Progress()
-        self.keep()
+        self.save()
 
-    def keep(self) -> None:
-        """Hand the state on; at most a twentieth of the time goes into this."""
+    def save(self) -> None:
+        """Save the state, and schedule the next save so that saving takes at most 1/20 of the time."""
         started, state = time.monotonic(), self.state
         state.model, state.optimizer = self._model.state_dict(), self._optimizer.state_dict()
         state.scheduler = self._scheduler.state_dict()
         pending = state.progress.random
-        if state.progress.steps and not pending:  # an epoch that has not begun seeds its generators itself
+        if state.progress.steps and not pending:  # at the start of an epoch, fit() seeds the generators
             state.progress.random = _generators()
-        self._keep(state)
+        self._save(state)
         state.progress.random = pending
         finished = time.monotonic()
         self._due = finished + max(self._every, SAVE_PAUSE_FACTOR * (finished - started))
 
     @contextmanager
-    def keep_on_error(self) -> Iterator[None]:
-        """Hand the state on before an error, or Ctrl-C, that came between two steps goes on its way."""
+    def save_on_error(self) -> Iterator[None]:
+        """Save the state if an error or Ctrl-C leaves the block between two steps."""
         try:
             yield
         except BaseException:
             if self.state.progress.between_steps:
-                self.keep()
+                self.save()
             raise
 
 
 def best_epoch(history: list[Epoch]) -> int:
-    """Index of the best epoch on validation, the earliest of equals; 0 before the first."""
+    """Index of the best epoch on validation, the first of equals; 0 for an empty history."""
     return max(range(len(history)), key=lambda i: history[i].accuracy + history[i].macro_f1, default=0)
 
 

@@ -1,1 +1,1 @@
-"""Numbers about answers: metrics, calibration, the TF-IDF baseline, labels that are probably wrong."""
+"""Metrics, calibration, the TF-IDF baseline, and the search for label errors."""

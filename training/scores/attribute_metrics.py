@@ -48,17 +48,17 @@ def summarize_attributes(scores: Probabilities, truth: Classes, settings: Produc
         truth: (N, A), ``MISSING`` for no value.
         settings: of the model.
     """
-    numbers = {}
+    metrics = {}
     whole = [scores[:, part] for part in settings.slices.values()]
     for attribute, served, probabilities, classes in zip(
         settings.attributes, answered_scores(scores, settings), whole, truth.T, strict=True
     ):
         if len(rows := np.flatnonzero(classes != MISSING)):
-            numbers[attribute.name] = {
+            metrics[attribute.name] = {
                 **summarize(served[rows], classes[rows], attribute.labels),
                 "brier": brier_score(probabilities[rows], classes[rows]),
             }
-    return numbers
+    return metrics
 
 
 def summarize_predicted(
@@ -71,8 +71,8 @@ def summarize_predicted(
         truth: (N, A), ``MISSING`` for no value.
         attributes: A of them.
     """
-    numbers = {}
+    metrics = {}
     for attribute, labels, classes in zip(attributes, predicted.T, truth.T, strict=True):
         if len(rows := np.flatnonzero(classes != MISSING)):
-            numbers[attribute.name] = summarize_labels(labels[rows], classes[rows], attribute.labels)
-    return numbers
+            metrics[attribute.name] = summarize_labels(labels[rows], classes[rows], attribute.labels)
+    return metrics

@@ -1,4 +1,4 @@
-"""The simple baseline that every network has to beat: TF-IDF of words and word pairs and a linear SVM on the title."""
+"""The baseline: TF-IDF of the title's words and word pairs, with a linear SVM."""
 
 import re
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from training.data.attributes import MISSING
 def fit_predict(
     train_titles: Sequence[str], targets: NDArray[np.int64], test_titles: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Fit each attribute on the training titles whose product has a value, and answer the other titles.
+    """Fit each attribute on the training titles whose product has a value, and predict the test titles.
 
     Args:
-        train_titles: N titles; empty ones are fine.
+        train_titles: N titles; they may be empty.
         targets: (N, A) classes, ``MISSING`` for no value.
         test_titles: M titles.
 
@@ -29,7 +29,7 @@ def fit_predict(
     predicted = np.empty((len(test_titles), targets.shape[1]), dtype=np.int64)
     for place, classes in enumerate(targets.T):
         known = classes != MISSING
-        # Words of one letter (a size, a cup) tell categories apart, and an empty vocabulary would be an error.
+        # Words of one letter, such as sizes, help to classify; and scikit-learn refuses an empty vocabulary.
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
         model = make_pipeline(vectorizer, LinearSVC(random_state=0)).fit(titles[known].tolist(), classes[known])
         predicted[:, place] = model.predict(list(test_titles))

@@ -1,7 +1,7 @@
-"""What is set after training: class frequencies, temperature, review threshold, late fusion's weight; all but the first
-are fitted on the validation part. Each attribute has its own.
+"""Calibration after training: class frequencies, temperatures, review thresholds, and the weight of late fusion.
 
-Legend: N products, A attributes, C classes, in :func:`fitted_settings` those of all attributes one behind the other.
+Each attribute has its own. The validation part fits all of them, except the class frequencies.
+Legend: N products, A attributes, C classes; in :func:`fitted_settings` the classes of all attributes, concatenated.
 """
 
 import dataclasses
@@ -23,18 +23,18 @@ WEIGHT_STEP = 0.02
 
 
 def frequency_shift(targets: Classes, weights: NDArray[np.float64], *, classes: int) -> NDArray[np.float64]:
-    """What to add to the logits of a model whose training drew some classes more often than they are.
+    """The correction of a model's logits for class-balanced sampling.
 
-    By Bayes' rule such a model is off by the ratio of the frequencies it has seen to the true ones (Saerens et al.,
-    2002, "Adjusting the outputs of a classifier to new a priori probabilities").
+    By Bayes' rule the model's probabilities are off by the ratio of the sampled frequencies to the true ones (Saerens
+    et al., 2002, "Adjusting the outputs of a classifier to new a priori probabilities").
 
     Args:
-        targets: (N,) classes of the training rows, each of them there.
-        weights: (N,) chance of each row to be drawn.
+        targets: (N,) classes of the training rows; every class occurs.
+        weights: (N,) relative probability with which each row was drawn.
         classes: C.
 
     Returns:
-        (C,), with mean 0.
+        (C,) with mean 0, to be added to the logits.
     """
     true, drawn = np.bincount(targets, minlength=classes), np.bincount(targets, weights=weights, minlength=classes)
     shift = np.log(true) - np.log(drawn)
@@ -42,27 +42,28 @@ def frequency_shift(targets: Classes, weights: NDArray[np.float64], *, classes: 
 
 
 def fit_temperature(logits: NDArray[np.float32] | NDArray[np.float64], truth: Classes) -> float:
-    """The temperature (Guo et al. 2017, arXiv:1706.04599) that minimises the Brier score, held near 1.
+    """The temperature (Guo et al. 2017, arXiv:1706.04599) that minimises the Brier score, with a prior at 1.
 
-    Guo et al. minimise the negative log-likelihood, which knows no bounds: a few products that the model is sure of and
-    that are labelled wrongly make all answers less sure. On 5,725 products told into 142 classes the ECE of the seven
-    models was .009 to .030 by likelihood, and .005 to .012 by the Brier score, which is a proper score as well.
+    Guo et al. minimise the negative log-likelihood. It is unbounded, so a few wrong labels on products that the model
+    is sure of lower the confidence of all answers. The Brier score is a proper score too, and bounded. On 5,725
+    products of 142 classes the ECE of the seven models was 0.009 to 0.030 with the likelihood, and 0.005 to 0.012 with
+    the Brier score.
 
-    Products that the model answers without an error would be fitted best by a temperature of 0. So log T has a normal
-    prior of mean 0 and deviation ``PRIOR_DEVIATION``: it decides among ten products, and is not felt among a thousand.
+    If the model makes no error, the best fit would be a temperature of 0. So log T has a normal prior with mean 0 and
+    deviation ``PRIOR_DEVIATION``. It dominates with ten products and has almost no effect with a thousand.
 
     Args:
         logits: (N, C), N > 0.
         truth: (N,).
 
     Returns:
-        Between ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``.
+        A temperature from ``MIN_TEMPERATURE`` to ``MAX_TEMPERATURE``.
     """
     values, rows = logits.astype(np.float64), np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
         probabilities = softmax(values / np.exp(log_temperature), axis=1)
-        brier = np.square(probabilities).sum() - 2 * probabilities[rows, truth].sum()  # + N, which changes nothing
+        brier = np.square(probabilities).sum() - 2 * probabilities[rows, truth].sum()  # without the constant N
         return float((log_temperature / PRIOR_DEVIATION) ** 2 / 2 + brier)
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
@@ -70,7 +71,7 @@ def fit_temperature(logits: NDArray[np.float32] | NDArray[np.float64], truth: Cl
 
 
 def review_threshold(probabilities: Probabilities, truth: Classes, *, precision: float = PRECISION_TARGET) -> float:
-    """The lowest score at and above which the answers reach a precision.
+    """The lowest confidence score from which on the answers reach a precision.
 
     Args:
         probabilities: (N, C), calibrated.
@@ -78,8 +79,8 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
         precision: 0..1.
 
     Returns:
-        One of the scores: the lowest of all where all answers together reach the precision, since nothing is known of
-        answers that are less sure than any seen; 1 where no score reaches it.
+        One of the top scores. If all answers together reach the precision, it is the lowest one: lower scores were not
+        seen. 1 if no threshold reaches the precision.
     """
     confidence = -np.sort(-probabilities.max(1).astype(np.float64))
     _, precisions, last = precision_by_confidence(probabilities, truth)
@@ -92,8 +93,8 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
 
     Args:
         logits: (N, C).
-        truth: (N, A), ``MISSING`` for no value. An attribute that no product has keeps what it has; where it has
-            nothing, all its answers are reviewed.
+        truth: (N, A), ``MISSING`` for no value. An attribute without any value keeps its settings; if it has no review
+            threshold, it gets 1, so that all answers are reviewed.
         settings: of the model.
     """
     values = logits.astype(np.float64)
@@ -104,16 +105,16 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
         for attribute, part, classes in zip(settings.attributes, settings.slices.values(), truth.T, strict=True)
     ]
     settings = _with_hierarchies(values, truth, dataclasses.replace(settings, attributes=tuple(temperatures)))
-    said, precision = answered_scores(attribute_scores(values, settings), settings), settings.review_precision
+    served, precision = answered_scores(attribute_scores(values, settings), settings), settings.review_precision
     thresholds = [
-        dataclasses.replace(attribute, review_threshold=_threshold(attribute, only, classes, precision))
-        for attribute, only, classes in zip(settings.attributes, said, truth.T, strict=True)
+        dataclasses.replace(attribute, review_threshold=_threshold(attribute, scores, classes, precision))
+        for attribute, scores, classes in zip(settings.attributes, served, truth.T, strict=True)
     ]
     return dataclasses.replace(settings, attributes=tuple(thresholds))
 
 
 def one_modality(fitted: ProductSettings, *, modality: str) -> OneModality:
-    """What was fitted on products with one modality only, to be kept beside what was fitted on whole ones."""
+    """Collect the calibration that was fitted on products with one modality."""
     return OneModality(
         modality=modality,
         temperatures=tuple(attribute.temperature for attribute in fitted.attributes),
@@ -123,7 +124,7 @@ def one_modality(fitted: ProductSettings, *, modality: str) -> OneModality:
 
 
 def _with_hierarchies(logits: NDArray[np.float64], truth: Classes, settings: ProductSettings) -> ProductSettings:
-    """Settings with a temperature of each hierarchy, where the finest attribute has values."""
+    """Settings with a temperature for each hierarchy whose finest attribute has values."""
     logs, names = attribute_log_scores(logits, settings), list(settings.slices)
     hierarchies = []
     for each in settings.hierarchies:
@@ -136,19 +137,19 @@ def _with_hierarchies(logits: NDArray[np.float64], truth: Classes, settings: Pro
 
 
 def _threshold(attribute: Attribute, probabilities: Probabilities, truth: Classes, precision: float) -> float:
-    """An attribute's review threshold; where no product has a value, the one it has, and 1 if that was never fitted."""
+    """The review threshold of an attribute. Without any value the old threshold stays, or 1 if there is none."""
     if (known := truth != MISSING).any():
         return review_threshold(probabilities[known], truth[known], precision=precision)
     return attribute.review_threshold or 1.0
 
 
 def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> float:
-    """The picture's weight in a weighted average of two models' probabilities, in steps of .02.
+    """The image model's weight in a weighted average of two models' probabilities, in steps of 0.02.
 
-    The weight that is right most often; of weights that are equally often right, as many are on a small validation
-    part, the likeliest. The likelihood alone follows the few products on which the better model is sure and wrong.
-    Few products that one model answers without an error would throw the other one out; so the weight has a prior,
-    Beta(2, 2), which keeps it off 0 and 1 and is not felt among a thousand products.
+    The most accurate weight is chosen. On a small validation part many weights are equally accurate; then the
+    likelihood decides. The likelihood alone would follow the few products on which the better model is sure and wrong.
+    If one model makes no error on few products, the other one would get no weight; so the likelihood has a prior,
+    Beta(2, 2), with almost no effect on a thousand products.
 
     Args:
         image: (N, C), calibrated, N > 0.
@@ -156,15 +157,15 @@ def fusion_weight(image: Probabilities, text: Probabilities, truth: Classes) -> 
         truth: (N,).
 
     Returns:
-        Between .02 and .98.
+        From 0.02 to 0.98.
     """
     rows, tiny = np.arange(len(truth)), np.finfo(np.float64).tiny
     weights = np.arange(WEIGHT_STEP, 1 - WEIGHT_STEP / 2, WEIGHT_STEP).round(2)
     averages = (weight * image.astype(np.float64) + (1 - weight) * text for weight in weights)
-    judged = [
+    scores = [
         (int(np.sum(average.argmax(1) == truth)), float(np.log(np.maximum(average[rows, truth], tiny)).sum()))
         for average in averages
     ]
-    right, likelihood = np.array(judged).T
+    right, likelihood = np.array(scores).T
     likelihood += np.log(weights * (1 - weights))
     return float(weights[np.lexsort((likelihood, right))[-1]])

@@ -1,7 +1,7 @@
-"""Labels that are probably wrong, found by confident learning in answers to products the models did not train on.
+"""Find labels that are probably wrong, by confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068).
 
-Northcutt, Jiang & Chuang 2021 (arXiv:1911.00068), as cleanlab implements it.
-Legend: N answers, P products, C classes.
+It needs predictions for products on which the models were not trained. cleanlab implements the method.
+Legend: N predictions, P products, C classes.
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ from scipy.sparse import csr_array
 
 @dataclasses.dataclass(frozen=True)
 class LabelledAnswers:
-    """What was said of products whose label was not used to train the model that said it.
+    """Predictions for products with labels on which the model was not trained.
 
     Args:
         ids: (N,) product ids.
-        labels: (N,) classes as the catalogue gives them.
-        probabilities: (N, C), rows sum to 1.
+        labels: (N,) classes in the catalogue.
+        probabilities: (N, C); rows sum to 1.
     """
 
     ids: NDArray[np.str_]
@@ -36,9 +36,9 @@ class Suspect:
         product: its id.
         given: its class in the catalogue.
         suggested: the most probable class.
-        quality: probability of the given class, 0..1; the lower, the more suspect.
+        quality: probability of the given class, 0..1; low values are suspect.
         confidence: probability of the suggested class.
-        answers: answers that were averaged.
+        answers: number of predictions that were averaged.
     """
 
     product: str
@@ -50,10 +50,10 @@ class Suspect:
 
 
 def average_answers(answers: Sequence[LabelledAnswers]) -> tuple[LabelledAnswers, NDArray[np.int64]]:
-    """One row a product and label: the mean of all answers to it.
+    """Average all predictions for the same product and label.
 
     Returns:
-        (P, ...) answers, and (P,) how many there were.
+        P averaged predictions, and (P,) the number of predictions in each.
     """
     labels = np.concatenate([each.labels for each in answers])
     probabilities = np.concatenate([each.probabilities for each in answers])
@@ -69,9 +69,9 @@ def find_suspects(answers: Sequence[LabelledAnswers]) -> list[Suspect]:
     """Products whose label is probably wrong, the most suspect first.
 
     Args:
-        answers: of validation and test parts of one run or several, over the same classes.
+        answers: of the validation and test parts of one or more runs with the same classes.
     """
-    # Takes two seconds to import, which nobody who does not ask for suspects should pay.
+    # Imported here because it takes two seconds.
     from cleanlab.filter import find_label_issues  # noqa: PLC0415
     from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415
 

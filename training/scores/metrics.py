@@ -1,4 +1,4 @@
-"""The numbers of a comparison: how often a model is right, how well it knows, and whether a difference is one.
+"""Metrics of a model: accuracy, calibration, selective prediction; and the significance of a difference of two models.
 
 Legend: N products, C classes, M models, R runs (seeds or folds), G groups, D bootstrap draws.
 """
@@ -26,18 +26,18 @@ Probabilities = NDArray[np.float32] | NDArray[np.float64]
 
 
 def accuracy(truth: Classes, predicted: Classes) -> float:
-    """Share of (N,) predictions that equal the truth."""
+    """The share of correct predictions; both arguments are (N,)."""
     return float(np.mean(truth == predicted))
 
 
 def macro_f1(truth: Classes, predicted: Classes, *, classes: int, min_count: int = 1) -> float:
-    """Mean F1 over the classes with at least ``min_count`` products; a class never predicted counts 0.
+    """Mean F1 over the classes with at least ``min_count`` products; a class that is never predicted counts as 0.
 
     Args:
         truth: (N,).
         predicted: (N,).
         classes: C.
-        min_count: products of a class in ``truth``, at least; 1 leaves out classes that are not there.
+        min_count: least number of products of a class in ``truth``; 1 leaves out classes without products.
     """
     frequent = np.flatnonzero(np.bincount(truth, minlength=classes) >= min_count)
     if len(frequent) == 0:
@@ -46,7 +46,7 @@ def macro_f1(truth: Classes, predicted: Classes, *, classes: int, min_count: int
 
 
 def expected_calibration_error(probabilities: Probabilities, truth: Classes, *, bins: int = ECE_BINS) -> float:
-    """Mean distance of confidence and accuracy over equal-width bins, weighted by their products.
+    """Mean difference of confidence and accuracy over bins of equal width, weighted by their number of products.
 
     Naeini et al. 2015 (AAAI), as used by Guo et al. 2017 (arXiv:1706.04599).
     """
@@ -57,9 +57,9 @@ def expected_calibration_error(probabilities: Probabilities, truth: Classes, *, 
 def reliability(
     probabilities: Probabilities, truth: Classes, *, bins: int = ECE_BINS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Share of the products, mean confidence and accuracy by bin of confidence: three times (bins,), 0 where empty.
+    """Share of the products, mean confidence and accuracy of each confidence bin: three (bins,) arrays, 0 if empty.
 
-    Bins are of equal width and hold their lower edge; the last one also holds 1.
+    The bins have equal width. A bin includes its lower edge; the last bin also includes 1.
     """
     confidence, right = _confidence(probabilities, truth)
     which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
@@ -71,35 +71,38 @@ def reliability(
 
 
 def brier_score(probabilities: Probabilities, truth: Classes) -> float:
-    """Mean squared distance of the probabilities and the one-hot truth, 0..2 (Brier 1950)."""
+    """Mean squared distance between the probabilities and the one-hot truth, 0..2 (Brier 1950)."""
     errors = probabilities.astype(np.float64).copy()
     errors[np.arange(len(truth)), truth] -= 1
     return float(np.mean(np.sum(errors**2, axis=1)))
 
 
 def risk_coverage(probabilities: Probabilities, truth: Classes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Error rate among the most confident answers, for each share of the products that is answered: two times (N,).
+    """The risk-coverage curve (Geifman & El-Yaniv 2017, arXiv:1705.08500).
 
-    Geifman & El-Yaniv 2017 (arXiv:1705.08500). Among equal confidences each product counts their mean error, so that
-    the order of the products changes nothing.
+    Products with equal confidence count their mean error, so that the order of the products does not matter.
+
+    Returns:
+        Coverage (N,), the share of the products that is answered, and the error rate (N,) among these answers.
     """
     coverage, precision, _ = precision_by_confidence(probabilities, truth)
     return coverage, np.maximum(1 - precision, 0)
 
 
 def area_under_risk_coverage(probabilities: Probabilities, truth: Classes) -> float:
-    """Mean of :func:`risk_coverage` over all coverages, 0..1: small where what is wrong is also unsure."""
+    """Mean risk over all coverages, 0..1; small if wrong answers have low confidence."""
     return float(risk_coverage(probabilities, truth)[1].mean())
 
 
 def precision_by_confidence(
     probabilities: Probabilities, truth: Classes
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """What is right among the most confident answers, as more and more are given.
+    """The precision of the n most confident answers, for each n.
 
     Returns:
-        Three times (N,): the share of products that is answered, the precision of those answers, and whether the next
-        answer is less confident. Only there can a threshold stop; in between, equal confidences count their mean.
+        Three (N,) arrays: the share of the products that is answered; the precision of these answers; and bool, True
+        if the next answer is less confident, so that a threshold can lie there. Products with equal confidence count
+        their mean precision.
     """
     confidence, right = _confidence(probabilities, truth)
     _, which = np.unique(-confidence, return_inverse=True)
@@ -112,14 +115,14 @@ def precision_by_confidence(
 def coverage_at_precision(
     probabilities: Probabilities, truth: Classes, *, precision: float = PRECISION_TARGET
 ) -> float:
-    """The largest share of products that a threshold on the confidence can answer with that precision, or 0."""
+    """The largest share of the products that a confidence threshold answers with this precision; 0 if there is none."""
     coverage, precisions, last = precision_by_confidence(probabilities, truth)
     enough = np.flatnonzero((precisions >= precision - ROUNDING) & last)
     return float(coverage[enough[-1]]) if len(enough) else 0.0
 
 
 def summarize(probabilities: Probabilities, truth: Classes, labels: Sequence[str]) -> dict[str, Any]:
-    """All numbers of one model, JSON-able.
+    """All metrics of one model, JSON-able.
 
     Args:
         probabilities: (N, C), calibrated.
@@ -136,7 +139,7 @@ def summarize(probabilities: Probabilities, truth: Classes, labels: Sequence[str
 
 
 def summarize_labels(predicted: Classes, truth: Classes, labels: Sequence[str]) -> dict[str, Any]:
-    """The numbers of a model that gives no probabilities, JSON-able."""
+    """The metrics of a model without probabilities, JSON-able."""
     counts = np.bincount(truth, minlength=len(labels))
     return {
         "products": len(truth),
@@ -150,12 +153,12 @@ def summarize_labels(predicted: Classes, truth: Classes, labels: Sequence[str]) 
 
 @dataclasses.dataclass(frozen=True)
 class RunPredictions:
-    """What several models answered in one run, a seed or a fold.
+    """The predictions of M models in one run (a seed or a fold).
 
     Args:
         truth: (N,).
         predicted: (M, N).
-        groups: (N,) products of equal number are drawn together, in this run and across runs.
+        groups: (N,) numbers; products with the same number are drawn together, within and across runs.
         classes: C.
     """
 
@@ -171,8 +174,8 @@ class Difference:
 
     Args:
         mean: over the runs.
-        low: lower end of the 95 % interval of ``mean``.
-        high: upper end.
+        low: lower end of the 95 % interval for ``mean``.
+        high: its upper end.
         runs: (R,) the difference in each run.
     """
 
@@ -184,11 +187,11 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class Bootstrap:
-    """Scores of all models, as observed and in every draw; the draws are shared, so any two models are paired.
+    """Metrics of all models, observed and in every draw. The models share the draws, so differences are paired.
 
     Args:
         observed: by metric, (R, M).
-        drawn: by metric, (D, M): means over the runs.
+        drawn: by metric, (D, M), means over the runs.
     """
 
     observed: dict[str, NDArray[np.float64]]
@@ -202,12 +205,12 @@ class Bootstrap:
 
 
 def paired_bootstrap(runs: Sequence[RunPredictions], *, draws: int = BOOTSTRAP_DRAWS, seed: int = 0) -> Bootstrap:
-    """Score all models on the same resamples of groups, because products of a group are not independent.
+    """Score all models on the same bootstrap resamples. Whole groups are drawn: their products are not independent.
 
-    A draw takes as many groups as there are, with replacement, and with a group its products in every run.
+    A draw takes G groups with replacement; a drawn group brings its products in every run.
 
     Args:
-        runs: the same models in each, in the same order.
+        runs: with the same models in the same order.
         draws: D.
         seed: of the draws.
     """
@@ -236,7 +239,8 @@ def paired_bootstrap(runs: Sequence[RunPredictions], *, draws: int = BOOTSTRAP_D
 def verdict(difference: Difference) -> str:
     """``better``, ``worse`` or ``tie``.
 
-    Better or worse: the interval excludes 0, the sign holds in most runs, and the mean is at least .3 points.
+    ``tie`` unless the interval excludes 0, most runs have the sign of the mean, and the mean is at least
+    ``MIN_DIFFERENCE``.
     """
     sign = 1 if difference.mean > 0 else -1
     clear = min(sign * difference.low, sign * difference.high) > 0
@@ -247,7 +251,7 @@ def verdict(difference: Difference) -> str:
 
 
 def _resamples(groups: int, *, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each group is drawn: (G, D') some draws at a time."""
+    """How often each group is drawn: blocks (G, D') of at most ``DRAWS_AT_ONCE`` draws."""
     random = np.random.default_rng(seed)
     for start in range(0, draws, DRAWS_AT_ONCE):
         count = min(DRAWS_AT_ONCE, draws - start)
@@ -256,7 +260,7 @@ def _resamples(groups: int, *, draws: int, seed: int) -> Iterator[NDArray[np.flo
 
 
 def _scores(run: RunPredictions, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracy and macro-F1 of each model where groups count as often as (G, D) says: (2, D, M)."""
+    """Accuracy and macro-F1 of each model, (2, D, M), with (G, D) weights of the groups."""
 
     def count(classes: Classes, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         amounts = np.ones(len(run.truth)) if chosen is None else chosen.astype(np.float64)
@@ -275,6 +279,6 @@ def _scores(run: RunPredictions, weights: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _confidence(probabilities: Probabilities, truth: Classes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(N,) top score, and (N,) 1 where the top class is right."""
+    """(N,) top score, and (N,) 1 if the top class is right, else 0."""
     right = probabilities.argmax(1) == truth
     return probabilities.max(1).astype(np.float64), right.astype(np.float64)
