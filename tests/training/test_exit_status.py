@@ -1,4 +1,4 @@
-"""Whatever goes wrong in training: one sentence that says how to go on, nothing lost, and the next run goes on."""
+"""Errors in training: one sentence that says how to go on, no lost work, and the next run resumes."""
 
 import errno
 import io
@@ -31,7 +31,7 @@ Arguments = Callable[..., list[str]]
 
 @pytest.fixture
 def shop(drawn_catalogue: Path, tmp_path: Path) -> Path:
-    """A catalogue of one's own, to break."""
+    """A private catalogue that the test may damage."""
     return Path(shutil.copytree(drawn_catalogue.parent, tmp_path / "shop"))
 
 
@@ -98,7 +98,7 @@ def breaking_in(stage: str, monkeypatch: pytest.MonkeyPatch, step_done: Callable
 def test_a_full_disk(
     arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Full at one file after the other; what was written before stays and is built upon."""
+    """The disk is full at one file after the other; the files before it stay and are used again."""
     sync = os.fsync
     for number in (1, 5, 9):
         written = itertools.count(1)
@@ -118,8 +118,8 @@ def test_a_full_disk(
 
 
 def test_a_disk_without_room_is_refused_before_writing(tmp_path: Path) -> None:
-    told = r"file takes 1,048,576\.0 MiB, [\d.,]+ MiB are free"
-    with pytest.raises(StorageError, match=told), atomic_path(tmp_path / "file", needs=2**40):
+    message = r"file takes 1,048,576\.0 MiB, [\d.,]+ MiB are free"
+    with pytest.raises(StorageError, match=message), atomic_path(tmp_path / "file", needs=2**40):
         pytest.fail("begun")
     assert not list(tmp_path.iterdir())
 
@@ -134,7 +134,9 @@ def test_a_disk_without_room_is_refused_before_writing(tmp_path: Path) -> None:
         (PermissionError(errno.EACCES, "Permission denied"), "choose another --out"),
     ],
 )
-def test_libraries_say_it_in_many_ways(tmp_path: Path, error: Exception, means: str) -> None:
+def test_a_full_or_read_only_disk_is_recognised_in_the_errors_of_libraries(
+    tmp_path: Path, error: Exception, means: str
+) -> None:
     with pytest.raises(StorageError, match=means), storage_errors(tmp_path / "file"):
         raise error
     with pytest.raises(StorageError, match=means), storage_errors(tmp_path / "file"):
@@ -161,7 +163,7 @@ def test_a_read_only_folder(
 
 
 def test_a_signal_ends_in_one_line(arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Real ones, to real processes, in the middle of training; the last run goes on to the end."""
+    """Signals to real processes during training; the last run ends normally."""
     state = tmp_path / "run" / "state"
     for number, status, sign in ((signal.SIGINT, 130, "image-head.json"), (signal.SIGTERM, 143, "text-head.json")):
         log = tmp_path / f"{sign}.log"
@@ -181,7 +183,7 @@ def test_a_signal_ends_in_one_line(arguments: Arguments, tmp_path: Path, capsys:
 def test_a_signal_outside_of_training_too(
     arguments: Arguments, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
-    """In a process where nothing but the trainer is loaded: libraries of other tests take signals for themselves."""
+    """In a process that loads only the trainer, because libraries of other tests install signal handlers."""
     log = tmp_path / "log"
     process = start(signal_instead_of_training, int(number), arguments("run"), log=log)
     process.join(300)
@@ -207,7 +209,7 @@ def test_a_catalogue_that_changed_under_a_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its towers know the products that a new split would test."""
+    """Its towers were trained on products that would be in the new test part."""
     monkeypatch.setattr(pipeline, "_train_models", interrupted)
     assert main(arguments("run")) == 130
     table = shop / "products.csv"
@@ -238,15 +240,15 @@ def test_classes_too_small(
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (("--target", "labl"), "has no column 'labl'; its columns are 'image', 'text', 'label'"),
         (("--classes", "Shoes", "Hats"), "no product has the label 'Hats'"),
         (("--min-class", "1000"), "no class has 1000 products or more"),
     ],
 )
-def test_what_the_catalogue_does_not_have(
-    arguments: Arguments, more: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+def test_unknown_columns_and_classes_are_named(
+    arguments: Arguments, more: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments("run", *more)) == 1
-    assert told in last_line(capsys)
+    assert message in last_line(capsys)

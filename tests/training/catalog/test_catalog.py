@@ -133,7 +133,7 @@ def test_a_product_may_lack_its_picture_or_its_title_but_not_both(tmp_path: Path
     assert products[["image", "text"]].to_numpy().tolist() == [["", "Navy Shirt"], ["a.jpg", ""], ["a.jpg", "Navy Cap"]]
 
 
-def test_words_that_pandas_takes_for_missing_values_are_kept(tmp_path: Path) -> None:
+def test_words_that_pandas_reads_as_missing_values_are_kept(tmp_path: Path) -> None:
     products = read(write_shop(tmp_path, [("a.jpg", "NA", "null"), ("a.jpg", "0012", "nan")])).products
     assert products[["text", "label"]].to_numpy().tolist() == [["NA", "null"], ["0012", "nan"]]
 
@@ -203,7 +203,7 @@ def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
         read(write_shop(tmp_path, [("a.jpg", "Cap", "Caps", "Hats")], header=(*HEADER, "label")))
 
 
-def test_other_column_names_are_taken_as_told(tmp_path: Path) -> None:
+def test_other_column_names_can_be_given(tmp_path: Path) -> None:
     path = write_shop(tmp_path, [("x7", "Caps", "a.jpg", "Navy Cap")], header=("sku", "kind", "photo", "name"))
     catalog = read(path, image_column="photo", text_column="name", label_column="kind", id_column="sku")
     assert catalog.products.iloc[0].tolist() == ["x7", "a.jpg", "Navy Cap", "Caps"]
@@ -299,7 +299,7 @@ cells = st.sampled_from(["", " ", "a.jpg", "sub/b.png", "no.jpg", "../a.jpg", 's
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(cells, min_size=1, max_size=4), min_size=1, max_size=12))
-def test_whatever_the_rows_read_is_used_plus_rejected(rows: list[list[str]]) -> None:
+def test_every_row_is_used_or_rejected(rows: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write_shop(Path(folder), [*rows, ("a.jpg", "Navy Cap", "Caps")])
         catalog = read(path)

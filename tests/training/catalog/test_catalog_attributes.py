@@ -1,4 +1,4 @@
-"""Several columns of a catalogue as targets: the first one must be there, a product may lack a further one."""
+"""Several columns as targets: each product needs a value of the first, and may lack the others."""
 
 import csv
 from collections.abc import Sequence
@@ -53,6 +53,6 @@ def test_a_column_with_a_comma_in_its_name_is_one_target(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("columns", "message"), [("label,size", "no column 'size'"), ("label,label", "once each"), ("label,", "once each")]
 )
-def test_targets_that_cannot_be(tmp_path: Path, columns: str, message: str) -> None:
+def test_impossible_targets_are_refused(tmp_path: Path, columns: str, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
         read(write_shop(tmp_path, [("", "one", "Shoes")]), label_column=columns)

@@ -1,4 +1,4 @@
-"""Finding a catalogue's CSV, and reading its files from a folder or a zip, from many threads and processes at once."""
+"""Finding a catalogue's CSV, and reading its files from a folder or a zip, from several threads and processes."""
 
 import errno
 import hashlib
@@ -38,7 +38,7 @@ CONTENTS = {name: content(name) for name in NAMES}
 
 @pytest.fixture
 def eager_switches() -> Iterator[None]:
-    """Threads take turns as often as they can."""
+    """Let threads switch as often as possible."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

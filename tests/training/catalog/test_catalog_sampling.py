@@ -14,7 +14,7 @@ def products() -> pd.DataFrame:
     return pd.DataFrame({"id": [str(number) for number in range(17)], "label": labels}).sample(frac=1, random_state=1)
 
 
-def test_nothing_asked_keeps_everything(products: pd.DataFrame) -> None:
+def test_without_arguments_everything_is_kept(products: pd.DataFrame) -> None:
     chosen = sample_products(products)
     assert chosen["id"].tolist() == products["id"].tolist()
     assert chosen.index.tolist() == list(range(17))
@@ -52,7 +52,7 @@ def test_small_classes_are_left_out_before_drawing(products: pd.DataFrame) -> No
         ({"min_class": -1}, "min_class must be > 0, got -1"),
     ],
 )
-def test_what_cannot_be_drawn_is_an_error_that_says_why(
+def test_an_impossible_draw_is_an_error_that_says_why(
     products: pd.DataFrame, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(CatalogError, match=message):

@@ -1,4 +1,4 @@
-"""Splitting a CSV into rows: whatever the bytes, rows with line numbers or a CatalogError that names the line."""
+"""Reading a table: any bytes give rows with line numbers, or a CatalogError that names the line."""
 
 import io
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_lines_are_those_of_the_file_where_rows_start() -> None:
         (b'"image"x,text,label\na.jpg,Cap,Caps\n', "line 1, the header"),
     ],
 )
-def test_what_is_no_csv_is_an_error_that_says_where(content: bytes, message: str) -> None:
+def test_a_broken_csv_is_an_error_that_names_the_line(content: bytes, message: str) -> None:
     with pytest.raises(CatalogError, match=r"^products\.csv") as caught:
         table(content)
     assert message in str(caught.value)
@@ -94,7 +94,7 @@ def test_a_table_with_an_image_column_is_no_kaggle_table() -> None:
 
 @given(st.one_of(st.binary(max_size=200), st.text('a,"\n\r;\t é', max_size=200).map(str.encode)))
 @example(STYLES + b'1,a,"')
-def test_no_bytes_end_in_anything_but_rows_or_an_error_with_a_message(content: bytes) -> None:
+def test_any_bytes_give_rows_or_an_error_with_a_message(content: bytes) -> None:
     for start in (b"", b"image,text,label\n", STYLES):
         try:
             header, rows, _ = table(start + content)
@@ -105,7 +105,7 @@ def test_no_bytes_end_in_anything_but_rows_or_an_error_with_a_message(content: b
             assert [row.line for row in rows] == sorted({row.line for row in rows})
 
 
-def test_rows_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
+def test_rows_are_read_lazily(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_bytes(b"image,text,label\n" + b"a.jpg,Cap,Caps\n" * 100_000)
     with path.open("rb") as stream:

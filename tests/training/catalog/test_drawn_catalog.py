@@ -1,4 +1,4 @@
-"""The built-in catalogue: it is what it says, it is deterministic, and neither titles nor pictures are enough."""
+"""The built-in catalogue: its contents, equal files for equal seeds, and neither modality is enough."""
 
 import csv
 from collections import Counter
@@ -65,7 +65,7 @@ def test_as_many_products_are_vague_as_designed() -> None:
         )
 
 
-def test_a_title_names_the_category_exactly_where_it_is_said_to() -> None:
+def test_a_title_names_the_category_exactly_if_it_is_planned_to() -> None:
     for each in plan_products(per_class=40, seed=1):
         nouns = {
             noun: category for category, names in NOUNS.items() for noun in names if each.title.endswith(f" {noun}")
@@ -138,7 +138,7 @@ def test_a_complete_catalogue_is_kept_as_it_is(shop: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in shop.parent.rglob("*")} == before
 
 
-def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
+def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
     shop = write_sample_catalog(tmp_path / "shop", per_class=1, progress=False)
     with pytest.raises(CatalogError, match=r'another sample catalogue .*"per_class": 1.*: delete it or choose another'):
         write_sample_catalog(shop.parent, per_class=2, progress=False)
@@ -178,7 +178,7 @@ def test_two_writers_of_one_folder_do_not_disturb_each_other(tmp_path: Path) -> 
 
 
 def gradients(picture: Image.Image) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Histograms of eight edge directions in 8x8 cells, the simplest look at a shape: (512,) float32."""
+    """Histograms of eight edge directions in 8x8 cells, a simple shape descriptor: (512,) float32."""
     side = max(picture.size)
     square = Image.new("RGB", (side, side), picture.getpixel((0, 0)))
     square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))

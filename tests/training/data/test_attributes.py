@@ -1,4 +1,4 @@
-"""The attributes of a catalogue: their classes, missing values, and what follows from what."""
+"""The attributes of a catalogue: their classes, missing values, and hierarchies."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def test_an_attribute_of_one_value_is_refused() -> None:
         attribute_classes(products[:1], ["kind"])
 
 
-def test_a_chain_is_found_whatever_the_order_and_what_is_independent_stays_out() -> None:
+def test_a_chain_is_found_in_any_order_and_independent_attributes_stay_out() -> None:
     [found] = find_hierarchies(drawn(FINE, NOTHING, COARSE, MIDDLE), heads(12, 3, 3, 6))
     assert found == Hierarchy(
         attributes=("a", "c", "d"), combinations=tuple((fine, fine // 4, fine // 2) for fine in range(12))
@@ -68,17 +68,17 @@ def test_ninety_nine_of_a_hundred_rows_have_to_agree(wrong: float, count: int) -
     assert len(find_hierarchies(drawn(FINE, noisy), heads(12, 3))) == count
 
 
-def test_what_nearly_all_products_have_follows_from_nothing() -> None:
+def test_a_value_of_nearly_all_products_depends_on_nothing() -> None:
     nearly = (np.arange(3000) % 150 == 0).astype(np.int64)
     assert find_hierarchies(drawn(FINE, nearly), heads(12, 2)) == ()
 
 
-def test_values_that_one_product_has_tell_nothing() -> None:
+def test_values_of_a_single_product_are_no_evidence() -> None:
     assert find_hierarchies(drawn(np.arange(40), np.arange(40) % 2), heads(40, 2)) == ()
 
 
-def test_values_that_one_product_has_do_not_hide_what_the_others_tell() -> None:
-    """Ten classes of a single product in 300, as a small catalogue has them."""
+def test_values_of_a_single_product_do_not_hide_a_hierarchy() -> None:
+    """Ten of 300 products are the only one of their class, as in a small catalogue."""
     fine = np.concatenate([FINE[:290], 12 + np.arange(10)])
     coarse = np.concatenate([COARSE[:290], np.arange(10) % 3])
     [found] = find_hierarchies(drawn(fine, coarse), heads(22, 3))
@@ -86,13 +86,13 @@ def test_values_that_one_product_has_do_not_hide_what_the_others_tell() -> None:
 
 
 @pytest.mark.parametrize(("single", "count"), [(40, 1), (60, 0)])
-def test_half_of_the_products_share_their_value_with_another_one(single: int, count: int) -> None:
+def test_half_of_the_products_must_share_their_value(single: int, count: int) -> None:
     fine = np.concatenate([np.arange(100 - single) % 4, 4 + np.arange(single)])
     coarse = np.concatenate([np.arange(100 - single) % 4 // 2, np.arange(single) % 2])
     assert len(find_hierarchies(drawn(fine, coarse), heads(4 + single, 2))) == count
 
 
-def test_what_a_class_lacks_is_that_of_products_that_agree_with_it() -> None:
+def test_a_missing_value_comes_from_the_products_that_agree_best() -> None:
     """Sneakers have a subCategory and never a masterCategory, and most products are in Apparel."""
     types, middle, coarse = np.repeat([[0, 1, 2, 3], [0, 1, 2, 1], [0, 1, 2, MISSING]], [40, 20, 20, 10], axis=1)
     [found] = find_hierarchies(drawn(types, middle, coarse), heads(4, 3, 3))
@@ -108,15 +108,15 @@ def test_missing_values_neither_agree_nor_disagree() -> None:
     assert found.combinations == tuple((fine, fine // 4) for fine in range(12))
 
 
-def test_of_two_that_tell_each_other_the_first_is_the_finest() -> None:
+def test_of_two_equivalent_attributes_the_first_is_the_finest() -> None:
     [found] = find_hierarchies(drawn(COARSE, (COARSE + 1) % 3, MIDDLE // 2), heads(3, 3, 3))
     assert found.attributes == ("a", "b", "c")
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_every_hierarchy_can_be_a_models(data: Any) -> None:
-    """Whatever the rows: no attribute twice, a combination for each label of the finest."""
+def test_every_hierarchy_is_valid_in_settings(data: Any) -> None:
+    """For any rows: no attribute occurs twice, and each label of the finest has a combination."""
     sizes = data.draw(st.lists(st.integers(2, 5), min_size=2, max_size=4))
     random = np.random.default_rng(data.draw(st.integers(0, 999)))
     columns = [random.integers(0, size, 60) for size in sizes]

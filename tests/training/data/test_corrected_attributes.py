@@ -1,4 +1,4 @@
-"""A shoe that lay under Tops: what it tells of the catalogue, and what it is trained on, once it is corrected."""
+"""The attributes of a corrected product, such as a shoe that was labelled Tops: as evidence, and as targets."""
 
 import csv
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def correction(id: str, label: str, column: str = "") -> Correction:
     return Correction(2, id, column, "", label)
 
 
-def test_cells_are_those_that_a_person_has_corrected() -> None:
+def test_corrected_cells_are_marked() -> None:
     corrections = [correction("a", "Tops"), correction("c", "Men", "gender"), correction("elsewhere", "Tops")]
     assert corrected_cells(corrections, ["a", "b", "c"], NAMES).tolist() == [
         [True, False, False],
@@ -38,7 +38,7 @@ def test_cells_are_those_that_a_person_has_corrected() -> None:
     ]
 
 
-def test_what_nobody_corrected_of_a_corrected_product_tells_nothing() -> None:
+def test_uncorrected_values_of_a_corrected_product_are_no_evidence() -> None:
     targets = np.array([[1, 1, 0], [1, 0, 0], [2, 1, 1], [0, 1, 1]])
     corrected = np.array([[True, False, True], [False] * 3, [False] * 3, [True, False, False]])
     found = reliable_targets(targets, corrected).tolist()
@@ -56,21 +56,21 @@ def test_what_nobody_corrected_of_a_corrected_product_tells_nothing() -> None:
         ([2, 0, 0], "group", [2, 0, 0]),
     ],
 )
-def test_a_corrected_product_has_what_follows_from_its_label(
+def test_attributes_of_a_corrected_product_fit_its_label(
     values: list[int], corrected: str, expected: list[int]
 ) -> None:
     cells = np.array([[name in corrected.split() for name in NAMES]])
     assert corrected_targets(np.array([values]), cells, HEADS, [FOLLOWS]).tolist() == [expected]
 
 
-def test_a_finer_attribute_stays_only_where_it_goes_with_the_corrected_target() -> None:
+def test_a_finer_attribute_stays_only_if_it_fits_the_corrected_label() -> None:
     heads = [HEADS[1], HEADS[0]]
     targets = np.array([[0, 2], [0, 1], [1, 0]])
     cells = np.array([[True, False]] * 3)
     assert corrected_targets(targets, cells, heads, [FOLLOWS]).tolist() == [[0, MISSING], [0, 1], [1, 2]]
 
 
-def test_values_are_written_where_they_differ_and_nowhere_else() -> None:
+def test_only_changed_values_are_written() -> None:
     group, gender = attribute_column("group"), attribute_column("gender")
     columns = {"label": ["b", "b", "c"], group: ["Topwear", "Hats", "Topwear"], gender: ["Men", "", "Men"]}
     products = pd.DataFrame(columns, dtype="str")
@@ -83,7 +83,7 @@ def test_values_are_written_where_they_differ_and_nowhere_else() -> None:
 
 @pytest.fixture(scope="module")
 def source(drawn_catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> CatalogSource:
-    """Titles of the drawn catalogue with a department, that of a Dress where a product lies wrong among them."""
+    """Titles of the drawn catalogue with a department, the one of dresses if a product is wrongly labelled."""
     path = tmp_path_factory.mktemp("wrong") / "wrong.csv"
     with drawn_catalogue.open(encoding="utf-8") as file:
         rows = [{**row, "id": str(number), "image": ""} for number, row in enumerate(csv.DictReader(file))]
@@ -109,7 +109,7 @@ def corrected_run(options: Callable[..., TrainOptions], source: CatalogSource, o
     return data
 
 
-def test_corrected_products_follow_and_most_wrong_ones_are_no_majority(
+def test_corrected_products_get_consistent_attributes(
     options: Callable[..., TrainOptions], source: CatalogSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = corrected_run(options, source, tmp_path)
@@ -127,7 +127,7 @@ def test_corrected_products_follow_and_most_wrong_ones_are_no_majority(
     assert data.products.set_index("id")[attribute_column("colour")]["0"] == "Blue"
 
 
-def test_a_catalogue_that_is_read_again_has_what_was_trained(
+def test_corrections_are_applied_again_to_a_catalogue_that_is_read_again(
     options: Callable[..., TrainOptions], source: CatalogSource, tmp_path: Path
 ) -> None:
     data = corrected_run(options, source, tmp_path)

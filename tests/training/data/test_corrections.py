@@ -1,4 +1,4 @@
-"""Corrected labels: what is applied, what is refused in words, and what a run remembers of them."""
+"""Corrected labels: applying them, refusing wrong ones with a message, and keeping them in a run."""
 
 import dataclasses
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def applied(folder: Path, text: str) -> list[str]:
         'id,given,label\n"b",,"Shoes"\n',
     ],
 )
-def test_a_correction_changes_its_label_alone(tmp_path: Path, text: str) -> None:
+def test_a_correction_changes_only_its_label(tmp_path: Path, text: str) -> None:
     assert applied(tmp_path, text) == ["Shoes", "Shoes", "Shoes"]
     assert PRODUCTS["label"].tolist() == ["Shoes", "Bags", "Shoes"]
 
@@ -67,7 +67,7 @@ def test_a_correction_changes_its_label_alone(tmp_path: Path, text: str) -> None
         (HEADER + "a,kind,,Bags\na,,,Hats\n", "lines 2 and 3 correct the same label of 'a'"),
     ],
 )
-def test_what_cannot_be_applied_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_corrections_that_cannot_be_applied_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
         applied(tmp_path, text)
 
@@ -97,7 +97,7 @@ def test_a_further_attribute_is_corrected_in_its_own_column(tmp_path: Path) -> N
         ("a,gender,,Women\na,gender,,Unisex\n", "lines 2 and 3 correct the same label of 'a'"),
     ],
 )
-def test_corrections_of_a_further_attribute_are_refused_alike(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_corrections_of_a_further_attribute_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
         several(tmp_path, text)
 
@@ -116,7 +116,7 @@ def test_the_summary_counts_and_names_new_classes(tmp_path: Path) -> None:
     assert summary(corrections, PRODUCTS["label"]) == "3 labels corrected, to Bags 2, Hats 1; new classes: Hats"
 
 
-def test_the_hash_is_of_what_they_say(tmp_path: Path) -> None:
+def test_the_hash_depends_only_on_the_corrections(tmp_path: Path) -> None:
     first = corrections_hash(written(tmp_path, "id,label\na,Bags\nb,Shoes\n"))
     assert corrections_hash(written(tmp_path, "label,id\nShoes,b\n\nBags,a\n")) == first
     assert corrections_hash(written(tmp_path, "id,label\na,Bags\n")) != first
@@ -148,10 +148,10 @@ def test_a_run_trains_on_the_corrected_labels_and_keeps_them(
     assert reapply_corrections(tmp_path / "none", before, target="label") is before
 
 
-def test_a_file_can_be_mended_and_given_again(
+def test_a_refused_file_can_be_fixed_and_used_again(
     drawn_catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was refused has claimed no folder."""
+    """A refused run leaves no folder."""
     arguments = ["train", "--data", str(drawn_catalogue), "--out", str(tmp_path / "run"), "--corrections"]
     assert main([*arguments, str(written(tmp_path, "id,label\nnobody,Shoes\n"))]) == 1
     assert main([*arguments, str(written(tmp_path, "id,label\nno one,Shoes\n"))]) == 1

@@ -1,4 +1,4 @@
-"""Batches: what is drawn, how often, and that an epoch is the same however it is loaded."""
+"""Datasets and batches: preprocessing, sampling, and equal epochs for any number of loader processes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def dataset(catalog: Catalog, tiny_bert: Path) -> Build:
     return build
 
 
-def test_rows_come_as_they_are_served(dataset: Build, catalog: Catalog) -> None:
+def test_rows_are_preprocessed_as_in_the_server(dataset: Build, catalog: Catalog) -> None:
     data = dataset()
     product, target = data[3]
     image = catalog.image_bytes(catalog.products["image"][3])
@@ -43,12 +43,12 @@ def test_rows_come_as_they_are_served(dataset: Build, catalog: Catalog) -> None:
     assert target == 1 and product.present.all()
 
 
-def test_an_unread_side_is_missing(dataset: Build) -> None:
+def test_an_unread_modality_is_missing(dataset: Build) -> None:
     product, _ = dataset(modalities=("text",))[0]
     assert product.present.tolist() == [False, True] and (product.image == 255).all()
 
 
-def test_augmentation_depends_on_epoch_and_row_alone(dataset: Build) -> None:
+def test_augmentation_depends_only_on_epoch_and_row(dataset: Build) -> None:
     data, again = dataset(augment=True, seed=5), dataset(augment=True, seed=5)
     first = data[2][0].image
     torch.manual_seed(99)
@@ -103,7 +103,7 @@ def test_several_attributes_are_balanced_alike() -> None:
     np.testing.assert_allclose(balanced_weights(np.column_stack([first, first])), balanced_weights(first[:, None]))
 
 
-def test_a_row_without_a_value_of_an_attribute_weighs_as_much_as_the_mean() -> None:
+def test_a_row_without_a_value_has_the_mean_weight() -> None:
     known = np.repeat([0, 1], [900, 100])
     np.testing.assert_allclose(balanced_weights(np.where(known, known, MISSING)[:, None]), 1)
     np.testing.assert_allclose(balanced_weights(np.full((4, 1), MISSING)), 1)

@@ -1,4 +1,4 @@
-"""Groups of products that a split must not divide, on pictures whose likeness is known."""
+"""Groups of products that a split must not divide, on pictures with known similarity."""
 
 import io
 import logging
@@ -84,7 +84,7 @@ def test_links_of_different_kinds_add_up_to_one_group(tmp_path: Path) -> None:
     assert groups(catalogue(tmp_path, products)) == [0] * 5
 
 
-def test_what_is_missing_is_no_likeness(tmp_path: Path) -> None:
+def test_missing_pictures_and_titles_link_nothing(tmp_path: Path) -> None:
     products = [
         (None, "Cap"),
         (None, "Hat"),
@@ -120,13 +120,13 @@ def test_one_shape_in_two_colours_is_linked_only_by_an_equal_hash() -> None:
     }
 
 
-def test_no_pictures_and_no_similar_ones_are_no_links() -> None:
+def test_without_similar_pictures_there_are_no_links() -> None:
     assert similar_pictures([]).shape == (0, 2)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1))
-def test_neighbours_are_those_that_comparing_all_finds(seed: int) -> None:
+def test_neighbours_equal_those_of_a_full_comparison(seed: int) -> None:
     rng = np.random.default_rng(seed)
     hashes = set()
     for _ in range(12):
@@ -143,9 +143,7 @@ def test_neighbours_are_those_that_comparing_all_finds(seed: int) -> None:
     assert set(found) == expected and len(found) == len(expected)
 
 
-def test_a_title_that_joins_much_of_the_catalogue_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_title_shared_by_many_products_gives_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     products = [(encoded(drawn(number)), "Cap" if number < 4 else f"Hat {number}") for number in range(20)]
     with caplog.at_level(logging.WARNING):
         assert len(set(groups(catalogue(tmp_path, products)))) == 17

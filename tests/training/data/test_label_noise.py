@@ -1,4 +1,4 @@
-"""Labels damaged on purpose: as many as asked, always to another class, decided by the seed."""
+"""Label noise: the given share of the labels, always another class, determined by the seed."""
 
 import numpy as np
 import pytest

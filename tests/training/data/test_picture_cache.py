@@ -1,4 +1,4 @@
-"""Pictures from the cache are the pictures that serving sees, bit for bit, and are decoded once."""
+"""Pictures from the cache equal the served ones bit for bit, and are decoded once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Splits: their shares, what never straddles them, and that every class can be learned."""
+"""Splits: their shares, whole groups, and a training product for every class."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ Integers = NDArray[np.int64]
 
 
 def products(*sizes: int) -> pd.DataFrame:
-    """As many products of classes A, B, ... as given, shuffled."""
+    """Shuffled products, with the given number for classes A, B, ..."""
     labels = [chr(65 + number) for number, size in enumerate(sizes) for _ in range(size)]
     frame = pd.DataFrame({"id": [f"p{number}" for number in range(len(labels))], "label": labels})
     return frame.sample(frac=1, random_state=0).reset_index(drop=True)
@@ -101,7 +101,7 @@ catalogues = st.lists(st.tuples(st.sampled_from("AABBCCDEFG"), st.integers(0, 25
 
 @settings(deadline=None, max_examples=150)
 @given(catalogues, st.sampled_from(KINDS), st.integers(0, 5))
-def test_nothing_straddles_nothing_is_lost_and_every_class_is_trained(
+def test_groups_stay_whole_no_product_is_lost_and_every_class_is_trained(
     rows: list[tuple[str, int]], kind: str, seed: int
 ) -> None:
     frame = pd.DataFrame({"id": [str(number) for number in range(len(rows))], "label": [label for label, _ in rows]})
@@ -121,7 +121,7 @@ def test_nothing_straddles_nothing_is_lost_and_every_class_is_trained(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_product_is_tested_in_one_fold_but_for_the_only_one_of_a_class(kind: str) -> None:
+def test_every_product_is_tested_in_one_fold_except_the_only_one_of_a_class(kind: str) -> None:
     frame = products(50, 30, 1)
     folds = list(fold_products(frame, folds=5, kind=kind, groups=np.arange(81) // 2, seed=1))
     tested = pd.concat([fold[fold["part"] == "test"] for fold in folds])
@@ -133,7 +133,7 @@ def test_every_product_is_tested_in_one_fold_but_for_the_only_one_of_a_class(kin
         assert fold["part"].value_counts()["validation"] == pytest.approx(0.15 * 81, abs=4)
 
 
-def test_the_hash_is_of_who_is_where() -> None:
+def test_the_hash_depends_only_on_ids_and_parts() -> None:
     split = split_products(products(40, 60))
     assert split_hash(split) == split_hash(split.sample(frac=1, random_state=1))
     assert len(split_hash(split)) == 64
@@ -157,7 +157,7 @@ def test_impossible_arguments_are_named(arguments: dict[str, Any], message: str)
         split_products(products(40, 60), **arguments)
 
 
-def test_what_cannot_be_divided_is_an_error_that_says_why() -> None:
+def test_a_catalogue_that_cannot_be_divided_is_an_error_that_says_why() -> None:
     with pytest.raises(CatalogError, match=r"no product is left for validation and test: 3 products of 3 classes"):
         split_products(products(1, 1, 1))
     with pytest.raises(CatalogError, match=r"two classes or more, got \['A'\]"):
@@ -170,7 +170,7 @@ def test_what_cannot_be_divided_is_an_error_that_says_why() -> None:
 
 @pytest.mark.data
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
-def test_no_title_and_no_file_of_the_real_catalogue_straddles_a_grouped_split() -> None:
+def test_a_grouped_split_of_the_real_catalogue_shares_no_title_and_no_file() -> None:
     source = CatalogSource(path=str(DATA / "fashion-product-images-224.zip"))
     catalog = read_catalog(source, check_images=False, progress=False)
     groups = product_groups(catalog, catalog.products, progress=False)
@@ -199,7 +199,7 @@ def test_a_share_of_the_training_part_leaves_the_rest_alone(kind: str) -> None:
         assert set(train["group"]).isdisjoint(before["group"][~before["id"].isin(train["id"])])
 
 
-def test_a_class_that_is_met_in_the_groups_of_others_alone_is_kept() -> None:
+def test_a_class_that_lies_only_in_groups_of_other_classes_is_kept() -> None:
     rows = [(f"p{number}", label, "train", group) for number, (label, group) in enumerate([("A", 0), ("B", 0)] * 2)]
     rows += [(f"q{number}", "A", "train", number) for number in range(1, 40)]
     split = pd.DataFrame(rows, columns=["id", "label", "part", "group"])

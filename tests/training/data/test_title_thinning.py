@@ -1,4 +1,4 @@
-"""Thinned titles keep their order, keep something, and lose words about as often as asked, telling ones first."""
+"""Thinned titles keep the order and at least one word, and lose words with the given probabilities."""
 
 import numpy as np
 
@@ -17,31 +17,31 @@ def test_words_that_stay_keep_their_order() -> None:
         assert kept and kept == [word for word in words if word in kept]
 
 
-def test_a_share_between_the_limits_goes() -> None:
+def test_a_share_between_the_limits_is_left_out() -> None:
     gone = 1 - np.mean([len(kept) for kept in thinned(2000)]) / len(TITLE.split())
     assert abs(gone - (MIN_SHARE + MAX_SHARE) / 2) < 0.05
 
 
-def test_every_word_goes_some_time_and_the_seed_decides() -> None:
+def test_every_word_is_left_out_sometimes_and_the_seed_decides() -> None:
     titles = thinned(200)
     assert all(any(word not in kept for kept in titles) for word in TITLE.split())
     assert titles == thinned(200)
 
 
-def test_nothing_is_taken_from_a_single_word() -> None:
+def test_a_single_word_stays() -> None:
     assert [TitleThinner()(title, np.random.default_rng(0)) for title in ("", "Shoe")] == ["", "Shoe"]
     thinner = TitleThinner({"shoe": 1.0, "red": 1.0})
     assert {len(thinner("Red Shoe", np.random.default_rng(seed)).split()) for seed in range(50)} == {1, 2}
 
 
-def test_a_word_tells_as_much_as_its_titles_are_of_one_class() -> None:
+def test_a_words_share_is_that_of_its_most_common_class() -> None:
     """Four shoes and four shirts; "sandal" is as pure as "shoe", but rare."""
     titles = ["Puma Shoe", "Puma shoe", "Nike SHOE", "Nike Sandal", *["Puma Shirt"] * 2, *["Nike Shirt"] * 2]
     telling = learn_thinner(titles, [0] * 4 + [1] * 4).telling
     assert telling == {"puma": 2 / 7, "shoe": 3 / 6, "nike": 2 / 7, "sandal": 1 / 4, "shirt": 4 / 7}
 
 
-def test_half_of_the_titles_lose_the_words_that_tell_most() -> None:
+def test_half_of_the_titles_lose_their_most_informative_words() -> None:
     order = ["shoes", "running", "laces"]
     thinner = TitleThinner({word: 0.9 - 0.1 * place for place, word in enumerate(order)})
     gone = []

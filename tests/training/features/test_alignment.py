@@ -1,4 +1,4 @@
-"""One encoder's features as another's: recovered where rows tell, left alone where they do not."""
+"""The linear map between two encoders: recovered from enough rows, else near the identity."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_without_rows_features_stay_as_they_are() -> None:
     np.testing.assert_array_equal(fit_linear_map([], width=WIDTH)(rows), rows)
 
 
-def test_a_strong_ridge_moves_the_mean_alone() -> None:
+def test_a_strong_ridge_moves_only_the_mean() -> None:
     rows = spread(200)
     found = fit_linear_map([(rows, turned(rows))], width=WIDTH, ridge=1e9)
     np.testing.assert_allclose(found.matrix, np.eye(WIDTH), atol=1e-6)
@@ -42,7 +42,7 @@ def test_a_strong_ridge_moves_the_mean_alone() -> None:
 
 
 def features(count: int, *, turn: bool, seed: int) -> Features:
-    """Two cells and two tokens a product; the second product has no picture, and cells that would mislead."""
+    """Two cells and two tokens for each product; the second product has no picture, and misleading cells."""
     flat = spread(2 * count, seed=seed)
     flat = turned(flat) if turn else flat
     cells = flat.reshape(count, 2, WIDTH).copy()
@@ -53,7 +53,7 @@ def features(count: int, *, turn: bool, seed: int) -> Features:
     return Features(cells, flat, starts, np.full((1, count), 2), present, np.zeros(count, dtype=np.int64))
 
 
-def test_features_are_told_in_the_other_encoders_terms(tmp_path: Path) -> None:
+def test_features_are_mapped_to_the_other_encoder(tmp_path: Path) -> None:
     source, target = (features(400, turn=turn, seed=1) for turn in (False, True))
     given, wanted = (features(30, turn=turn, seed=2) for turn in (False, True))
     aligned = align_features(given, source=source, target=target, folder=tmp_path)
@@ -63,7 +63,7 @@ def test_features_are_told_in_the_other_encoders_terms(tmp_path: Path) -> None:
     assert not np.allclose(given.image[pictures], wanted.image[pictures], atol=0.06)
 
 
-def test_some_features_are_those_of_their_rows() -> None:
+def test_selected_features_are_those_of_their_rows() -> None:
     whole = features(10, turn=False, seed=0)
     (image, text, mask, present), _ = select_features(whole, np.array([7, 1])).batch(np.array([1, 0]))
     (same_image, same_text, same_mask, same_present), _ = whole.batch(np.array([1, 7]))

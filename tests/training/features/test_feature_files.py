@@ -1,4 +1,4 @@
-"""Features are streamed to disk: cut at any byte, they are gone on with and end as if nothing had happened."""
+"""Feature files: an extraction that is cut at any byte resumes and ends with the same file."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ Blocks = Callable[[int], Iterator[NDArray[np.float16]]]
 
 
 def blocks_until(stop: int, asked: list[int]) -> Blocks:
-    """Blocks of ``WHOLE`` that break off before the one numbered ``stop``; notes which were asked for."""
+    """Blocks of ``WHOLE`` that end before number ``stop``; records the requested ones."""
 
     def blocks(done: int) -> Iterator[NDArray[np.float16]]:
         for number in range(done, len(ROWS)):

@@ -1,4 +1,4 @@
-"""Cached features are the encoders' output, belong to their weights, and hide what training wants hidden."""
+"""Features equal the output of the encoders, belong to their weights, and modality dropout hides them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +49,7 @@ def extract(folder: Path, dataset: ProductDataset, text_encoder: TextEncoder) ->
     )
 
 
-def test_features_are_what_the_encoders_answer(
+def test_features_are_the_outputs_of_the_encoders(
     dataset: ProductDataset, text_encoder: TextEncoder, tmp_path: Path
 ) -> None:
     rows = [7, 3, 5]
@@ -116,10 +116,10 @@ def test_without_dropout_all_is_shown(hide: Callable[[float, float], torch.Tenso
     assert abs(hide(0, 0).float().mean() - 0.95) < 1e-6
 
 
-def test_as_many_batches_are_announced_as_come(
+def test_the_length_is_the_number_of_batches(
     dataset: ProductDataset, text_encoder: TextEncoder, tmp_path: Path
 ) -> None:
-    """The learning rate falls by this number: announced too low, it is at zero before training ends."""
+    """The learning-rate schedule uses the length; with a too small one it would reach 0 too early."""
     features = extract(tmp_path, dataset, text_encoder)
     rows = np.tile(np.arange(10), 3)
     for sampler in (None, EpochSampler(np.ones(len(rows), dtype=np.int64), batch_size=7)):

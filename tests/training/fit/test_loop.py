@@ -1,4 +1,4 @@
-"""Training and evaluation on tensors: learning, early stopping, and going on after an interruption."""
+"""The training loop on tensors: learning, early stopping, and resuming."""
 
 import copy
 import itertools
@@ -50,11 +50,11 @@ def run(network: nn.Module, epochs: int, **arguments: Any) -> list[Epoch]:
 
 
 class Stop(Exception):
-    """Ends a fit from inside."""
+    """Raised by a test to end a fit."""
 
 
 class Broken(list[Batch]):
-    """Batches of one pass, of which the ``until``-th of all passes cannot be read."""
+    """Batches of one pass; reading batch ``until``, counted over all passes, fails."""
 
     def __init__(self, whole: list[Batch], counter: "itertools.count[int]", until: int) -> None:
         super().__init__(whole)
@@ -68,13 +68,13 @@ class Broken(list[Batch]):
             yield batch
 
 
-def test_it_learns_what_can_be_learned() -> None:
+def test_a_fit_learns_separable_data() -> None:
     history = run(model(), 6)
     assert history[-1].loss < history[0].loss
     assert max(epoch.accuracy for epoch in history) > 0.95
 
 
-def test_going_on_from_a_state_equals_never_stopping() -> None:
+def test_resuming_from_a_state_equals_an_uninterrupted_fit() -> None:
     whole, stopped = model(), model()
     run(whole, 4)
     states: list[FitState] = []
@@ -88,8 +88,8 @@ def test_going_on_from_a_state_equals_never_stopping() -> None:
 
 @pytest.mark.parametrize("stop", [1, 8, 13, 16, 31])
 @pytest.mark.parametrize("epochs_apart", ["kept", "killed"])
-def test_going_on_within_an_epoch_equals_never_stopping(stop: int, epochs_apart: str) -> None:
-    """Kept on the way out, or by the clock before a process was killed."""
+def test_resuming_within_an_epoch_equals_an_uninterrupted_fit(stop: int, epochs_apart: str) -> None:
+    """Saved on an error, or by the clock before the process is killed."""
     whole, stopped, resumed = model(), model(), model()
     expected = run(whole, 4)
     states: list[FitState] = []
@@ -110,7 +110,7 @@ def test_going_on_within_an_epoch_equals_never_stopping(stop: int, epochs_apart:
     assert [(epoch.loss, epoch.accuracy) for epoch in history] == [(epoch.loss, epoch.accuracy) for epoch in expected]
 
 
-def test_a_step_that_fails_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_step_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     states: list[FitState] = []
     calls = itertools.count(1)
     clip = nn.utils.clip_grad_norm_
@@ -207,8 +207,8 @@ def test_precision_can_be_forced_and_names_its_reason() -> None:
         choose_device("fp8")
 
 
-def test_what_is_done_is_not_read_again() -> None:
-    """Not from the disk either: the batches left come from a loader that begins after those that are done."""
+def test_finished_batches_are_not_read_again() -> None:
+    """Nor from the disk: the loader starts after the finished batches."""
     read: list[int] = []
 
     class Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
@@ -233,9 +233,7 @@ def test_what_is_done_is_not_read_again() -> None:
 
 
 @pytest.mark.parametrize(("gpus", "ranks", "expected"), [(0, 1, 0), (1, 1, 8), (4, 4, 4)])
-def test_a_gpu_has_its_pictures_decoded_for_it(
-    gpus: int, ranks: int, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_gets_loader_processes(gpus: int, ranks: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
@@ -243,7 +241,7 @@ def test_a_gpu_has_its_pictures_decoded_for_it(
 
 
 def test_a_gpu_is_busy_in_its_steps_and_idle_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events that a GPU would have set: steps of .2 s, one every half a second."""
+    """With the events of a GPU: a step of 0.2 s every 0.5 s."""
     clock = itertools.count(0.0, 0.1)
     monkeypatch.setattr("training.system.device.time.monotonic", lambda: next(clock))
 

@@ -1,4 +1,4 @@
-"""The loss of all attributes: weighted, and blind to values that are not there."""
+"""The loss and the scores over all attributes: weights and missing values."""
 
 import numpy as np
 import pytest
@@ -33,12 +33,12 @@ def test_a_missing_value_has_no_gradient_and_a_batch_without_any_value_is_finite
 
 
 def test_parts_of_a_batch_average_to_the_whole() -> None:
-    """What processes that share a batch rely on."""
+    """Processes that share a batch rely on this."""
     parts = [SEVERAL.loss(LOGITS[rows], TARGETS[rows]) * len(rows) / 3 for rows in ([0, 1], [2])]
     torch.testing.assert_close(sum(parts), SEVERAL.loss(LOGITS, TARGETS))
 
 
-def test_an_epoch_is_judged_by_the_mean_of_what_is_there() -> None:
+def test_scores_are_means_over_the_attributes_with_values() -> None:
     accuracy, macro_f1 = SEVERAL.scores(LOGITS.numpy(), TARGETS.numpy())
     assert accuracy == pytest.approx((1 + 1) / 2)
     assert macro_f1 == pytest.approx(1)

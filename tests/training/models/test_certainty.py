@@ -1,4 +1,4 @@
-"""How much two opinions count: by how certain they are, whatever they say."""
+"""The weights of two models depend on their certainty, not on the predicted class."""
 
 import pytest
 import torch
@@ -27,14 +27,14 @@ def test_an_attribute_has_one_weight_for_all_its_classes(weights: CertaintyWeigh
         assert (side[:, 0] != side[:, 3]).all()
 
 
-def test_which_class_it_is_makes_no_difference(weights: CertaintyWeights) -> None:
+def test_weights_do_not_depend_on_the_class(weights: CertaintyWeights) -> None:
     image, text = torch.randn(4, 5), torch.randn(4, 5)
     of_image, of_text = weights(image, text)
     elsewhere = weights(image[:, [2, 0, 1, 4, 3]], text[:, [1, 2, 0, 3, 4]])
     torch.testing.assert_close(elsewhere, (of_image, of_text))
 
 
-def test_how_certain_either_is_does(weights: CertaintyWeights) -> None:
+def test_weights_depend_on_the_certainty(weights: CertaintyWeights) -> None:
     image, text = torch.randn(4, 5), torch.randn(4, 5)
     plain = weights(image, text)
     for changed in (weights(9 * image, text), weights(image, 9 * text)):
@@ -42,7 +42,7 @@ def test_how_certain_either_is_does(weights: CertaintyWeights) -> None:
 
 
 @pytest.mark.parametrize("sure", [1e4, float(torch.finfo(torch.float32).max)])
-def test_whoever_is_all_but_sure_is_weighed_all_the_same(weights: CertaintyWeights, sure: float) -> None:
+def test_weights_are_finite_for_certain_models(weights: CertaintyWeights, sure: float) -> None:
     opinion = torch.tensor([[sure, 0.0, 0.0, sure, 0.0]], requires_grad=True)
     of_image, of_text = weights(opinion, torch.zeros(1, 5))
     (of_image.sum() + of_text.sum()).backward()
@@ -50,7 +50,7 @@ def test_whoever_is_all_but_sure_is_weighed_all_the_same(weights: CertaintyWeigh
     assert opinion.grad.isfinite().all()
 
 
-def test_nobody_is_silenced(weights: CertaintyWeights) -> None:
+def test_weights_stay_within_their_limits(weights: CertaintyWeights) -> None:
     torch.nn.init.constant_(weights.network[-1].bias, -1e6)
     of_image, _ = weights(torch.zeros(1, 5), torch.zeros(1, 5))
     torch.testing.assert_close(of_image, torch.full((1, 5), 0.0821), atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""A depthwise convolution is the same function, with the same gradients, in bfloat16's precision."""
+"""The depthwise convolution has the values and gradients of PyTorch's, within the precision of bfloat16."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_outside_of_autocast_it_is_the_convolution_itself() -> None:
     torch.testing.assert_close(DepthwiseConv2d(plain, padding=nn.Identity())(image), plain(image), rtol=0, atol=0)
 
 
-def test_names_of_weights_stay() -> None:
+def test_state_dict_names_stay() -> None:
     plain = nn.Conv2d(4, 4, 3, groups=4, bias=False)
     assert list(DepthwiseConv2d(plain, padding=nn.Identity()).state_dict()) == list(plain.state_dict())
 

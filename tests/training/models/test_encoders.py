@@ -1,4 +1,4 @@
-"""Weights are what they claim to be, or there is an error that lists the choices."""
+"""Encoders: shapes, checked weights, and errors that list the choices."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fusion by hand: identity encoders, small numbers, and what must not change the answer."""
+"""The models with identity encoders and small numbers, checked by hand; padding and missing modalities."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ BOTH = torch.tensor([[True, True]])
 
 
 class Fixed(Head):
-    """A head that answers the same logits whatever it reads."""
+    """A head with constant logits."""
 
     def __init__(self, *logits: float) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ def test_early_fusion_concatenates_normalised_towers() -> None:
     torch.testing.assert_close(head(image, text, mask, present), head.classifier(joined))
 
 
-def test_an_untrained_fusion_adds_the_single_models_and_leaves_the_survivor_alone() -> None:
+def test_an_untrained_fusion_adds_the_single_models_or_returns_the_only_one() -> None:
     head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
     image, text, mask, _ = features(batch=3)
     present = torch.tensor([[True, True], [True, False], [False, True]])
     assert head(image, text, mask, present).tolist() == [[1.5, 3.0, 2.0], [1.0, 0.0, 2.0], [0.5, 3.0, 0.0]]
 
 
-def test_a_correction_counts_by_its_share_where_a_side_is_missing() -> None:
+def test_a_correction_counts_by_its_share_if_a_modality_is_missing() -> None:
     head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
     head.fusion = Fixed(8.0, 8.0, 4.0)
     head.one_modality_shares.copy_(torch.tensor([[0.0, 0.5, 0.5], [0.25, 0.0, 1.0]]))
@@ -91,7 +91,7 @@ def test_a_correction_counts_by_its_share_where_a_side_is_missing() -> None:
     assert head(image, text, mask, present).tolist() == [[9.5, 11.0, 106.0], [1.0, 4.0, 104.0], [2.5, 3.0, 104.0]]
 
 
-def test_opinions_are_weighed_where_there_are_two() -> None:
+def test_logits_are_weighed_only_if_both_modalities_are_there() -> None:
     head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
     with torch.no_grad():
         head.weights.network[-1].bias.copy_(torch.tensor([0.5, 2.0]).log())
@@ -134,7 +134,7 @@ def test_late_fusion_divides_by_the_temperatures() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_late_fusion_leaves_the_survivor_alone(weight: float) -> None:
+def test_late_fusion_returns_the_only_model(weight: float) -> None:
     head = LateFusion(Fixed(1.0986123, 0.0), Fixed(0.0, 1.3862944), sizes=[2], image_weights=[weight])
     present = torch.tensor([[True, False], [False, True]])
     answer = head(torch.empty(0), torch.empty(0), torch.empty(0), present).softmax(1)
@@ -228,7 +228,7 @@ def test_without_a_title_all_attention_goes_to_the_null_key(attention: Intermedi
 
 
 def test_attention_over_a_single_key_is_linear(attention: IntermediateFusion) -> None:
-    """With the null key alone the attended value is its two projections, whatever the picture shows."""
+    """With only the null key, the attended value is its projection and does not depend on the picture."""
     image, text, mask, _ = features()
     no_text = torch.tensor([[True, False]] * 2)
     cells, tokens = attention._project(image, text, no_text)
@@ -239,7 +239,7 @@ def test_attention_over_a_single_key_is_linear(attention: IntermediateFusion) ->
     torch.testing.assert_close(attended, linear.expand(2, 49, -1))
 
 
-def test_the_single_key_control_gets_the_same_from_the_title_whatever_the_picture_shows() -> None:
+def test_with_a_single_key_the_attended_value_does_not_depend_on_the_picture() -> None:
     torch.manual_seed(0)
     control = SingleKeyFusion(**WIDTHS, width=8, heads=2).eval()
     image, text, mask, present = features(seed=1)
@@ -287,7 +287,7 @@ def test_cells_are_read_row_by_row() -> None:
     torch.testing.assert_close(encoder(image)[0, :, 0], torch.tensor([0.0, 1.0, 2.0, 3.0]))
 
 
-def test_a_classifier_without_a_tower_ignores_that_side() -> None:
+def test_a_classifier_without_an_encoder_ignores_that_modality() -> None:
     classifier = ProductClassifier(
         ImageEncoder(nn.Identity(), 3), None, build_head("image", **{**SIZED, "image_width": 3})
     )

@@ -1,4 +1,4 @@
-"""The baseline reads words, survives titles without any, and answers one class a title and attribute."""
+"""The baseline: words, titles without words, and one class for each title and attribute."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What validation fits: recovered where the truth is known, bounded where there is nothing to fit."""
+"""Calibration: known parameters are recovered; without enough data they stay within bounds."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_the_temperature_of_drawn_classes_is_found(temperature: float) -> None:
 
 
 def test_wrong_labels_do_not_make_all_answers_less_sure() -> None:
-    """By likelihood the mean confidence would be .07 too low here."""
+    """By likelihood the mean confidence would be 0.07 too low here."""
     logits = RANDOM.normal(0, 6, (20_000, 20))
     truth = (RANDOM.random((20_000, 1)) > softmax(logits, axis=1).cumsum(1)).sum(1).clip(0, 19)
     wrong = RANDOM.random(20_000) < 0.03
@@ -94,7 +94,7 @@ def test_equal_scores_are_reviewed_together() -> None:
     assert review_threshold(scores(1.0, 1.0, 0.8), np.array([0, 1, 0]), precision=0.9) == 1.0
 
 
-def test_what_is_less_sure_than_anything_seen_is_reviewed_even_where_all_was_right() -> None:
+def test_lower_scores_than_any_seen_are_reviewed_even_if_all_answers_were_right() -> None:
     assert review_threshold(scores(0.9, 0.6), np.array([0, 0])) == 0.6
 
 
@@ -114,13 +114,13 @@ def test_the_weight_goes_to_the_model_that_knows() -> None:
     assert fusion_weight(guesses, knows, truth) == 0.02
 
 
-def test_few_products_do_not_throw_a_model_out() -> None:
+def test_few_products_do_not_remove_a_model() -> None:
     knows, unsure = scores(1.0, 1.0, 1.0), scores(0.6, 0.6, 0.6)
     assert 0.6 < fusion_weight(knows, unsure, np.zeros(3, dtype=np.int64)) < 0.9
     assert fusion_weight(knows, knows, np.zeros(3, dtype=np.int64)) == 0.5
 
 
-def test_what_both_hold_for_impossible_is_no_error() -> None:
+def test_a_class_that_both_models_exclude_is_no_error() -> None:
     assert fusion_weight(scores(1.0), scores(1.0), np.array([1])) == 0.5
 
 

@@ -1,4 +1,4 @@
-"""Wrong labels that were put there on purpose are found, and right ones are left alone."""
+"""Planted wrong labels are found, right labels are not flagged."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from training.scores.label_errors import LabelledAnswers, average_answers, find_
 
 
 def answers(labels: list[int], *, truth: list[int], classes: int = 4, score: float = 0.9) -> LabelledAnswers:
-    """Products 0.. that are all answered with the truth."""
+    """Products from 0, all predicted correctly."""
     probabilities = np.full((len(truth), classes), (1 - score) / (classes - 1), dtype=np.float32)
     probabilities[np.arange(len(truth)), truth] = score
     ids = np.array([f"p{number:03}" for number in range(len(truth))])
@@ -53,5 +53,5 @@ def test_classes_without_a_product_raise_no_warning_and_can_be_suggested() -> No
     assert {each.suggested for each in found} <= {3}
 
 
-def test_without_a_doubt_nothing_is_suspect() -> None:
+def test_certain_right_answers_give_no_suspects() -> None:
     assert find_suspects([answers([0, 1, 2, 0], truth=[0, 1, 2, 0])]) == []

@@ -1,4 +1,4 @@
-"""Every number by hand."""
+"""Metrics, compared with values computed by hand."""
 
 import dataclasses
 import json
@@ -135,7 +135,7 @@ def test_a_bootstrap_over_groups_is_wider() -> None:
     assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
 
 
-def test_an_interval_covers_the_true_difference_as_often_as_it_says() -> None:
+def test_an_interval_covers_the_true_difference_with_its_probability() -> None:
     random = np.random.default_rng(2)
     truth, covered = np.zeros(150, dtype=np.int64), 0
     for trial in range(100):
@@ -147,7 +147,7 @@ def test_an_interval_covers_the_true_difference_as_often_as_it_says() -> None:
     assert 88 <= covered <= 100
 
 
-def test_products_that_several_runs_test_are_drawn_together() -> None:
+def test_products_in_several_runs_are_drawn_together() -> None:
     random = np.random.default_rng(3)
     truth = random.integers(0, 2, 200)
     model = np.where(random.random(200) < 0.8, truth, 1 - truth)

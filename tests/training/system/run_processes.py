@@ -47,7 +47,7 @@ def signal_instead_of_training(number: int, arguments: list[str]) -> int:
 
 
 def ranks(count: int) -> list[dict[str, str]]:
-    """What a launcher puts into the environment of each of several processes."""
+    """The environment variables that a launcher sets in one of several processes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}

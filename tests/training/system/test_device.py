@@ -1,4 +1,4 @@
-"""What training asks of the machine."""
+"""Memory settings of the process."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def page_faults(*arguments: str) -> int:
-    """Pages that the system had to clear for ten tensors of 64 MiB, one after the other, in a process of their own."""
+    """Page faults of a new process that allocates ten tensors of 64 MiB, one after the other."""
     run = subprocess.run(
         [sys.executable, "-c", PAGE_FAULTS, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
@@ -29,5 +29,5 @@ def page_faults(*arguments: str) -> int:
     return int(run.stdout)
 
 
-def test_a_freed_tensor_makes_room_for_the_next_one() -> None:
+def test_freed_memory_is_reused_by_the_next_tensor() -> None:
     assert page_faults("keep") < page_faults() / 10

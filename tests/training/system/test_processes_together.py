@@ -1,4 +1,4 @@
-"""Processes that train together take the steps of one, leave one clean run folder, and fail as one."""
+"""Processes that train together make the steps of one process, write one run folder, and fail together."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ LIMIT = 120
 
 
 def together(target: Callable[..., Any], *arguments: Any, folder: Path, count: int = 2) -> tuple[list[int | None], str]:
-    """Exit statuses of ``count`` processes that were started together, and what all but the main one printed."""
+    """Exit statuses of ``count`` processes that train together, and the output of all except the main one."""
     logs = [folder / f"rank-{number}.log" for number in range(count)]
     processes = [
         start(target, *arguments, log=log, environment=environment)
@@ -84,7 +84,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_the_shares_make_up_the_whole(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every row counts once, and the mean over processes of what they weigh is one."""
+    """Each row counts once, and the mean weight over the processes is 1."""
     data = TensorDataset(torch.arange(36), torch.zeros(36))
     loader: DataLoader[Any] = DataLoader(data, batch_sampler=BATCHES)
     monkeypatch.setenv("WORLD_SIZE", str(count))
@@ -142,7 +142,7 @@ def train_arguments(options: TrainOptions) -> list[str]:
 def test_two_processes_leave_one_run(
     options: Callable[..., TrainOptions], tmp_path: Path, read_json: Callable[[Path], Any]
 ) -> None:
-    """The picture's head is the main process's own work; the title's tower is tuned together, with other dropout."""
+    """The main process trains the image head alone; all processes tune the text tower, with different dropout."""
     one, two = options(out=tmp_path / "one"), options(out=tmp_path / "two")
     alone = start(main, train_arguments(one), log=tmp_path / "alone.log")
     statuses, helper = together(main, train_arguments(two), folder=tmp_path)

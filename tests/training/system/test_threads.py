@@ -1,4 +1,4 @@
-"""Work in threads keeps its order and stops at once."""
+"""Mapping in threads keeps the order and stops at the first error."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_what_has_not_begun_is_not_begun_after_a_failure(error: type[BaseException]) -> None:
+def test_no_call_starts_after_a_failure(error: type[BaseException]) -> None:
     begun = []
     lock = threading.Lock()
 

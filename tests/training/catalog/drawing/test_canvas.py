@@ -1,4 +1,4 @@
-"""The canvas puts points where they belong, keeps patterns inside their outline, and lights the whole."""
+"""The canvas: placement of points, patterns inside their outline, light and shadow."""
 
 import numpy as np
 import pytest
