@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from training.catalog.drawing import PATTERNS, PRODUCTS, SHARED
+from training.catalog.drawing import DRAWINGS, PATTERNS, SHARED_DRAWINGS
 from training.catalog.drawing.canvas import Canvas, Colour, Placement, photograph
 from training.catalog.files import CatalogError
 
@@ -77,7 +77,7 @@ class SampleProduct:
     """One product to be drawn.
 
     Args:
-        category: its label, a key of :data:`training.catalog.drawing.PRODUCTS`.
+        category: its label, a key of :data:`training.catalog.drawing.DRAWINGS`.
         title: its title.
         colour: a key of ``COLOURS``.
         pattern: one of :data:`training.catalog.drawing.PATTERNS`.
@@ -110,7 +110,7 @@ def plan_products(*, per_class: int, seed: int) -> list[SampleProduct]:
         _invent(
             category, title_names_category=title_names_category, picture_shows_product=picture_shows_product, rng=rng
         )
-        for category in PRODUCTS
+        for category in DRAWINGS
         for title_names_category, picture_shows_product in clues
     ]
     return [products[i] for i in rng.permutation(len(products))]
@@ -136,7 +136,7 @@ def draw_product(product: SampleProduct, *, seed: int | Sequence[int]) -> Image.
         mirror=bool(rng.random() < 0.5),
     )
     canvas = Canvas(width, height, placement)
-    draw = (PRODUCTS if product.picture_shows_product else SHARED)[product.category]
+    draw = (DRAWINGS if product.picture_shows_product else SHARED_DRAWINGS)[product.category]
     draw(canvas, _dye(product.colour, rng), product.pattern, rng)
     return photograph(
         canvas,
@@ -223,12 +223,12 @@ def _is_written(folder: Path, marker: str, *, count: int) -> bool:
         return False
     if not (folder / MARKER).is_file():
         raise CatalogError(f"{folder} holds other files: choose another folder")
-    mend = "delete it or choose another folder"
+    advice = "delete it or choose another folder"
     found = (folder / MARKER).read_text(encoding="utf-8")
     if found != marker:
-        raise CatalogError(f"{folder} holds another sample catalogue ({found}, wanted {marker}): {mend}")
+        raise CatalogError(f"{folder} holds another sample catalogue ({found}, wanted {marker}): {advice}")
     if not (folder / CSV_NAME).is_file() or len(list((folder / "images").glob("*.jpg"))) != count:
-        raise CatalogError(f"{folder} holds a damaged sample catalogue: {mend}")
+        raise CatalogError(f"{folder} holds a damaged sample catalogue: {advice}")
     return True
 
 

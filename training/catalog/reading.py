@@ -148,12 +148,12 @@ def _check_budget(catalog: Catalog, max_rejected: float) -> None:
     if len(catalog.products) and rejected <= max_rejected * catalog.read:
         return
     share = rejected / catalog.read
-    mend = f"mend the catalogue, or allow it with --max-rejected {math.ceil(share * 100) / 100}"
+    advice = f"fix the catalogue, or allow it with --max-rejected {math.ceil(share * 100) / 100}"
     if catalog.products.empty:
-        mend = "no row is left to use: mend the catalogue"
+        advice = "no row is left to use: fix the catalogue"
     raise CatalogError(
         f"{catalog.source.path}: {rejected:,} of {catalog.read:,} rows are rejected ({share:.1%}), "
-        f"allowed are {max_rejected:.1%}; {mend}\n" + "\n".join(_reasons(catalog.rejected))
+        f"allowed are {max_rejected:.1%}; {advice}\n" + "\n".join(_reasons(catalog.rejected))
     )
 
 

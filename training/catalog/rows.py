@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from training.catalog.files import CatalogError, CatalogFiles, RowError, safe_path
 from training.catalog.images import LIMITS
-from training.catalog.table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, Table, open_table
+from training.catalog.table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, CatalogTable, open_table
 
 TEXT_COLUMN = "text"
 LABEL_COLUMN = "label"
@@ -111,7 +111,7 @@ def open_rows(
         yield found, _rows(found, table, {} if seen is None else seen, labelled=labelled)
 
 
-def _resolved(source: CatalogSource, table: Table, name: str, *, labelled: bool) -> CatalogSource:
+def _resolved(source: CatalogSource, table: CatalogTable, name: str, *, labelled: bool) -> CatalogSource:
     """Fill in the names of the columns, and check that the table has them."""
     found = dataclasses.replace(
         source,
@@ -160,7 +160,7 @@ def _check_column(column: str, header: Sequence[str], name: str) -> None:
         raise CatalogError(f"{name} has the column {column!r} {header.count(column)} times: rename all but one")
 
 
-def _rows(source: CatalogSource, table: Table, seen: SeenIds, *, labelled: bool) -> Iterator[CatalogRow]:
+def _rows(source: CatalogSource, table: CatalogTable, seen: SeenIds, *, labelled: bool) -> Iterator[CatalogRow]:
     place = {column: position for position, column in enumerate(table.header)}
     roles = (source.id_column, KAGGLE_ID if table.is_kaggle else source.image_column, source.text_column)
     wanted = [place[column] if column else None for column in (*roles, source.label_column)]

@@ -44,8 +44,8 @@ def sample_products(
     if per_class is not None:
         counts = chosen["label"].value_counts()
         if (small := counts[counts < per_class]).size:
-            mend = f"lower --per-class, or leave them out with --min-class {per_class}"
-            raise CatalogError(f"{len(small)} classes have fewer than {per_class} products: {_listed(small)}; {mend}")
+            advice = f"lower --per-class, or leave them out with --min-class {per_class}"
+            raise CatalogError(f"{len(small)} classes have fewer than {per_class} products: {_listed(small)}; {advice}")
         drawn = chosen.reset_index(drop=True).groupby("label").sample(n=per_class, random_state=seed)
         chosen = drawn.sort_index()
     return chosen.reset_index(drop=True)

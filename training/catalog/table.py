@@ -35,7 +35,7 @@ class Row(NamedTuple):
     fault: RowError | None = None
 
 
-class Table(NamedTuple):
+class CatalogTable(NamedTuple):
     """A header and its rows; ``is_kaggle`` marks the layout of *Fashion Product Images*."""
 
     header: Sequence[str]
@@ -43,7 +43,7 @@ class Table(NamedTuple):
     is_kaggle: bool
 
 
-def open_table(stream: IO[bytes], *, name: str, image_column: str) -> Table:
+def open_table(stream: IO[bytes], *, name: str, image_column: str) -> CatalogTable:
     """Read a table's header; its rows are read lazily, once.
 
     A table with the columns ``id`` and ``productDisplayName``, but no column ``image``, has the Kaggle layout: the id
@@ -60,7 +60,7 @@ def open_table(stream: IO[bytes], *, name: str, image_column: str) -> Table:
     """
     if name.lower().endswith(PARQUET):
         header, rows = _open_parquet(stream, name)
-        return Table(header, _at_least_one(rows, name), _is_kaggle(header, image_column))
+        return CatalogTable(header, _at_least_one(rows, name), _is_kaggle(header, image_column))
     lines = _lines(stream, name)
     records = _records(lines, name)
     first = next(records, Row(1, [], RowError("row_malformed", "there is none")))
@@ -70,10 +70,10 @@ def open_table(stream: IO[bytes], *, name: str, image_column: str) -> Table:
     is_kaggle = _is_kaggle(header, image_column)
     if is_kaggle:
         records = _kaggle_records(lines, header, after=first.line)
-    return Table(header, _at_least_one((_fitted(row, len(header)) for row in records), name), is_kaggle)
+    return CatalogTable(header, _at_least_one((_fitted(row, len(header)) for row in records), name), is_kaggle)
 
 
-def read_table(content: bytes, *, name: str, image_column: str) -> Table:
+def read_table(content: bytes, *, name: str, image_column: str) -> CatalogTable:
     """Read all rows of a table in memory; see :func:`open_table`."""
     table = open_table(io.BytesIO(content), name=name, image_column=image_column)
     return table._replace(rows=list(table.rows))

@@ -19,7 +19,7 @@ import pandas as pd
 from training.catalog.reading import CatalogError, product_columns
 from training.catalog.rows import attribute_value
 
-FILE = "corrections.csv"
+CORRECTIONS_FILE = "corrections.csv"
 # The further attributes of corrected products, as the run was trained on them.
 CORRECTED_ATTRIBUTES_FILE = "corrected_attributes.csv"
 COLUMNS = ("id", "column", "given", "label")
@@ -122,9 +122,9 @@ def reapply_corrections(run: Path, products: pd.DataFrame, *, target: str) -> pd
         products: with ``id``, ``label`` and any further attributes.
         target: name of the run's main attribute.
     """
-    if not (run / FILE).is_file():
+    if not (run / CORRECTIONS_FILE).is_file():
         return products
-    labels = {each.id: each.label for each in read_corrections(run / FILE) if each.column in ("", target)}
+    labels = {each.id: each.label for each in read_corrections(run / CORRECTIONS_FILE) if each.column in ("", target)}
     products = _with_values(products, labels, "label")
     saved = pd.read_csv(run / CORRECTED_ATTRIBUTES_FILE, dtype=str, keep_default_na=False)
     for place in saved.columns.intersection(products.columns).drop("id"):

@@ -119,7 +119,7 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
 
 
 class EpochSampler(Sampler[list[int]]):
-    """Batches of row numbers, drawn anew for each epoch from (seed, epoch).
+    """Batches of row numbers, drawn for each epoch with the seed (seed, epoch).
 
     Args:
         lengths: (N,) title tokens of each row; rows of similar length share a batch, which saves padding.

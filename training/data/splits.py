@@ -17,10 +17,10 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from training.catalog.files import CatalogError
 from training.data.groups import Integers, product_groups
 
-__all__ = ["KINDS", "PARTS", "fold_products", "keep_training", "product_groups", "split_hash", "split_products"]
+__all__ = ["PARTS", "SPLIT_KINDS", "fold_products", "keep_training", "product_groups", "split_hash", "split_products"]
 
 PARTS = ("train", "validation", "test")
-KINDS = ("stratified", "grouped")
+SPLIT_KINDS = ("stratified", "grouped")
 
 Mask = NDArray[np.bool_]
 
@@ -139,8 +139,8 @@ def _codes(products: pd.DataFrame) -> Integers:
 
 def _units(count: int, kind: str, groups: Integers | None) -> Integers:
     """(N,) the unit of each product that stays whole: its group in a grouped split, else the product itself."""
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
+    if kind not in SPLIT_KINDS:
+        raise ValueError(f"kind must be one of {SPLIT_KINDS}, got {kind!r}")
     if groups is not None and len(groups) != count:
         raise ValueError(f"groups must have one number for each of {count} products, got {len(groups)}")
     if kind == "stratified":

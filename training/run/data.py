@@ -15,8 +15,13 @@ from handlers.product_serving.settings import Attribute, Hierarchy, ProductSetti
 from training.catalog.reading import Catalog, CatalogError, product_columns, read_catalog, sample_products
 from training.data.attributes import attribute_classes, find_hierarchies, product_targets
 from training.data.corrected_attributes import corrected_cells, corrected_targets, reliable_targets, replace_attributes
-from training.data.corrections import CORRECTED_ATTRIBUTES_FILE, apply_corrections, read_corrections, with_columns
-from training.data.corrections import FILE as CORRECTIONS
+from training.data.corrections import (
+    CORRECTED_ATTRIBUTES_FILE,
+    CORRECTIONS_FILE,
+    apply_corrections,
+    read_corrections,
+    with_columns,
+)
 from training.data.corrections import summary as correction_summary
 from training.data.dataset import ProductDataset, title_lengths
 from training.data.label_noise import damage_labels
@@ -262,7 +267,7 @@ def write_tables(folder: Path, data: RunData) -> None:
     write_text(table, data.split.to_csv(index=False))
     write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
     if data.options.corrections is not None:
-        write_text(folder / CORRECTIONS, data.options.corrections.read_text(encoding="utf-8-sig"))
+        write_text(folder / CORRECTIONS_FILE, data.options.corrections.read_text(encoding="utf-8-sig"))
         ids = {each.id for each in read_corrections(data.options.corrections)}
         _, *further = product_columns(data.catalog.source.target_columns).values()
         rows = data.products.loc[data.products["id"].isin(ids), ["id", *further]]

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from training.catalog.files import CatalogError
-from training.catalog.table import MAX_LINE_BYTES, Table, escape_formula, open_table, read_table
+from training.catalog.table import MAX_LINE_BYTES, CatalogTable, escape_formula, open_table, read_table
 
 STYLES = b"id,articleType,productDisplayName\n"
 
 
-def table(content: bytes) -> Table:
+def table(content: bytes) -> CatalogTable:
     return read_table(content, name="products.csv", image_column="image")
 
 

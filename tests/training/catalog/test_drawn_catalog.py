@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from training.catalog import drawn as sample_catalog
-from training.catalog.drawing import PATTERNS, PRODUCTS, SHARED
+from training.catalog.drawing import DRAWINGS, PATTERNS, SHARED_DRAWINGS
 from training.catalog.drawn import (
     BOTH_SHARE,
     COLOURS,
@@ -48,14 +48,14 @@ def product(category: str, **changes: Any) -> SampleProduct:
 
 
 def test_every_category_has_its_drawing_its_shared_picture_and_its_words() -> None:
-    assert len(PRODUCTS) >= 8
-    assert set(PRODUCTS) == set(SHARED) == set(NOUNS)
-    assert min(Counter(draw.__name__ for draw in SHARED.values()).values()) > 1
+    assert len(DRAWINGS) >= 8
+    assert set(DRAWINGS) == set(SHARED_DRAWINGS) == set(NOUNS)
+    assert min(Counter(draw.__name__ for draw in SHARED_DRAWINGS.values()).values()) > 1
 
 
 def test_as_many_products_are_vague_as_designed() -> None:
     products = plan_products(per_class=100, seed=0)
-    for category in PRODUCTS:
+    for category in DRAWINGS:
         mine = [each for each in products if each.category == category]
         assert len(mine) == 100
         assert sum(not each.title_names_category for each in mine) == round(100 * VAGUE_SHARE)
@@ -85,13 +85,13 @@ def test_the_order_and_the_file_names_say_nothing_of_the_category(shop: Path) ->
 
 def test_a_vague_picture_is_the_same_whichever_category_shares_it() -> None:
     pictures: dict[str, set[bytes]] = {}
-    for category, draw in SHARED.items():
+    for category, draw in SHARED_DRAWINGS.items():
         picture = draw_product(product(category, picture_shows_product=False), seed=5)
         pictures.setdefault(draw.__name__, set()).add(picture.tobytes())
     assert [len(same) for same in pictures.values()] == [1, 1]
 
 
-@pytest.mark.parametrize("category", PRODUCTS)
+@pytest.mark.parametrize("category", DRAWINGS)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_drawing_shows_its_colour_on_a_bright_backdrop_and_depends_on_the_seed(category: str, pattern: str) -> None:
     one, same, other = (draw_product(product(category, pattern=pattern, colour="Red"), seed=seed) for seed in (1, 1, 2))
@@ -118,7 +118,7 @@ def test_every_colour_can_be_drawn(colour: str) -> None:
 def test_the_written_catalogue_is_read_without_a_rejected_row(shop: Path) -> None:
     for path in (shop, shop.parent):
         catalog = read_catalog(CatalogSource(path=str(path)), max_rejected=0, progress=False)
-        assert catalog.products["label"].value_counts().to_dict() == dict.fromkeys(PRODUCTS, 6)
+        assert catalog.products["label"].value_counts().to_dict() == dict.fromkeys(DRAWINGS, 6)
 
 
 def test_equal_seeds_write_equal_files_and_other_seeds_others(shop: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from training.__main__ import main
 from training.catalog.reading import CatalogError, attribute_column
 from training.data.corrections import (
-    FILE,
+    CORRECTIONS_FILE,
     apply_corrections,
     corrections_hash,
     read_corrections,
@@ -143,7 +143,7 @@ def test_a_run_trains_on_the_corrected_labels_and_keeps_them(
     assert (data.products["label"] != before["label"]).sum() == 1
     write_tables(chosen.out, data)
     split = pd.read_csv(chosen.out / "split.csv", dtype=str).set_index("id")
-    assert split["label"][product] == right and (chosen.out / FILE).read_text() == path.read_text()
+    assert split["label"][product] == right and (chosen.out / CORRECTIONS_FILE).read_text() == path.read_text()
     pd.testing.assert_frame_equal(reapply_corrections(chosen.out, before, target="label"), data.catalog.products)
     assert reapply_corrections(tmp_path / "none", before, target="label") is before
 

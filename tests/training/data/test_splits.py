@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from training.catalog.reading import CatalogError, CatalogSource, read_catalog
 from training.data.groups import normalised_title
-from training.data.splits import KINDS, PARTS, fold_products, keep_training, product_groups, split_hash, split_products
+from training.data.splits import (
+    PARTS,
+    SPLIT_KINDS,
+    fold_products,
+    keep_training,
+    product_groups,
+    split_hash,
+    split_products,
+)
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 Integers = NDArray[np.int64]
@@ -55,7 +63,7 @@ def test_small_classes_are_in_proportion_together() -> None:
     assert max(row[2] for row in counts(split).values() if sum(row) == 3) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPLIT_KINDS)
 def test_the_only_product_of_a_class_is_trained_on(kind: str) -> None:
     frame = products(40, 1, 1, 1, 1, 1, 2)
     for seed in range(10):
@@ -73,7 +81,7 @@ def test_a_group_with_the_only_products_of_a_class_is_trained_on_whole() -> None
         assert set(split.loc[split["group"] == 1000, "part"]) == {"train"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPLIT_KINDS)
 def test_the_seed_decides(kind: str) -> None:
     frame, groups = products(40, 60), np.arange(100) // 2
     first, same, other = (split_products(frame, kind=kind, groups=groups, seed=seed) for seed in (0, 0, 1))
@@ -100,7 +108,7 @@ catalogues = st.lists(st.tuples(st.sampled_from("AABBCCDEFG"), st.integers(0, 25
 
 
 @settings(deadline=None, max_examples=150)
-@given(catalogues, st.sampled_from(KINDS), st.integers(0, 5))
+@given(catalogues, st.sampled_from(SPLIT_KINDS), st.integers(0, 5))
 def test_groups_stay_whole_no_product_is_lost_and_every_class_is_trained(
     rows: list[tuple[str, int]], kind: str, seed: int
 ) -> None:
@@ -120,7 +128,7 @@ def test_groups_stay_whole_no_product_is_lost_and_every_class_is_trained(
             assert split.groupby("group")["part"].nunique().max() == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPLIT_KINDS)
 def test_every_product_is_tested_in_one_fold_except_the_only_one_of_a_class(kind: str) -> None:
     frame = products(50, 30, 1)
     folds = list(fold_products(frame, folds=5, kind=kind, groups=np.arange(81) // 2, seed=1))
@@ -184,7 +192,7 @@ def test_a_grouped_split_of_the_real_catalogue_shares_no_title_and_no_file() -> 
     assert np.bincount(groups).max() < 0.01 * len(groups)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPLIT_KINDS)
 def test_a_share_of_the_training_part_leaves_the_rest_alone(kind: str) -> None:
     frame = products(200, 100, 3, 1)
     groups = np.arange(len(frame)) // 2

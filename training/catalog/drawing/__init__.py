@@ -11,7 +11,7 @@ Draw = Callable[[Canvas, Colour, str, np.random.Generator], None]
 
 PATTERNS = ("Solid", "Striped", "Checked")
 
-PRODUCTS: Mapping[str, Draw] = {
+DRAWINGS: Mapping[str, Draw] = {
     "Backpacks": goods.backpack,
     "Caps": clothes.cap,
     "Dresses": clothes.dress,
@@ -24,7 +24,7 @@ PRODUCTS: Mapping[str, Draw] = {
     "Watches": goods.watch,
 }
 
-SHARED: Mapping[str, Draw] = {
+SHARED_DRAWINGS: Mapping[str, Draw] = {
     "Backpacks": clothes.swatch,
     "Caps": clothes.swatch,
     "Dresses": clothes.swatch,
