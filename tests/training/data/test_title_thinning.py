@@ -37,8 +37,8 @@ def test_a_single_word_stays() -> None:
 def test_a_words_share_is_that_of_its_most_common_class() -> None:
     """Four shoes and four shirts; "sandal" is as pure as "shoe", but rare."""
     titles = ["Puma Shoe", "Puma shoe", "Nike SHOE", "Nike Sandal", *["Puma Shirt"] * 2, *["Nike Shirt"] * 2]
-    telling = learn_thinner(titles, [0] * 4 + [1] * 4).telling
-    assert telling == {"puma": 2 / 7, "shoe": 3 / 6, "nike": 2 / 7, "sandal": 1 / 4, "shirt": 4 / 7}
+    shares = learn_thinner(titles, [0] * 4 + [1] * 4).class_shares
+    assert shares == {"puma": 2 / 7, "shoe": 3 / 6, "nike": 2 / 7, "sandal": 1 / 4, "shirt": 4 / 7}
 
 
 def test_half_of_the_titles_lose_their_most_informative_words() -> None:
@@ -48,6 +48,6 @@ def test_half_of_the_titles_lose_their_most_informative_words() -> None:
     for seed in range(2000):
         kept = thinner(TITLE, np.random.default_rng(seed)).casefold().split()
         gone.append(tuple(word for word in TITLE.casefold().split() if word not in kept))
-    telling = [{*order[:count]} for count in range(1, MAX_INFORMATIVE + 1)]
-    shares = [np.mean([set(words) == most for words in gone]) for most in telling]
+    shares = [{*order[:count]} for count in range(1, MAX_INFORMATIVE + 1)]
+    shares = [np.mean([set(words) == most for words in gone]) for most in shares]
     assert all(share > 0.5 / MAX_INFORMATIVE * 0.85 for share in shares) and sum(shares) < 0.6
