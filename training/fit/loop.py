@@ -62,8 +62,7 @@ def fit(
         seed: of dropout, together with the epoch.
         patience: stop after this many epochs without a better one. None trains all epochs and keeps the last weights.
         state: of an interrupted call, between two epochs or within one.
-        after_epoch: saves the state. It is called after each epoch, every ``save_every`` seconds within an epoch, and
-            when an error or Ctrl-C ends the call between two steps.
+        after_epoch: saves the state: after each epoch, every ``save_every`` seconds, and on an error between steps.
         save_every: seconds.
         together: several processes call this function; each trains on its share of the batches of a data loader.
 
