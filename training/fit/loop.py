@@ -57,8 +57,7 @@ def fit(
         epochs: maximum number.
         train: epoch number, from 0 -> its batches.
         validation: batches that choose the best epoch, by macro-F1 plus accuracy.
-        device: with the precision.
-        objective: the loss, and the scores of an epoch.
+        device, objective: as in :func:`train_epoch`; the objective also scores the epochs.
         seed: of dropout, together with the epoch.
         patience: stop after this many epochs without a better one. None trains all epochs and keeps the last weights.
         state: of an interrupted call, between two epochs or within one.

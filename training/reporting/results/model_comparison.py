@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from training.reporting.results.model_names import BASELINE, MAJORITY, in_report_order
 from training.reporting.results.run_results import RunResults, common_models
-from training.scores.metrics import RunPredictions, Bootstrap, paired_bootstrap, summarize, summarize_labels, verdict
+from training.scores.metrics import Bootstrap, RunPredictions, paired_bootstrap, summarize, summarize_labels, verdict
 
 INTERVAL = (0.025, 0.975)
 Metric = Literal["accuracy", "macro_f1"]
