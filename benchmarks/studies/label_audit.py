@@ -33,7 +33,7 @@ from tqdm import tqdm
 from benchmarks.studies.sampled_catalogue import LABEL, Sampled, sample_products, write_damaged
 from client.audit.catalog_labels import read_labels
 from client.audit.finding_kinds import MODALITIES_DIFFER
-from client.audit.findings import Finding, LabelledAnswers, find_label_errors
+from client.audit.findings import AuditAnswers, Finding, find_label_errors
 from client.audit.modality_answers import read_answers
 from client.audit.run_answers import read_record, read_run_answers
 from training.catalog import CatalogSource
@@ -43,7 +43,7 @@ SHARES = (0.05, 0.1, 0.2)
 CROSS_FIT = 2
 
 
-def measure_answers(answers: LabelledAnswers, *, share: float, seed: int) -> dict[str, Any]:
+def measure_answers(answers: AuditAnswers, *, share: float, seed: int) -> dict[str, Any]:
     """Damage labels and look for them by answers that do not depend on them.
 
     Args:
@@ -56,7 +56,7 @@ def measure_answers(answers: LabelledAnswers, *, share: float, seed: int) -> dic
     """
     given = damage_labels(answers.given.tolist(), share=share, seed=seed)
     wrong = {row["id"] for row, old, new in zip(answers.rows, answers.given, given, strict=True) if old != new}
-    damaged = LabelledAnswers(answers.rows, given, answers.labels, answers.probabilities)
+    damaged = AuditAnswers(answers.rows, given, answers.labels, answers.probabilities)
     return {"share": share, "seed": seed, **judge(damaged, wrong)}
 
 
@@ -83,7 +83,7 @@ def measure_training(sampled: Sampled, folder: Path, *, share: float, seed: int,
     return {"share": share, "seed": seed, **judge(answers, wrong & used)}
 
 
-def judge(answers: LabelledAnswers, wrong: Collection[str]) -> dict[str, Any]:
+def judge(answers: AuditAnswers, wrong: Collection[str]) -> dict[str, Any]:
     """Findings beside what was damaged.
 
     Args:

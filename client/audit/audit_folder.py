@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from client.api.errors import ClientError
-from client.audit.run_answers import RunRecord
+from client.audit.run_answers import AuditedRun
 from client.audit.sheet import FINDINGS, SHEET
 from client.scoring.engines import ScoringEngine
 from client.scoring.run_key import check_key
@@ -20,7 +20,7 @@ def model_key(source: CatalogSource, engine: ScoringEngine) -> dict[str, Any]:
     return {**_catalog_key(source), **engine.identity}
 
 
-def run_key(records: Sequence[RunRecord]) -> dict[str, Any]:
+def run_key(records: Sequence[AuditedRun]) -> dict[str, Any]:
     """The identity of an audit by training runs: catalogue, columns, runs."""
     return {**_catalog_key(records[0].source), "runs": [f"{each.folder} of {each.created}" for each in records]}
 

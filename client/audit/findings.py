@@ -65,7 +65,7 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledAnswers:
+class AuditAnswers:
     """Labelled products with the model's answers.
 
     Args:
@@ -81,7 +81,7 @@ class LabelledAnswers:
     probabilities: Mapping[str, NDArray[np.float32]]
 
 
-def find_label_errors(answers: LabelledAnswers) -> list[Finding]:
+def find_label_errors(answers: AuditAnswers) -> list[Finding]:
     """Products whose label may be wrong, the most suspect first, then those whose picture and title disagree.
 
     Args:
@@ -116,7 +116,7 @@ def find_label_errors(answers: LabelledAnswers) -> list[Finding]:
     return sorted(found, key=lambda each: (each.kind == MODALITIES_DIFFER, each.quality, each.line))
 
 
-def mean_probabilities(answers: LabelledAnswers) -> NDArray[np.float32]:
+def mean_probabilities(answers: AuditAnswers) -> NDArray[np.float32]:
     """(P, C) float32, the mean of the probabilities over the modalities of each product; rows sum to 1."""
     mean = np.zeros((len(answers.given), len(answers.labels)), dtype=np.float32)
     counts = np.zeros((len(mean), 1), dtype=np.float32)
@@ -157,7 +157,7 @@ def _judged(answers: Sequence[ModalityAnswer], *, given: str, best: str) -> tupl
     return "", ""
 
 
-def _by_modality(answers: LabelledAnswers, rows: Sequence[int]) -> Iterator[tuple[ModalityAnswer, ...]]:
+def _by_modality(answers: AuditAnswers, rows: Sequence[int]) -> Iterator[tuple[ModalityAnswer, ...]]:
     """For each product the answers to its modalities."""
     best = {
         modality: (each.argmax(1), each.max(1)) for modality, each in answers.probabilities.items()

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from client.audit.findings import LabelledAnswers
+from client.audit.findings import AuditAnswers
 from client.audit.modalities import MODALITIES, PICTURE, TITLE, TOGETHER
 
 BATCH_ROWS = 8192
@@ -22,7 +22,7 @@ _ROW = ("id", "line", "image", "text")
 _READ = {PICTURE: "image", TITLE: "text"}
 
 
-def read_answers(out: Path, given: Mapping[int, str], labels: Sequence[str] | None = None) -> LabelledAnswers:
+def read_answers(out: Path, given: Mapping[int, str], labels: Sequence[str] | None = None) -> AuditAnswers:
     """The answers to the labelled products of a catalogue.
 
     Args:
@@ -37,7 +37,7 @@ def read_answers(out: Path, given: Mapping[int, str], labels: Sequence[str] | No
     rows = [row for batch in batches for row in batch if row["line"] in given]
     lines = pd.Index([row["line"] for row in rows], dtype=np.int64)
     probabilities = {modality: _probabilities(out, modality, lines, labels) for modality in MODALITIES}
-    return LabelledAnswers(rows, np.array([given[row["line"]] for row in rows]), labels, probabilities)
+    return AuditAnswers(rows, np.array([given[row["line"]] for row in rows]), labels, probabilities)
 
 
 def fill_unlisted(listed: NDArray[np.float32]) -> None:

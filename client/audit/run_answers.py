@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.api.errors import ClientError
-from client.audit.findings import LabelledAnswers
+from client.audit.findings import AuditAnswers
 from client.audit.modalities import MODALITIES, PICTURE, TITLE, TOGETHER
 from training.catalog import CatalogRow, CatalogSource, open_files, open_rows
 
@@ -25,7 +25,7 @@ PART_NAMES = {"out_of_fold": "training", "validation": "validation", "test": "te
 _CLASSES_DIFFER = "train them on one catalogue with the same options, or audit them one by one"
 
 
-class RunRecord(NamedTuple):
+class AuditedRun(NamedTuple):
     """The part of a run's ``run.json`` that an audit needs.
 
     Args:
@@ -52,12 +52,12 @@ class RunAnswers(NamedTuple):
         changed: number of products left out because their label in the catalogue differs from the runs' label.
     """
 
-    answers: LabelledAnswers
+    answers: AuditAnswers
     counts: Counter[str]
     changed: int
 
 
-def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
+def read_record(folder: Path, *, path: str | None = None) -> AuditedRun:
     """Read ``run.json``.
 
     Args:
@@ -74,7 +74,7 @@ def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
         target, labels = next(iter(record["attributes"].items()))
         source = {**record["source"], "label_column": target, **({} if path is None else {"path": path})}
         unseen = 0 if (folder / "image" / "out_of_fold.npz").is_file() else int(record["split"]["train"])
-        return RunRecord(folder, CatalogSource(**source), tuple(labels), unseen, str(record["created"]))
+        return AuditedRun(folder, CatalogSource(**source), tuple(labels), unseen, str(record["created"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ClientError(
             f"{folder} contains no complete run ({type(error).__name__}: {error}); "
@@ -82,7 +82,7 @@ def read_record(folder: Path, *, path: str | None = None) -> RunRecord:
         ) from error
 
 
-def read_run_answers(records: Sequence[RunRecord]) -> RunAnswers:
+def read_run_answers(records: Sequence[AuditedRun]) -> RunAnswers:
     """Read the answers of one run, or of several runs with the same catalogue and classes.
 
     Raises:
@@ -127,7 +127,7 @@ class _Sums:
         return mean
 
 
-def _joined(record: RunRecord, modalities: Mapping[str, _Sums], counts: Counter[str]) -> RunAnswers:
+def _joined(record: AuditedRun, modalities: Mapping[str, _Sums], counts: Counter[str]) -> RunAnswers:
     """Join the answers with the rows of the catalogue."""
     trained = {id: record.labels[place] for id, place in modalities[PICTURE].given.items()}
     found = {row.id: row for row in _rows(record.source) if row.id in trained}
@@ -141,7 +141,7 @@ def _joined(record: RunRecord, modalities: Mapping[str, _Sums], counts: Counter[
     for number, row in enumerate(rows):
         for modality, lacks in ((PICTURE, not row.image), (TITLE, not row.text), (TOGETHER, False)):
             probabilities[modality][number] = np.nan if lacks else modalities[modality].mean(row.id)
-    answers = LabelledAnswers(
+    answers = AuditAnswers(
         [{"id": row.id, "line": row.line, "image": row.image, "text": row.text} for row in rows],
         np.array([row.label for row in rows]),
         record.labels,

@@ -27,7 +27,7 @@ from client.commands.session import Session
 from client.server.config import ServerConfig
 
 if TYPE_CHECKING:
-    from client.audit.findings import Finding, LabelledAnswers
+    from client.audit.findings import AuditAnswers, Finding
     from client.scoring.engines import ScoringEngine
     from training.catalog import CatalogSource
 
@@ -40,7 +40,7 @@ class _Audited(NamedTuple):
     """A catalogue, the answers to its products, and notes for the user."""
 
     source: "CatalogSource"
-    answers: "LabelledAnswers"
+    answers: "AuditAnswers"
     notes: Sequence[str]
 
 
@@ -152,7 +152,7 @@ def _known_labels(options: argparse.Namespace, config: ServerConfig, engine: "Sc
         return None
 
 
-def _summary(answers: "LabelledAnswers", found: Sequence["Finding"]) -> list[str]:
+def _summary(answers: "AuditAnswers", found: Sequence["Finding"]) -> list[str]:
     kinds = Counter(each.kind for each in found)
     clear = sum(each.clear for each in found)
     known = set(answers.labels)

@@ -30,7 +30,7 @@ class RowBatch(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class ProductRequest:
+class ReadBatch:
     """The products of a batch, and the faults of the rows without a usable product.
 
     Args:
@@ -47,11 +47,11 @@ class ProductRequest:
         return [next(remaining) if fault is None else fault for fault in self.faults]
 
 
-def read_products(rows: Sequence[CatalogRow], files: CatalogFiles) -> ProductRequest:
+def read_products(rows: Sequence[CatalogRow], files: CatalogFiles) -> ReadBatch:
     """Read the pictures of some rows; one that cannot be read or exceeds the server's limit is a fault."""
     read = [_product(row, files) for row in rows]
     products = [each for each in read if isinstance(each, Product)]
-    return ProductRequest(products, [each if isinstance(each, RowError) else None for each in read])
+    return ReadBatch(products, [each if isinstance(each, RowError) else None for each in read])
 
 
 def answer_rows(

@@ -20,7 +20,7 @@ from client.api.errors import ClientError, ServerError
 from client.api.inference import Product
 from client.api.predictions import Prediction
 from client.archives.model_store import identify_archive
-from client.scoring.answers import ProductRequest, RowAnswer, RowBatch, read_products
+from client.scoring.answers import ReadBatch, RowAnswer, RowBatch, read_products
 from client.scoring.engines import ordered_map, write_parts
 from client.scoring.workspace import Workspace
 from handlers.product_handler import ProductHandler
@@ -102,7 +102,7 @@ class LocalEngine:
 class _Prepared(NamedTuple):
     """A batch with its preprocessed products."""
 
-    request: ProductRequest
+    request: ReadBatch
     items: list[ProductFields | ProductError]
     products: list[preprocessing.Product | ProductError]
 

@@ -7,19 +7,19 @@ import numpy as np
 
 from benchmarks.studies.label_audit import measure_answers, table
 from benchmarks.studies.sampled_catalogue import sample_products, write_damaged
-from client.audit.findings import LabelledAnswers
+from client.audit.findings import AuditAnswers
 from training.catalog import CatalogSource
 
 CLASSES = ("Bags", "Hats", "Shoes")
 
 
-def sure_answers(count: int) -> LabelledAnswers:
+def sure_answers(count: int) -> AuditAnswers:
     """Of products whose labels are right, as a model says that knows all of them."""
     truth = np.arange(count) % 3
     said = np.full((count, 3), 0.05, dtype=np.float32)
     said[np.arange(count), truth] = 0.9
     rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(count)]
-    return LabelledAnswers(rows, np.array(CLASSES)[truth], CLASSES, {"title": said})
+    return AuditAnswers(rows, np.array(CLASSES)[truth], CLASSES, {"title": said})
 
 
 def test_a_model_that_knows_everything_finds_all() -> None:

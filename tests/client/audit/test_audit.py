@@ -10,14 +10,14 @@ from known_model import BLUE, LABELS, RED, picture
 from client.__main__ import main
 from client.audit.audit_folder import RECORD
 from client.audit.finding_kinds import MAJORITY, MODALITIES_DIFFER, UNANIMOUS
-from client.audit.findings import LabelledAnswers, find_label_errors, mean_probabilities
+from client.audit.findings import AuditAnswers, find_label_errors, mean_probabilities
 from client.audit.sheet import FINDINGS, SHEET, reason_sentence
 
 BAG, SHOE = LABELS
 CLASSES = ("Bags", "Hats", "Shoes")
 
 
-def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> LabelledAnswers:
+def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> AuditAnswers:
     """A label each, with what every modality says."""
     rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(len(products))]
     nothing = dict.fromkeys(CLASSES, np.nan)
@@ -25,7 +25,7 @@ def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> LabelledAnswe
         modality: np.array([list(by_side.get(modality, nothing).values()) for _, by_side in products], dtype=np.float32)
         for modality in ("picture", "title", "together")
     }
-    return LabelledAnswers(rows, np.array([given for given, _ in products]), CLASSES, said)
+    return AuditAnswers(rows, np.array([given for given, _ in products]), CLASSES, said)
 
 
 def sure(label: str, score: float = 0.9) -> dict[str, float]:

@@ -126,7 +126,7 @@ def test_what_cannot_be_audited_is_a_sentence(tmp_path: Path, capsys: pytest.Cap
     for arguments, message in (
         ([], "name a CATALOG and its --labels, or a training run with --run"),
         (["--run", str(tmp_path)], f"{tmp_path} contains no complete run"),
-        (["--run", str(run), "--labels", "colour"], "was trained on 'kind'; name a run trained on 'colour'"),
+        (["--run", str(run), "--labels", "colour"], "was trained on 'kind'; name a run that was trained on 'colour'"),
         (["--run", str(run), str(other)], "differ in catalogue or classes"),
         ([str(few), "--run", str(run)], "few.csv lacks 17 products"),
         ([str(tmp_path / "none.csv"), "--run", str(run)], "none.csv does not exist"),
