@@ -1,1 +1,1 @@
-"""From a trained run to verified archives."""
+"""Build verified archives from a trained run."""

@@ -1,7 +1,7 @@
 """Command line of the export: ``python -m export --run runs/demo --store model_store``.
 
-Traces each model to TorchScript and ONNX, proves on real products that both answer as the trained model does, and
-archives what passed. Exit status: 0 all archived, 1 an error or a disagreement (nothing archived for that model).
+Export each model to TorchScript and ONNX, verify on real products that both agree with the trained model, and build the
+archive. Exit status: 0 if all models were archived, 1 on an error or a disagreement (that model is not archived).
 """
 
 import argparse
@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.archive import WORKERS, ArchiveError, refuse_other_runs
-from export.build import Built, build_archive, read_test_products
-from export.fast import passes
+from export.accuracy_gate import passes_gate
+from export.archive import WORKERS, BuildError, refuse_other_runs
+from export.build import Built, build_archive, read_products
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.table import AUTO, ENGINES
 from training.catalog.reading import CatalogError
@@ -20,12 +20,15 @@ from training.run.checkpoint import RunError
 from training.run.record import read_run
 
 DEFAULT_LIMIT = 1000
-FORCED = [AUTO, *(row.name for row in ENGINES if row.device == "cpu")]  # an archive is loaded on a CPU first
-CALIBRATED = 200  # training products that int8 finds its scales with
+ENGINE_CHOICES = [
+    AUTO,
+    *(row.name for row in ENGINES if row.device == "cpu"),
+]  # each archive is loaded on a CPU before it is stored
+CALIBRATION_PRODUCTS = 200  # training products to calibrate int8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build the archives that the arguments ask for; returns the exit status."""
+    """Build the archives that the arguments name; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         record = read_run(options.run)
@@ -36,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
             flush=True,
         )
-        test = read_test_products(options.run, limit=options.limit or None)
+        test = read_products(options.run, limit=options.limit or None)
         calibrates = options.engine in (AUTO, "int8")
-        train = read_test_products(options.run, limit=CALIBRATED, part="train") if calibrates else None
+        train = read_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
         for name in models:
             built = build_archive(
                 options.run,
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 cache_mib=options.cache_mib,
             )
             print(_describe(built), flush=True)
-    except (ArchiveError, CatalogError, RunError, VerificationError) as error:
+    except (BuildError, CatalogError, RunError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -66,31 +69,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", default="1.0", help="version of the archives (default: %(default)s)")
     parser.add_argument(
-        "--store", type=Path, default=Path("model_store"), help="where to put them (default: %(default)s)"
+        "--store", type=Path, default=Path("model_store"), help="folder for the archives (default: %(default)s)"
     )
+    parser.add_argument("--replace", action="store_true", help="replace archives of the same version from another run")
     parser.add_argument(
-        "--replace", action="store_true", help="replace archives of the same version that another run has made"
-    )
-    parser.add_argument(
-        "--engine", choices=FORCED, default=AUTO, help="engine of the archive; auto lets each machine choose"
+        "--engine", choices=ENGINE_CHOICES, default=AUTO, help="engine of the archive; auto lets each machine choose"
     )
     parser.add_argument(
         "--workers",
         type=_positive,
         default=WORKERS,
-        help="processes that serve a model, which share the cores (default: %(default)s)",
+        help="processes that serve each model; they share the cores (default: %(default)s)",
     )
     parser.add_argument(
         "--cache-mib",
         type=float,
         default=0,
-        help="MiB in which each process keeps answers to products that may come again (default: none)",
+        help="size of each process's cache of answers, in MiB (default: no cache)",
     )
     parser.add_argument(
         "--limit",
         type=int,
         default=DEFAULT_LIMIT,
-        help="verify on that many test products at most; 0 takes all (default: %(default)s)",
+        help="the most test products to verify on; 0 takes all (default: %(default)s)",
     )
     return parser
 
@@ -105,21 +106,21 @@ def _positive(text: str) -> int:
 def _describe(built: Built) -> str:
     size = built.archive.stat().st_size / 1e6
     lines = [f"{built.model:<13} {built.archive}  {size:.0f} MB"]
-    lines += [_described(parity) for parity in built.parities.values()]
+    lines += [_describe_parity(parity) for parity in built.parities.values()]
     return "\n".join(lines)
 
 
-def _described(parity: Parity) -> str:
+def _describe_parity(parity: Parity) -> str:
     main = parity.main
     return (
         f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {_same_class(parity)}, "
         f"accuracy {main['accuracy']:.3f} (trained model {main['eager_accuracy']:.3f}) on {parity.products} products"
-        + ("" if parity.passed else "; fast" if passes(parity) else "; too far off to be used")
+        + ("" if parity.passed else "; fast" if passes_gate(parity) else "; too far off to be used")
     )
 
 
 def _same_class(parity: Parity) -> str:
-    """That of the least alike attribute, with its name where it is not the main one."""
+    """The lowest share over the attributes, with the attribute's name unless it is the main one."""
     lowest = min(parity.attributes, key=lambda name: parity.attributes[name]["same_class"])
     return f"{parity.same_class:.1%}" + ("" if lowest == next(iter(parity.attributes)) else f" ({lowest})")
 

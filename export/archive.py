@@ -1,7 +1,7 @@
-"""Stage a verified model, pack it as ``.mar``, and load that again in an isolated Python before it counts.
+"""Stage a verified model, pack it as ``.mar``, and load the archive in an isolated Python before it enters the store.
 
-``model_store/<model>-<version>.mar`` is kept for every version; ``model_store/<model>.mar`` is the one that a start of
-the server loads. A first build makes both; building another version leaves the default one alone.
+Each version has its ``model_store/<model>-<version>.mar``. ``model_store/<model>.mar`` is the default version, which
+the server loads when it starts. A first build makes both; building another version does not change the default version.
 """
 
 import hashlib
@@ -25,19 +25,19 @@ from training.system.storage import link, write_json, write_text
 HANDLERS = Path(__file__).parent.parent / "handlers"
 HANDLER, PACKAGE = "product_handler.py", "product_serving"
 LOAD_CHECK = Path(__file__).with_name("load_check.py")
-# Of one model. A worker computes or exchanges a batch with the front end, never both: while one does, the other may.
+# Per model. A worker either computes or exchanges a batch with the front end; two workers can overlap these.
 WORKERS = 2
 WORKER_CONFIG = {
     "batchSize": 16,
-    # Counted from when the worker becomes free: batches form under load without it, a lone request waits it out.
+    # Milliseconds from when the worker becomes free. Under load, batches form without it; a lone request waits for it.
     "maxBatchDelay": 1,
     "responseTimeout": 60,
     "startupTimeout": 120,
 }
 
 
-class ArchiveError(ValueError):
-    """An archive that could not be built, or that does not load on its own."""
+class BuildError(ValueError):
+    """The archive cannot be built, or does not load on its own."""
 
 
 def stage(
@@ -48,14 +48,14 @@ def stage(
     manifest: dict[str, Any],
     workers: int = WORKERS,
 ) -> None:
-    """Complete a folder that holds ``model.pt`` and ``model.onnx`` to all that an archive needs.
+    """Add all other files of an archive to a folder that holds ``model.pt`` and ``model.onnx``.
 
     Args:
         folder: becomes the archive's content.
         run_model: the model's folder in the run, for the tokenizer.
         settings: of the model.
-        manifest: how the model was made, and its golden products.
-        workers: processes that TorchServe starts; they share the cores among them.
+        manifest: origin of the model, and its golden products.
+        workers: processes that TorchServe starts; they share the cores.
     """
     copy_handler(folder)
     shutil.copy(run_model / "tokenizer.json", folder)
@@ -71,7 +71,7 @@ def copy_handler(folder: Path) -> None:
 
 
 def worker_config(workers: int) -> dict[str, Any]:
-    """How TorchServe runs a model in so many processes: the content of ``model-config.yaml``."""
+    """Return the content of ``model-config.yaml`` for a number of worker processes."""
     return {"minWorkers": workers, "maxWorkers": workers, **WORKER_CONFIG}
 
 
@@ -81,21 +81,21 @@ def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
     Args:
         folder: complete, as :func:`stage` leaves it.
         model: archive and model name.
-        version: as TorchServe will know it.
+        version: of the archive in TorchServe.
         store: the model store.
 
     Returns:
         ``<store>/<model>-<version>.mar``.
 
     Raises:
-        ArchiveError: the archiver failed, or the archive does not load and answer on its own.
+        BuildError: the archiver failed, or the archive does not load and answer on its own.
     """
     store.mkdir(parents=True, exist_ok=True)
-    # The archiver empties <tmp>/<model name> first: a temporary folder of its own lets two builds run at once.
+    # The archiver empties <tmp>/<model name>; a separate temporary folder for each build lets two builds run at once.
     with tempfile.TemporaryDirectory(dir=store, prefix=".build-") as temporary:
         _run_archiver(folder, model=model, version=version, temporary=Path(temporary))
         built = Path(temporary) / f"{model}.mar"
-        seal(built)
+        add_checksums(built)
         check_archive(built)
         versioned = store / f"{model}-{version}.mar"
         built.replace(versioned)
@@ -106,24 +106,24 @@ def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:
 
 
 def refuse_other_runs(store: Path, models: Iterable[str], *, version: str, run: Path, created: str) -> None:
-    """Let a run not write over the archives that another run has under the same version.
+    """Refuse to overwrite archives that another run has under the same version.
 
     Args:
         store: the model store.
-        models: that are to be archived.
+        models: names of the models to archive.
         version: of the archives.
         run: the run folder, for the message.
-        created: when the run was complete, as ``run.json`` says.
+        created: when the run was completed, from ``run.json``.
 
     Raises:
-        ArchiveError: it would; the message says what to type.
+        BuildError: such an archive exists; the message gives the commands to go on.
     """
     free = "3.0" if version == "2.0" else "2.0"
     for model in models:
         archive = store / f"{model}-{version}.mar"
         if archive.exists() and (other := _origin(archive)).get("created") != created:
             of = f" ({other['catalogue']}, trained {other['created']})" if {"catalogue", "created"} <= {*other} else ""
-            raise ArchiveError(
+            raise BuildError(
                 f"{archive} was built from another run{of}. Give the archives of {run} a version of their own: "
                 f"`make archive RUN={run} VERSION={free}`; or replace those: `make archive RUN={run} REPLACE=1` "
                 "(`python -m export` has --version and --replace)"
@@ -131,7 +131,7 @@ def refuse_other_runs(store: Path, models: Iterable[str], *, version: str, run: 
 
 
 def _origin(archive: Path) -> dict[str, Any]:
-    """What an archive's manifest says of the run that it was built from; empty of a file that says nothing."""
+    """Read the training record in an archive's manifest; empty if the archive has none or cannot be read."""
     try:
         with zipfile.ZipFile(archive) as content:
             return dict(json.loads(content.read(MANIFEST))["training"])
@@ -139,17 +139,17 @@ def _origin(archive: Path) -> dict[str, Any]:
         return {}
 
 
-def seal(archive: Path) -> None:
-    """Add ``SHA256SUMS``, the checksums of all that an archive holds; what the archiver wrote is among it."""
+def add_checksums(archive: Path) -> None:
+    """Add ``SHA256SUMS`` with the checksums of all files in the archive, the archiver's own included."""
     with zipfile.ZipFile(archive, "a") as content:
         content.writestr(SUMS, format_sums({name: _sha256(content, name) for name in content.namelist()}))
 
 
 def check_archive(archive: Path) -> None:
-    """Unpack an archive elsewhere and let an isolated Python load its handler and answer a golden product.
+    """Unpack an archive elsewhere; an isolated Python loads its handler and answers a golden product.
 
     Raises:
-        ArchiveError: it fails; the message ends with what Python said.
+        BuildError: this fails; the message ends with Python's output.
     """
     with tempfile.TemporaryDirectory() as elsewhere:
         with zipfile.ZipFile(archive) as content:
@@ -162,11 +162,11 @@ def check_archive(archive: Path) -> None:
             check=False,
         )
     if result.returncode:
-        raise ArchiveError(f"{archive.name} does not load on its own; it was not put into the store:\n{result.stderr}")
+        raise BuildError(f"{archive.name} does not load on its own; it was not put into the store:\n{result.stderr}")
 
 
 def archive_version(archive: Path) -> str:
-    """The version that TorchServe will read from an archive."""
+    """Read the version that TorchServe takes from an archive."""
     with zipfile.ZipFile(archive) as content:
         return str(json.loads(content.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"])
 
@@ -174,7 +174,7 @@ def archive_version(archive: Path) -> str:
 def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) -> None:
     serialized, handler, config = (folder / name for name in ("model.pt", HANDLER, "model-config.yaml"))
     files = [path for path in sorted(folder.iterdir()) if path not in (serialized, handler, config, folder / PACKAGE)]
-    # Of a folder the archiver takes what is in it: the package arrives whole from a folder around it.
+    # The archiver copies the content of a folder, not the folder: an outer folder keeps the package's name.
     packages = temporary / "packages"
     shutil.copytree(folder / PACKAGE, packages / PACKAGE)
     extra = [str(path) for path in (*files, packages)]
@@ -187,7 +187,7 @@ def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) ->
     environment = {**os.environ, "TMPDIR": str(temporary)}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise ArchiveError(f"torch-model-archiver failed on {model}:\n{result.stderr}")
+        raise BuildError(f"torch-model-archiver failed on {model}:\n{result.stderr}")
 
 
 def _sha256(archive: zipfile.ZipFile, name: str) -> str:

@@ -1,4 +1,4 @@
-"""One model of a run, from weights to a verified archive in the store."""
+"""Turn one model of a run into a verified archive in the store."""
 
 import dataclasses
 import tempfile
@@ -9,16 +9,16 @@ from typing import Any
 import pandas as pd
 import torch
 
+from export.accuracy_gate import add_int8, fast_engines, gate_figures, passes_gate
 from export.archive import WORKERS, pack, stage
-from export.fast import add_int8, fast_engines, passes, record
-from export.golden import golden_products
+from export.golden import select_golden_products
 from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
 from export.verify import Forward, Parity, VerificationError, eager_forward, require_parity, verify
 from handlers.product_serving.engines.int8 import INT8_GRAPH
-from handlers.product_serving.engines.table import AUTO, ENGINES, Site, engine_row
+from handlers.product_serving.engines.table import AUTO, ENGINES, LoadOptions, engine_row
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.catalog.reading import Catalog, read_catalog
@@ -28,17 +28,17 @@ from training.models import ProductClassifier
 from training.run.checkpoint import RunError, load_model
 from training.run.record import read_run
 
-_LEAVE_IT = "leave the choice to --engine auto"
+_USE_AUTO = "leave the choice to --engine auto"
 
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """An archive and the proof it rests on.
+    """A built archive and its verification.
 
     Args:
         model: registry name.
-        archive: in the store.
-        parities: by engine, exact ones and fast ones.
+        archive: path in the store.
+        parities: result of the verification for each exact and fast engine, by name.
     """
 
     model: str
@@ -47,11 +47,11 @@ class Built:
 
 
 @dataclasses.dataclass(frozen=True)
-class TestProducts:
-    """Products of a part of a run, the test part unless said otherwise, with their catalogue.
+class RunProducts:
+    """Products of one split part of a run, with their catalogue.
 
     Args:
-        catalog: where the pictures lie.
+        catalog: holds the pictures.
         products: rows with ``id, image, text, label``.
     """
 
@@ -59,21 +59,21 @@ class TestProducts:
     products: pd.DataFrame
 
     def pairs(self) -> list[tuple[bytes | None, str | None]]:
-        """Picture and title of each, None for what it has not."""
+        """Return (picture, title) of each product; None for a missing one."""
         return [
             (self.catalog.image_bytes(image) if image else None, text or None)
             for image, text in zip(self.products["image"], self.products["text"], strict=True)
         ]
 
 
-def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> TestProducts:
-    """The test part of a run, or a random sample of it.
+def read_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> RunProducts:
+    """Read one split part of a run, or a random sample of it.
 
     Args:
         run: the run folder.
-        part: another one: ``train`` to calibrate on.
-        limit: at most so many; None takes all.
+        limit: the most products; None takes all.
         seed: of the sample.
+        part: ``test``, or ``train`` to calibrate on.
 
     Raises:
         RunError: the catalogue no longer holds the run's products.
@@ -90,7 +90,7 @@ def read_test_products(run: Path, *, limit: int | None, seed: int = 0, part: str
         )
     if limit is not None and limit < len(products):
         products = products.sample(limit, random_state=seed)
-    return TestProducts(catalog, products.reset_index(drop=True))
+    return RunProducts(catalog, products.reset_index(drop=True))
 
 
 def build_archive(
@@ -99,13 +99,13 @@ def build_archive(
     *,
     version: str,
     store: Path,
-    test: TestProducts,
-    train: TestProducts | None = None,
+    test: RunProducts,
+    train: RunProducts | None = None,
     engine: str = AUTO,
     workers: int = WORKERS,
     cache_mib: float = 0,
 ) -> Built:
-    """Export one model, prove that the graphs agree, and archive it.
+    """Export one model, verify that the graphs agree with it, and archive it.
 
     Args:
         run: the run folder, complete.
@@ -113,15 +113,15 @@ def build_archive(
         version: of the archive.
         store: the model store.
         test: products to verify on.
-        train: products to calibrate int8 on; without any the archive has no int8.
-        engine: of the archive, as :class:`handlers.product_serving.settings.ProductSettings` has it.
-        workers: processes that serve it.
-        cache_mib: memory of each for answers it gave before, in MiB.
+        train: products to calibrate int8 on; None leaves int8 out of the archive.
+        engine: ``engine`` of :class:`handlers.product_serving.settings.ProductSettings`.
+        workers: processes that serve the archive.
+        cache_mib: size of each process's cache of answers, in MiB.
 
     Raises:
-        VerificationError: a graph disagrees with the trained model, or the settings force a fast engine that fails the
-            gate; nothing is archived.
-        ArchiveError: the archive does not load on its own.
+        VerificationError: a graph disagrees with the trained model, or ``engine`` is a fast engine that fails the
+            accuracy gate; nothing is archived.
+        BuildError: the archive does not load on its own.
         RunError: the run lacks the model.
     """
     model, settings = load_model(run / model_name)
@@ -135,8 +135,8 @@ def build_archive(
         eager = eager_forward(model)
         exact, fast = _verified(folder, eager, test, preprocessor=preprocessor, settings=settings)
         _require_forced(engine, fast)
-        _settle_int8(folder, fast.get("int8"))
-        golden = golden_products(
+        _drop_unusable_int8(folder, fast.get("int8"))
+        golden = select_golden_products(
             test.pairs(),
             eager,
             truth=test.products["label"].tolist(),
@@ -145,14 +145,14 @@ def build_archive(
         )
         manifest = _manifest(run, settings, version=version, golden=golden) | {
             "parity": {name: parity.as_dict() for name, parity in exact.items()},
-            "fast": {name: record(parity) for name, parity in fast.items()},
+            "fast": {name: gate_figures(parity) for name, parity in fast.items()},
         }
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
         return Built(model_name, pack(folder, model=model_name, version=version, store=store), exact | fast)
 
 
 def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSettings) -> None:
-    """Write ``model.pt`` and ``model.onnx``, which have one copy of the weights between them.
+    """Write ``model.pt`` and ``model.onnx``, which share one copy of the weights.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -166,18 +166,18 @@ def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSetti
 
 
 def _verified(
-    folder: Path, eager: Forward, test: TestProducts, *, preprocessor: ProductPreprocessor, settings: ProductSettings
+    folder: Path, eager: Forward, test: RunProducts, *, preprocessor: ProductPreprocessor, settings: ProductSettings
 ) -> tuple[dict[str, Parity], dict[str, Parity]]:
-    """How the exact engines and the fast ones agree with the trained model, by name.
+    """Compare the exact and the fast engines with the trained model; return two dictionaries by engine name.
 
     Raises:
-        VerificationError: an exact one does not.
+        VerificationError: an exact engine disagrees.
     """
-    site = Site(folder, settings, threads=torch.get_num_threads())
-    exact = {row.name: row.build(site) for row in ENGINES if row.device == "cpu" and row.gate is None}
+    options = LoadOptions(folder, settings, threads=torch.get_num_threads())
+    exact = {row.name: row.build(options) for row in ENGINES if row.device == "cpu" and row.gate is None}
     parities = verify(
         eager,
-        {**exact, **fast_engines(site)},
+        {**exact, **fast_engines(options)},
         [preprocessor(*pair) for pair in test.pairs()],
         ids=test.products["id"].tolist(),
         truth=product_targets(test.products, settings.attributes),
@@ -189,26 +189,26 @@ def _verified(
 
 
 def _require_forced(engine: str, fast: dict[str, Parity]) -> None:
-    """Let an archive use nothing but a fast engine only where that passed the gate.
+    """Refuse to force a fast engine that has not passed the accuracy gate.
 
     Raises:
-        VerificationError: it did not.
+        VerificationError: the engine failed the gate, or cannot run here.
     """
     if engine == AUTO or engine_row(engine).gate is None:
         return
     parity = fast.get(engine)
     if parity is None:
-        raise VerificationError(f"{engine} cannot be verified here; nothing was archived: {_LEAVE_IT}")
-    if not passes(parity):
+        raise VerificationError(f"{engine} cannot be verified here; nothing was archived: {_USE_AUTO}")
+    if not passes_gate(parity):
         raise VerificationError(
             f"{engine} answers {parity.same_class:.1%} alike, with an accuracy of {parity.main['accuracy']:.3f} for "
-            f"{parity.main['eager_accuracy']:.3f}; nothing was archived: {_LEAVE_IT}"
+            f"{parity.main['eager_accuracy']:.3f}; nothing was archived: {_USE_AUTO}"
         )
 
 
-def _settle_int8(folder: Path, parity: Parity | None) -> None:
-    """Leave the int8 graph out of an archive that must not use it; its figures stay in the manifest."""
-    if parity is None or not passes(parity):
+def _drop_unusable_int8(folder: Path, parity: Parity | None) -> None:
+    """Delete the int8 graph unless it passed the accuracy gate; its figures stay in the manifest."""
+    if parity is None or not passes_gate(parity):
         (folder / INT8_GRAPH).unlink(missing_ok=True)
 
 

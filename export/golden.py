@@ -1,4 +1,4 @@
-"""A few real products with their expected answers, shipped in the archive: what the handler checks when it loads."""
+"""Select golden products: real products with expected answers. The archive carries them; the handler checks them."""
 
 import base64
 import io
@@ -17,63 +17,66 @@ from handlers.product_serving.settings import ProductSettings
 
 CANDIDATES = 8
 GOLDEN_PER_FORM = 2
-SURE = 0.2  # between the two best scores: far more than what an engine rounds
+MIN_MARGIN = 0.2  # between the two best scores; far larger than any engine's rounding
 
-Pair = tuple[bytes | None, str | None]
+ImageText = tuple[bytes | None, str | None]
 Entry = TypeVar("Entry")
 
 
-def golden_products(
-    pairs: Sequence[Pair],
+def select_golden_products(
+    pairs: Sequence[ImageText],
     eager: Forward,
     *,
     truth: Sequence[str],
     preprocessor: ProductPreprocessor,
     settings: ProductSettings,
 ) -> list[dict[str, Any]]:
-    """Answers to a few products, alone in their batch: with both sides, and with either one where the model reads both.
+    """Select a few products and compute their expected answers, each alone in its batch.
 
-    Of ``CANDIDATES`` of each form, of as many classes as there are, those are kept whose two best classes lie furthest
-    apart, so that rounding on another machine cannot flip an expected label; and no label twice while there is another
-    one, since a server that always says the same, or has its classes mixed up, must not be right by chance.
+    There are three forms if the model reads both modalities: picture and title, picture only, title only. For each
+    form, the trained model answers ``CANDIDATES`` products of as many classes as possible. The products with the
+    largest margin between their two best classes are kept, so that rounding on another machine cannot change the label.
+    Different labels are preferred: a server that always answers the same label, or confuses its classes, must not pass
+    by chance.
 
     Args:
         pairs: (picture, title) of products.
-        eager: the trained model, which answers them.
+        eager: the trained model.
         truth: class of each product.
         preprocessor: of the model.
         settings: of the model.
 
     Returns:
-        ``{"image": base64 JPEG or null, "text", "scores", "labels"}``, ``GOLDEN_PER_FORM`` of each form. ``labels`` are
-        by attribute: the main one first, of the others those whose two best scores lie ``SURE`` apart.
+        ``GOLDEN_PER_FORM`` entries ``{"image": base64 JPEG or null, "text", "scores", "labels"}`` for each form.
+        ``labels`` has the main attribute first; another attribute is included if its two best scores differ by at least
+        ``MIN_MARGIN``.
     """
     golden = []
-    for form in _forms(_varied(pairs, truth), settings.modalities):
+    for form in _forms(_by_turns(pairs, truth), settings.modalities):
         answers = [
             _answer(_shrunk(image, preprocessor), text, eager, preprocessor=preprocessor, settings=settings)
             for image, text in form[:CANDIDATES]
         ]
         answers.sort(key=lambda answer: _margin(answer["scores"][settings.slices[settings.target]]), reverse=True)
-        golden += _varied(answers, [answer["labels"][settings.target] for answer in answers])[:GOLDEN_PER_FORM]
+        golden += _by_turns(answers, [answer["labels"][settings.target] for answer in answers])[:GOLDEN_PER_FORM]
     return golden
 
 
-def _varied(entries: Sequence[Entry], classes: Iterable[str]) -> list[Entry]:
-    """The first of each class, then the second of each, and so on, otherwise in their order."""
-    met = Counter[str]()
+def _by_turns(entries: Sequence[Entry], classes: Iterable[str]) -> list[Entry]:
+    """Reorder entries: first one of each class, then a second one of each, and so on; otherwise keep the order."""
+    seen = Counter[str]()
     turns = []
     for name in classes:
-        turns.append(met[name])
-        met[name] += 1
+        turns.append(seen[name])
+        seen[name] += 1
     return [entry for _, entry in sorted(zip(turns, entries, strict=True), key=lambda pair: pair[0])]
 
 
-def _forms(pairs: Sequence[Pair], modalities: tuple[str, ...]) -> list[list[Pair]]:
-    """Candidates by what they hold, for each form that the model reads."""
+def _forms(pairs: Sequence[ImageText], modalities: tuple[str, ...]) -> list[list[ImageText]]:
+    """Return the candidates of each form that the model reads."""
     both = [pair for pair in pairs if all(pair)]
-    image_only: list[Pair] = [(image, None) for image, _ in pairs if image]
-    text_only: list[Pair] = [(None, text) for _, text in pairs if text]
+    image_only: list[ImageText] = [(image, None) for image, _ in pairs if image]
+    text_only: list[ImageText] = [(None, text) for _, text in pairs if text]
     if modalities == ("image",):
         return [image_only]
     if modalities == ("text",):
@@ -82,7 +85,7 @@ def _forms(pairs: Sequence[Pair], modalities: tuple[str, ...]) -> list[list[Pair
 
 
 def _shrunk(image: bytes | None, preprocessor: ProductPreprocessor) -> bytes | None:
-    """The picture at the model's size, so that an archive does not carry photographs of megabytes."""
+    """Shrink a picture to the model's size, so that the archive stays small."""
     if image is None:
         return None
     buffer = io.BytesIO()
@@ -109,12 +112,12 @@ def _answer(
 
 
 def _sure_labels(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, str]:
-    """The main attribute's label, and those of others that no rounding can flip."""
+    """Return the main attribute's label, and the labels of other attributes that rounding cannot change."""
     chosen = zip(settings.attributes, chosen_labels(scores[None], settings)[0], strict=True)
     return {
         attribute.name: attribute.labels[label]
         for attribute, label in chosen
-        if attribute is settings.main or _margin(scores[settings.slices[attribute.name]]) >= SURE
+        if attribute is settings.main or _margin(scores[settings.slices[attribute.name]]) >= MIN_MARGIN
     }
 
 

@@ -1,8 +1,10 @@
-"""A trained model in the form in which it is exported: batch norms folded into convolutions, matrices laid out as ONNX
-multiplies by them. TorchScript and ONNX then hold the same bytes, and the archive can hold them once.
+"""Prepare a trained model for export.
 
-The picture's backbone takes its input in the type of its own weights. In fp32 that changes nothing; whoever loads the
-traced graph and casts its weights to half precision gets a graph that computes in half precision.
+Batch norms are folded into convolutions, and matrices get the memory layout of ONNX. TorchScript and ONNX then contain
+the same bytes, so the archive can store them once.
+
+The image backbone casts its input to the type of its weights. In fp32 this changes nothing. If the loaded graph's
+weights are cast to half precision, the graph computes in half precision.
 """
 
 import copy
@@ -17,35 +19,35 @@ from training.models.depthwise import DepthwiseConv2d
 
 
 def inference_form(model: ProductClassifier, example: tuple[Tensor, Tensor, Tensor, Tensor]) -> ProductClassifier:
-    """A copy that gives the same answers, but for rounding.
+    """Return a copy with the same answers except for rounding.
 
     Args:
-        model: in evaluation mode, on the CPU; it stays as it is.
-        example: inputs of the graph.
+        model: in evaluation mode, on the CPU; not changed.
+        example: example inputs of the graph.
     """
     model = copy.deepcopy(model).eval()
     for name, module in list(model.named_modules()):
         if isinstance(module, DepthwiseConv2d):
             _replace(model, name, module.plain().eval())
     for convolution, norm in _pairs(model, example):
-        read, reader = model.get_submodule(convolution), model.get_submodule(norm)
-        assert isinstance(read, nn.Conv2d)
-        assert isinstance(reader, nn.BatchNorm2d)
-        _replace(model, convolution, fuse_conv_bn_eval(read, reader))
+        conv, batch_norm = model.get_submodule(convolution), model.get_submodule(norm)
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(batch_norm, nn.BatchNorm2d)
+        _replace(model, convolution, fuse_conv_bn_eval(conv, batch_norm))
         _replace(model, norm, nn.Identity())
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.weight.data = module.weight.data.t().contiguous().t()
     if model.image_encoder is not None:
-        model.image_encoder.backbone = InTypeOfWeights(model.image_encoder.backbone)
+        model.image_encoder.backbone = CastToWeightType(model.image_encoder.backbone)
     return model
 
 
-class InTypeOfWeights(nn.Module):
-    """A module whose input is cast to the type that its weights have when it is called, in a trace of it too.
+class CastToWeightType(nn.Module):
+    """Casts a module's input to the current type of its weights, also after tracing.
 
     Args:
-        module: has weights, and one input.
+        module: has weights and one input.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -53,14 +55,14 @@ class InTypeOfWeights(nn.Module):
         self.module = module
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """As ``module``."""
+        """Apply the module to the cast input."""
         answer: Tensor = self.module(pixels.type_as(next(self.module.parameters())))
         return answer
 
 
 def _pairs(model: ProductClassifier, example: tuple[Tensor, Tensor, Tensor, Tensor]) -> list[tuple[str, str]]:
-    """Names of each convolution and the batch norm that reads it, found by letting the model answer."""
-    answers: dict[int, tuple[str, Tensor]] = {}  # holds the tensors, so that no other one gets their id
+    """Run the model to find each convolution and the batch norm that reads its output; return their names."""
+    answers: dict[int, tuple[str, Tensor]] = {}  # keeps the tensors alive, so that their ids stay unique
     pairs: list[tuple[str, str]] = []
 
     def keep(name: str) -> Any:

@@ -1,12 +1,13 @@
-"""A model in int8: ``model.int8.onnx``, which reads the fp32 weights of ``model.onnx`` and rounds them when loaded.
+"""Quantise a model: write ``model.int8.onnx``, which shares the fp32 weights and rounds them while it loads.
 
-Convolutions: activations U8 with constant scales found on training products, weights S8 with a scale for each channel
-(QDQ, by onnxruntime.quantization). Matrices of the title's tower: weights S8 with a scale for each column, activations
-with a scale for each token, found while the model answers. ONNX Runtime's own dynamic quantisation has one scale for
-a whole batch, so that a neighbour changes an answer: logits moved by 0.2 on real products.
+- Convolutions: uint8 activations with constant scales, calibrated on training products; int8 weights with one scale for
+  each channel (QDQ format, by onnxruntime.quantization).
+- Matrices of the title's tower: int8 weights with one scale for each column; uint8 activations with one scale for each
+  token, computed at run time. ONNX Runtime's own dynamic quantisation has one scale for the whole batch, so other
+  products change an answer: logits moved by 0.2 on real products.
 
-Weights stay in fp32 behind a QuantizeLinear, which ONNX Runtime folds while it loads the graph. So the file adds its
-nodes and scales to an archive, and no second copy of the weights.
+A QuantizeLinear node rounds the fp32 weights; ONNX Runtime folds it while it loads the graph. So the archive
+gets more nodes and scales, but no second copy of the weights.
 
 Legend: B batch, T title tokens, K inputs and N outputs of a matrix.
 """
@@ -30,13 +31,13 @@ from handlers.product_serving.engines.int8 import INT8_GRAPH
 from handlers.product_serving.preprocessing import Product, collate
 
 CALIBRATION_BATCH = 8
-QUANTISED = ("Conv", "Clip", "Add")  # what keeps a picture in int8 from one convolution to the next
-# Convolutions that stay in fp32, the first ones: a rounding there is carried through the whole tower. Of 400 products
-# of 142 classes 98.5 % were answered alike with all of EfficientNet-Lite0 in int8, 99.5 % without its first three, at
-# the same speed; the relative error of the cells was 0.38 and 0.09 (November 2026).
+QUANTISED_OPERATORS = ("Conv", "Clip", "Add")  # enough to keep activations in int8 between convolutions
+# The first convolutions stay in fp32, because their rounding errors pass through the whole tower. With all of
+# EfficientNet-Lite0 in int8, 98.5 % of 400 products (142 classes) kept their label; with the first three in fp32,
+# 99.5 % did, at the same speed. The relative error of the cells was 0.38 and 0.09 (November 2026).
 EXACT_CONVOLUTIONS = 3
-LARGEST = 127.0
-SMALLEST = 1e-12  # a token of zeros has a scale, too
+INT8_MAX = 127.0
+MIN_RANGE = 1e-12  # a token of zeros must have a scale too
 
 
 def export_int8(folder: Path, products: Sequence[Product]) -> None:
@@ -44,7 +45,7 @@ def export_int8(folder: Path, products: Sequence[Product]) -> None:
 
     Args:
         folder: holds ``model.onnx`` and ``model.pt``.
-        products: to find the scales of activations with: of the training part, a few hundred.
+        products: a few hundred of the training part, to calibrate the scales of activations.
     """
     model = onnx.load(str(folder / "model.onnx"))
     values = {name for node in model.graph.node for name in node.output}
@@ -59,7 +60,7 @@ def export_int8(folder: Path, products: Sequence[Product]) -> None:
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
-    """Batches of pictures, as the calibration asks for them."""
+    """Batches of pictures for the calibration."""
 
     def __init__(self, products: Sequence[Product]) -> None:
         batches = [products[start : start + CALIBRATION_BATCH] for start in range(0, len(products), CALIBRATION_BATCH)]
@@ -71,9 +72,9 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _quantise_picture(model: onnx.ModelProto, products: Sequence[Product]) -> None:
-    """Put the picture's tower in its int8 form into the graph."""
+    """Replace the picture's tower in the graph by its int8 form."""
     tower = Extractor(model).extract_model(["image"], ["cells"])
-    # The library's pre-processing has nothing left to do: shapes are inferred, batch norms folded.
+    # Skip the library's pre-processing: shapes are inferred and batch norms folded already.
     tower.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     convolutions = [node.name for node in tower.graph.node if node.op_type == "Conv"]
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +85,7 @@ def _quantise_picture(model: onnx.ModelProto, products: Sequence[Product]) -> No
             target,
             _Pictures(products),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTISED),
+            op_types_to_quantize=list(QUANTISED_OPERATORS),
             nodes_to_exclude=convolutions[:EXACT_CONVOLUTIONS],
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -100,7 +101,7 @@ def _quantise_picture(model: onnx.ModelProto, products: Sequence[Product]) -> No
 
 
 def _quantise_title(model: onnx.ModelProto) -> None:
-    """Multiply by the constant matrices of the title's tower in int8."""
+    """Compute products with the constant matrices of the title's tower in int8."""
     matrices = {tensor.name: tensor for tensor in model.graph.initializer}
     tower = {
         node.name for node in Extractor(model).extract_model(["input_ids", "attention_mask"], ["tokens"]).graph.node
@@ -113,22 +114,22 @@ def _quantise_title(model: onnx.ModelProto) -> None:
             continue
         activations, matrix = node.input
         if activations not in rounded:
-            nodes += _round_rows(model, activations)
+            nodes += _quantise_rows(model, activations)
             rounded.add(activations)
         nodes += _multiply(model, node, to_array(matrices[matrix]))
     _set_nodes(model, nodes)
 
 
-def _round_rows(model: onnx.ModelProto, name: str) -> Iterator[onnx.NodeProto]:
-    """Nodes that make of (B, T, K) float32 ``<name>_u8``, 128 for 0, and ``<name>_scale`` (B, T, 1)."""
+def _quantise_rows(model: onnx.ModelProto, name: str) -> Iterator[onnx.NodeProto]:
+    """Nodes that quantise (B, T, K) float32 to ``<name>_u8`` (zero point 128) and ``<name>_scale`` (B, T, 1)."""
     largest, one, zero, axes, floor = (
         _constant(model, f"int8_{key}", value)
         for key, value in (
-            ("largest", np.float32(LARGEST)),
+            ("largest", np.float32(INT8_MAX)),
             ("one", np.float32(1)),
             ("zero", np.uint8(128)),
             ("last_axis", np.array([-1])),
-            ("smallest", np.float32(SMALLEST)),
+            ("smallest", np.float32(MIN_RANGE)),
         )
     )
     yield make_node("Abs", [name], [f"{name}_abs"])
@@ -141,9 +142,9 @@ def _round_rows(model: onnx.ModelProto, name: str) -> Iterator[onnx.NodeProto]:
 
 
 def _multiply(model: onnx.ModelProto, node: onnx.NodeProto, matrix: NDArray[np.float32]) -> Iterator[onnx.NodeProto]:
-    """Nodes that multiply rounded rows by a (K, N) matrix, which they round, and scale the result back."""
+    """Nodes that quantise a (K, N) matrix, multiply quantised rows by it, and rescale the result."""
     (rows, weights), [output] = node.input, node.output
-    scales = np.maximum(np.abs(matrix).max(axis=0), SMALLEST).astype(np.float32) / np.float32(LARGEST)
+    scales = np.maximum(np.abs(matrix).max(axis=0), MIN_RANGE).astype(np.float32) / np.float32(INT8_MAX)
     scale = _constant(model, f"{output}_weight_scale", scales)
     zero = _constant(model, f"{output}_weight_zero", np.zeros(matrix.shape[1], dtype=np.int8))
     yield make_node("QuantizeLinear", [weights, scale, zero], [f"{output}_weight_s8"], axis=1)
@@ -154,17 +155,17 @@ def _multiply(model: onnx.ModelProto, node: onnx.NodeProto, matrix: NDArray[np.f
 
 
 def _constant(model: onnx.ModelProto, name: str, value: Any) -> str:
-    """The name of a constant, which the graph then holds once."""
+    """Add a constant to the graph unless it is there; return its name."""
     if name not in {tensor.name for tensor in model.graph.initializer}:
         model.graph.initializer.append(from_array(np.asarray(value), name))
     return name
 
 
 def _drop_unread(model: onnx.ModelProto) -> None:
-    """Leave out constants that nothing reads, or that nodes now make (biases), and the shapes of values."""
+    """Delete constants that no node reads or that nodes now compute (biases), and the inferred shapes."""
     read = {name for node in model.graph.node for name in node.input}
-    made = {name for node in model.graph.node for name in node.output}
-    constants = [tensor for tensor in model.graph.initializer if tensor.name in read - made]
+    computed = {name for node in model.graph.node for name in node.output}
+    constants = [tensor for tensor in model.graph.initializer if tensor.name in read - computed]
     del model.graph.initializer[:], model.graph.value_info[:]
     model.graph.initializer.extend(constants)
 

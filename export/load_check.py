@@ -1,6 +1,6 @@
-"""Load an unpacked archive the way a worker does, where no repository is in reach: ``python -I load_check.py FOLDER``.
+"""Load an unpacked archive as a worker does, without this repository: ``python -I load_check.py FOLDER``.
 
-Runs outside this package on purpose: it may import nothing but what the archive and the environment hold.
+The script imports only what the archive and the environment hold, so it must not import this package.
 """
 
 import importlib
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
 
 
 def _refuse_repository(folder: Path) -> None:
-    """Every module of ours must come from the archive."""
+    """Exit with an error if a module of this project was imported from outside the archive."""
     ours = [name for name in sys.modules if name.split(".")[0] in ("handlers", "training", "export", "client")]
     own_names = {path.stem for path in folder.glob("*.py")} | {
         path.parent.name for path in folder.glob("*/__init__.py")

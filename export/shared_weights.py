@@ -1,8 +1,8 @@
-"""The weights of an archive, once: ``model.onnx`` reads its large tensors out of ``model.pt``.
+"""Store an archive's weights once: ``model.onnx`` reads its large tensors from ``model.pt``.
 
-A TorchScript file is a zip that stores each tensor as its plain bytes; an ONNX tensor may lie in any file, at an offset
-(onnx.proto, ``external_data``). Where both hold the same bytes (:mod:`export.inference_form` sees to that), the ONNX
-file names the place in the other one.
+A TorchScript file is a zip that stores each tensor as plain bytes. An ONNX tensor can refer to an offset in any file
+(onnx.proto, ``external_data``). If both files hold the same bytes (:mod:`export.inference_form` ensures this), the ONNX
+file refers to the TorchScript file.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ import onnx
 from onnx.external_data_helper import set_external_data
 from onnx.numpy_helper import to_array
 
-SMALLEST = 1024  # bytes; smaller tensors stay, onnx's shape inference reads some of them
+MIN_SHARED_BYTES = 1024  # smaller tensors stay in place: onnx's shape inference reads some of them
 
 
 def share_weights(onnx_path: Path, torchscript_path: Path) -> float:
-    """Let the ONNX file read from the TorchScript file, in the same folder, what that holds too.
+    """Replace tensors of the ONNX file by references to equal tensors of the TorchScript file.
 
     Args:
-        onnx_path: rewritten.
-        torchscript_path: read.
+        onnx_path: rewritten; in the same folder.
+        torchscript_path: only read.
 
     Returns:
-        Share of the ONNX file's weights, in bytes, that lie in the other file now.
+        Share of the ONNX file's weights, in bytes, that are references now.
     """
     model = onnx.load(str(onnx_path))
     places = {_digest(content): (offset, len(content)) for offset, content in _tensors(torchscript_path)}
@@ -34,7 +34,7 @@ def share_weights(onnx_path: Path, torchscript_path: Path) -> float:
     for tensor in model.graph.initializer:
         content = to_array(tensor).tobytes()
         total += len(content)
-        if len(content) >= SMALLEST and (place := places.get(_digest(content))):
+        if len(content) >= MIN_SHARED_BYTES and (place := places.get(_digest(content))):
             offset, length = place
             set_external_data(tensor, location=torchscript_path.name, offset=offset, length=length)
             tensor.ClearField("raw_data")
@@ -48,14 +48,14 @@ def _digest(content: bytes) -> bytes:
 
 
 def _tensors(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Where each stored tensor begins in a TorchScript file, and its bytes."""
+    """Yield the offset and the bytes of each tensor stored in a TorchScript file."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         with zipfile.ZipFile(path) as archive:
             entries = [
                 entry for entry in archive.infolist() if "/data/" in entry.filename or "/constants/" in entry.filename
             ]
         for entry in entries:
-            # The name and the padding in front of the bytes are as long as the local header says, not the directory.
+            # The local header, not the directory, has the lengths of the name and padding before the bytes.
             header = content[entry.header_offset : entry.header_offset + 30]
             start = (
                 entry.header_offset

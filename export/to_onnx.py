@@ -1,7 +1,7 @@
-"""A trained model as one ONNX file, with dynamic batch and title length.
+"""Export a trained model to one ONNX file, with dynamic batch and title length.
 
-Its one output is ``logits``. Inside, the towers' outputs are called ``cells`` and ``tokens``: there explanations cut
-the graph.
+The only output is ``logits``. The towers' outputs are inner values named ``cells`` and ``tokens``; explanations cut the
+graph there.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from training.models import ProductClassifier
 
 
 class _WithFeatures(nn.Module):
-    """A classifier that also answers what its towers found, so that the exporter names it."""
+    """A classifier that also returns its towers' outputs, so that the exporter names them."""
 
     def __init__(self, classifier: ProductClassifier) -> None:
         super().__init__()
@@ -36,13 +36,13 @@ class _WithFeatures(nn.Module):
 
 
 def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_tokens: int) -> None:
-    """Write ``model.onnx``; inputs that the model does not read stay out of the graph or unused in it.
+    """Write ``model.onnx``; inputs that the model does not read are missing or unused in the graph.
 
     Args:
         model: in evaluation mode, on the CPU.
         path: file to write.
         image_size: H = W of the graph's input.
-        max_tokens: longest title.
+        max_tokens: length of the longest title.
     """
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=max_tokens)
     text = {0: batch, 1: tokens}
@@ -62,17 +62,17 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
         )
     assert program is not None
     graph = program.model_proto
-    graph.graph.value_info.extend(graph.graph.output[1:])  # they stay as what they are: values inside the graph
+    graph.graph.value_info.extend(graph.graph.output[1:])  # keep them as inner values of the graph
     del graph.graph.output[1:]
     for node in graph.graph.node:
-        del node.metadata_props[:]  # where in Python it comes from: most of the file, and paths of this machine
+        del node.metadata_props[:]  # Python source locations: most of the file, and they name local paths
     onnx.save(graph, str(path))
     onnx.checker.check_model(str(path), full_check=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the exporter's notes on constant folding."""
+    """Suppress the exporter's messages about constant folding."""
     logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -1,8 +1,8 @@
-"""A trained model as TorchScript: traced once, at batch 2, for any batch and title length.
+"""Export a trained model to TorchScript: traced once, at batch 2, for any batch and title length.
 
-Besides ``forward`` the file has the model's parts as methods on the same weights: ``cells`` and ``tokens``, the towers,
-and ``classify``, the head. Explanations need them. The head reads fp32, whatever the towers compute in:
-:mod:`handlers.product_serving.engines.half` casts their weights.
+For explanations, the file has more methods than ``forward``, on the same weights: ``cells`` and ``tokens`` run the
+towers, ``classify`` the head. The head's input is cast to fp32, because
+:mod:`handlers.product_serving.engines.half_precision` may cast the towers to half precision.
 """
 
 import warnings
@@ -17,7 +17,7 @@ INPUT_NAMES = ("image", "input_ids", "attention_mask", "present")
 
 
 def example_inputs(image_size: int, tokens: int = 9) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Inputs to trace with: batch 2, because attention traced at batch 1 can freeze its sizes."""
+    """Return example inputs for tracing: batch 2, because attention traced at batch 1 can freeze its sizes."""
     generator = torch.Generator().manual_seed(0)
     return (
         torch.randint(0, 256, (2, 3, image_size, image_size), dtype=torch.uint8, generator=generator),
@@ -27,8 +27,8 @@ def example_inputs(image_size: int, tokens: int = 9) -> tuple[Tensor, Tensor, Te
     )
 
 
-class _InParts(nn.Module):
-    """A classifier whose towers and head can be called on their own."""
+class _ClassifierParts(nn.Module):
+    """A classifier whose towers and head can be called separately."""
 
     def __init__(self, classifier: ProductClassifier) -> None:
         super().__init__()
@@ -61,19 +61,19 @@ def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int)
         path: file to write.
         image_size: H = W of the graph's input.
     """
-    # A trace keeps the flags of its convolutions: PyTorch's own would let a GPU round them to TF32's 10 bits for good.
+    # A trace keeps the flags of its convolutions. PyTorch's defaults would let a GPU round them to TF32's 10 bits.
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     with torch.no_grad(), exact, warnings.catch_warnings():
         # torch 2.14 deprecates TorchScript, and tracing BERT warns of constants that do not depend on the input.
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=FutureWarning)
         warnings.simplefilter("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        traced = torch.jit.trace_module(_InParts(model).eval(), _examples(model, image_size), check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace_module(_ClassifierParts(model).eval(), _examples(model, image_size), check_trace=False)  # type: ignore[no-untyped-call]
         traced.save(str(path))
 
 
 def _examples(model: ProductClassifier, image_size: int) -> dict[str, tuple[Tensor, ...]]:
-    """Inputs to trace each method with; a tower that is not there has none."""
+    """Example inputs for each method; a missing tower has no method."""
     image, input_ids, attention_mask, present = example_inputs(image_size)
     features = model.encode(image, input_ids, attention_mask)
     methods: dict[str, tuple[Tensor, ...]] = {

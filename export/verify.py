@@ -1,6 +1,6 @@
-"""Proof that eager PyTorch, TorchScript and ONNX Runtime give the same answers on real products.
+"""Verify on real products that the engines give the same answers as the trained model (eager PyTorch).
 
-Legend: B batch, N products, A attributes, C classes, those of all attributes one behind the other.
+Legend: B batch, N products, A attributes, C classes of all attributes together.
 """
 
 import dataclasses
@@ -23,27 +23,27 @@ from training.models import ProductClassifier
 from training.scores.metrics import accuracy
 
 BATCH_SIZES = (1, 3, 8)
-TOLERANCE = 1e-3
+LOGIT_TOLERANCE = 1e-3
 
 Forward = Callable[[Batch], NDArray[np.float32]]  # a batch -> logits (B, C)
 
 
 class VerificationError(ValueError):
-    """The exported graphs do not agree with the trained model; the message names the products that differ."""
+    """An exported graph disagrees with the trained model; the message names the products that differ."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """How far one exported graph is from eager PyTorch.
+    """Comparison of one engine with eager PyTorch.
 
     Args:
         engine: its name.
-        largest_difference: of any logit.
-        batches: compared.
-        products: distinct products verified.
-        differing: ids of products whose class, in any attribute, differs.
-        attributes: by the name of each attribute ``same_class``, the share of answers with the same class, and on the
-            products that have a value ``accuracy`` and, of eager PyTorch, ``eager_accuracy``; the main one first.
+        largest_difference: the largest difference of any logit.
+        batches: number of batches compared.
+        products: number of distinct products compared.
+        differing: ids of products with a different class in any attribute.
+        attributes: figures by attribute, main attribute first: ``same_class`` is the share of answers with the same
+            class; ``accuracy`` (the engine's) and ``eager_accuracy`` are over the products that have a value.
     """
 
     engine: str
@@ -60,21 +60,21 @@ class Parity:
 
     @property
     def same_class(self) -> float:
-        """That of the attribute where it is lowest."""
+        """The lowest ``same_class`` of any attribute."""
         return min(each["same_class"] for each in self.attributes.values())
 
     @property
     def passed(self) -> bool:
-        """Logits within ``TOLERANCE`` and every top class the same."""
-        return self.largest_difference <= TOLERANCE and not self.differing
+        """Logits within ``LOGIT_TOLERANCE`` and every top class the same."""
+        return self.largest_difference <= LOGIT_TOLERANCE and not self.differing
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, for the manifest."""
-        return {**dataclasses.asdict(self), "tolerance": TOLERANCE, "passed": self.passed}
+        """Return the figures for the manifest, ready for JSON."""
+        return {**dataclasses.asdict(self), "tolerance": LOGIT_TOLERANCE, "passed": self.passed}
 
 
 def eager_forward(model: ProductClassifier) -> Forward:
-    """The trained model itself, in fp32 on the CPU."""
+    """Return the trained model's forward pass, in fp32 on the CPU."""
 
     def run(batch: Batch) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -95,22 +95,22 @@ def verify(
 ) -> dict[str, Parity]:
     """Compare engines with eager PyTorch.
 
-    Every product is answered once; the first ones also at batch 1, 3 and 8, each padded to the batch's longest title
-    and to ``max_tokens``, and with the picture or the title hidden.
+    Each product is answered once. The first products are answered again in batches of 1, 3 and 8, with titles padded to
+    the longest and to ``max_tokens``, and with the picture or the title hidden.
 
     Args:
         eager: the reference.
         engines: by name.
         products: N preprocessed products.
-        ids: N ids, for the message.
+        ids: N product ids.
         truth: (N, A) classes, ``MISSING`` for no value.
-        settings: of the model: labels are compared as they would be answered.
+        settings: of the model, to compare labels as the server would answer them.
 
     Returns:
-        Parity by engine.
+        The comparison of each engine, by name.
 
     Raises:
-        ValueError: there is no product to compare on.
+        ValueError: there are no products.
     """
     if not products:
         raise ValueError("there are no products to verify on; the run's test part must hold at least one")
@@ -124,7 +124,7 @@ def verify(
 
 
 def require_parity(parities: dict[str, Parity]) -> None:
-    """Let agreement pass.
+    """Check that every engine agrees with the trained model.
 
     Raises:
         VerificationError: an engine disagrees.
@@ -133,8 +133,8 @@ def require_parity(parities: dict[str, Parity]) -> None:
         if not parity.passed:
             raise VerificationError(
                 f"{parity.engine} disagrees with the trained model: logits differ by {parity.largest_difference:.2e} "
-                f"({TOLERANCE:.0e} allowed), the top class differs on {list(parity.differing[:10]) or 'no product'}; "
-                "nothing was archived"
+                f"({LOGIT_TOLERANCE:.0e} allowed), the top class differs on "
+                f"{list(parity.differing[:10]) or 'no product'}; nothing was archived"
             )
 
 
@@ -153,22 +153,22 @@ class _Comparison:
         self, rows: Sequence[int], batch: Batch, reference: NDArray[np.float32], logits: NDArray[np.float32]
     ) -> None:
         difference = np.abs(logits - reference)
-        # A NaN compares false with everything; it has to count as the largest difference there is.
+        # Comparisons with NaN are false, so NaN has to count as an infinite difference.
         self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
-        said, expected = self._labels(logits, batch), self._labels(reference, batch)
-        wrong = said != expected  # (B, A)
+        answered, expected = self._labels(logits, batch), self._labels(reference, batch)
+        wrong = answered != expected  # (B, A)
         self.differing |= {row for row, differs in zip(rows, wrong.any(1), strict=True) if differs}
         self.different_answers += wrong.sum(0)
         self.answers, self.batches = self.answers + len(rows), self.batches + 1
-        for row, one, other in zip(rows, said, expected, strict=True):
-            self.predicted.setdefault(row, one)
-            self.eager_predicted.setdefault(row, other)
+        for row, labels, eager_labels in zip(rows, answered, expected, strict=True):
+            self.predicted.setdefault(row, labels)
+            self.eager_predicted.setdefault(row, eager_labels)
 
     def result(self, name: str, ids: Sequence[str], truth: NDArray[np.int64]) -> Parity:
         rows = range(len(truth))
-        answers = [np.stack([said[row] for row in rows]) for said in (self.predicted, self.eager_predicted)]
+        answers = [np.stack([labels[row] for row in rows]) for labels in (self.predicted, self.eager_predicted)]
         right = [
-            [accuracy(classes[known], said[known, column]) if known.any() else 1.0 for said in answers]
+            [accuracy(classes[known], labels[known, column]) if known.any() else 1.0 for labels in answers]
             for column, classes in enumerate(truth.T)
             for known in [classes != MISSING]
         ]
@@ -187,7 +187,7 @@ class _Comparison:
         )
 
     def _labels(self, logits: NDArray[np.float32], batch: Batch) -> NDArray[np.int64]:
-        """(B, C) -> (B, A), as they would be answered."""
+        """(B, C) logits -> (B, A) labels, as the server would answer them."""
         scores = calibrated_scores(logits.astype(np.float64), batch.present, self.settings)
         return chosen_labels(scores, self.settings)
 

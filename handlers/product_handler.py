@@ -1,6 +1,6 @@
-"""TorchServe's entry point, at the root of every archive; what it does is in :mod:`product_serving.service`.
+"""TorchServe's entry point, at the root of every archive; :mod:`product_serving.service` does the work.
 
-TorchServe imports this file by its name, without a package, and takes the one class that it defines.
+TorchServe imports this file by name, outside any package, and uses the one class that the file defines.
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 if __package__:
     from .product_serving.service import ProductService
 else:
-    # A bare start puts the caller's PYTHONPATH before the model's folder.
+    # A bare start keeps the caller's PYTHONPATH; the model's folder has to come before it.
     sys.path.insert(0, str(Path(__file__).parent))
     from product_serving.service import ProductService
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor, nn
 
 from export.archive import pack, stage
-from export.golden import golden_products
+from export.golden import select_golden_products
 from export.to_onnx import export_onnx
 from export.torchscript import export_torchscript
 from export.verify import eager_forward
@@ -112,7 +112,7 @@ def build_known_archive(store: Path, *, model: str = "known", version: str = "1.
         export_onnx(classifier, folder / "model.onnx", image_size=SIZE, max_tokens=settings.max_tokens)
         pairs = [(picture(RED, 0), "Red Shoe"), (picture(BLUE, 3), "Bag")]
         preprocessor = ProductPreprocessor(settings, run / "tokenizer.json")
-        golden = golden_products(
+        golden = select_golden_products(
             pairs, eager_forward(classifier), truth=["shoe", "bag"], preprocessor=preprocessor, settings=settings
         )
         stage(folder, run_model=run, settings=settings, manifest={"attributes": {"label": LABELS}, "golden": golden})

@@ -13,7 +13,7 @@ from client.api.errors import ClientError
 from client.api.inference import ProductClient
 from client.api.predictions import Prediction
 from client.archives.model_store import read_member
-from handlers.product_serving.archive import ArchiveError, GoldenProduct, golden_products, read_archive
+from handlers.product_serving.archive import ArchiveError, GoldenProduct, read_golden_products, read_manifest
 
 # An engine in bf16 changes scores in the third decimal place; another model changes them in the first.
 TOLERANCE = 0.02
@@ -42,7 +42,7 @@ def read_golden(archive: Path) -> GoldenSet:
     """
     labels = main_labels(archive)
     try:
-        products = tuple(golden_products(read_member(archive, "manifest.json")))
+        products = tuple(read_golden_products(read_member(archive, "manifest.json")))
     except ArchiveError as error:
         raise ClientError(f"{archive.name}: {error}") from error
     return GoldenSet(archive.name, labels, products)
@@ -73,7 +73,7 @@ def check_files(archive: Path) -> int:
         try:
             with zipfile.ZipFile(archive) as content:
                 content.extractall(folder)
-            read_archive(Path(folder))
+            read_manifest(Path(folder))
         except (OSError, zipfile.BadZipFile, zlib.error) as error:
             raise ClientError(
                 f"{archive.name} cannot be unpacked ({error}); build it again with `make archive`"

@@ -27,7 +27,7 @@ from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
 from handlers.product_serving.archive import ArchiveError
 from handlers.product_serving.engines.engine import EngineError
-from handlers.product_serving.errors import ProductError, guarded
+from handlers.product_serving.errors import ProductError, run_step
 from handlers.product_serving.request import ProductFields, read_product
 from training.catalog import CatalogFiles
 
@@ -68,7 +68,7 @@ class LocalEngine:
 
         def prepare(batch: RowBatch) -> _Prepared:
             request = read_products(batch.rows, files)
-            items = [guarded(self._fields, product) for product in request.products]
+            items = [run_step(self._fields, product) for product in request.products]
             return _Prepared(request, items, self.handler.preprocess(items))
 
         def infer(ready: tuple[RowBatch, _Prepared]) -> list[NDArray[np.float64] | ProductError]:

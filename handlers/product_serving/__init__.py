@@ -1,1 +1,1 @@
-"""What a served model does with a request; travels inside every archive, imported relatively."""
+"""The code that answers requests. Every archive carries this package, so its imports are relative."""

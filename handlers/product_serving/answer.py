@@ -1,6 +1,7 @@
-"""From scores to the JSON that is answered, serialised here: ASCII, finite numbers, no surprises for the front end.
+"""Build the JSON answer from scores: ASCII text, finite numbers only.
 
-The main attribute is the answer's ``label``, ``score``, ``top`` and ``needs_review``; others are in ``attributes``.
+``label``, ``score``, ``top`` and ``needs_review`` describe the main attribute; ``attributes`` holds the others.
+
 Legend: C classes of all attributes together.
 """
 
@@ -26,20 +27,20 @@ def product_answer(
     model: dict[str, str],
     settings: ProductSettings,
 ) -> dict[str, Any]:
-    """The answer to one product.
+    """Build the answer to one product.
 
     Args:
         scores: (C,) probabilities, as from :func:`product_serving.scores.score_products`.
-        top_k: how many classes to list; no more than there are.
-        modalities: what the model read of this product.
-        model: name, version, engine (as ``backend``) and why it was chosen.
+        top_k: number of classes to list, limited to the classes of the main attribute.
+        modalities: the ones that the model read of this product.
+        model: name, version, engine (as ``backend``) and the reason for the engine (``backend_reason``).
         settings: labels and review thresholds.
     """
-    settings = settings.reading(modalities)
+    settings = settings.for_modalities(modalities)
     of_main = scores[settings.slices[settings.target]]
     best = np.argsort(-of_main, kind="stable")[:top_k]
     top = [{"label": settings.labels[row], "score": round(float(of_main[row]), SCORE_DIGITS)} for row in best]
-    further = _further(scores, settings)
+    further = _other_attributes(scores, settings)
     return {
         **top[0],
         "top": top,
@@ -50,26 +51,26 @@ def product_answer(
     }
 
 
-def _further(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, dict[str, Any]]:
-    """Label, score and review flag of all attributes but the main one."""
+def _other_attributes(scores: NDArray[np.float64], settings: ProductSettings) -> dict[str, dict[str, Any]]:
+    """Label, score and review flag of each attribute except the main one."""
     chosen = chosen_labels(scores[None], settings)[0]
-    said = zip(settings.attributes, chosen.tolist(), scores[settings.starts + chosen].tolist(), strict=True)
+    answered = zip(settings.attributes, chosen.tolist(), scores[settings.starts + chosen].tolist(), strict=True)
     return {
         attribute.name: {
             "label": attribute.labels[label],
             "score": round(score, SCORE_DIGITS),
             "needs_review": score < attribute.review_threshold,
         }
-        for attribute, label, score in list(said)[1:]
+        for attribute, label, score in list(answered)[1:]
     }
 
 
 def serialise(answers: Sequence[dict[str, Any] | ProductError], *, many: bool) -> tuple[int, str]:
-    """HTTP status and body of one request.
+    """Return the HTTP status and body of one request.
 
     Args:
-        answers: one entry a product; exactly one unless ``many``.
-        many: wrap them as ``predictions``; the status is 200, since each product carries its own error.
+        answers: one for each product; exactly one unless ``many``.
+        many: wrap the answers in ``predictions``. The status is then 200, because each product carries its own error.
     """
     documents = [answer.as_dict() if isinstance(answer, ProductError) else answer for answer in answers]
     if many:

@@ -1,9 +1,9 @@
-"""The archive's own record: checksums of its files, and golden products that an engine has to answer as expected.
+"""Check an unpacked archive: the checksums of its files, and golden products with their expected answers.
 
-``SHA256SUMS`` lists every other file, as ``sha256sum -c SHA256SUMS`` reads it, and opens with the checksum of its own
-list, so that damage to any file is noticed, to this one too. It is proof against damage, not against someone who
-changes a file and its checksum with it: whoever may write to the model store may run code in the worker. The modules of
-the archive are Python that runs before it is checked; damage that keeps it from running stops the worker as well.
+``SHA256SUMS`` lists every other file in the format of ``sha256sum -c``. Its first line is the checksum of the list, so
+damage to the list is detected too. The checksums detect damage, not an attack: whoever can write to the model store can
+also change the checksums, and can run code in the worker anyway. The archive's Python modules run before they are
+checked. If damage stops them from running, the worker stops as well.
 """
 
 import base64
@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .engines.table import NAMES
+from .engines.table import ENGINE_NAMES
 from .hierarchy import chosen_labels
 from .settings import ProductSettings
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
-CHECKED = (
+REQUIRED_FILES = (
     MANIFEST,
     "product_handler.py",
     "product_serving/service.py",
@@ -31,22 +31,23 @@ CHECKED = (
     "model.pt",
     "model.onnx",
 )
-_SEAL = "# sha256 of the lines below: "
-_MEND = "build the archive again with `make archive`"
+_LIST_CHECKSUM = "# sha256 of the lines below: "
+_REBUILD = "build the archive again with `make archive`"
 
 
 class ArchiveError(RuntimeError):
-    """The archive is not what was verified; it must not serve."""
+    """The archive differs from the one that was verified and must not serve."""
 
 
 class GoldenProduct(NamedTuple):
-    """A product with the answer that the trained model gave.
+    """A product with the trained model's answer.
 
     Args:
         image: encoded picture, or None.
         text: title, or None.
-        scores: (C,) float64 calibrated probabilities, those of all attributes one behind the other.
-        labels: by attribute, the main one first; another only where no rounding can change its label.
+        scores: (C,) float64 calibrated probabilities, one attribute after the other.
+        labels: expected label of each attribute, main attribute first. Attributes whose label rounding could change are
+            left out.
     """
 
     image: bytes | None
@@ -56,55 +57,55 @@ class GoldenProduct(NamedTuple):
 
     @property
     def label(self) -> str:
-        """That of the main attribute."""
+        """Expected label of the main attribute."""
         return next(iter(self.labels.values()))
 
 
-def read_archive(folder: Path) -> dict[str, Any]:
-    """The manifest of an unpacked archive whose files are as they were verified.
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Compare an unpacked archive's files with their checksums, then read its manifest.
 
-    Files that ``SHA256SUMS`` does not list are left alone: Python and TorchServe add their own.
+    Files that ``SHA256SUMS`` does not list are ignored, because Python and TorchServe add their own.
 
     Raises:
         ArchiveError: a file is missing, changed or cannot be read; the message names it.
     """
     files = _read_sums(folder)
-    if unlisted := [name for name in CHECKED if name not in files]:
-        raise ArchiveError(f"{SUMS} has no checksum of {', '.join(unlisted)}; {_MEND}")
+    if unlisted := [name for name in REQUIRED_FILES if name not in files]:
+        raise ArchiveError(f"{SUMS} has no checksum of {', '.join(unlisted)}; {_REBUILD}")
     for name, expected in files.items():
         if _sha256(folder / name) != expected:
-            raise ArchiveError(f"{name} is not the file that was verified; {_MEND}")
+            raise ArchiveError(f"{name} is not the file that was verified; {_REBUILD}")
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArchiveError(f"{MANIFEST} cannot be read ({type(error).__name__}); {_MEND}") from error
+        raise ArchiveError(f"{MANIFEST} cannot be read ({type(error).__name__}); {_REBUILD}") from error
     return manifest
 
 
 def format_sums(files: Mapping[str, str]) -> str:
-    """The content of ``SHA256SUMS``.
+    """Return the content of ``SHA256SUMS``.
 
     Args:
         files: name within the archive -> sha256 in hexadecimal.
     """
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items()))
-    return f"{_SEAL}{hashlib.sha256(lines.encode()).hexdigest()}\n{lines}"
+    return f"{_LIST_CHECKSUM}{hashlib.sha256(lines.encode()).hexdigest()}\n{lines}"
 
 
 def read_settings(folder: Path) -> ProductSettings:
-    """The settings of an unpacked archive.
+    """Read the settings of an unpacked archive.
 
     Raises:
-        ArchiveError: another version of this package wrote them.
+        ArchiveError: a setting is unknown or invalid; another version of this package may have written it.
     """
     try:
         return ProductSettings.from_json(folder / "settings.json")
     except (ValueError, TypeError) as error:
-        raise ArchiveError(f"{error}; {_MEND}") from error
+        raise ArchiveError(f"{error}; {_REBUILD}") from error
 
 
-def golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
-    """The golden products of a manifest.
+def read_golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
+    """Read the golden products of a manifest.
 
     Raises:
         ArchiveError: there are none, or they cannot be read.
@@ -113,40 +114,44 @@ def golden_products(manifest: dict[str, Any]) -> list[GoldenProduct]:
         golden = [_golden_product(entry) for entry in manifest["golden"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(
-            f"{MANIFEST}: its golden products cannot be read ({type(error).__name__}); {_MEND}"
+            f"{MANIFEST}: its golden products cannot be read ({type(error).__name__}); {_REBUILD}"
         ) from error
     if not golden:
-        raise ArchiveError(f"{MANIFEST} holds no golden products to check the model with; {_MEND}")
+        raise ArchiveError(f"{MANIFEST} holds no golden products to check the model with; {_REBUILD}")
     return golden
 
 
 def verified_engines(manifest: Mapping[str, Any]) -> list[str]:
-    """Names of the fast engines that passed the accuracy gate when the archive was built.
+    """Return the names of the fast engines that passed the accuracy gate when the archive was built.
 
     Raises:
-        ArchiveError: the manifest has names that this version does not know.
+        ArchiveError: the manifest names an engine that this version does not know.
     """
     fast = manifest.get("fast", {})
-    if unknown := sorted(set(fast) - set(NAMES)):
-        raise ArchiveError(f"{MANIFEST} names engines {unknown} of another version of this package; {_MEND}")
+    if unknown := sorted(set(fast) - set(ENGINE_NAMES)):
+        raise ArchiveError(f"{MANIFEST} names engines {unknown} of another version of this package; {_REBUILD}")
     return [name for name, figures in fast.items() if figures["passed"]]
 
 
 def check_labels(manifest: Mapping[str, Any], settings: ProductSettings) -> None:
-    """Compare the classes' names with those that were verified: golden products show only the classes that they are of.
+    """Compare the class names in the settings with those in the manifest.
+
+    Golden products alone cannot check this: they cover only a few classes.
 
     Args:
         manifest: of the archive.
         settings: of the model.
 
     Raises:
-        ArchiveError: a name or the order differs.
+        ArchiveError: a name or the order of names differs.
     """
     if list(manifest.get("attributes", {}).items()) != [(each.name, list(each.labels)) for each in settings.attributes]:
-        raise ArchiveError(f"settings.json: its labels are not those that were verified, or in another order; {_MEND}")
+        raise ArchiveError(
+            f"settings.json: its labels are not those that were verified, or in another order; {_REBUILD}"
+        )
 
 
-def check_golden(
+def check_golden_answers(
     golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, settings: ProductSettings, tolerance: float
 ) -> None:
     """Compare an engine's answers with the expected ones.
@@ -158,7 +163,7 @@ def check_golden(
         tolerance: how far a score may be from the expected one.
 
     Raises:
-        ArchiveError: a label differs, or a score by more than that; the message says which.
+        ArchiveError: a label differs, or a score differs by more than the tolerance; the message names the product.
     """
     labels = sum(settings.sizes)
     for number, (product, answer) in enumerate(zip(golden, scores, strict=True), 1):
@@ -168,15 +173,15 @@ def check_golden(
                 f"one for each of {labels} labels"
             )
         difference = float(np.abs(answer - product.scores).max())
-        if not difference <= tolerance:  # not even where it is NaN
+        if not difference <= tolerance:  # NaN must fail too
             raise ArchiveError(
                 f"golden product {number}: scores differ by {difference:.2g}, at most {tolerance:g} is allowed"
             )
         chosen = zip(settings.attributes, chosen_labels(answer[None], settings)[0], strict=True)
-        said = {attribute.name: attribute.labels[label] for attribute, label in chosen}
+        answered = {attribute.name: attribute.labels[label] for attribute, label in chosen}
         for name, expected in product.labels.items():
-            if said.get(name) != expected:
-                raise ArchiveError(f"golden product {number}: {said.get(name)!r}, expected {expected!r}")
+            if answered.get(name) != expected:
+                raise ArchiveError(f"golden product {number}: {answered.get(name)!r}, expected {expected!r}")
 
 
 def _golden_product(entry: dict[str, Any]) -> GoldenProduct:
@@ -196,9 +201,9 @@ def _read_sums(folder: Path) -> dict[str, str]:
         pairs = [line.split("  ", 1) for line in lines.splitlines()]
         files = {name: digest for digest, name in pairs}
     except (OSError, ValueError) as error:
-        raise ArchiveError(f"{SUMS} cannot be read ({type(error).__name__}); {_MEND}") from error
+        raise ArchiveError(f"{SUMS} cannot be read ({type(error).__name__}); {_REBUILD}") from error
     if seal + "\n" + lines != format_sums(files):
-        raise ArchiveError(f"{SUMS} is not the list that was written with the archive; {_MEND}")
+        raise ArchiveError(f"{SUMS} is not the list that was written with the archive; {_REBUILD}")
     return files
 
 

@@ -1,8 +1,8 @@
-"""From logits to calibrated scores, by what a product was read from.
+"""Turn logits into calibrated scores, with settings that depend on the modalities of the product.
 
-A model is less sure of a title alone than of a product with its picture, and where it is as sure, it is right less
-often. So the temperatures (Guo et al. 2017, arXiv:1706.04599) and review thresholds are those of the modalities that
-were there.
+On a title alone, a model is less confident than on a title with a picture, and at equal confidence it is less often
+right. So products with one modality have their own temperatures (Guo et al. 2017, arXiv:1706.04599) and review
+thresholds.
 
 Legend: N products, A attributes, C classes of all attributes together.
 """
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .hierarchy import attribute_scores
-from .settings import ProductSettings, modalities_read
+from .settings import ProductSettings, present_modalities
 
 
 def calibrated_scores(
     logits: NDArray[np.float64], present: NDArray[np.bool_], settings: ProductSettings
 ) -> NDArray[np.float64]:
-    """Probabilities as they are answered.
+    """Compute the probabilities that the server answers.
 
     Args:
         logits: (N, C), finite or NaN.
@@ -27,28 +27,28 @@ def calibrated_scores(
         settings: of the model.
 
     Returns:
-        (N, C); NaN stays NaN, within its row.
+        (N, C). A row with NaN stays NaN; other rows are unaffected.
     """
     scores = np.empty_like(logits)
-    for rows, reading in _alike(present, settings):
-        scores[rows] = attribute_scores(logits[rows], reading)
+    for rows, applicable in _by_modalities(present, settings):
+        scores[rows] = attribute_scores(logits[rows], applicable)
     return scores
 
 
 def review_thresholds(present: NDArray[np.bool_], settings: ProductSettings) -> NDArray[np.float64]:
-    """(N, 2) -> (N, A): the score of each attribute below which it asks for a person's look."""
+    """(N, 2) -> (N, A): each attribute's review threshold; a person should review an answer with a lower score."""
     thresholds = np.empty((len(present), len(settings.attributes)))
-    for rows, reading in _alike(present, settings):
-        thresholds[rows] = [attribute.review_threshold for attribute in reading.attributes]
+    for rows, applicable in _by_modalities(present, settings):
+        thresholds[rows] = [attribute.review_threshold for attribute in applicable.attributes]
     return thresholds
 
 
-def _alike(
+def _by_modalities(
     present: NDArray[np.bool_], settings: ProductSettings
 ) -> Iterator[tuple[slice | NDArray[np.int64], ProductSettings]]:
-    """Products that were read alike, with the settings for them."""
+    """Group the products by their modalities; yield the rows of each group and the settings that apply."""
     if not settings.one_modality or present.all():
         yield slice(None), settings
         return
     for there in np.unique(present, axis=0):
-        yield np.flatnonzero((present == there).all(axis=1)), settings.reading(modalities_read(there))
+        yield np.flatnonzero((present == there).all(axis=1)), settings.for_modalities(present_modalities(there))

@@ -1,6 +1,6 @@
-"""What can be wrong with one product, as one exception that carries its HTTP status and a stable type.
+"""Errors of one product: one exception class with an HTTP status and a stable type.
 
-A message names the field and what was expected. It never holds the caller's text, a path or a traceback.
+A message names the field and the expected value. It never holds the caller's text, a path or a traceback.
 """
 
 import logging
@@ -31,7 +31,7 @@ ERROR_CODES: dict[str, int] = {
     "out_of_memory": 507,
 }
 
-# How engines say that memory ran out: PyTorch, CUDA, ONNX Runtime, C++; they share no class, and none is imported here.
+# Out-of-memory messages of PyTorch, CUDA, ONNX Runtime and C++. Their exceptions share no class.
 _OUT_OF_MEMORY = ("outofmemory", "out of memory", "allocate memory", "bad_alloc", "bad allocation")
 
 
@@ -40,7 +40,7 @@ class ProductError(ValueError):
 
     Args:
         type: a key of ``ERROR_CODES``.
-        message: for the caller: the field, and what was expected.
+        message: names the field and the expected value, for the caller.
     """
 
     def __init__(self, type: str, message: str) -> None:
@@ -50,31 +50,31 @@ class ProductError(ValueError):
         self.message = message
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as the answer's JSON object."""
+        """Return the error as the answer's JSON object."""
         return {"code": self.code, "type": self.type, "message": self.message}
 
 
-def guarded(step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | ProductError:
-    """Run one product's step; whatever goes wrong in it stays that product's error and fails no neighbour."""
+def run_step(step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | ProductError:
+    """Run one step for one product; return an exception as that product's error, so that the others still succeed."""
     try:
         return step(*args, **kwargs)
     except ProductError as error:
         return error
-    except Exception as error:  # a bug of ours or of a library; its text may quote the caller, so it is not logged
+    except Exception as error:  # a bug; its text may quote the caller, so it is not logged
         if is_out_of_memory(error):
             return ProductError("out_of_memory", "not enough memory for this product; send less")
-        logger.error("a product failed with %s", _whereabouts(error))
+        logger.error("a product failed with %s", _error_location(error))
         return ProductError("internal_error", "this product could not be processed")
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an engine, a library or Python says that memory ran out."""
+    """Tell an out-of-memory error, from Python, a library or an engine, from other errors."""
     words = f"{type(error).__name__} {error}".lower()
     return isinstance(error, MemoryError) or any(sign in words for sign in _OUT_OF_MEMORY)
 
 
-def _whereabouts(error: Exception) -> str:
-    """Kind of an error and the line it came from, without a word of its text."""
+def _error_location(error: Exception) -> str:
+    """Return the exception's class and the file and line that raised it, without its text."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,24 +1,26 @@
-"""What decided an answer: which words, which part of the picture, and how much each of the two counts.
+"""Explain an answer: a weight for each word, a weight for each picture cell, and the shares of picture and title.
 
-Everything is measured in one unit, the log-odds of the answered class, log(p / (1 - p)) with natural logarithm and
-calibrated p: its change when something is taken away is the weight of evidence of what was taken (Robnik-Šikonja and
-Kononenko 2008, doi:10.1109/TKDE.2007.190734). 2.3 means that the odds are ten times better with it than without;
-negative speaks against the class. Unlike a probability it does not saturate where the model is sure.
+Every weight is a change in the log-odds of the answered class: log(p / (1 - p)), natural logarithm, calibrated p. It is
+the weight of evidence of the part that was removed (Robnik-Šikonja and Kononenko 2008, doi:10.1109/TKDE.2007.190734). A
+weight of 2.3 means that the part makes the odds ten times better. A negative weight speaks against the class. Unlike a
+probability, log-odds do not saturate when the model is confident.
 
-- A word: the title again without it, so its weight is what `/predictions` would answer otherwise to the shorter title.
-- A cell of the picture: the head, given a white picture's features but for that cell, against all of them white. On a
-  linear head that is the class activation map (Zhou et al. 2016, arXiv:1512.04150). Putting cells in finds the product
-  also where a head normalises and saturates; taking them out did not: on 24 real products, of the intermediate model's
-  positive weight .70 lay on the product against .45, and the rank correlation with whiting out the pixels of 3 x 3
-  cells, which takes 49 forward passes, was .51 against .20. A cell is blurred by what it sees around it.
-- Picture and title: the Shapley value of either, exact for two players (Shapley 1953; Lundberg and Lee 2017,
-  arXiv:1705.07874); where nothing is known, all classes are equally likely.
+- Word: remove the word from the title and run the model again. The weight is the difference that `/predictions` would
+  give for the shorter title.
+- Picture cell: start from the features of a white picture, insert the features of this cell and run the head. On a
+  linear head this is the class activation map (Zhou et al. 2016, arXiv:1512.04150). We insert cells instead of removing
+  them because a head that normalises and saturates hides removals. On 24 real products, with the intermediate model,
+  0.70 of the positive weight lay on the product when cells were inserted, and 0.45 when they were removed. The rank
+  correlation with whitening 3 x 3 cells of pixels (49 forward passes) was 0.51 and 0.20. A cell's features also depend
+  on the pixels around it, so the map is blurred.
+- Picture and title: the Shapley value of each, exact for two players (Shapley 1953; Lundberg and Lee 2017,
+  arXiv:1705.07874). With neither, all classes are equally likely.
 
-The label is that of the main attribute, by its logits alone.
+The explained label is the main attribute's, from its own logits.
 
-Cost, in forward passes of one product: one of the towers, at most ``MAX_RUNS`` of the title's tower, and some 60 of the
-head, which together take no more than two. Captum has the same measures, but on torch alone, which the ONNX path must
-not load; the tests hold these numbers to Captum's.
+Cost for one product: one pass of the towers, at most ``MAX_RUNS`` passes of the title's tower, and some 60 of the head.
+Together they take no longer than two forward passes. Captum computes the same weights, but needs torch, which the ONNX
+path must not load. The tests compare these weights with Captum's.
 
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
@@ -33,9 +35,9 @@ from numpy.typing import NDArray
 from .engines.engine import Parts
 from .errors import ProductError
 from .preprocessing import Product, ProductPreprocessor, Word, collate
-from .settings import ProductSettings, modalities_read
+from .settings import ProductSettings, present_modalities
 
-# Runs of the title's tower: where it is the whole model each costs a forward pass, beside a picture's tower less.
+# Limits on runs of the title's tower. In a model without a picture's tower each run costs a whole forward pass.
 MAX_RUNS, MAX_RUNS_OF_TITLES = 12, 7
 MAX_WORD_CHARS = 100
 WEIGHT_DIGITS = 4
@@ -44,10 +46,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class ProductExplainer:
-    """Explains answers of one model.
+    """Explains the answers of one model.
 
     Args:
-        parts: of its graph.
+        parts: of the model's graph.
         preprocessor: of the model.
         settings: of the model.
     """
@@ -59,21 +61,21 @@ class ProductExplainer:
         self._white = parts.cells(preprocessor.blank()[None])
 
     def __call__(self, product: Product, text: str | None, label: int) -> dict[str, Any]:
-        """Explain why a product got a label.
+        """Explain one answer.
 
         Args:
-            product: as the model read it.
+            product: preprocessed.
             text: its title, as sent.
             label: the class to explain.
 
         Returns:
-            ``text``, a weight for each word that the model read, in order; ``image``, a grid of weights over the square
-            that it read, row by row, or None; ``modality``, shares that add up to 1.
+            ``text``: a weight for each word that the model read, in order. ``image``: a grid of weights over the square
+            that the model read, row by row; None without a picture. ``modality``: shares that add up to 1.
 
         Raises:
             ProductError: ``model_output_invalid``.
         """
-        case = _Case(self._parts, self._settings, product, label)
+        case = _ProductLogOdds(self._parts, self._settings, product, label)
         words = self._preprocessor.words(text) if text is not None and product.present[1] else []
         runs = MAX_RUNS if "image" in self._settings.modalities else MAX_RUNS_OF_TITLES
         weights = _word_weights(case, words, runs)
@@ -88,8 +90,8 @@ class ProductExplainer:
         }
 
 
-class _Case:
-    """One product's features, and the log-odds of one class when some of them are changed."""
+class _ProductLogOdds:
+    """Computes the log-odds of one class for one product, with some of its features changed."""
 
     def __init__(self, parts: Parts, settings: ProductSettings, product: Product, label: int) -> None:
         self._parts, self._settings, self._label = parts, settings, label
@@ -102,24 +104,24 @@ class _Case:
         self.whole = float(self._classify(self._cells, self._tokens, self._batch.attention_mask, product.present)[0])
 
     def without_words(self, spans: Sequence[tuple[int, int]]) -> Floats:
-        """Log-odds (spans,) of the title without the tokens of a span, each span on its own."""
+        """(spans,) log-odds; each entry leaves the tokens of one span out of the title."""
         kept = [np.delete(self.product.input_ids, np.arange(*span)) for span in spans]
         batch = collate([self.product._replace(input_ids=ids, attention_mask=np.ones_like(ids)) for ids in kept])
         tokens = self._parts.tokens(batch.input_ids, batch.attention_mask)
         return self._classify(self._cells, tokens, batch.attention_mask, self.product.present)
 
     def cell_weights(self, white: NDArray[np.float32]) -> Floats:
-        """(h, w): what each cell adds to the log-odds of a picture that is white but for it."""
+        """(h, w): how much each cell alone adds to the log-odds of a white picture."""
         count = self._cells.shape[1]
         side = round(count**0.5)
-        cells = np.repeat(white, count + 1, axis=0)  # the last one stays white
+        cells = np.repeat(white, count + 1, axis=0)  # the last copy stays white
         cells[np.arange(count), np.arange(count)] = self._cells[0]
         odds = self._classify(cells, self._tokens, self._batch.attention_mask, self.product.present)
         weights: Floats = (odds[:-1] - odds[-1]).reshape(side, side)
         return weights
 
     def alone(self, modality: int) -> float:
-        """Log-odds where one side is the only one."""
+        """Log-odds from one modality alone (0 picture, 1 title)."""
         present = np.arange(2) == modality
         return float(self._classify(self._cells, self._tokens, self._batch.attention_mask, present)[0])
 
@@ -137,17 +139,17 @@ class _Case:
         )
         if not np.isfinite(logits).all():
             raise ProductError("model_output_invalid", "the model gave no finite scores for a part of this product")
-        temperature = self._settings.reading(modalities_read(present)).main.temperature
+        temperature = self._settings.for_modalities(present_modalities(present)).main.temperature
         return _log_odds(logits[:, self._main] / temperature, self._label)
 
 
-def _word_weights(case: _Case, words: Sequence[Word], runs: int) -> list[float]:
-    """What each word adds to the log-odds.
+def _word_weights(case: _ProductLogOdds, words: Sequence[Word], runs: int) -> list[float]:
+    """How much each word adds to the log-odds.
 
-    Of a title with more words than runs, whole spans are left out first, and then parts of the span that counts most;
-    the words of a span share its weight evenly.
+    If there are more words than runs, leave out whole spans first, then parts of the span with the largest weight. The
+    words of a span share its weight equally.
     """
-    if len(words) == 1:  # without it there is no title
+    if len(words) == 1:  # without this word there is no title
         return [case.whole - (case.alone(0) if case.product.present[0] else case.nothing)]
     if len(words) <= runs:
         return _span_weights(case, words, [(number, number + 1) for number in range(len(words))])
@@ -160,13 +162,13 @@ def _word_weights(case: _Case, words: Sequence[Word], runs: int) -> list[float]:
 
 
 def _split(start: int, stop: int, count: int) -> list[tuple[int, int]]:
-    """At most ``count`` spans of nearly equal length."""
+    """Split a range into at most ``count`` spans of nearly equal length."""
     edges = np.linspace(start, stop, min(count, stop - start) + 1).round().astype(int).tolist()
     return list(itertools.pairwise(edges))
 
 
-def _span_weights(case: _Case, words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> list[float]:
-    """The weight of every word in the spans, which follow each other."""
+def _span_weights(case: _ProductLogOdds, words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> list[float]:
+    """Weights of all words in adjacent spans."""
     if not spans:
         return []
     tokens = [(words[start].start, words[stop - 1].stop) for start, stop in spans]
@@ -178,12 +180,12 @@ def _span_weights(case: _Case, words: Sequence[Word], spans: Sequence[tuple[int,
     ]
 
 
-def _shares(case: _Case) -> dict[str, float]:
-    """What picture and title add to the log-odds, as shares of 1; what speaks against the class has none."""
+def _shares(case: _ProductLogOdds) -> dict[str, float]:
+    """Shares of picture and title in the log-odds; they add up to 1. A negative contribution has share 0."""
     if not case.product.present.all():
         image, text = case.product.present.astype(float)
         return {"image": float(image), "text": float(text)}
-    image_alone, text_alone = (case.alone(side) - case.nothing for side in (0, 1))
+    image_alone, text_alone = (case.alone(modality) - case.nothing for modality in (0, 1))
     both = case.whole - case.nothing
     values = np.maximum([image_alone + both - text_alone, text_alone + both - image_alone], 0)
     share = float(values[0] / values.sum()) if values.sum() > 0 else 0.5
@@ -191,12 +193,12 @@ def _shares(case: _Case) -> dict[str, float]:
 
 
 def _repeated(array: NDArray[Scalar], rows: int) -> NDArray[Scalar]:
-    """One row as often as asked for; what has as many rows, or none, stays."""
+    """Repeat a single row; return an array with any other number of rows unchanged."""
     return np.repeat(array, rows, axis=0) if len(array) == 1 else array
 
 
 def _log_odds(logits: NDArray[Any], label: int) -> Floats:
-    """(B, C) logits -> (B,) log of p / (1 - p) of one class, finite also where p rounds to 1; 0 of an only class."""
+    """(B, C) logits -> (B,) log-odds of one class: finite even if p rounds to 1, and 0 if there is no other class."""
     others = np.delete(logits.astype(np.float64), label, axis=1)
     if not others.size:
         return np.zeros(len(logits))

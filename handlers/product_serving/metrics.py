@@ -1,10 +1,11 @@
-"""What a worker did, as counters that Prometheus reads at TorchServe's metrics address.
+"""Count a worker's answers for Prometheus, which reads the counters at TorchServe's metrics address.
 
-Each update is a line on the worker's output that the front end parses. So counts are gathered here and reported once a
-second at most, whatever the load. ``deploy/metrics.yaml`` declares the counters; where it does not, nothing is counted.
+Each update is a line on the worker's output that the front end parses. So this module adds counts up and reports them
+at most once a second, whatever the load. ``deploy/metrics.yaml`` declares the counters; without the declaration nothing
+is counted.
 
-No dimension ever holds a caller's text: values are the model's labels, error codes, and words of this file. The version
-is one of them, because TorchServe itself calls it "default" wherever the request names none.
+No dimension ever holds a caller's text: values are the model's labels, error codes and words of this file. The version
+is a dimension because TorchServe's own metrics call it "default" if the request names no version.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from .errors import ERROR_CODES, ProductError
 
 logger = logging.getLogger(__name__)
 
-# Counter -> its dimensions behind model_name and model_version, in the order of deploy/metrics.yaml.
+# Counter -> its dimensions after model_name and model_version, in the order of deploy/metrics.yaml.
 COUNTERS: dict[str, tuple[str, ...]] = {
     "product_items_total": ("backend", "api", "code", "modality"),
     "product_labels_total": ("label",),
@@ -36,10 +37,10 @@ APIS = ("predictions", "explanations")
 READ = ("image", "text", "both")
 CACHED = ("hit", "miss")
 STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
-INTERVAL = 1.0
+REPORT_SECONDS = 1.0
 _PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
 _MILLISECONDS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
-# Commas, colons and bars part the fields of a metric's line, brackets open one; see Metric.java of TorchServe.
+# Commas, colons, bars and brackets separate the fields of a metric's line; see Metric.java of TorchServe.
 _SEPARATORS = re.compile(r"[,:|#\[\]\"\\]|[^\w\s!$-~]")
 _MAX_VALUE_CHARS = 80
 
@@ -48,14 +49,14 @@ class ProductMetrics:
     """Counters of one worker.
 
     Args:
-        cache: TorchServe's, from the context; None counts nothing.
+        cache: TorchServe's metrics cache, from the context; None counts nothing.
         model: name, version and engine (as ``backend``).
         labels: class names.
-        interval: seconds between two reports, at least.
+        interval: shortest time between two reports, in seconds.
     """
 
     def __init__(
-        self, cache: Any, *, model: Mapping[str, str], labels: Sequence[str], interval: float = INTERVAL
+        self, cache: Any, *, model: Mapping[str, str], labels: Sequence[str], interval: float = REPORT_SECONDS
     ) -> None:
         self._counters = _declared(cache)
         self._model = [dimension_value(model["name"]), dimension_value(model["version"])]
@@ -69,7 +70,7 @@ class ProductMetrics:
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of a block to one of ``STAGES`` of this batch; that of several threads adds up."""
+        """Add a block's duration to one of ``STAGES`` of this batch; times of several threads add up."""
         start = time.perf_counter()
         try:
             yield
@@ -78,7 +79,7 @@ class ProductMetrics:
                 self._spent[stage] += 1000 * (time.perf_counter() - start)
 
     def announce(self) -> None:
-        """Report every series with 0: Prometheus sees only an increase from there, that of the first error too."""
+        """Report every series as 0. Prometheus needs this start value to see the first increase."""
         if self._counters:
             with self._lock:
                 for key in self._series():
@@ -86,11 +87,11 @@ class ProductMetrics:
             self.report()
 
     def record(self, answers: Sequence[Mapping[str, Any] | ProductError], explained: Sequence[bool]) -> None:
-        """Count a batch that is answered.
+        """Count an answered batch.
 
         Args:
-            answers: one a product.
-            explained: whether its request was for explanations.
+            answers: one for each product.
+            explained: for each product, True if its request asked for explanations.
         """
         if not self._counters:
             return
@@ -100,22 +101,22 @@ class ProductMetrics:
                 self._observe(spent, _MILLISECONDS, "product_stage_milliseconds_bucket", stage)
                 self._counts["product_stage_milliseconds_sum", stage] += spent
             self._spent.clear()
-            for answer, why in zip(answers, explained, strict=True):
-                self._count(answer, "explanations" if why else "predictions")
-            if self._timer is None:  # what comes within the interval goes into one report
+            for answer, asked in zip(answers, explained, strict=True):
+                self._count(answer, "explanations" if asked else "predictions")
+            if self._timer is None:  # one report covers all counts of the interval
                 self._timer = threading.Timer(self._interval, self.report)
                 self._timer.daemon = True
                 self._timer.start()
 
     def count_cached(self, hits: int, misses: int) -> None:
-        """Count products whose answer was there, and those that had to be computed; :meth:`record` reports them."""
+        """Count products answered from the cache and products computed; :meth:`record` reports them."""
         if self._counters:
             with self._lock:
                 for outcome, count in zip(CACHED, (hits, misses), strict=True):
                     self._counts["product_cache_total", outcome] += count
 
     def report(self) -> None:
-        """Write a line for each count that has grown since the last report."""
+        """Write one line for each count since the last report."""
         with self._lock:
             counts, self._counts, self._timer = self._counts, defaultdict(float), None
         for (name, *values), count in counts.items():
@@ -123,13 +124,13 @@ class ProductMetrics:
 
     def _series(self) -> Iterator[tuple[str, ...]]:
         outcomes = [("200", read) for read in READ] + [(str(code), "none") for code in sorted({*ERROR_CODES.values()})]
-        for api, outcome in itertools.product(APIS, outcomes):
-            yield "product_items_total", self._engine, api, *outcome
+        for api, code_and_modality in itertools.product(APIS, outcomes):
+            yield "product_items_total", self._engine, api, *code_and_modality
         for label in self._labels.values():
             yield "product_labels_total", label
         yield ("product_reviews_total",)
-        for kept in CACHED:
-            yield "product_cache_total", kept
+        for outcome in CACHED:
+            yield "product_cache_total", outcome
         for bound in _PRODUCTS:
             yield "product_batch_size_bucket", _bound(bound)
         for stage in STAGES:
@@ -148,7 +149,7 @@ class ProductMetrics:
             self._counts[("product_reviews_total",)] += 1
 
     def _observe(self, value: float, bounds: Sequence[float], *key: str) -> None:
-        """Count in every bucket that the value fits into, as Prometheus' histograms do."""
+        """Count a value in every bucket whose bound it does not exceed, as Prometheus' histograms do."""
         for bound in bounds:
             if value <= bound:
                 self._counts[*key, _bound(bound)] += 1
@@ -159,12 +160,12 @@ def _bound(bound: float) -> str:
 
 
 def dimension_value(text: str) -> str:
-    """A text that a metric's line can carry: no separator of its fields, nothing invisible, not empty, not long."""
+    """Make a text safe for a metric's line: visible characters, no separators, not empty, not too long."""
     return " ".join(_SEPARATORS.sub("_", text).split())[:_MAX_VALUE_CHARS] or "_"
 
 
 def _distinct_values(labels: Sequence[str]) -> dict[str, str]:
-    """Values by label; what would look alike is numbered."""
+    """Dimension value of each label; a number keeps equal values apart."""
     values: dict[str, str] = {}
     for number, label in enumerate(labels):
         value = dimension_value(label)
@@ -173,11 +174,11 @@ def _distinct_values(labels: Sequence[str]) -> dict[str, str]:
 
 
 def _declared(cache: Any) -> dict[str, Any]:
-    """TorchServe's counters by name; none where one of them is not declared."""
+    """TorchServe's counters by name; empty if one of them is not declared."""
     if cache is None:
         return {}
     try:
         return {name: cache.get_metric(name) for name in COUNTERS}
-    except Exception as error:  # a server with a metrics.yaml of its own still has to serve
+    except Exception as error:  # a server with another metrics.yaml must still serve
         logger.warning("no metrics: %s; set metrics_config to this project's deploy/metrics.yaml", type(error).__name__)
         return {}

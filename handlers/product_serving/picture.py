@@ -1,7 +1,7 @@
-"""Encoded picture bytes to an upright RGB picture on white; every limit is checked before a pixel is decoded.
+"""Decode picture bytes to an upright RGB picture on white; all limits are checked before a pixel is decoded.
 
-Small files can be made to cost minutes: thousands of chunks, of scans, of filler bytes. Each has a limit here that no
-camera or shop comes near.
+A small hostile file can take minutes to decode: it holds thousands of chunks, scans or filler bytes. The limits here
+are far above the values of real cameras and shops.
 """
 
 import io
@@ -16,15 +16,16 @@ from .settings import ProductSettings
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_READS = 50_000
 MAX_SCANS = 100
-# Each scan visits every pixel: 25 megapixels in 90 scans took 1.5 s, and a batch may bring 64 such. Cameras write 10.
+# Each scan visits every pixel. 25 megapixels in 90 scans took 1.5 s, and a batch may hold 64 such pictures. Cameras
+# write 10 scans.
 MAX_SCANNED_PIXELS = 500_000_000
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-# A photograph is decoded at no less than this multiple of the model's side: JPEG's own downscaling is several times
-# faster than decoding everything, and the final resize still has twice the pixels it needs.
+# A JPEG is decoded at no less than this multiple of the model's image size. JPEG's own downscaling is several times
+# faster than a full decode, and the final resize still has twice the pixels that it needs in each direction.
 _DRAFT_FACTOR = 2
 _JPEG_SEGMENT = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 _JPEG_SCAN, _JPEG_END = b"\xda", b"\xd9"
-# EXIF 2.32, tag 0x0112: how to turn the stored pixels upright.
+# EXIF 2.32, tag 0x0112: the transposition that turns the stored pixels upright.
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,14 +38,14 @@ _TRANSPOSITIONS = {
 
 
 class _Reader(io.BytesIO):
-    """A file in memory that can be read from only so often; Pillow reads a file's parts one by one."""
+    """A file in memory with a limited number of reads; Pillow reads each part of a file separately."""
 
     def __init__(self, image: bytes) -> None:
         super().__init__(image)
         self._left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As :meth:`io.BytesIO.read`; one read too many means that the file is made of crumbs."""
+        """As :meth:`io.BytesIO.read`; too many reads mean that the file has too many parts."""
         self._left -= 1
         if self._left < 0:
             raise ProductError("image_corrupt", "image: split into too many parts; save it again as JPEG, PNG or WebP")
@@ -54,14 +55,14 @@ class _Reader(io.BytesIO):
 def open_picture(image: bytes, settings: ProductSettings) -> Image.Image:
     """Decode a JPEG, PNG or WebP: first frame, EXIF orientation applied, transparency on white, 16 bits scaled to 8.
 
-    JPEG and WebP carry no checksum: of a flipped bit in one, only what breaks the format can be noticed.
+    JPEG and WebP carry no checksum, so a flipped bit is detected only if it breaks the format.
 
     Args:
         image: the encoded file.
-        settings: limits, and the size below which a large JPEG is not decoded.
+        settings: limits, and the model's image size; a large JPEG is decoded at twice that size or more.
 
     Returns:
-        RGB; a large JPEG comes back scaled down by 2, 4 or 8.
+        RGB picture; a large JPEG is scaled down by 2, 4 or 8.
 
     Raises:
         ProductError: ``image_empty``, ``image_too_large``, ``unsupported_image``, ``image_bad_shape``,
@@ -79,15 +80,15 @@ def open_picture(image: bytes, settings: ProductSettings) -> Image.Image:
         raise
     except MemoryError as error:
         raise ProductError("out_of_memory", "image: not enough memory to decode it; send a smaller one") from error
-    except Exception as error:  # decoders fail in many ways on broken files, and each of them means the same
+    except Exception as error:  # decoders raise many classes of errors on broken files
         raise ProductError("image_corrupt", "image: cannot be decoded; send a complete JPEG, PNG or WebP") from error
 
 
 def header_pixels(image: bytes) -> int:
-    """Pixels of a picture by its header; 0 where the header cannot be read."""
+    """Number of pixels that the header states; 0 if the header cannot be read."""
     try:
         width, height = _open(image).size
-    except Exception:  # whatever is wrong with it, open_picture says so in its place
+    except Exception:  # open_picture reports the error later
         return 0
     return width * height
 
@@ -96,13 +97,13 @@ def _decode(image: bytes, settings: ProductSettings) -> Image.Image:
     picture = _open(image)
     _check_shape(picture.size, settings)
     if picture.format == "PNG":
-        picture.verify()  # compares the checksums, which decoding does not; what was verified cannot be decoded
+        picture.verify()  # compares checksums, unlike decoding; a verified picture has to be opened again
         picture = _open(image)
     elif picture.format != "WEBP":
         width, height = picture.size
         _check_scans(image, min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height)))
-    side = _DRAFT_FACTOR * settings.image_size
-    picture.draft(picture.mode, (side, side))
+    draft_size = _DRAFT_FACTOR * settings.image_size
+    picture.draft(picture.mode, (draft_size, draft_size))
     picture.load()
     upright = _TRANSPOSITIONS.get(_orientation(picture))
     rgb = _rgb(picture)
@@ -135,10 +136,10 @@ def _check_shape(size: tuple[int, int], settings: ProductSettings) -> None:
 
 
 def _check_scans(image: bytes, limit: int) -> None:
-    """Refuse a JPEG of very many segments or scans: each scan of a few bytes makes libjpeg visit every pixel."""
+    """Refuse a JPEG with too many segments or scans: libjpeg visits every pixel for each scan of a few bytes."""
     if image.count(b"\xff" + _JPEG_SCAN) <= limit:
         return
-    # What looks like a scan may lie inside a segment, or behind the picture: telephones append films.
+    # A scan marker may also be data within a segment or behind the picture, where phones append videos.
     position, scans, segments = 2, 0, 0
     while (found := _JPEG_SEGMENT.search(image, position)) and found[1] != _JPEG_END:
         position = found.end() + int.from_bytes(image[found.end() : found.end() + 2], "big")
@@ -153,12 +154,12 @@ def _orientation(picture: Image.Image) -> int:
         return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except MemoryError:
         raise
-    except Exception:  # broken metadata on a good picture: shops' tools write such, and the pixels are all we need
+    except Exception:  # some shops' tools write broken metadata; the pixels are still good
         return 1
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    """RGB of any mode, on white; copies no pixel that it need not, since a picture may have 25 million."""
+    """Convert any mode to RGB on white; avoid copies, because a picture may have 25 million pixels."""
     if picture.mode.startswith("I"):
         return _grey_of_16_bits(picture)
     if not picture.has_transparency_data:
@@ -170,7 +171,7 @@ def _rgb(picture: Image.Image) -> Image.Image:
 
 
 def _grey_of_16_bits(picture: Image.Image) -> Image.Image:
-    """The upper 8 bits, as Pillow reads 16-bit colour; its own conversion clips all above 255 to white."""
+    """Keep the upper 8 bits, as Pillow does for 16-bit colour; for grey, Pillow clips values above 255 to white."""
     values = np.asarray(picture)
     grey = (values >> 8).astype(np.uint8)
     if (transparent := picture.info.get("transparency")) is not None:

@@ -1,6 +1,6 @@
-"""From picture bytes and a title to the arrays that every graph reads; training and serving both come through here.
+"""Turn picture bytes and titles into the arrays that every graph reads, for training and for serving.
 
-Legend: B batch, H = W picture side, T title tokens.
+Legend: B batch, H = W picture height and width, T title tokens.
 """
 
 import unicodedata
@@ -18,7 +18,8 @@ from .errors import ProductError
 from .picture import open_picture
 from .settings import ProductSettings
 
-# WordPiece gives one unknown token to a word of more than 100 characters: no token needs more than that and a space.
+# WordPiece turns a word of more than 100 characters into one unknown token, so 101 characters (with the space) are
+# enough for any token.
 _CHARS_PER_TOKEN = 101
 
 
@@ -26,10 +27,10 @@ class Product(NamedTuple):
     """One product as arrays.
 
     Args:
-        image: (3, H, W) uint8, RGB; white where there is none.
+        image: (3, H, W) uint8, RGB; white without a picture.
         input_ids: (T,) int64, from [CLS] to [SEP].
         attention_mask: (T,) int64 of ones.
-        present: (2,) bool: picture, title.
+        present: (2,) bool: has a picture, has a title.
     """
 
     image: NDArray[np.uint8]
@@ -39,12 +40,12 @@ class Product(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word of a title, as far as the model reads it.
+    """A word of a title that the model reads.
 
     Args:
-        text: as it was written, normalised.
+        text: normalised.
         start: position of its first token.
-        stop: position behind its last token.
+        stop: position after its last token.
     """
 
     text: str
@@ -53,9 +54,7 @@ class Word(NamedTuple):
 
 
 class ProductPreprocessor:
-    """Pictures to pixels, titles to tokens.
-
-    Safe to call from several threads.
+    """Turns pictures into pixels and titles into tokens. Safe to call from several threads.
 
     Args:
         settings: sizes and limits.
@@ -67,30 +66,30 @@ class ProductPreprocessor:
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(settings.max_tokens)
-        # A title is text: "[SEP]" in one must not become the token that ends it.
+        # The text "[SEP]" in a title must not become the token that ends the title.
         self._tokenizer.encode_special_tokens = True
         self._empty_length = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         self._nfkc = normalizers.NFKC()
 
     def __call__(self, image: bytes | None, text: str | None) -> Product:
-        """One product; None, or a title of nothing that the tokenizer reads, stands for a side that is missing.
+        """Preprocess one product. None, or a title without any token, means that the picture or title is missing.
 
         Raises:
-            ProductError: the picture or the title cannot be used.
+            ProductError: the picture or title is invalid.
         """
         return self.product(None if image is None else self.pixels(image), self.tokens("" if text is None else text))
 
     def product(self, pixels: NDArray[np.uint8] | None, input_ids: NDArray[np.int64]) -> Product:
-        """A product of (3, H, W) pixels, or none, and (T,) tokens, which may be those of an empty title."""
+        """Combine (3, H, W) pixels, or None, with (T,) tokens, which may be those of an empty title."""
         present = np.array([pixels is not None, len(input_ids) > self._empty_length])
         return Product(self.blank() if pixels is None else pixels, input_ids, np.ones_like(input_ids), present)
 
     def picture(self, image: bytes) -> Image.Image:
-        """Encoded bytes -> RGB picture at its own proportions; see :func:`product_serving.picture.open_picture`."""
+        """Encoded bytes -> RGB picture in its own proportions; see :func:`product_serving.picture.open_picture`."""
         return open_picture(image, self.settings)
 
     def fit(self, picture: Image.Image) -> Image.Image:
-        """RGB of any size -> RGB of ``image_size`` x ``image_size``: padded with white, or squashed, as set."""
+        """RGB of any size -> RGB of ``image_size`` x ``image_size``, padded or squashed as ``image_fit`` says."""
         size = (self.settings.image_size, self.settings.image_size)
         if self.settings.image_fit == "squash":
             return picture.resize(size, Image.Resampling.BICUBIC)
@@ -101,7 +100,7 @@ class ProductPreprocessor:
         return np.ascontiguousarray(np.asarray(self.fit(self.picture(image))).transpose(2, 0, 1))
 
     def title(self, text: str) -> str:
-        """A title in NFKC, control characters and runs of white space turned into single spaces.
+        """Normalise a title to NFKC; replace control characters and white space by single spaces.
 
         Raises:
             ProductError: ``text_too_long``, or ``invalid_text`` for lone surrogates.
@@ -112,16 +111,16 @@ class ProductPreprocessor:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ProductError("invalid_text", "text: holds lone surrogates; send valid Unicode") from error
-        spaced = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
-        # The tokenizer library's NFKC: Python's takes quadratic time on long runs of combining marks.
+        spaced = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
+        # Python's NFKC takes quadratic time on long runs of combining marks; the tokenizer library's does not.
         return " ".join(self._nfkc.normalize_str(spaced).split())
 
     def tokens(self, text: str) -> NDArray[np.int64]:
-        """A title -> (T,) int64 token ids, [CLS] and [SEP] included, at most ``max_tokens``."""
+        """A title -> (T,) int64 token ids with [CLS] and [SEP]; T is at most ``max_tokens``."""
         return np.array(self._encode(text)[1].ids, dtype=np.int64)
 
     def words(self, text: str) -> list[Word]:
-        """The words of a title, between white space, that :meth:`tokens` gives at least one token; in order."""
+        """The words of a title, split at white space, that have at least one token in :meth:`tokens`; in order."""
         title, encoding = self._encode(text)
         words: dict[int, Word] = {}
         for position, ((begin, _), special) in enumerate(
@@ -134,20 +133,20 @@ class ProductPreprocessor:
         return list(words.values())
 
     def blank(self) -> NDArray[np.uint8]:
-        """The picture that stands for none: (3, H, W) uint8, white."""
+        """The white picture that replaces a missing one: (3, H, W) uint8."""
         return np.full((3, self.settings.image_size, self.settings.image_size), 255, dtype=np.uint8)
 
     def _encode(self, text: str) -> tuple[str, Any]:
-        """The part of a title that tokens can come from, and the tokenizer's encoding of it."""
+        """Return the part of the title that can yield tokens, and the tokenizer's encoding of it."""
         title = self.title(text)[: _CHARS_PER_TOKEN * self.settings.max_tokens]
         return title, self._tokenizer.encode(title)
 
 
 def collate(products: Sequence[Product]) -> Batch:
-    """Stack products; T is the longest title among them.
+    """Stack products into a batch; T is the length of the longest title.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no products.
     """
     if not products:
         raise ValueError("a batch needs at least one product")

@@ -1,12 +1,12 @@
-"""What TorchServe hands over for one request, in any of its forms, to the fields of one product or of several.
+"""Parse a request, in any form that TorchServe passes on, into the fields of one or more products.
 
 | Content-Type | read as |
 |---|---|
 | multipart/form-data, application/x-www-form-urlencoded | a form; of a repeated field TorchServe keeps the last |
 | application/json, or ending in +json | one product, or ``{"instances": [product, ...]}`` |
-| image/..., whatever follows | a bare picture; its own first bytes say what it is |
+| image/... | a bare picture; its first bytes decide the format |
 | text/plain | a bare title in UTF-8 |
-| none (``curl -T``), application/octet-stream | JSON if a bracket opens it, a title if plain text, else a picture |
+| none (``curl -T``), application/octet-stream | JSON if it opens with a bracket, a title if text, else a picture |
 | any other | 415 |
 """
 
@@ -27,17 +27,17 @@ _UNTYPED = ("", "application/octet-stream")
 _MARKUP = ("<", "%!", "%PDF")
 _INTEGER_DIGITS = 18
 _MAX_JSON_MARKS = 50_000
-# Base64 takes 4 characters for 3 bytes, and line breaks after every 76th; before it may stand data:image/jpeg;base64,
+# Base64 has 4 characters for 3 bytes and a line break after each 76; data:image/jpeg;base64, may precede it.
 _BASE64_FACTOR, _BASE64_EXTRA = 1.4, 1000
 
 
 class ProductFields(NamedTuple):
-    """One product as it was sent.
+    """The fields of one product, as sent.
 
     Args:
         image: encoded picture, or None.
         text: title, or None; not yet normalised.
-        top_k: how many classes to answer.
+        top_k: number of classes to answer.
     """
 
     image: bytes | None
@@ -46,11 +46,11 @@ class ProductFields(NamedTuple):
 
 
 class ProductRequest(NamedTuple):
-    """The products of one request, in order; those that cannot be read are errors.
+    """The products of one request, in order.
 
     Args:
-        items: one entry a product.
-        many: the request was ``instances`` and wants ``predictions``.
+        items: one entry for each product; an error if the product cannot be read.
+        many: the request has ``instances``, so the answer has ``predictions``.
     """
 
     items: list[ProductFields | ProductError]
@@ -61,8 +61,8 @@ def read_request(row: Mapping[str, Any], content_type: str | None, settings: Pro
     """Read one request.
 
     Args:
-        row: field name -> value, as TorchServe's worker makes it; a bare body is the field ``body`` or ``data``.
-        content_type: of the request, parameters allowed; None where there is none.
+        row: field name -> value, from TorchServe's worker; a bare body is the field ``body`` or ``data``.
+        content_type: value of the Content-Type header, parameters allowed; None without the header.
         settings: limits and defaults.
 
     Raises:
@@ -72,7 +72,7 @@ def read_request(row: Mapping[str, Any], content_type: str | None, settings: Pro
     if media_type in _FORMS or list(row) not in ([key] for key in _BODY_KEYS):
         return ProductRequest([read_product(row, settings)], many=False)
     body = next(iter(row.values()))
-    if isinstance(body, str):  # decoded by TorchServe, where decode_input_request is on
+    if isinstance(body, str):  # TorchServe decodes the body if decode_input_request is on
         body = body.encode("utf-8", "surrogatepass")
     content = _as_bytes(body)
     if content is None:
@@ -81,7 +81,7 @@ def read_request(row: Mapping[str, Any], content_type: str | None, settings: Pro
 
 
 def limit_explained(request: ProductRequest, settings: ProductSettings) -> None:
-    """Let a request for explanations pass, each of which costs several answers, if it is for no more than its limit.
+    """Refuse a request for too many explanations; each one costs as much as several answers.
 
     Raises:
         ProductError: ``too_many_instances``.
@@ -96,7 +96,7 @@ def read_product(fields: Mapping[str, Any], settings: ProductSettings) -> Produc
     """Read one product's fields, from a form (bytes) or from JSON (strings).
 
     Raises:
-        ProductError: a field is unknown, missing or malformed; the message names it.
+        ProductError: a field is unknown, missing or malformed; the message names the field.
     """
     for number, name in enumerate(fields, 1):
         if name not in FIELDS:
@@ -110,7 +110,7 @@ def read_product(fields: Mapping[str, Any], settings: ProductSettings) -> Produc
 
 
 def _read_body(content: bytes, media_type: str, settings: ProductSettings) -> ProductRequest:
-    """A body that is no form, by its stated type, or by its first bytes where none is stated."""
+    """Read a body that is no form, by its media type, or by its first bytes if it has none."""
     if media_type in _UNTYPED:
         media_type = _sniff(content)
     if media_type == "application/json" or media_type.endswith("+json"):
@@ -226,7 +226,7 @@ def _as_bytes(value: Any) -> bytes | None:
 
 
 def _parse_json(content: bytes) -> Any:
-    """JSON to the letter of RFC 8259; duplicate keys, NaN, infinities, endless integers and crumbs are refused."""
+    """Parse strict JSON (RFC 8259); refuse duplicate keys, NaN, infinities, very long integers, too many elements."""
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_JSON_MARKS:
         raise ProductError("invalid_json", f"body: more than {_MAX_JSON_MARKS} commas and brackets")
     try:

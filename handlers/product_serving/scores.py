@@ -1,4 +1,4 @@
-"""From products to calibrated scores: batches of bounded size, and a product that breaks one fails alone.
+"""Compute calibrated scores for products in batches of limited size; a product that fails does not fail the others.
 
 Legend: N products, C classes of all attributes together.
 """
@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 def score_batch(engine: Engine, products: Sequence[Product], *, settings: ProductSettings) -> NDArray[np.float64]:
-    """Calibrated scores, attribute by attribute.
+    """Compute the calibrated scores of one batch.
 
     Returns:
-        (N, C); NaN for a product that has a logit which is not finite.
+        (N, C); a row of NaN for a product with a logit that is not finite.
 
     Raises:
-        ValueError: the engine did not answer each product.
+        ValueError: the engine's number of answers is not N.
     """
     batch = collate(products)
     logits = engine(batch).astype(np.float64)
@@ -36,7 +36,7 @@ def score_batch(engine: Engine, products: Sequence[Product], *, settings: Produc
 
 
 def score_batches(engine: Engine, products: Sequence[Product], *, settings: ProductSettings) -> NDArray[np.float64]:
-    """As :func:`score_batch`, for any number of products but none, ``max_batch`` at a time."""
+    """As :func:`score_batch` for one or more products, ``max_batch`` at a time."""
     batches = _batches(products, settings)
     return np.concatenate([score_batch(engine, batch, settings=settings) for batch in batches])
 
@@ -44,12 +44,12 @@ def score_batches(engine: Engine, products: Sequence[Product], *, settings: Prod
 def score_products(
     engine: Engine, products: Sequence[Product], *, settings: ProductSettings
 ) -> list[NDArray[np.float64] | ProductError]:
-    """Scores (C,) of each product, or what is wrong with it; its neighbours' answers stay as they are alone.
+    """Compute scores (C,) or an error for each product; one product's error does not affect the others.
 
     Args:
-        engine: computes the graph.
+        engine: computes the logits.
         products: any number.
-        settings: temperature, and how many products go to the engine at once.
+        settings: temperatures, and the largest batch.
     """
     batches = _batches(products, settings)
     return [answer for batch in batches for answer in _score_or_retry(engine, batch, settings)]
@@ -63,7 +63,7 @@ def _batches(products: Sequence[Product], settings: ProductSettings) -> list[Seq
 def _score_or_retry(
     engine: Engine, products: Sequence[Product], settings: ProductSettings
 ) -> list[NDArray[np.float64] | ProductError]:
-    """Scores of one batch; where the batch fails, each product is tried alone."""
+    """Score one batch; if the batch fails, score each product alone."""
     try:
         scores = score_batch(engine, products, settings=settings)
     except Exception as error:  # engines' errors share no base class

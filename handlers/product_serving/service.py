@@ -1,6 +1,6 @@
-"""What a worker does: requests in, one answer each out, and no product fails its neighbours.
+"""Answer batches of requests in a TorchServe worker; one product's error does not affect the others.
 
-A worker calls ``initialize`` once and ``handle`` for every batch.
+The worker calls ``initialize`` once and ``handle`` for every batch.
 """
 
 import functools
@@ -19,31 +19,31 @@ from numpy.typing import NDArray
 
 from .answer import product_answer, serialise
 from .archive import (
-    check_golden,
+    check_golden_answers,
     check_labels,
-    golden_products,
-    read_archive,
+    read_golden_products,
+    read_manifest,
     read_settings,
     verified_engines,
 )
 from .engines.cached import CachedEngine
-from .engines.choice import Choice
+from .engines.choice import EngineChoice
 from .engines.engine import Engine
-from .engines.table import Site
-from .errors import ProductError, guarded, is_out_of_memory
+from .engines.table import LoadOptions
+from .errors import ProductError, is_out_of_memory, run_step
 from .explanation import ProductExplainer
 from .metrics import ProductMetrics
 from .picture import header_pixels
 from .preprocessing import Product, ProductPreprocessor, collate
 from .request import ProductFields, ProductRequest, limit_explained, read_request
 from .scores import score_batches, score_products
-from .settings import modalities_read
+from .settings import present_modalities
 
 logger = logging.getLogger(__name__)
 TIMED_BATCH, TIMED_TRIES = 4, 2
-# Bytes of a picture whose decoding is worth another thread. Most of a small one's time is Python's, in which threads
-# only wait for each other: two threads decode 224-pixel JPEGs (8 KB) in 0.96 of the time of one, and 1080x1440 photos
-# (85 KB) in 0.67, both for 1.3 times the processor time (2 cores of an AMD EPYC, November 2026).
+# Bytes. Larger pictures are decoded in several threads. Small ones gain little: they spend most of their time in Python
+# code, which threads run one at a time. Two threads decode 224-pixel JPEGs (8 KB) in 0.96 of the time of one, and
+# 1080x1440 photos (85 KB) in 0.67, both with 1.3 times the CPU time (2 cores of an AMD EPYC, November 2026).
 LARGE_PICTURE = 16_384
 
 
@@ -51,21 +51,21 @@ class ProductService:
     """Classify products by picture and title, in batches."""
 
     def initialize(self, context: Any) -> None:
-        """Load what the archive holds and prove that it answers as it was verified.
+        """Load the archive and check its files and the answers to its golden products.
 
         Raises:
-            ArchiveError: a file was changed since the archive was built.
+            ArchiveError: a file has changed since the archive was built.
             EngineError: no engine gives the expected answers to the golden products.
         """
         folder = Path(context.system_properties["model_dir"])
         threads = _threads(context.model_yaml_config or {})
-        manifest = read_archive(folder)
+        manifest = read_manifest(folder)
         self.settings = read_settings(folder)
         self.preprocessor = ProductPreprocessor(self.settings, folder / "tokenizer.json")
-        self._golden = golden_products(manifest)
+        self._golden = read_golden_products(manifest)
         check_labels(manifest, self.settings)
-        site = Site(folder, self.settings, threads, _gpu(context.system_properties))
-        name, self.engine, reason = Choice(site, accept=self._check, seconds=self._seconds).choose(
+        options = LoadOptions(folder, self.settings, threads, _gpu(context.system_properties))
+        name, self.engine, reason = EngineChoice(options, check=self._check, measure=self._measure).choose(
             self.settings.engine, verified=verified_engines(manifest)
         )
         self.model = {
@@ -82,37 +82,39 @@ class ProductService:
         logger.info("%s %s answers with %s (%s)", *self.model.values())
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
-        """Answer a batch: one JSON text a request, its status set in the context."""
+        """Answer a batch: return one JSON text for each request and set its HTTP status in the context."""
         with self.metrics.timed("read"):
             headers = [context.get_all_request_header(number) for number in range(len(data))]
             requests = [self._read(row, header) for row, header in zip(data, headers, strict=True)]
             items = [item for request in requests for item in request.items]
-        why = [_asks_why(header) for header, request in zip(headers, requests, strict=True) for _ in request.items]
+        explained = [
+            _asks_explanation(header) for header, request in zip(headers, requests, strict=True) for _ in request.items
+        ]
         products = self.preprocess(items)
         with self.metrics.timed("infer"):
             scores = self.inference(products)
-        answers = self.explain(items, products, scores, why)
+        answers = self.explain(items, products, scores, explained)
         with self.metrics.timed("respond"):
             bodies = self.postprocess(requests, answers, context)
-        self.metrics.record(answers, why)
+        self.metrics.record(answers, explained)
         return bodies
 
     def preprocess(self, items: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
-        """Decode pictures, large ones several at a time, and tokenise titles; what fails is an error in its place."""
+        """Decode pictures (large ones in parallel) and tokenise titles; a product that fails becomes an error."""
         large = {number: self._pool.submit(self._prepare, item) for number, item in enumerate(items) if _is_large(item)}
         small = {number: self._prepare(item) for number, item in enumerate(items) if number not in large}
         return [small[number] if number in small else large[number].result() for number in range(len(items))]
 
     def inference(self, products: Sequence[Product | ProductError]) -> list[NDArray[np.float64] | ProductError]:
-        """Calibrated scores (C,) of each product, or the error that stands in its place.
+        """Compute calibrated scores (C,) for each product; errors stay in their places.
 
         Raises:
-            SystemExit: the engine answers nothing any more, as after a lost GPU; TorchServe starts a new worker.
+            SystemExit: the engine no longer works, for example after the GPU was lost; TorchServe starts a new worker.
         """
         valid = [product for product in products if isinstance(product, Product)]
         answers = score_products(self.engine, valid, settings=self.settings)
         if answers and all(isinstance(answer, ProductError) for answer in answers):
-            self._require_life()
+            self._exit_if_engine_fails()
         remaining = iter(answers)
         return [next(remaining) if isinstance(product, Product) else product for product in products]
 
@@ -121,18 +123,18 @@ class ProductService:
         items: Sequence[ProductFields | ProductError],
         products: Sequence[Product | ProductError],
         scores: Sequence[NDArray[np.float64] | ProductError],
-        why: Sequence[bool],
+        explained: Sequence[bool],
     ) -> list[dict[str, Any] | ProductError]:
-        """The answer to each product, with what decided it where that was asked for."""
+        """Build the answer to each product, with an explanation if the request asked for one."""
         return [
-            guarded(self._answer, item, product, row, explain=asked) if isinstance(item, ProductFields) else item
-            for item, product, row, asked in zip(items, products, scores, why, strict=True)
+            run_step(self._answer, item, product, row, explain=asked) if isinstance(item, ProductFields) else item
+            for item, product, row, asked in zip(items, products, scores, explained, strict=True)
         ]
 
     def postprocess(
         self, requests: Sequence[ProductRequest], answers: Sequence[dict[str, Any] | ProductError], context: Any
     ) -> list[str]:
-        """Serialise the answers request by request and set the HTTP statuses."""
+        """Serialise the answers of each request and set its HTTP status."""
         remaining = iter(answers)
         bodies = []
         for number, request in enumerate(requests):
@@ -144,53 +146,51 @@ class ProductService:
 
     @functools.cached_property
     def _explainer(self) -> ProductExplainer:
-        """Made when the first explanation is asked for: on ONNX Runtime it takes a second, and the weights' memory."""
+        """Created for the first explanation: on ONNX Runtime it takes a second and holds the weights again."""
         return ProductExplainer(self.engine.parts(), self.preprocessor, self.settings)
 
-    def _require_life(self) -> None:
-        """End the process if its engine fails on the golden products too: as it is, it would fail on all to come."""
+    def _exit_if_engine_fails(self) -> None:
+        """End the process if the engine fails on the golden products too: it would fail on all later products."""
         try:
             score_batches(self.engine, self._golden_inputs(), settings=self.settings)
         except Exception as error:  # engines' errors share no base class
             if is_out_of_memory(error):
                 return
-            logger.critical(
-                "%s answers nothing any more (%s): the worker ends", self.model["backend"], type(error).__name__
-            )
+            logger.critical("%s no longer answers (%s): the worker exits", self.model["backend"], type(error).__name__)
             raise SystemExit(1) from error
 
     def _check(self, engine: Engine) -> None:
-        """Let an engine answer the golden products."""
+        """Compare an engine's answers to the golden products with the expected ones."""
         scores = score_batches(engine, self._golden_inputs(), settings=self.settings)
-        check_golden(self._golden, scores, settings=self.settings, tolerance=engine.tolerance)
+        check_golden_answers(self._golden, scores, settings=self.settings, tolerance=engine.tolerance)
 
     def _golden_inputs(self) -> list[Product]:
         return [self.preprocessor(product.image, product.text) for product in self._golden]
 
-    def _seconds(self, engine: Engine) -> float:
-        """The best of some tries at a batch of golden products."""
+    def _measure(self, engine: Engine) -> float:
+        """Time an engine on a batch of golden products: the shortest of several runs, in seconds."""
         size = min(TIMED_BATCH, self.settings.max_batch)
         batch = collate(list(itertools.islice(itertools.cycle(self._golden_inputs()), size)))
         engine(batch)
         return min(_elapsed(lambda: engine(batch)) for _ in range(TIMED_TRIES))
 
     def _read(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
-        """One request's products; one that cannot be read at all is a single error."""
-        request = guarded(self._parse, row, headers)
+        """Read one request's products; a request that cannot be read becomes a single error."""
+        request = run_step(self._parse, row, headers)
         return ProductRequest([request], many=False) if isinstance(request, ProductError) else request
 
     def _parse(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
         request = read_request(row, _content_type(headers), self.settings)
-        if _asks_why(headers):
+        if _asks_explanation(headers):
             limit_explained(request, self.settings)
         if request.many and "image" in self.settings.modalities:
             self._limit_pixels(request)
         return request
 
     def _limit_pixels(self, request: ProductRequest) -> None:
-        """Put an error in place of each picture that goes beyond what one request may make us decode.
+        """Replace each picture that exceeds the request's total of pixels by an error.
 
-        A picture that is refused anyway is not decoded, so it takes nothing from its neighbours.
+        A picture that is too large by itself does not count, because it is never decoded.
         """
         limit, decoded = self.settings.max_request_pixels, 0
         for number, item in enumerate(request.items):
@@ -205,7 +205,7 @@ class ProductService:
                     request.items[number] = ProductError("image_too_large", message)
 
     def _prepare(self, item: ProductFields | ProductError) -> Product | ProductError:
-        return item if isinstance(item, ProductError) else guarded(self._product, item)
+        return item if isinstance(item, ProductError) else run_step(self._product, item)
 
     def _product(self, fields: ProductFields) -> Product:
         reads = self.settings.modalities
@@ -232,7 +232,7 @@ class ProductService:
             return product
         if isinstance(scores, ProductError):
             return scores
-        read = modalities_read(product.present)
+        read = present_modalities(product.present)
         answer = product_answer(scores, top_k=item.top_k, modalities=read, model=self.model, settings=self.settings)
         if not explain:
             return answer
@@ -252,23 +252,23 @@ def _elapsed(call: Callable[[], object]) -> float:
 
 
 def _content_type(headers: Mapping[str, Any]) -> str | None:
-    """The request's type; TorchServe puts the form's fields among the headers, so a field can look like one."""
+    """Return the Content-Type header. TorchServe mixes form fields into the headers; those are not text."""
     found = (value for name, value in headers.items() if name.lower() == "content-type" and isinstance(value, str))
     return next(found, None)
 
 
-def _asks_why(headers: Mapping[str, Any]) -> bool:
-    """Whether TorchServe got the request at /explanations; its own header is the one in small letters."""
+def _asks_explanation(headers: Mapping[str, Any]) -> bool:
+    """True for a request to /explanations: TorchServe then sets its own lower-case header."""
     return headers.get("explain") == "True"
 
 
 def _gpu(properties: Mapping[str, Any]) -> int | None:
-    """The GPU that TorchServe gave this worker."""
+    """Number of the GPU that TorchServe assigned to this worker; None without a GPU."""
     gpu = properties.get("gpu_id")
     return None if gpu is None or int(gpu) < 0 else int(gpu)
 
 
 def _threads(worker_config: Mapping[str, Any]) -> int:
-    """The cores of this worker: all that the process may use, shared among the workers of the model."""
+    """Threads for this worker: the cores that the process may use, divided by the number of the model's workers."""
     cores = len(os.sched_getaffinity(0))
     return max(1, cores // max(1, int(worker_config.get("maxWorkers", 1))))

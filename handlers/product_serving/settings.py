@@ -1,7 +1,7 @@
-"""Everything a served model needs to know about itself, as one frozen value that travels with its weights.
+"""Settings of a trained model: its attributes, preprocessing, calibration and limits.
 
-Training writes ``settings.json`` beside the weights, the archive carries it, the handler reads it: preprocessing,
-calibration and limits have no second definition.
+Training writes ``settings.json`` beside the weights, the archive carries it, and the handler reads it. These
+values have no other definition.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engines.table import AUTO, NAMES
+from .engines.table import AUTO, ENGINE_NAMES
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
@@ -24,13 +24,13 @@ ZERO_ALLOWED = ("cache_mib",)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """Something that a model tells of a product: a slice of its logits, with a softmax of its own.
+    """A property of a product that the model predicts: a slice of the logits with its own softmax.
 
     Args:
-        name: of the catalogue column the labels come from.
-        labels: class names in the order of the slice.
-        temperature: divides the slice before its softmax.
-        review_threshold: a score below it asks for a person's look.
+        name: catalogue column of the labels.
+        labels: class names, in the order of the logits.
+        temperature: divides the logits before the softmax.
+        review_threshold: a person should review an answer with a lower score.
 
     Raises:
         ValueError: a value is outside its range; the message names the attribute.
@@ -52,11 +52,11 @@ class Attribute:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hierarchy:
-    """Attributes of which the first one tells all others: a shoe is footwear.
+    """Attributes that the first one determines: a shoe is always footwear.
 
     Args:
-        attributes: names; the finest first.
-        combinations: for each label of the first attribute the labels of all of them, as positions.
+        attributes: names, finest first.
+        combinations: for each label of the first attribute, the labels of all these attributes, as indices.
         temperature: of the joint probability, see :mod:`product_serving.hierarchy`.
     """
 
@@ -65,19 +65,19 @@ class Hierarchy:
     temperature: float = 1.0
 
     @functools.cached_property
-    def places(self) -> NDArray[np.int64]:
-        """(combinations, attributes), the combinations as an array."""
+    def label_indices(self) -> NDArray[np.int64]:
+        """(combinations, attributes): the combinations as an array."""
         return np.array(self.combinations, dtype=np.int64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneModality:
-    """What is fitted for products that have one modality only: it replaces the settings for whole products.
+    """Calibration for products with only one modality.
 
     Args:
-        modality: the one that is there.
+        modality: the one that the product has.
         temperatures: A values, in the order of :attr:`ProductSettings.attributes`.
-        review_thresholds: likewise.
+        review_thresholds: A values, in the same order.
         hierarchy_temperatures: one for each of :attr:`ProductSettings.hierarchies`.
     """
 
@@ -86,11 +86,11 @@ class OneModality:
     review_thresholds: tuple[float, ...]
     hierarchy_temperatures: tuple[float, ...] = ()
 
-    def applied(self, settings: "ProductSettings") -> "ProductSettings":
-        """The settings for such products.
+    def applied_to(self, settings: "ProductSettings") -> "ProductSettings":
+        """Return the settings with this calibration.
 
         Raises:
-            ValueError: not a value for each attribute and hierarchy, or one that is out of its range.
+            ValueError: the number of values is wrong, or a value is outside its range.
         """
         fitted = zip(settings.attributes, self.temperatures, self.review_thresholds, strict=True)
         joint = zip(settings.hierarchies, self.hierarchy_temperatures, strict=True)
@@ -111,29 +111,29 @@ class ProductSettings:
 
     Args:
         model: registry name of the architecture (``image``, ``text``, ``early``, ``intermediate``, ``late``).
-        attributes: the A >= 1 attributes that the model tells, in the order of the logits' last dimension. The first is
-            the main one: an answer's ``label`` and ``score`` are its.
-        modalities: what the model reads, a non-empty subset of ``MODALITIES``.
+        attributes: the A >= 1 predicted attributes, in the order of the logits' last dimension. The first is the main
+            attribute: it gives an answer's ``label`` and ``score``.
+        modalities: those that the model reads, a non-empty subset of ``MODALITIES``.
         image_size: height and width of the graph's input picture, in pixels.
         image_fit: ``pad`` keeps proportions on a white square, ``squash`` stretches.
-        max_tokens: longest title in WordPiece tokens, ``[CLS]`` and ``[SEP]`` included; what is longer is cut.
-        review_precision: the validation precision that each ``review_threshold`` was chosen to reach.
-        default_top_k: classes answered unless the request says otherwise.
+        max_tokens: longest title in WordPiece tokens, ``[CLS]`` and ``[SEP]`` included; longer titles are cut.
+        review_precision: precision on the validation part that each ``review_threshold`` aims for.
+        default_top_k: number of classes answered if the request does not say.
         max_top_k: the most classes a request may ask for.
         max_instances: the most products in one JSON request.
-        max_explained: the most products in one request for explanations, each of which costs up to ten answers.
-        max_batch: the most products that the model answers at once.
+        max_explained: the most products in one request for explanations; one explanation costs up to ten answers.
+        max_batch: the most products in one batch for the engine.
         max_image_bytes: the longest encoded picture, in bytes.
-        max_image_pixels: the largest picture by its header, in pixels; checked before decoding.
-        max_request_pixels: the pixels of all pictures in one JSON request together.
-        max_image_ratio: the longest side divided by the shortest, at most.
-        min_image_side: the shortest side, in pixels, at least.
+        max_image_pixels: the most pixels of a picture, by its header; checked before decoding.
+        max_request_pixels: the most pixels of all pictures in one JSON request together.
+        max_image_ratio: the largest ratio of the longer to the shorter of height and width.
+        min_image_side: the smallest height or width, in pixels.
         max_text_chars: the longest title, in characters before normalisation.
-        hierarchies: which attributes follow from which; each attribute is in one at most.
-        one_modality: what is fitted for products that have one modality only; none where the model reads only one.
-        engine: ``auto`` lets each machine choose; a name of :data:`product_serving.engines.table.ENGINES` allows no
-            other engine.
-        cache_mib: memory for the logits of products that were answered before, in MiB; 0 keeps none.
+        hierarchies: dependences between attributes; an attribute is in at most one.
+        one_modality: calibration for products with only one modality; empty if the model reads only one.
+        engine: ``auto`` lets each machine choose; a name from :data:`product_serving.engines.table.ENGINES` forces that
+            engine.
+        cache_mib: memory for the cache of logits, in MiB; 0 turns the cache off.
 
     Raises:
         ValueError: a value is outside its range; the message names the field.
@@ -170,20 +170,22 @@ class ProductSettings:
             raise ValueError(f"modalities must be a non-empty subset of {MODALITIES}, got {self.modalities}")
         if self.image_fit not in IMAGE_FITS:
             raise ValueError(f"image_fit must be one of {IMAGE_FITS}, got {self.image_fit!r}")
-        if self.engine not in (AUTO, *NAMES):
-            raise ValueError(f"engine must be one of {(AUTO, *NAMES)}, got {self.engine!r}")
+        if self.engine not in (AUTO, *ENGINE_NAMES):
+            raise ValueError(f"engine must be one of {(AUTO, *ENGINE_NAMES)}, got {self.engine!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type in (int, float) and field.name not in ZERO_ALLOWED and not value > 0:
                 raise ValueError(f"{field.name} must be > 0, got {value}")
-        if self.max_image_ratio > self.image_size:  # padded to the model's square, a side would have no pixel left
+        if (
+            self.max_image_ratio > self.image_size
+        ):  # padded to a square, such a picture would shrink to less than one pixel
             raise ValueError(f"max_image_ratio must be <= image_size, got {self.max_image_ratio}")
         if not 0 <= self.cache_mib < float("inf"):
             raise ValueError(f"cache_mib must be >= 0, got {self.cache_mib}")
         _check_hierarchies(self.hierarchies, dict(zip(names, self.sizes, strict=True)))
         if unknown := {each.modality for each in self.one_modality} - set(self.modalities):
             raise ValueError(f"one_modality must name what the model reads, got {sorted(unknown)}")
-        _ = self._readings
+        _ = self._by_modality
 
     @property
     def main(self) -> Attribute:
@@ -202,62 +204,62 @@ class ProductSettings:
 
     @functools.cached_property
     def sizes(self) -> tuple[int, ...]:
-        """(A,) how many classes each attribute has; their sum is C."""
+        """(A,) number of classes of each attribute; their sum is C."""
         return tuple(len(attribute.labels) for attribute in self.attributes)
 
     @functools.cached_property
     def slices(self) -> dict[str, slice]:
-        """By the name of each attribute: where its logits and scores lie on the last axis."""
+        """For each attribute's name: the slice of its logits and scores on the last axis."""
         ends = itertools.accumulate(self.sizes, initial=0)
         return {each.name: slice(*span) for each, span in zip(self.attributes, itertools.pairwise(ends), strict=True)}
 
     @functools.cached_property
     def starts(self) -> NDArray[np.int64]:
-        """(A,) where the logits of each attribute begin."""
+        """(A,) index of each attribute's first logit."""
         return np.array([part.start for part in self.slices.values()])
 
     @functools.cached_property
     def owners(self) -> NDArray[np.int64]:
-        """(C,) which attribute each logit belongs to."""
+        """(C,) index of each logit's attribute."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @functools.cached_property
     def temperatures(self) -> NDArray[np.float64]:
-        """(C,) what each logit is divided by."""
+        """(C,) temperature of each logit."""
         return np.array([attribute.temperature for attribute in self.attributes])[self.owners]
 
     @functools.cached_property
     def columns(self) -> dict[tuple[str, ...], NDArray[np.int64]]:
-        """By the attributes of a hierarchy (attributes, combinations): the logits of its combinations' labels."""
+        """For each hierarchy's attributes: (attributes, combinations), the index of each label's logit."""
         return {
-            each.attributes: each.places.T + np.array([[self.slices[name].start] for name in each.attributes])
+            each.attributes: each.label_indices.T + np.array([[self.slices[name].start] for name in each.attributes])
             for each in self.hierarchies
         }
 
     @functools.cached_property
     def memberships(self) -> dict[str, NDArray[np.float64]]:
-        """By name of each attribute of a hierarchy (combinations, classes): 1 where a combination has that label."""
+        """For each attribute in a hierarchy: (combinations, classes), 1 if the combination has the label, else 0."""
         sizes = dict(zip(self.slices, self.sizes, strict=True))
         return {
-            name: (place[:, None] == np.arange(sizes[name])).astype(np.float64)
+            name: (indices[:, None] == np.arange(sizes[name])).astype(np.float64)
             for hierarchy in self.hierarchies
-            for name, place in zip(hierarchy.attributes, hierarchy.places.T, strict=True)
+            for name, indices in zip(hierarchy.attributes, hierarchy.label_indices.T, strict=True)
         }
 
-    def reading(self, modalities: Sequence[str]) -> "ProductSettings":
-        """The settings for a product of which these modalities were read."""
-        return self._readings.get(tuple(modalities), self)
+    def for_modalities(self, modalities: Sequence[str]) -> "ProductSettings":
+        """Return the settings for products with these modalities."""
+        return self._by_modality.get(tuple(modalities), self)
 
     @functools.cached_property
-    def _readings(self) -> dict[tuple[str, ...], "ProductSettings"]:
-        return {(each.modality,): each.applied(self) for each in self.one_modality}
+    def _by_modality(self) -> dict[tuple[str, ...], "ProductSettings"]:
+        return {(each.modality,): each.applied_to(self) for each in self.one_modality}
 
     @classmethod
     def from_json(cls, path: Path | str) -> "ProductSettings":
         """Read ``settings.json``.
 
         Raises:
-            ValueError: the file is no JSON object, or holds a key that this version does not know.
+            ValueError: the file is not a JSON object, or holds an unknown key or an invalid value.
             OSError: the file cannot be read.
         """
         values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -272,32 +274,32 @@ class ProductSettings:
         return cls(**values)
 
     def to_json(self) -> str:
-        """The settings as JSON text that :meth:`from_json` reads back to an equal value."""
+        """Return the settings as JSON text; :meth:`from_json` reads it back."""
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
-def modalities_read(present: Iterable[bool | np.bool_]) -> tuple[str, ...]:
-    """The names of the modalities that are there."""
-    return tuple(name for name, there in zip(MODALITIES, present, strict=True) if there)
+def present_modalities(present: Iterable[bool | np.bool_]) -> tuple[str, ...]:
+    """Names of the present modalities, from flags in the order of ``MODALITIES``."""
+    return tuple(name for name, is_present in zip(MODALITIES, present, strict=True) if is_present)
 
 
 def _check_hierarchies(hierarchies: tuple[Hierarchy, ...], classes: dict[str, int]) -> None:
-    met: set[str] = set()
+    seen: set[str] = set()
     for each in hierarchies:
-        if unknown := [name for name in each.attributes if name not in classes or name in met]:
-            raise ValueError(f"hierarchies must name each attribute once at most, and known ones, got {unknown}")
-        met |= set(each.attributes)
+        if unknown := [name for name in each.attributes if name not in classes or name in seen]:
+            raise ValueError(f"hierarchies must name known attributes, each at most once, got {unknown}")
+        seen |= set(each.attributes)
         sizes = [classes[name] for name in each.attributes]
-        right = all(
+        valid = all(
             len(labels) == len(sizes) and all(0 <= label < size for label, size in zip(labels, sizes, strict=True))
             for labels in each.combinations
         )
-        if not right or [labels[0] for labels in each.combinations] != list(range(sizes[0])):
+        if not valid or [labels[0] for labels in each.combinations] != list(range(sizes[0])):
             raise ValueError(f"hierarchies: the combinations of {each.attributes} must name a label of each, in order")
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples, however deep; its objects stay."""
+    """Convert JSON lists to tuples, at any depth."""
     if isinstance(value, dict):
         return {name: _tuples(entry) for name, entry in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from handlers.product_serving.archive import CHECKED, SUMS, format_sums
+from handlers.product_serving.archive import REQUIRED_FILES, SUMS, format_sums
 
 LABELS = ("Shirts", "Shoes", "Bags")
 TOKEN_MESSAGE = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
@@ -229,7 +229,7 @@ def write_archive(store: Path, model: str, version: str, *, default: bool = Fals
         "settings.json": json.dumps({"attributes": [{"name": "label", "labels": LABELS}]}),
         "manifest.json": json.dumps({"golden": golden}),
         **({} if workers is None else {"model-config.yaml": f"minWorkers: {workers}\nmaxWorkers: {workers}\n"}),
-        **dict.fromkeys((set(CHECKED) - set(("manifest.json", "settings.json"))), ""),
+        **dict.fromkeys((set(REQUIRED_FILES) - set(("manifest.json", "settings.json"))), ""),
     }
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     with zipfile.ZipFile(path, "w") as content:

@@ -9,7 +9,7 @@ import pytest
 
 from client.api.inference import Product, ProductClient
 from client.server.config import ServerConfig
-from handlers.product_serving.metrics import INTERVAL, dimension_value
+from handlers.product_serving.metrics import REPORT_SECONDS, dimension_value
 
 TITLE = "Marlow Men Navy Classic Running Shoes"
 SAMPLE = re.compile(r"(\w+)\{(.*)\} (\S+)")
@@ -32,7 +32,7 @@ def scrape(config: ServerConfig) -> Callable[[], Samples]:
         before, now = Samples(), read()
         while _ours(before) != _ours(now):
             assert time.monotonic() < deadline, "the counters do not come to rest"
-            time.sleep(1.5 * INTERVAL)
+            time.sleep(1.5 * REPORT_SECONDS)
             before, now = now, read()
         return now
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.golden import CANDIDATES, GOLDEN_PER_FORM, golden_products
+from export.golden import CANDIDATES, GOLDEN_PER_FORM, select_golden_products
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, ProductSettings
@@ -30,7 +30,7 @@ def by_length(batch: Batch) -> NDArray[np.float32]:
 
 def golden(preprocessor: ProductPreprocessor, *words: int, truth: str) -> list[dict[str, Any]]:
     pairs = [(None, " ".join(["-"] * number)) for number in words]
-    return golden_products(pairs, by_length, truth=list(truth), preprocessor=preprocessor, settings=SETTINGS)
+    return select_golden_products(pairs, by_length, truth=list(truth), preprocessor=preprocessor, settings=SETTINGS)
 
 
 def test_two_labels_come_before_the_same_one_twice(preprocessor: ProductPreprocessor) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.build import _require_forced, _settle_int8
+from export.build import _drop_unusable_int8, _require_forced
 from export.inference_form import inference_form
 from export.int8 import EXACT_CONVOLUTIONS, export_int8
 from export.to_onnx import export_onnx
@@ -120,9 +120,9 @@ def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) ->
     good = Parity("int8", 0.3, 10, 1000, (), alike(0.996))
     bad = dataclasses.replace(good, attributes=alike(0.98))
     graph.touch()
-    _settle_int8(tmp_path, good)
+    _drop_unusable_int8(tmp_path, good)
     assert graph.exists()
-    _settle_int8(tmp_path, bad)
+    _drop_unusable_int8(tmp_path, bad)
     assert not graph.exists()
 
 

@@ -18,9 +18,9 @@ from handlers.product_serving.archive import (
     SUMS,
     ArchiveError,
     GoldenProduct,
-    check_golden,
-    golden_products,
-    read_archive,
+    check_golden_answers,
+    read_golden_products,
+    read_manifest,
 )
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.settings import Attribute, ProductSettings
@@ -34,7 +34,7 @@ GOLDEN = [GoldenProduct(None, "a", np.array([0.2, 0.7, 0.1]), {"label": "b"})]
 
 
 def test_a_whole_archive_is_read(archive: Path) -> None:
-    assert [product.label in LABELS for product in golden_products(read_archive(archive))] == [True] * 3
+    assert [product.label in LABELS for product in read_golden_products(read_manifest(archive))] == [True] * 3
 
 
 def test_its_checksums_are_what_sha256sum_reads(archive: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_check_that_is_damaged_itself_refuses_or_does_not_run(copy_archive: Ca
         with pytest.raises(Exception, match=r"."), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exec(compile(damaged, "archive.py", "exec"), module)
-            module["read_archive"](folder)  # type: ignore[operator]
+            module["read_manifest"](folder)  # type: ignore[operator]
 
 
 def test_no_damage_of_the_list_passes(copy_archive: Callable[..., Path]) -> None:
@@ -92,7 +92,7 @@ def test_no_damage_of_the_list_passes(copy_archive: Callable[..., Path]) -> None
     for content in damaged:
         (folder / SUMS).write_bytes(content)
         with pytest.raises(ArchiveError, match=f"^{SUMS}"):
-            read_archive(folder)
+            read_manifest(folder)
 
 
 @pytest.mark.parametrize("name", [*NEEDED, "product_serving/request.py", SUMS])
@@ -108,7 +108,7 @@ def test_a_link_or_a_folder_in_place_of_a_file_is_no_file(copy_archive: Callable
     (folder / "model.onnx").unlink()
     (folder / "model.onnx").mkdir()
     with pytest.raises(ArchiveError, match=r"model\.onnx"):
-        read_archive(folder)
+        read_manifest(folder)
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -119,7 +119,7 @@ def test_a_file_without_a_checksum_is_not_trusted(copy_archive: Callable[..., Pa
     seal(folder)
     (folder / name).write_bytes(content)
     with pytest.raises(ArchiveError, match=f"no checksum of {name}"):
-        read_archive(folder)
+        read_manifest(folder)
 
 
 def settings_of(labels: str) -> ProductSettings:
@@ -158,7 +158,7 @@ def test_an_archive_of_an_earlier_version_is_to_be_built_again(copy_archive: Cal
 )
 def test_golden_products_that_cannot_be_read(golden: Any) -> None:
     with pytest.raises(ArchiveError, match="golden products"):
-        golden_products({"golden": golden})
+        read_golden_products({"golden": golden})
 
 
 def test_what_torchserve_adds_is_left_alone(copy_archive: Callable[..., Path]) -> None:
@@ -183,10 +183,10 @@ def test_what_torchserve_adds_is_left_alone(copy_archive: Callable[..., Path]) -
 )
 def test_golden_answers_are_compared(scores: list[float], message: str | None) -> None:
     if message is None:
-        check_golden(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
+        check_golden_answers(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
         return
     with pytest.raises(ArchiveError, match=message):
-        check_golden(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
+        check_golden_answers(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
 
 
 def test_labels_are_those_that_were_verified(copy_archive: Callable[..., Path]) -> None:
@@ -202,4 +202,4 @@ def test_labels_are_those_that_were_verified(copy_archive: Callable[..., Path]) 
 
 def test_labels_in_another_order_are_noticed() -> None:
     with pytest.raises(ArchiveError, match="golden product 1: 'c', expected 'b'"):
-        check_golden(GOLDEN, np.array([[0.2, 0.7, 0.1]]), settings=settings_of("acb"), tolerance=1e-3)
+        check_golden_answers(GOLDEN, np.array([[0.2, 0.7, 0.1]]), settings=settings_of("acb"), tolerance=1e-3)

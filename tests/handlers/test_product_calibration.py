@@ -9,7 +9,7 @@ import pytest
 from handlers.product_serving.answer import product_answer
 from handlers.product_serving.calibration import calibrated_scores, review_thresholds
 from handlers.product_serving.hierarchy import attribute_scores
-from handlers.product_serving.settings import Attribute, Hierarchy, OneModality, ProductSettings, modalities_read
+from handlers.product_serving.settings import Attribute, Hierarchy, OneModality, ProductSettings, present_modalities
 
 WHOLE = ProductSettings(
     model="late",
@@ -69,7 +69,7 @@ def test_thresholds_by_what_was_there() -> None:
 
 
 def test_what_was_read_is_named_in_order() -> None:
-    assert [modalities_read(row) for row in PRESENT] == [("image", "text"), ("image",), ("text",)]
+    assert [present_modalities(row) for row in PRESENT] == [("image", "text"), ("image",), ("text",)]
 
 
 def test_settings_come_back_from_their_file(tmp_path: Any) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.product_serving.errors import ERROR_CODES, ProductError, guarded
+from handlers.product_serving.errors import ERROR_CODES, ProductError, run_step
 
 CONTRACT = {
     400: {"missing_field", "unknown_field", "invalid_json", "invalid_base64", "invalid_text", "out_of_range"},
@@ -35,8 +35,8 @@ def test_guarded_keeps_results_and_product_errors() -> None:
     def refuse() -> None:
         raise error
 
-    assert guarded(divmod, 7, 2) == (3, 1)
-    assert guarded(refuse) is error
+    assert run_step(divmod, 7, 2) == (3, 1)
+    assert run_step(refuse) is error
 
 
 def test_guarded_turns_what_breaks_into_an_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -46,7 +46,7 @@ def test_guarded_turns_what_breaks_into_an_error(caplog: pytest.LogCaptureFixtur
     def quote(secret: str) -> None:
         int(secret)
 
-    memory, bug = guarded(exhaust), guarded(quote, "canary")
+    memory, bug = run_step(exhaust), run_step(quote, "canary")
     assert isinstance(memory, ProductError) and memory.code == 507
     assert isinstance(bug, ProductError) and bug.type == "internal_error"
     assert caplog.messages[0].startswith("a product failed with ValueError at test_product_errors.py:")
@@ -58,4 +58,4 @@ def test_guarded_lets_a_stop_through() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        guarded(stop)
+        run_step(stop)

@@ -252,7 +252,7 @@ def test_a_worker_whose_model_answers_nothing_any_more_ends(
     monkeypatch.setattr(worker.handler, "engine", lost)
     with pytest.raises(SystemExit) as ended:
         worker.ask(form(image=PICTURE), form(text=TITLES[0]))
-    assert ended.value.code == 1 and "the worker ends" in caplog.text
+    assert ended.value.code == 1 and "the worker exits" in caplog.text
 
 
 def test_a_worker_without_memory_for_anything_goes_on(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

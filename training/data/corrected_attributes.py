@@ -68,7 +68,7 @@ def corrected_targets(
     for hierarchy in hierarchies:
         columns = [names.index(name) for name in hierarchy.attributes]
         for row in np.flatnonzero(corrected[:, columns].any(1)):
-            result[row, columns] = _possible(targets[row, columns], corrected[row, columns], hierarchy.places)
+            result[row, columns] = _possible(targets[row, columns], corrected[row, columns], hierarchy.label_indices)
     result[:, 0] = targets[:, 0]
     return result
 

@@ -18,12 +18,12 @@ from transformers import BertConfig, BertModel
 
 from benchmarks.server.load.bodies import Sample
 from benchmarks.server.systems.torchserve_config import ROOT
+from export.accuracy_gate import add_int8, fast_engines
 from export.archive import WORKER_CONFIG, pack, stage, worker_config
-from export.build import build_archive, export_graphs, read_test_products
-from export.fast import add_int8, fast_engines
-from export.golden import CANDIDATES, golden_products
+from export.build import build_archive, export_graphs, read_products
+from export.golden import CANDIDATES, select_golden_products
 from export.verify import eager_forward
-from handlers.product_serving.engines.table import Site
+from handlers.product_serving.engines.table import LoadOptions
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier, build_head
@@ -131,10 +131,12 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
         add_int8(stage_folder, [preprocessor(*pair) for pair in pairs[:CALIBRATED]])
         pairs = pairs[: 2 * CANDIDATES]
         truth = [""] * len(pairs)  # the model has learned nothing
-        golden = golden_products(pairs, eager_forward(model), truth=truth, preprocessor=preprocessor, settings=settings)
+        golden = select_golden_products(
+            pairs, eager_forward(model), truth=truth, preprocessor=preprocessor, settings=settings
+        )
         # The gate is about accuracy, and this model has none; with a trained one the export measures it.
-        site = Site(stage_folder, settings, threads=torch.get_num_threads())
-        fast = {engine: {"passed": True} for engine in fast_engines(site)}
+        options = LoadOptions(stage_folder, settings, threads=torch.get_num_threads())
+        fast = {engine: {"passed": True} for engine in fast_engines(options)}
         attributes = {settings.target: labels}
         manifest = {"model": MODEL, "version": VERSION, "attributes": attributes, "golden": golden, "fast": fast}
         stage(stage_folder, run_model=run_model, settings=settings, manifest=manifest, workers=workers)
@@ -155,7 +157,7 @@ def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> Se
     Raises:
         RunError: the run lacks the model.
     """
-    test = read_test_products(run, limit=TESTED)
+    test = read_products(run, limit=TESTED)
     built = build_archive(run, model_name, version=VERSION, store=folder, test=test, workers=workers)
     model, settings = load_model(run / model_name)
     tokenizer = (run / model_name / "tokenizer.json").read_text(encoding="utf-8")

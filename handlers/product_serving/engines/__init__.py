@@ -1,1 +1,1 @@
-"""Engines: what computes the graph, and the choice among them."""
+"""Engines compute the model's graph; this package holds them and the choice among them."""

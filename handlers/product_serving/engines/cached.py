@@ -1,10 +1,10 @@
-"""Answers to products that come again: a bounded memory of logits, by the pixels and tokens that the model reads.
+"""A cache of logits for repeated products, limited in size.
 
-The key is a digest of a product after preprocessing. Two titles are the same if their tokens are, two pictures if their
-pixels are. A picture or title that cannot be read is refused each time, as without a memory.
+The key is a digest of the preprocessed product: two titles are equal if their tokens are, two pictures if their pixels
+are. A picture or title that cannot be read never reaches the cache.
 
-Logits are kept, not the towers' outputs. The cells of one picture take 250 KB (49 x 1280 float32), the logits of 142
-classes half a KB; and only a graph cut into parts, with a session each, could go on from cells.
+The cache keeps logits, not the towers' outputs. The cells of one picture take 250 KB (49 x 1280 float32), the logits of
+142 classes half a KB. Besides, only a graph cut into parts, one session each, could continue from cached cells.
 
 Legend: B batch, C classes.
 """
@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from .engine import Batch, Engine, Parts
 
 MIB = 2**20
-ENTRY_BYTES = 256  # of an entry, beside its logits: the digest, the array and the table's place (CPython 3.11)
+ENTRY_BYTES = 256  # overhead of an entry beside its logits: digest, array object, dictionary slot (CPython 3.11)
 
 
 class CachedEngine:
-    """An engine that computes only what it has not answered before; safe to call from several threads.
+    """An engine that computes only products that are not in its cache. Safe to call from several threads.
 
     Args:
-        engine: answers the rest.
-        mib: memory, in MiB; what was not asked for longest goes first.
-        count: is told hits and misses of each batch.
+        engine: computes the other products.
+        mib: size of the cache, in MiB; the least recently used entry is dropped first.
+        count: called with the hits and misses of each batch.
     """
 
     def __init__(self, engine: Engine, *, mib: float, count: Callable[[int, int], None]) -> None:
@@ -40,7 +40,7 @@ class CachedEngine:
         self._lock = threading.Lock()
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        """A batch -> logits (B, C) float32; a product that comes twice in it is computed once."""
+        """A batch -> logits (B, C) float32; a product that occurs twice is computed once."""
         keys = [_key(batch, row) for row in range(len(batch.image))]
         known = self._find(keys)
         missing = {key: row for row, key in enumerate(keys) if key not in known}
@@ -53,7 +53,7 @@ class CachedEngine:
         return np.stack([known[key] for key in keys])
 
     def parts(self) -> Parts:
-        """Those of the engine: explanations are not kept."""
+        """The engine's own parts; explanations are not cached."""
         return self._engine.parts()
 
     def _find(self, keys: list[bytes]) -> dict[bytes, NDArray[np.float32]]:
@@ -66,14 +66,14 @@ class CachedEngine:
     def _keep(self, computed: dict[bytes, NDArray[np.float32]]) -> None:
         with self._lock:
             for key, row in computed.items():
-                if np.isfinite(row).all():  # a fault of the moment must not become the answer for good
-                    self._rows[key] = row.copy()  # of its own, so that it does not hold its batch
+                if np.isfinite(row).all():  # a transient fault must not be cached
+                    self._rows[key] = row.copy()  # a view would keep the whole batch in memory
             while self._rows and len(self._rows) * (ENTRY_BYTES + row.nbytes) > self._limit:
                 self._rows.popitem(last=False)
 
 
 def _key(batch: Batch, row: int) -> bytes:
-    """A digest of what the model reads of one product, without the padding of its batch."""
+    """Digest of one product's inputs, without the padding of the batch."""
     digest = hashlib.blake2b(batch.present[row].tobytes(), digest_size=16)
     digest.update(batch.input_ids[row, batch.attention_mask[row] > 0].tobytes())
     if batch.present[row, 0]:
@@ -82,7 +82,7 @@ def _key(batch: Batch, row: int) -> bytes:
 
 
 def _rows(batch: Batch, rows: list[int]) -> Batch:
-    """Some products of a batch, titles padded to the longest of them."""
+    """Select products of a batch; pad titles to the longest of them."""
     longest = int(batch.attention_mask[rows].sum(axis=1).max())
     return Batch(
         batch.image[rows], batch.input_ids[rows, :longest], batch.attention_mask[rows, :longest], batch.present[rows]

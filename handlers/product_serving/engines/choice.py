@@ -1,4 +1,4 @@
-"""Which engine answers: by the machine, by what the archive was verified with, and by a short measurement."""
+"""Choose the engine: by the machine, by the archive's accuracy figures, and by a short speed measurement."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable
@@ -6,19 +6,19 @@ from typing import NamedTuple
 
 from .engine import Engine, EngineError
 from .int8 import cpu_flags
-from .table import AUTO, ENGINES, EngineRow, Site, engine_row
+from .table import AUTO, ENGINES, EngineRow, LoadOptions, engine_row
 
 logger = logging.getLogger(__name__)
-WORTH = 1.1  # times as fast as the reference; below, its exact answers are the better bargain
+MIN_SPEEDUP = 1.1  # over the reference; for a smaller speedup the reference's exact answers are worth more
 
 
-class Chosen(NamedTuple):
-    """The engine that answers.
+class ChosenEngine(NamedTuple):
+    """The chosen engine.
 
     Args:
-        name: of its row.
+        name: of its row in the table.
         engine: loaded.
-        reason: why it was chosen, which ones were passed over, and why.
+        reason: why it was chosen, and why others were passed over.
     """
 
     name: str
@@ -26,32 +26,35 @@ class Chosen(NamedTuple):
     reason: str
 
 
-class Choice:
+class EngineChoice:
     """The choice of an engine for one archive.
 
     Args:
-        site: the archive and the machine.
-        accept: raises where an engine's answers are not the expected ones.
-        seconds: an engine's time for a batch.
+        options: the archive and the machine.
+        check: raises an error if an engine's answers are not the expected ones.
+        measure: returns an engine's time for a batch, in seconds.
     """
 
-    def __init__(self, site: Site, *, accept: Callable[[Engine], None], seconds: Callable[[Engine], float]) -> None:
-        self._site, self._accept, self._seconds = site, accept, seconds
+    def __init__(
+        self, options: LoadOptions, *, check: Callable[[Engine], None], measure: Callable[[Engine], float]
+    ) -> None:
+        self._options, self._check, self._measure = options, check, measure
         self._reasons: list[str] = []
         self._faults: list[str] = []
 
-    def choose(self, wanted: str, *, verified: Collection[str] = ()) -> Chosen:
-        """The fastest engine that loads and is accepted.
+    def choose(self, wanted: str, *, verified: Collection[str] = ()) -> ChosenEngine:
+        """Choose the fastest engine that loads and passes the check.
 
         Args:
-            wanted: an engine's name, which is then the only candidate; ``auto`` takes, on a GPU, the first of the GPU's
-                engines, else a CPU's exact one, and on a CPU the first fast engine that pays, else an exact one.
-            verified: engines that passed the export's accuracy gate.
+            wanted: an engine's name, which is then the only candidate, or ``auto``. On a GPU, ``auto`` takes the first
+                GPU engine that works, else an exact CPU engine. Without a GPU it takes the first fast engine with
+                ``MIN_SPEEDUP``, else an exact one.
+            verified: names of the engines that passed the export's accuracy gate.
 
         Raises:
-            EngineError: none is left; the message says what was wrong with each.
+            EngineError: no engine is left; the message gives each engine's error.
         """
-        gpu = self._site.gpu
+        gpu = self._options.gpu
         if wanted != AUTO:
             self._reasons.append(f"settings ask for {wanted}")
             return self._chosen(*self._first([engine_row(wanted)]))
@@ -64,8 +67,8 @@ class Choice:
             return self._chosen(*self._first(of_gpu + exact))
         return self._chosen(*self._faster(in_order_of_speed(fast), *self._first(exact)))
 
-    def _chosen(self, name: str, engine: Engine) -> Chosen:
-        return Chosen(name, engine, "; ".join(self._reasons))
+    def _chosen(self, name: str, engine: Engine) -> ChosenEngine:
+        return ChosenEngine(name, engine, "; ".join(self._reasons))
 
     def _first(self, rows: Iterable[EngineRow]) -> tuple[str, Engine]:
         for row in rows:
@@ -74,11 +77,11 @@ class Choice:
         raise EngineError("no engine gives the expected answers: " + "; ".join(self._faults))
 
     def _faster(self, rows: Iterable[EngineRow], reference: str, exact: Engine) -> tuple[str, Engine]:
-        """The first engine that is worth its rounding; else the reference."""
+        """Return the first engine with ``MIN_SPEEDUP``, else the reference."""
         for row in rows:
             engine = self._load(row)
             gain = self._gain(row, engine, exact) if engine else None
-            if engine and gain and gain >= WORTH:
+            if engine and gain and gain >= MIN_SPEEDUP:
                 self._reasons.append(f"{gain:.1f} times as fast here as {reference}")
                 return row.name, engine
             if gain:
@@ -87,17 +90,17 @@ class Choice:
 
     def _load(self, row: EngineRow) -> Engine | None:
         try:
-            engine = row.build(self._site)
-            self._accept(engine)
-        except Exception as error:  # whatever a driver, a library or a graph does, the next engine may still serve
+            engine = row.build(self._options)
+            self._check(engine)
+        except Exception as error:  # drivers and libraries raise any error; the next engine may still work
             self._pass_over(row, error)
             return None
         return engine
 
     def _gain(self, row: EngineRow, engine: Engine, exact: Engine) -> float | None:
-        """How many times as fast as the reference; None where it fails."""
+        """Speedup over the reference; None if the engine fails."""
         try:
-            return self._seconds(exact) / self._seconds(engine)
+            return self._measure(exact) / self._measure(engine)
         except Exception as error:
             self._pass_over(row, error)
             return None
@@ -109,10 +112,10 @@ class Choice:
 
 
 def in_order_of_speed(fast: Iterable[EngineRow]) -> list[EngineRow]:
-    """The fast engines of a CPU, in the order in which they are tried.
+    """Sort the fast CPU engines into the order in which they are tried.
 
-    bf16 rounds less than int8, but without AMX it is the slower one: by a tenth on an AMD EPYC, by more than half on an
-    Intel Xeon, where it does not even reach fp32.
+    bf16 rounds less than int8. Without AMX it is slower: by a tenth on an AMD EPYC, and by more than half on an Intel
+    Xeon, where it is slower than fp32 too.
     """
     first = "openvino" if "amx_bf16" in cpu_flags() else "int8"
     return sorted(fast, key=lambda row: row.name != first)

@@ -1,7 +1,7 @@
-"""``model.pt`` on an NVIDIA GPU in half precision, channels last, by captured graphs.
+"""``model.pt`` on an NVIDIA GPU, in half precision, channels last, with CUDA graphs.
 
-Written without a GPU at hand: the tests of this module and of :mod:`graph_replay` run on a CPU, and its speed is not
-measured on a GPU.
+Written without a GPU: the tests of this module and of :mod:`graph_replay` run on a CPU, and the speed on a GPU is not
+measured.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from .engine import Batch, EngineError, Parts
 from .graph_replay import Captured, GraphReplayer, Inputs
-from .half import HALF, load_half_graph
+from .half_precision import HALF_TOLERANCE, load_half_graph
 from .torchscript import TorchScriptEngine
 
-WARM_RUNS = 3  # libraries load their kernels and choose algorithms in the first ones, which a capture may not hold
+WARM_RUNS = 3  # the first runs load kernels and choose algorithms, which a capture must not contain
 
 
 class CudaHalfEngine:
@@ -24,21 +24,21 @@ class CudaHalfEngine:
 
     Args:
         path: ``model.pt``.
-        gpu: its number; None where TorchServe gave none.
-        precision: the one that :func:`half_precision` names for this GPU.
+        gpu: number of the GPU; None if TorchServe assigned none.
+        precision: ``bf16`` or ``fp16``; must be the one that :func:`half_precision` returns for this GPU.
         image_size: H = W.
-        max_tokens: of the longest title.
+        max_tokens: length of the longest title.
         max_batch: the most products in a batch.
 
     Attributes:
-        replayer: of its graphs.
+        replayer: replays the captured graphs.
 
     Raises:
-        EngineError: there is no such GPU, or it is not one for this precision.
+        EngineError: there is no such GPU, or it computes in the other precision.
         CaptureError: the graph cannot be captured.
     """
 
-    tolerance = HALF
+    tolerance = HALF_TOLERANCE
 
     def __init__(
         self, path: Path, *, gpu: int | None, precision: str, image_size: int, max_tokens: int, max_batch: int
@@ -59,12 +59,12 @@ class CudaHalfEngine:
         return self.replayer(batch)
 
     def parts(self) -> Parts:
-        """In fp32: an explanation asks what the model does, not what half precision does to it."""
+        """In fp32, so that an explanation shows the model without the rounding of half precision."""
         return TorchScriptEngine(self._path, device=self._device, threads=1).parts()
 
 
 class CudaDevice:
-    """A GPU as :class:`product_serving.engines.graph_replay.Device` has it.
+    """A GPU that implements :class:`product_serving.engines.graph_replay.ReplayDevice`.
 
     Args:
         graph: in the GPU's memory; four inputs -> logits.
@@ -83,7 +83,7 @@ class CudaDevice:
         return self._torch.zeros(*shape, dtype=getattr(self._torch, dtype), pin_memory=True)
 
     def memory(self, shape: Sequence[int], dtype: str) -> Any:
-        """Memory that is zeroed before the stream goes on."""
+        """Memory of the GPU, zeroed before the stream continues."""
         memory = self._torch.zeros(*shape, dtype=getattr(self._torch, dtype), device=self._gpu)
         self._torch.cuda.synchronize(self._gpu)
         return memory
@@ -94,16 +94,16 @@ class CudaDevice:
             target.copy_(source, non_blocking=True)
 
     def finish(self) -> None:
-        """Sleep until the stream is done: the threads that decode pictures have a use for this one's core."""
+        """Sleep until the stream is done, so that threads that decode pictures can use this core."""
         event = self._torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         event.record(self._stream)
         event.synchronize()
 
     def capture(self, inputs: Inputs) -> Captured:
-        """Warm up and capture on the stream that replays; all graphs share one pool, since one at a time runs.
+        """Warm up and capture, on the stream that replays. All graphs share one memory pool: they run one at a time.
 
-        The executor does not optimise: its fusers compile while they watch the first runs, and compiling within a
-        capture breaks it (pytorch/pytorch#99397).
+        The TorchScript executor must not optimise here: its fusers compile during the first runs, and compiling within
+        a capture breaks the capture (pytorch/pytorch#99397).
         """
         torch, stream = self._torch, self._stream
         captured = torch.cuda.CUDAGraph()
@@ -123,7 +123,7 @@ class CudaDevice:
 
 
 def require_gpu(gpu: int | None) -> str:
-    """PyTorch's name for a GPU, ``cuda:N``.
+    """Return PyTorch's name of a GPU, ``cuda:N``.
 
     Raises:
         EngineError: there is no such GPU.
@@ -138,13 +138,13 @@ def require_gpu(gpu: int | None) -> str:
 
 
 def half_precision(capability: tuple[int, int]) -> str:
-    """The half precision of a GPU: bf16, which cannot overflow, where its tensor cores have it, else fp16.
+    """Return a GPU's half precision: bf16 if its tensor cores support it, because bf16 cannot overflow; else fp16.
 
     Args:
-        capability: its compute capability.
+        capability: compute capability of the GPU.
 
     Raises:
-        EngineError: it has no tensor cores.
+        EngineError: the GPU has no tensor cores.
     """
     if capability < (7, 0):
         raise EngineError(f"this GPU (compute capability {capability[0]}.{capability[1]}) has no tensor cores")

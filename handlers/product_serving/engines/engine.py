@@ -1,4 +1,4 @@
-"""The interface of an engine: a batch in, logits out; or the graph in its parts, for explanations.
+"""The interface of engines: a batch -> logits; and the graph in parts, for explanations.
 
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
@@ -8,18 +8,18 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-EXACT = 1e-3  # of a score, for an engine that computes in fp32
-NOTHING = np.empty(0, dtype=np.float32)
+FP32_TOLERANCE = 1e-3  # largest error of a score in fp32
+NO_FEATURES = np.empty(0, dtype=np.float32)
 
 
 class Batch(NamedTuple):
-    """A batch of products by the graph's input names, titles padded to the longest.
+    """A batch of products; the fields are the graph's inputs. Titles are padded to the longest.
 
     Args:
         image: (B, 3, H, W) uint8.
-        input_ids: (B, T) int64, 0 where padded.
-        attention_mask: (B, T) int64, 0 where padded.
-        present: (B, 2) bool: picture, title.
+        input_ids: (B, T) int64, padded with 0.
+        attention_mask: (B, T) int64: 1 for tokens, 0 for padding.
+        present: (B, 2) bool: has a picture, has a title.
     """
 
     image: NDArray[np.uint8]
@@ -29,16 +29,16 @@ class Batch(NamedTuple):
 
 
 class Parts(Protocol):
-    """A graph in its three parts, so that an explanation can change what lies between them.
+    """A graph in three parts, so that an explanation can change the features between them.
 
-    A part that the graph lacks, such as the picture's tower in a model of titles, answers an empty array.
+    A part that the graph lacks, such as the picture's tower of a text model, returns an empty array.
     """
 
     def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, 3, H, W) -> (B, N, D), the picture's cells row by row."""
+        """(B, 3, H, W) pixels -> (B, N, D) features of the picture cells, row by row."""
 
     def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(B, T), (B, T) -> (B, T, D)."""
+        """(B, T) ids and (B, T) mask -> (B, T, D) features of the tokens."""
 
     def classify(
         self,
@@ -47,14 +47,14 @@ class Parts(Protocol):
         attention_mask: NDArray[np.int64],
         present: NDArray[np.bool_],
     ) -> NDArray[np.float32]:
-        """Features, mask and (B, 2) -> logits (B, C)."""
+        """(B, N, D) cells, (B, T, D) tokens, (B, T) mask and (B, 2) presence -> (B, C) logits."""
 
 
 class Engine(Protocol):
-    """Something that computes a graph; :mod:`product_serving.engines.table` gives each its name.
+    """Computes the graph; :mod:`product_serving.engines.table` gives each engine its name.
 
     Args:
-        tolerance: how far its scores may lie from those of the trained model.
+        tolerance: largest allowed difference of a score from the trained model's.
     """
 
     tolerance: float
@@ -63,8 +63,8 @@ class Engine(Protocol):
         """A batch -> logits (B, C) float32."""
 
     def parts(self) -> Parts:
-        """The same graph in parts, loaded when this is called: a worker that explains nothing does not pay for it."""
+        """Load the same graph in parts. A worker that explains nothing never calls this and saves the memory."""
 
 
 class EngineError(RuntimeError):
-    """An engine cannot run here, or none gives the expected answers."""
+    """An engine cannot run on this machine, or no engine gives the expected answers."""

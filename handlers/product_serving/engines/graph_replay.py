@@ -1,13 +1,13 @@
-"""Batches on a device that replays captured graphs: which graph answers, and how a batch is padded to its size.
+"""Answer batches by replaying captured graphs: choose a graph and pad the batch to its size.
 
-A captured graph (CUDA graph) repeats its kernels on the same addresses: hundreds of launches for the price of one. So
-it has one size. There is one for each of some batch sizes and title lengths. A batch is padded to the smallest that
-holds it, and the padding's answers are cut off:
+A captured graph (CUDA graph) launches hundreds of kernels at the cost of one launch. It always uses the same addresses,
+so its size is fixed. Graphs are captured for several batch sizes and title lengths. A batch is padded to the smallest
+graph that holds it, and the logits of the padding are dropped:
 
     pinned memory of the host --> the graphs' inputs --> a graph --> its logits --> pinned memory of the host
 
-Batches go one after the other, in one stream. :class:`Device` is all that this asks of a device; the tests have one
-whose stream works as late as it may.
+Batches run one after the other, in one stream. :class:`ReplayDevice` is the interface of the device. The tests use a
+device that delays all work in its stream as long as the interface permits.
 
 Legend: B batch, T title tokens, C classes.
 """
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from .engine import Batch, EngineError
 
-TOKENS_STEP = 8  # attention kernels want the rows of a mask aligned to 8 elements
-CAPTURE_SECONDS = 6.0  # of a start-up's 15
+TOKENS_STEP = 8  # attention kernels need mask rows aligned to 8 elements
+CAPTURE_SECONDS = 6.0  # of the 15 s of a start
 
 
 class CaptureError(EngineError):
-    """A device did not capture the graph."""
+    """The device failed to capture the graph."""
 
 
 class Size(NamedTuple):
@@ -44,7 +44,7 @@ class Size(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """Memory of a device or of the host for a graph's inputs, by the graph's names.
+    """Memory of the device or the host for a graph's inputs; the fields have the inputs' names.
 
     Args:
         image: (B, 3, H, W) uint8.
@@ -59,7 +59,7 @@ class Inputs(NamedTuple):
     present: Any
 
     def cut(self, size: Size) -> "Inputs":
-        """The front of this memory as inputs of a size, without gaps: titles become (B, T)."""
+        """View the front of this memory as contiguous inputs of a size; titles become (B, T)."""
         products, tokens = size
         input_ids, attention_mask = (
             memory[: products * tokens].reshape(products, tokens) for memory in (self.input_ids, self.attention_mask)
@@ -71,19 +71,19 @@ class Captured(NamedTuple):
     """A captured graph.
 
     Args:
-        replay: puts its kernels into the device's stream.
-        logits: (B, C) in the device's memory; each replay writes it anew.
+        replay: queues its kernels in the device's stream.
+        logits: (B, C) in the device's memory; each replay overwrites them.
     """
 
     replay: Callable[[], None]
     logits: Any
 
 
-class Device(Protocol):
+class ReplayDevice(Protocol):
     """Memory, one stream and capture. Calls return at once, except for ``capture`` and ``finish``."""
 
     def host(self, shape: Sequence[int], dtype: str) -> Any:
-        """Memory of the host that copies read and write while the host goes on; ``numpy()`` is a view of it."""
+        """Memory of the host for asynchronous copies; ``numpy()`` is a view of it."""
 
     def memory(self, shape: Sequence[int], dtype: str) -> Any:
         """Memory of the device, zeroed."""
@@ -92,18 +92,18 @@ class Device(Protocol):
         """Copy in the stream, between the device and the host."""
 
     def finish(self) -> None:
-        """The host waits for all that the stream was given."""
+        """Wait for all work in the stream."""
 
     def capture(self, inputs: Inputs) -> Captured:
         """Run the graph on inputs to warm up, then capture it."""
 
 
 def sizes(max_batch: int, max_tokens: int) -> list[Size]:
-    """The sizes that graphs are captured for, largest first: smaller ones then live in the memory of larger ones.
+    """Return the sizes to capture, largest first, because smaller graphs can then reuse the memory of larger ones.
 
     Args:
-        max_batch: the most products in a batch; smaller batches come in powers of 2.
-        max_tokens: of the longest title; shorter titles come in steps of ``TOKENS_STEP``.
+        max_batch: the most products in a batch; smaller sizes are powers of 2.
+        max_tokens: length of the longest title; shorter lengths are multiples of ``TOKENS_STEP``.
     """
     batches = {min(2**power, max_batch) for power in range(max_batch.bit_length() + 1)}
     lengths = {min(length, max_tokens) for length in range(TOKENS_STEP, max_tokens + TOKENS_STEP, TOKENS_STEP)}
@@ -112,21 +112,27 @@ def sizes(max_batch: int, max_tokens: int) -> list[Size]:
 
 
 class GraphReplayer:
-    """Answers batches by replaying graphs; one at a time, whoever calls.
+    """Answers batches by replaying graphs, one batch at a time even if several threads call.
 
     Args:
-        device: that runs them.
+        device: runs the graphs.
         image_size: H = W.
-        max_tokens: of the longest title.
+        max_tokens: length of the longest title.
         max_batch: the most products in a batch.
-        seconds: to capture for; batches of a size that was not reached are answered by a larger graph.
+        seconds: time limit for capturing; a larger graph answers for a size that was not captured.
 
     Raises:
-        CaptureError: the device does not capture.
+        CaptureError: the device cannot capture a graph.
     """
 
     def __init__(
-        self, device: Device, *, image_size: int, max_tokens: int, max_batch: int, seconds: float = CAPTURE_SECONDS
+        self,
+        device: ReplayDevice,
+        *,
+        image_size: int,
+        max_tokens: int,
+        max_batch: int,
+        seconds: float = CAPTURE_SECONDS,
     ) -> None:
         self._device, self._largest = device, Size(max_batch, max_tokens)
         self._lock = threading.Lock()
@@ -140,7 +146,7 @@ class GraphReplayer:
         """A batch -> logits (B, C) float32.
 
         Raises:
-            ValueError: the batch is larger than the largest that was captured.
+            ValueError: the batch is larger than the largest captured graph.
         """
         asked = Size(*batch.input_ids.shape)
         if asked.products > self._largest.products or asked.tokens > self._largest.tokens:
@@ -149,14 +155,14 @@ class GraphReplayer:
             return self._run(batch, asked)
 
     def size_for(self, asked: Size) -> Size:
-        """The smallest captured size that holds a batch."""
+        """Return the smallest captured size that holds the batch."""
         return min(
             (size for size in self.graphs if size.products >= asked.products and size.tokens >= asked.tokens),
             key=lambda size: (size.products * size.tokens, size),
         )
 
     def _capture(self, wanted: Sequence[Size], seconds: float) -> dict[Size, Captured]:
-        """As many as the time allows, the largest in any case."""
+        """Capture as many sizes as the time allows, and always the largest."""
         graphs: dict[Size, Captured] = {}
         end = time.monotonic() + seconds
         for size in wanted:
@@ -164,7 +170,7 @@ class GraphReplayer:
                 break
             try:
                 graphs[size] = self._device.capture(self._inputs.cut(size))
-            except Exception as error:  # whatever a driver or a library says
+            except Exception as error:  # drivers and libraries raise any error
                 raise CaptureError(f"no graph of {_text(size)}: {error}") from error
         return graphs
 
@@ -173,31 +179,31 @@ class GraphReplayer:
         captured, device = self.graphs[size], self._device
         host, inputs = self._host.cut(size), self._inputs.cut(size)
         _fill(host, batch)
-        # Pictures of the padding are not moved: the graph reads what an earlier batch left there.
+        # The padding's pictures are not copied: the graph reads pictures of an earlier batch there.
         device.copy(inputs.image[:products], host.image[:products])
         for target, source in zip(inputs[1:], host[1:], strict=True):
             device.copy(target, source)
         captured.replay()
         device.copy(self._logits[:products], captured.logits[:products])
         device.finish()
-        logits: NDArray[np.float32] = self._logits.numpy()[:products].copy()  # the next batch writes there
+        logits: NDArray[np.float32] = self._logits.numpy()[:products].copy()  # the next batch overwrites the memory
         return logits
 
 
 def _fill(host: Inputs, batch: Batch) -> None:
-    """Put a batch in front, and padding behind it."""
+    """Write a batch, followed by padding."""
     image, input_ids, attention_mask, present = (memory.numpy() for memory in host)
     products, tokens = batch.input_ids.shape
     image[:products] = batch.image
     for memory, values in ((input_ids, batch.input_ids), (attention_mask, batch.attention_mask)):
         memory[...] = 0
         memory[:products, :tokens] = values
-    attention_mask[products:, 0] = 1  # attention to nothing at all would divide by zero
+    attention_mask[products:, 0] = 1  # attention over no token would divide by zero
     present[:products], present[products:] = batch.present, True
 
 
 def _inputs(memory: Callable[[Sequence[int], str], Any], largest: Size, image_size: int) -> Inputs:
-    """Memory for the largest size; a smaller graph reads its front."""
+    """Allocate memory for the largest size; a smaller graph reads the front of it."""
     products, tokens = largest
     return Inputs(
         memory((products, 3, image_size, image_size), "uint8"),

@@ -1,4 +1,4 @@
-"""``model.onnx`` on ONNX Runtime's CPU provider: the reference on a CPU, in fp32.
+"""``model.onnx`` on ONNX Runtime's CPU provider, in fp32: the reference engine on a CPU.
 
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import EXACT, NOTHING, Batch, Parts
+from .engine import FP32_TOLERANCE, NO_FEATURES, Batch, Parts
 
 
 class OnnxEngine:
@@ -20,7 +20,7 @@ class OnnxEngine:
         threads: intra-op threads.
     """
 
-    tolerance = EXACT
+    tolerance = FP32_TOLERANCE
 
     def __init__(self, path: Path, *, threads: int) -> None:
         self._path, self._threads = path, threads
@@ -34,15 +34,15 @@ class OnnxEngine:
         return logits
 
     def parts(self) -> Parts:
-        """The verified graph, cut at its towers' outputs; the parts hold the weights a second time in memory."""
+        """Cut the graph at the towers' outputs; the parts hold a second copy of the weights in memory."""
         return OnnxParts(self._path, threads=self._threads)
 
 
 class OnnxParts:
-    """The subgraphs of ``model.onnx`` before and behind the values ``cells`` and ``tokens``, a session each.
+    """The subgraphs of ``model.onnx`` before and after the values ``cells`` and ``tokens``, one session each.
 
-    ONNX Runtime computes all of a graph whatever outputs are asked for, and a title's tower has to run without the
-    picture's: a word is left out some ten times.
+    ONNX Runtime always computes the whole graph. An explanation runs the title's tower some ten times, and must not run
+    the picture's tower each time.
     """
 
     def __init__(self, path: Path, *, threads: int) -> None:
@@ -58,7 +58,7 @@ class OnnxParts:
             names = [name for name in sources if name in (*features, *inputs)]
             part = extractor.extract_model(names, [target])
             for node in part.graph.node:
-                # The exporter reads the batch's size off one input for the whole graph; every input of a part has it.
+                # The graph takes the batch size from one input. A part without it takes an input of its own.
                 if node.op_type == "Shape" and node.input[0] in set(inputs) - set(names):
                     node.input[0] = names[0]
             return _session(part.SerializeToString(), threads)
@@ -84,20 +84,20 @@ class OnnxParts:
 
 
 def _session(source: str | bytes, threads: int) -> Any:
-    """A session for a graph's path or its bytes."""
+    """Create a session from a graph's path or bytes."""
     import onnxruntime  # noqa: PLC0415 - the TorchScript path does not need it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads take the cores from the other workers and from the front end while they wait.
+    # Threads that spin while they wait take cores from other workers and the front end.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def _run_session(session: Any, **arrays: NDArray[Any]) -> NDArray[np.float32]:
     if session is None:
-        return NOTHING
+        return NO_FEATURES
     answer: NDArray[np.float32] = session.run(None, {value.name: arrays[value.name] for value in session.get_inputs()})[
         0
     ]

@@ -1,7 +1,7 @@
-"""``model.onnx`` on OpenVINO in bf16: the fast path of a CPU that multiplies bf16 by itself.
+"""``model.onnx`` on OpenVINO in bf16: the fast engine of a CPU with bf16 instructions.
 
-ONNX Runtime's own provider for OpenVINO offers Intel's processors only; OpenVINO itself also runs on AMD's with
-AVX512-BF16. An answer is the same to the last bit, whatever its neighbours in the batch and its padding.
+ONNX Runtime's OpenVINO provider supports Intel CPUs only; OpenVINO itself also runs on AMD CPUs with AVX512-BF16. An
+answer is the same to the last bit with any other products and any padding in the batch.
 """
 
 import functools
@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 from .engine import Batch, EngineError, Parts
 from .onnx import OnnxParts
 
-# Kernels are built, and kept, for every shape: the first batch of a new length takes some 6 ms longer, and 2.5 MB.
+# OpenVINO builds and keeps kernels for every shape: the first batch of a new length costs some 6 ms and 2.5 MB.
 TITLE_STEP = 4
-BF16 = 2e-2  # of a score: bf16 keeps 8 bits of a number
+BF16_TOLERANCE = 2e-2  # largest error of a score: bf16 has 8 significant bits
 
 
 class OpenVinoEngine:
-    """The graph with its large multiplications in bf16, the weights and the rest in fp32.
+    """The graph with large matrix products in bf16, and weights and other operations in fp32.
 
     Args:
         path: the exported graph.
-        threads: for one batch.
+        threads: number of threads for one batch.
 
     Raises:
         EngineError: this CPU has no bf16.
     """
 
-    tolerance = BF16
+    tolerance = BF16_TOLERANCE
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        import openvino  # noqa: PLC0415 - a worker that another engine answers in does not pay for it
+        import openvino  # noqa: PLC0415 - a worker with another engine does not need it
 
-        core = _only(openvino.Core)
+        core = _shared_core(openvino.Core)
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineError("this CPU has no bf16")
         self._path, self._threads = path, threads
@@ -57,21 +57,21 @@ class OpenVinoEngine:
         return logits
 
     def parts(self) -> Parts:
-        """In fp32, by ONNX Runtime: an explanation asks what the model does, not what bf16 does to it."""
+        """In fp32, by ONNX Runtime, so that an explanation shows the model without the rounding of bf16."""
         return OnnxParts(self._path, threads=self._threads)
 
 
 @functools.cache
-def _only(core: type) -> Any:
-    """The one core of this process, kept until its end.
+def _shared_core(core: type) -> Any:
+    """The only OpenVINO core of this process, kept until the process ends.
 
-    A core gives the calling thread its own stack for signals, and frees it when the core goes. With two cores, the
-    first can free the stack that the second then restores (``SigAltStackSetup`` in OpenVINO's CPU plugin, 2026). The
-    next signal that Python handles, such as SIGTERM for a worker, then ended the process by a segmentation fault.
+    A core sets a signal stack for the calling thread and frees it when the core is deleted. With two cores, the first
+    can free the stack that the second then restores (``SigAltStackSetup`` in OpenVINO's CPU plugin, 2026). The next
+    signal that Python handles, such as SIGTERM for a worker, then ended the process with a segmentation fault.
     """
     return core()
 
 
 def _lengthened(titles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(B, T) with masked tokens up to a multiple of ``TITLE_STEP``."""
+    """Pad (B, T) with masked tokens to a multiple of ``TITLE_STEP``."""
     return np.pad(titles, ((0, 0), (0, -titles.shape[1] % TITLE_STEP)))

@@ -1,6 +1,6 @@
-"""The engines, one row each: settings, choice, export, answers and metrics take their names from here.
+"""The table of engines; settings, choice, export, answers and metrics take the names from it.
 
-A new engine is a row here and a module beside this one.
+To add an engine, add a row here and a module beside this one.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from .onnx import OnnxEngine
 from .openvino import OpenVinoEngine
 from .torchscript import TorchScriptEngine
 
-AUTO = "auto"  # in the settings: each machine chooses
+AUTO = "auto"  # each machine chooses
 
 
-class Sizes(Protocol):
-    """The largest batch that an engine is given; a model's settings have them."""
+class InputLimits(Protocol):
+    """Limits of a batch, as the model's settings hold them."""
 
     @property
     def image_size(self) -> int:
@@ -26,90 +26,92 @@ class Sizes(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Of the longest title."""
+        """Length of the longest title."""
 
     @property
     def max_batch(self) -> int:
-        """Products."""
+        """The most products in a batch."""
 
 
-class Site(NamedTuple):
-    """Where an engine runs.
+class LoadOptions(NamedTuple):
+    """The archive and the machine, to load an engine with.
 
     Args:
-        folder: holds ``model.pt`` and ``model.onnx``, and ``model.int8.onnx`` if that was verified.
-        sizes: the largest batch.
-        threads: for an engine on the CPU.
-        gpu: number of the GPU that TorchServe gave this worker.
+        folder: holds ``model.pt`` and ``model.onnx``, and ``model.int8.onnx`` if it was verified.
+        limits: of a batch.
+        threads: number of threads of a CPU engine.
+        gpu: number of the GPU that TorchServe assigned to this worker; None without a GPU.
     """
 
     folder: Path
-    sizes: Sizes
+    limits: InputLimits
     threads: int
     gpu: int | None = None
 
 
 class EngineRow(NamedTuple):
-    """An engine.
+    """One engine.
 
     Args:
-        name: in settings, manifest, answers, metrics and documents.
-        build: loads it; raises :class:`EngineError` where this machine cannot run it.
+        name: used in settings, manifest, answers, metrics and documents.
+        build: loads the engine; raises :class:`EngineError` if this machine cannot run it.
         device: ``cpu`` or ``gpu``.
-        gate: the engine whose accuracy figures in the manifest must have passed; None for one that computes in fp32,
-            of which the export proves that it answers as the trained model does.
+        gate: name of the engine whose accuracy figures in the manifest must have passed. None for an exact engine
+            (fp32): the export requires that it agrees with the trained model.
     """
 
     name: str
-    build: Callable[[Site], Engine]
+    build: Callable[[LoadOptions], Engine]
     device: str
     gate: str | None = None
 
 
-def _cuda_half(site: Site, precision: str) -> Engine:
+def _cuda_half(options: LoadOptions, precision: str) -> Engine:
     return CudaHalfEngine(
-        site.folder / "model.pt",
-        gpu=site.gpu,
+        options.folder / "model.pt",
+        gpu=options.gpu,
         precision=precision,
-        image_size=site.sizes.image_size,
-        max_tokens=site.sizes.max_tokens,
-        max_batch=site.sizes.max_batch,
+        image_size=options.limits.image_size,
+        max_tokens=options.limits.max_tokens,
+        max_batch=options.limits.max_batch,
     )
 
 
-# Of a device, in the order of trying; fast engines of a CPU: see product_serving.engines.choice.
+# Engines of one device are tried in this order, except for fast CPU engines: see product_serving.engines.choice.
 ENGINES = (
-    EngineRow("onnx", lambda site: OnnxEngine(site.folder / "model.onnx", threads=site.threads), "cpu"),
+    EngineRow("onnx", lambda options: OnnxEngine(options.folder / "model.onnx", threads=options.threads), "cpu"),
     EngineRow(
         "torchscript",
-        lambda site: TorchScriptEngine(site.folder / "model.pt", device="cpu", threads=site.threads),
+        lambda options: TorchScriptEngine(options.folder / "model.pt", device="cpu", threads=options.threads),
         "cpu",
     ),
-    EngineRow("int8", lambda site: Int8Engine(site.folder, threads=site.threads), "cpu", gate="int8"),
+    EngineRow("int8", lambda options: Int8Engine(options.folder, threads=options.threads), "cpu", gate="int8"),
     EngineRow(
         "openvino",
-        lambda site: OpenVinoEngine(site.folder / "model.onnx", threads=site.threads),
+        lambda options: OpenVinoEngine(options.folder / "model.onnx", threads=options.threads),
         "cpu",
         gate="openvino",
     ),
-    # Both precisions run the graph that the export measures in bf16, which rounds more than fp16.
-    EngineRow("cuda-bf16", lambda site: _cuda_half(site, "bf16"), "gpu", gate="cuda-bf16"),
-    EngineRow("cuda-fp16", lambda site: _cuda_half(site, "fp16"), "gpu", gate="cuda-bf16"),
+    # The export measures this graph in bf16 for both precisions, because bf16 rounds more than fp16.
+    EngineRow("cuda-bf16", lambda options: _cuda_half(options, "bf16"), "gpu", gate="cuda-bf16"),
+    EngineRow("cuda-fp16", lambda options: _cuda_half(options, "fp16"), "gpu", gate="cuda-bf16"),
     EngineRow(
         "cuda",
-        lambda site: TorchScriptEngine(site.folder / "model.pt", device=require_gpu(site.gpu), threads=site.threads),
+        lambda options: TorchScriptEngine(
+            options.folder / "model.pt", device=require_gpu(options.gpu), threads=options.threads
+        ),
         "gpu",
     ),
 )
-NAMES = tuple(row.name for row in ENGINES)
+ENGINE_NAMES = tuple(row.name for row in ENGINES)
 
 
 def engine_row(name: str) -> EngineRow:
-    """The row of a name.
+    """Return the row of an engine.
 
     Raises:
-        EngineError: there is none; the message lists the names.
+        EngineError: the name is unknown; the message lists the names.
     """
-    if name not in NAMES:
-        raise EngineError(f"engine must be one of {NAMES}, got {name!r}")
-    return ENGINES[NAMES.index(name)]
+    if name not in ENGINE_NAMES:
+        raise EngineError(f"engine must be one of {ENGINE_NAMES}, got {name!r}")
+    return ENGINES[ENGINE_NAMES.index(name)]

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import EXACT, NOTHING, Batch, Parts
+from .engine import FP32_TOLERANCE, NO_FEATURES, Batch, Parts
 
 
 def load_graph(path: Path) -> Any:
-    """``model.pt`` on the CPU, to be moved where it runs with ``to``.
+    """Load ``model.pt`` on the CPU; move it to its device with ``to``.
 
-    A graph that is read onto a GPU has its constants there, too: sizes are computed with those, and each of them would
-    be fetched back from the GPU, which takes time and which a captured graph may not do.
+    Loading directly onto a GPU would put constants there too. Sizes are computed from these constants, so each would be
+    fetched back from the GPU, which takes time and is not allowed in a captured graph.
     """
     import torch  # noqa: PLC0415
 
@@ -37,7 +37,7 @@ class TorchScriptEngine:
         threads: intra-op threads on a CPU.
     """
 
-    tolerance = EXACT
+    tolerance = FP32_TOLERANCE
 
     def __init__(self, path: Path, *, device: str, threads: int) -> None:
         import torch  # noqa: PLC0415 - seconds and gigabytes that the ONNX path must not pay for
@@ -53,7 +53,7 @@ class TorchScriptEngine:
         return self._run(self._graph, *batch)
 
     def parts(self) -> Parts:
-        """The methods that :func:`export.torchscript.export_torchscript` traced beside ``forward``; no second copy."""
+        """The methods that :func:`export.torchscript.export_torchscript` traced, on the same weights."""
         return _TorchScriptParts(self._graph, self._run)
 
     def _run(self, method: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float32]:
@@ -64,16 +64,18 @@ class TorchScriptEngine:
 
 
 class _TorchScriptParts:
-    """Methods of one traced graph."""
+    """The traced graph's methods as parts."""
 
     def __init__(self, graph: Any, run: Callable[..., NDArray[np.float32]]) -> None:
         self._graph, self._run = graph, run
 
     def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._run(self._graph.cells, image) if hasattr(self._graph, "cells") else NOTHING
+        return self._run(self._graph.cells, image) if hasattr(self._graph, "cells") else NO_FEATURES
 
     def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self._run(self._graph.tokens, input_ids, attention_mask) if hasattr(self._graph, "tokens") else NOTHING
+        return (
+            self._run(self._graph.tokens, input_ids, attention_mask) if hasattr(self._graph, "tokens") else NO_FEATURES
+        )
 
     def classify(
         self,

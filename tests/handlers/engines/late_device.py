@@ -12,7 +12,7 @@ from handlers.product_serving.engines.graph_replay import Captured, Inputs
 
 
 class LateDevice:
-    """A :class:`handlers.product_serving.engines.graph_replay.Device`.
+    """A :class:`handlers.product_serving.engines.graph_replay.ReplayDevice`.
 
     Args:
         graph: four inputs -> logits (B, C).

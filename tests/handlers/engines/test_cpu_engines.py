@@ -86,10 +86,10 @@ def test_an_engine_does_not_load_the_other(graphs: Path, engine: str, absent: tu
         "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
         "import handlers.product_handler\n"
         "assert not {'torch', 'onnxruntime', 'openvino'} & set(sys.modules), 'imported at the top'\n"
-        "from handlers.product_serving.engines.choice import Choice\n"
-        "from handlers.product_serving.engines.table import Site\n"
-        "site, engine = Site(pathlib.Path(sys.argv[2]), None, threads=1), sys.argv[3]\n"
-        "Choice(site, accept=lambda engine: None, seconds=None).choose(engine)\n"
+        "from handlers.product_serving.engines.choice import EngineChoice\n"
+        "from handlers.product_serving.engines.table import LoadOptions\n"
+        "options, engine = LoadOptions(pathlib.Path(sys.argv[2]), None, threads=1), sys.argv[3]\n"
+        "EngineChoice(options, check=lambda engine: None, measure=None).choose(engine)\n"
         "assert not set(sys.argv[4:]) & set(sys.modules), set(sys.argv[4:]) & set(sys.modules)\n"
     )
     command = [sys.executable, "-I", "-c", program, str(ROOT), str(graphs), engine, *absent]

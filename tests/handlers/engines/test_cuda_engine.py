@@ -20,9 +20,9 @@ from handlers.product_serving.engines import cuda as cuda_engine
 from handlers.product_serving.engines.cuda import WARM_RUNS, CudaDevice, half_precision
 from handlers.product_serving.engines.engine import Engine, EngineError
 from handlers.product_serving.engines.graph_replay import GraphReplayer
-from handlers.product_serving.engines.half import load_half_graph
+from handlers.product_serving.engines.half_precision import load_half_graph
 from handlers.product_serving.engines.onnx import OnnxEngine
-from handlers.product_serving.engines.table import Site, engine_row
+from handlers.product_serving.engines.table import LoadOptions, engine_row
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
 
 VERIFIED = ("cuda-bf16",)
@@ -138,7 +138,7 @@ def test_an_explanation_is_of_the_fp32_graph(
         return plain(path, device="cpu", threads=threads)
 
     monkeypatch.setattr(cuda_engine, "TorchScriptEngine", record)
-    parts = engine_row("cuda-bf16").build(Site(graphs, SIZES, threads=1, gpu=0)).parts()
+    parts = engine_row("cuda-bf16").build(LoadOptions(graphs, SIZES, threads=1, gpu=0)).parts()
     cells = parts.cells(batch(2, 3).image)
     assert asked == ["cuda:0"] and cells.shape == (2, 4, 3)
 
@@ -241,7 +241,7 @@ def test_the_gpu_is_asked_for_the_right_things_in_the_right_order(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_real_gpu_every_size_is_near_the_reference(graphs: Path) -> None:
     precision = half_precision(torch.cuda.get_device_capability(0))
-    engine = engine_row(f"cuda-{precision}").build(Site(graphs, SIZES, threads=1, gpu=0))
+    engine = engine_row(f"cuda-{precision}").build(LoadOptions(graphs, SIZES, threads=1, gpu=0))
     exact = OnnxEngine(graphs / "model.onnx", threads=1)
     for products in (1, 3, 8, 31, 32):
         for tokens in (2, 8, 9, 16):

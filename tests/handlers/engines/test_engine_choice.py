@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from handlers.product_serving.engines import int8 as int8_engine
-from handlers.product_serving.engines.choice import Choice, Chosen
+from handlers.product_serving.engines.choice import ChosenEngine, EngineChoice
 from handlers.product_serving.engines.engine import Engine, EngineError
 from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.engines.openvino import OpenVinoEngine
-from handlers.product_serving.engines.table import Site
+from handlers.product_serving.engines.table import LoadOptions
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
 from handlers.product_serving.settings import ProductSettings
 
@@ -22,7 +22,7 @@ BOTH = ("openvino", "int8")
 SIZES = ProductSettings(model="tiny", target="label", labels=("a",), image_size=32, max_tokens=16)
 
 
-def accept(engine: Engine) -> None:
+def check(engine: Engine) -> None:
     """Any answer will do."""
 
 
@@ -32,10 +32,10 @@ def choose(
     wanted: str = "auto",
     gpu: int | None = None,
     verified: tuple[str, ...] = (),
-    accept: Callable[[Engine], None] = accept,
-    seconds: Callable[[Engine], float] = lambda engine: 1.0,
-) -> Chosen:
-    return Choice(Site(folder, SIZES, threads=1, gpu=gpu), accept=accept, seconds=seconds).choose(
+    check: Callable[[Engine], None] = check,
+    measure: Callable[[Engine], float] = lambda engine: 1.0,
+) -> ChosenEngine:
+    return EngineChoice(LoadOptions(folder, SIZES, threads=1, gpu=gpu), check=check, measure=measure).choose(
         wanted, verified=verified
     )
 
@@ -65,7 +65,7 @@ def test_an_engine_that_is_not_accepted_gives_way(graphs: Path, caplog: pytest.L
         if not isinstance(engine, TorchScriptEngine):
             raise ValueError("golden product 1: scores differ")
 
-    chosen, _, reason = choose(graphs, accept=only_torchscript)
+    chosen, _, reason = choose(graphs, check=only_torchscript)
     assert (chosen, reason) == ("torchscript", "no GPU; passed over onnx (ValueError)")
     assert caplog.messages == ["engine onnx is passed over: golden product 1: scores differ"]
 
@@ -95,9 +95,9 @@ def test_a_forced_engine_has_no_second(graphs: Path) -> None:
         raise ValueError("no")
 
     with pytest.raises(EngineError, match=r"^no engine gives the expected answers: onnx: no$"):
-        choose(graphs, wanted="onnx", accept=refuse)
+        choose(graphs, wanted="onnx", check=refuse)
     with pytest.raises(EngineError, match="onnx: no; torchscript: no"):
-        choose(graphs, accept=refuse)
+        choose(graphs, check=refuse)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_fast_engine_answers_where_it_was_verified_and_pays(
     def seconds(engine: Engine) -> float:
         return gain if isinstance(engine, OnnxEngine) else 1.0
 
-    chosen, _, why = choose(graphs, verified=verified, seconds=seconds)
+    chosen, _, why = choose(graphs, verified=verified, measure=seconds)
     assert (chosen, why) == (name, reason)
 
 
@@ -141,7 +141,7 @@ def test_a_fast_engine_that_fails_leaves_the_reference_to_answer(
     if fault == "not installed":
         monkeypatch.setitem(sys.modules, "openvino", None)
     error = {"no bf16": "EngineError", "not installed": "ModuleNotFoundError", "wrong answers": "ValueError"}[fault]
-    chosen, _, why = choose(graphs, verified=("openvino",), accept=exact_only)
+    chosen, _, why = choose(graphs, verified=("openvino",), check=exact_only)
     assert (chosen, why) == ("onnx", f"no GPU; passed over openvino ({error})")
 
 
@@ -200,7 +200,7 @@ def test_bf16_comes_first_where_there_is_amx_and_the_reference_last(
     (rounded / "cpuinfo").write_text(f"flags\t: fpu avx2 avx_vnni {flags}\n")
     pretend_bf16(monkeypatch)
     times = dict(zip((OnnxEngine, OpenVinoEngine, Int8Engine), seconds, strict=True))
-    chosen, _, why = choose(rounded, verified=verified, seconds=lambda engine: times[type(engine)])
+    chosen, _, why = choose(rounded, verified=verified, measure=lambda engine: times[type(engine)])
     assert chosen == name and why.startswith(reason)
 
 
@@ -219,7 +219,7 @@ def test_an_engine_that_fails_while_it_is_timed_gives_way(rounded: Path, monkeyp
             raise RuntimeError("no kernel for a batch of 4")
         return twice_the_reference(engine)
 
-    chosen, _, why = choose(rounded, verified=BOTH, seconds=seconds)
+    chosen, _, why = choose(rounded, verified=BOTH, measure=seconds)
     assert chosen == "int8"
     assert why == "no GPU; passed over openvino (RuntimeError); 2.0 times as fast here as onnx"
 
@@ -228,7 +228,7 @@ def test_a_cpu_without_bf16_takes_int8(rounded: Path, monkeypatch: pytest.Monkey
     import openvino  # noqa: PLC0415
 
     monkeypatch.setattr(openvino.Core, "get_property", lambda *given: [])
-    chosen, _, why = choose(rounded, verified=BOTH, seconds=twice_the_reference)
+    chosen, _, why = choose(rounded, verified=BOTH, measure=twice_the_reference)
     assert (chosen, why) == ("int8", "no GPU; 2.0 times as fast here as onnx")
     assert choose(rounded, wanted="int8").reason == "settings ask for int8"
 
@@ -236,7 +236,7 @@ def test_a_cpu_without_bf16_takes_int8(rounded: Path, monkeypatch: pytest.Monkey
 def test_a_cpu_without_vnni_takes_bf16(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (rounded / "cpuinfo").write_text("flags\t: avx512_bf16\n")
     pretend_bf16(monkeypatch)
-    chosen, _, why = choose(rounded, verified=BOTH, seconds=twice_the_reference)
+    chosen, _, why = choose(rounded, verified=BOTH, measure=twice_the_reference)
     assert chosen == "openvino"
     assert why == "no GPU; passed over int8 (EngineError); 2.0 times as fast here as onnx"
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 from test_cpu_engines import batch
 
-from handlers.product_serving.engines.engine import EXACT, EngineError
-from handlers.product_serving.engines.table import ENGINES, NAMES, EngineRow, Site, engine_row
+from handlers.product_serving.engines.engine import FP32_TOLERANCE, EngineError
+from handlers.product_serving.engines.table import ENGINE_NAMES, ENGINES, EngineRow, LoadOptions, engine_row
 from handlers.product_serving.settings import ProductSettings
 
 EXACT_ON_A_CPU = [row for row in ENGINES if row.device == "cpu" and row.gate is None]
 
 
 def test_names_are_distinct_and_found() -> None:
-    assert NAMES == ("onnx", "torchscript", "int8", "openvino", "cuda-bf16", "cuda-fp16", "cuda")
-    assert [engine_row(name).name for name in NAMES] == list(NAMES)
+    assert ENGINE_NAMES == ("onnx", "torchscript", "int8", "openvino", "cuda-bf16", "cuda-fp16", "cuda")
+    assert [engine_row(name).name for name in ENGINE_NAMES] == list(ENGINE_NAMES)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -29,18 +29,18 @@ def test_a_gate_is_the_name_of_an_engine_that_the_export_measures() -> None:
 
 @pytest.mark.parametrize("row", EXACT_ON_A_CPU, ids=lambda row: row.name)
 def test_an_engine_without_a_gate_is_exact(graphs: Path, settings: ProductSettings, row: EngineRow) -> None:
-    engine = row.build(Site(graphs, settings, threads=1))
-    assert engine.tolerance == EXACT and engine(batch(2, 3)).shape == (2, 4)
+    engine = row.build(LoadOptions(graphs, settings, threads=1))
+    assert engine.tolerance == FP32_TOLERANCE and engine(batch(2, 3)).shape == (2, 4)
 
 
 @pytest.mark.parametrize("row", [row for row in ENGINES if row.device == "gpu"], ids=lambda row: row.name)
 def test_an_engine_of_a_gpu_asks_for_one(graphs: Path, settings: ProductSettings, row: EngineRow) -> None:
     with pytest.raises(EngineError, match=r"^no GPU$"):
-        row.build(Site(graphs, settings, threads=1))
+        row.build(LoadOptions(graphs, settings, threads=1))
 
 
 def test_the_settings_take_these_names_and_no_other() -> None:
-    for name in ("auto", *NAMES):
+    for name in ("auto", *ENGINE_NAMES):
         assert ProductSettings(model="late", target="label", labels=("a",), engine=name).engine == name
     with pytest.raises(ValueError, match=r"engine must be one of \('auto', 'onnx', .*, got 'fp32'"):
         ProductSettings(model="late", target="label", labels=("a",), engine="fp32")

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from scipy.special import softmax
 
 from handlers.product_serving.preprocessing import Product, collate
-from handlers.product_serving.settings import modalities_read
+from handlers.product_serving.settings import present_modalities
 from training import evaluate_command
 from training.__main__ import main
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
@@ -59,7 +59,7 @@ def served(trained_run: Path) -> Served:
         model, settings = loaded[name]
         with torch.no_grad():
             logits = [model(*map(torch.from_numpy, collate([product]))).numpy()[0] for product in products]
-        fitted = [settings.reading(modalities_read(product.present)).main for product in products]
+        fitted = [settings.for_modalities(present_modalities(product.present)).main for product in products]
         return np.stack([softmax(row / each.temperature) for row, each in zip(logits, fitted, strict=True)])
 
     return answer

@@ -1,9 +1,9 @@
-"""``model.pt`` with its towers in half precision, on any device; the normalisation and the head stay in fp32.
+"""``model.pt`` with its towers in half precision, on any device; normalisation and head stay in fp32.
 
-The traced graph casts each tower's input to the type of its weights, and the head's input to fp32
-(:mod:`export.torchscript`). So it is enough to cast the towers' weights when they are loaded. Their multiplications
-then run in half precision; LayerNorm, softmax and attention still add up in fp32. The head, a few per cent of the work,
-rounds as the trained model does.
+The traced graph casts each tower's input to the type of the tower's weights, and the head's input to fp32
+(:mod:`export.torchscript`). So casting the towers' weights after loading is enough. The towers then multiply in half
+precision; LayerNorm, softmax and attention still accumulate in fp32. The head is a few
+per cent of the work.
 """
 
 from pathlib import Path
@@ -15,42 +15,42 @@ from numpy.typing import NDArray
 from .engine import Batch, EngineError, Parts
 from .torchscript import TorchScriptEngine, load_graph
 
-HALF = 2e-2  # of a score: bf16 keeps 8 bits of a number, fp16 11
-HEAD = "classifier.head."
-PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
+HALF_TOLERANCE = 2e-2  # largest error of a score: bf16 has 8 significant bits, fp16 11
+HEAD_PREFIX = "classifier.head."
+HALF_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def load_half_graph(path: Path, *, device: str, precision: str) -> Any:
-    """A traced graph whose towers compute in half precision.
+    """Load a traced graph whose towers compute in half precision.
 
     Args:
         path: ``model.pt``.
         device: ``cpu`` or ``cuda:N``.
-        precision: of :data:`PRECISIONS`.
+        precision: a key of :data:`HALF_DTYPES`.
 
     Raises:
         EngineError: the precision is unknown.
     """
     import torch  # noqa: PLC0415 - seconds and gigabytes that the ONNX path must not pay for
 
-    if precision not in PRECISIONS:
-        raise EngineError(f"half precision must be one of {sorted(PRECISIONS)}, got {precision!r}")
+    if precision not in HALF_DTYPES:
+        raise EngineError(f"half precision must be one of {sorted(HALF_DTYPES)}, got {precision!r}")
     graph = load_graph(path)
     for name, weight in graph.named_parameters():
-        if not name.startswith(HEAD):
+        if not name.startswith(HEAD_PREFIX):
             layout = torch.channels_last if weight.dim() == 4 else torch.preserve_format
-            weight.data = weight.data.to(getattr(torch, PRECISIONS[precision]), memory_format=layout)
+            weight.data = weight.data.to(getattr(torch, HALF_DTYPES[precision]), memory_format=layout)
     return graph.to(device)
 
 
 class HalfEngine:
-    """The half-precision graph on the CPU, in bf16: the export measures it in place of a GPU's. It does not serve.
+    """The half-precision graph on the CPU, in bf16. The export measures it in place of a GPU; it never serves.
 
     Args:
         path: ``model.pt``.
     """
 
-    tolerance = HALF
+    tolerance = HALF_TOLERANCE
 
     def __init__(self, path: Path) -> None:
         import torch  # noqa: PLC0415
@@ -66,5 +66,5 @@ class HalfEngine:
         return logits
 
     def parts(self) -> Parts:
-        """In fp32: an explanation asks what the model does, not what half precision does to it."""
+        """In fp32, so that an explanation shows the model without the rounding of half precision."""
         return TorchScriptEngine(self._path, device="cpu", threads=self._torch.get_num_threads()).parts()

@@ -14,12 +14,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from export.fast import fast_engines
+from export.accuracy_gate import fast_engines
 from export.inference_form import inference_form
 from export.torchscript import example_inputs, export_torchscript
 from handlers.product_serving.engines.engine import Batch, EngineError
-from handlers.product_serving.engines.half import HEAD, HalfEngine, load_half_graph
-from handlers.product_serving.engines.table import Site
+from handlers.product_serving.engines.half_precision import HEAD_PREFIX, HalfEngine, load_half_graph
+from handlers.product_serving.engines.table import LoadOptions
 from handlers.product_serving.engines.torchscript import TorchScriptEngine, load_graph
 from handlers.product_serving.settings import ProductSettings
 from training.models import ProductClassifier, build_head
@@ -60,7 +60,7 @@ def test_on_a_cpu_it_is_near_the_fp32_graph_and_does_not_answer_the_same(exporte
 def test_the_head_keeps_its_weights_and_convolutions_are_channels_last(exported: Path) -> None:
     graph = load_half_graph(exported, device="cpu", precision="bf16")
     for name, weight in graph.named_parameters():
-        assert weight.dtype == (torch.float32 if name.startswith(HEAD) else torch.bfloat16), name
+        assert weight.dtype == (torch.float32 if name.startswith(HEAD_PREFIX) else torch.bfloat16), name
         assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last), name
     assert {buffer.dtype for buffer in graph.buffers()} <= {torch.float32, torch.int64}
 
@@ -137,4 +137,4 @@ def test_the_gate_measures_it_on_every_machine(exported: Path, monkeypatch: pyte
 
     monkeypatch.setattr("handlers.product_serving.engines.table.OpenVinoEngine", none_here)
     settings = ProductSettings(model="late", target="label", labels=("a",))
-    assert list(fast_engines(Site(exported.parent, settings, threads=1))) == ["cuda-bf16"]
+    assert list(fast_engines(LoadOptions(exported.parent, settings, threads=1))) == ["cuda-bf16"]

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from export.fast import passes, record
+from export.accuracy_gate import gate_figures, passes_gate
 from export.verify import Parity
 
 FIGURES = {"same_class": 0.999, "accuracy": 0.968, "eager_accuracy": 0.969}
@@ -19,10 +19,10 @@ GOOD = Parity(
 
 
 def test_rounding_that_changes_next_to_nothing_passes() -> None:
-    assert passes(GOOD) and record(GOOD)["passed"] and record(GOOD)["differing"] == ("7",)
+    assert passes_gate(GOOD) and gate_figures(GOOD)["passed"] and gate_figures(GOOD)["differing"] == ("7",)
 
 
 @pytest.mark.parametrize("changes", [{"same_class": 0.9949}, {"accuracy": 0.9659}])
 def test_too_many_other_answers_or_too_many_wrong_ones_do_not(changes: dict[str, float]) -> None:
     for attributes in ({"label": {**FIGURES, **changes}}, {"label": FIGURES, "gender": {**FIGURES, **changes}}):
-        assert not record(dataclasses.replace(GOOD, attributes=attributes))["passed"]
+        assert not gate_figures(dataclasses.replace(GOOD, attributes=attributes))["passed"]
