@@ -1,4 +1,4 @@
-"""What a fast engine may cost before an archive does without it."""
+"""The accuracy gate: how much accuracy a fast engine may lose."""
 
 import dataclasses
 
@@ -18,11 +18,11 @@ GOOD = Parity(
 )
 
 
-def test_rounding_that_changes_next_to_nothing_passes() -> None:
+def test_small_rounding_passes() -> None:
     assert passes_gate(GOOD) and gate_figures(GOOD)["passed"] and gate_figures(GOOD)["differing"] == ("7",)
 
 
 @pytest.mark.parametrize("changes", [{"same_class": 0.9949}, {"accuracy": 0.9659}])
-def test_too_many_other_answers_or_too_many_wrong_ones_do_not(changes: dict[str, float]) -> None:
+def test_too_many_changed_or_wrong_answers_fail(changes: dict[str, float]) -> None:
     for attributes in ({"label": {**FIGURES, **changes}}, {"label": FIGURES, "gender": {**FIGURES, **changes}}):
         assert not gate_figures(dataclasses.replace(GOOD, attributes=attributes))["passed"]

@@ -1,4 +1,4 @@
-"""Archives: what they hold, that they load on their own, and what is refused."""
+"""Archives: their content, loading without the repository, and refusals."""
 
 import dataclasses
 import json
@@ -60,7 +60,7 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
     assert any(entry["image"] is None for entry in golden) and any(entry["text"] is None for entry in golden)
 
 
-def test_an_archive_tells_no_path_of_the_machine(content: zipfile.ZipFile, trained_run: Path) -> None:
+def test_an_archive_holds_no_path_of_the_machine(content: zipfile.ZipFile, trained_run: Path) -> None:
     for name in content.namelist():
         if name.endswith((".json", ".yaml", ".py")):
             assert str(trained_run.parent) not in content.read(name).decode("utf-8")
@@ -76,7 +76,7 @@ def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
         check_archive(changed)
 
 
-def test_another_version_leaves_the_default(built: Built, trained_run: Path, store: Path) -> None:
+def test_building_another_version_keeps_the_default_version(built: Built, trained_run: Path, store: Path) -> None:
     test = read_products(trained_run, limit=4)
     second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test, engine="onnx")
     with zipfile.ZipFile(second.archive) as content:
@@ -114,10 +114,10 @@ def test_a_catalogue_that_changed_is_noticed(trained_run: Path, monkeypatch: pyt
         read_products(trained_run, limit=None)
 
 
-def test_another_run_does_not_take_a_version_that_is_there(
+def test_another_run_does_not_overwrite_a_version(
     built: Built, trained_run: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is refused before anything is exported; the run itself may build its archives again."""
+    """The refusal comes before the export; the same run may build its archives again."""
     other, before = tmp_path / "shop", built.archive.read_bytes()
     shutil.copytree(trained_run, other)
     record = json.loads((other / "run.json").read_text(encoding="utf-8"))

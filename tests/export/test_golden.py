@@ -1,4 +1,4 @@
-"""Golden products: of different classes, and far from the border between them."""
+"""Golden products have different classes and large margins."""
 
 from collections import Counter
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_two_labels_come_before_the_same_one_twice(preprocessor: ProductPreproce
     assert [(entry["labels"]["label"], entry["text"].count("-")) for entry in found] == [("A", 1), ("B", 4)]
 
 
-def test_where_one_label_is_all_there_is_it_comes_twice(preprocessor: ProductPreprocessor) -> None:
+def test_a_single_label_may_occur_twice(preprocessor: ProductPreprocessor) -> None:
     found = golden(preprocessor, 5, 2, 1, truth="AAA")
     assert [entry["text"].count("-") for entry in found] == [1, 2] and len(found) == GOLDEN_PER_FORM
 

@@ -39,7 +39,7 @@ def exported(classifier: ProductClassifier, tmp_path_factory: pytest.TempPathFac
 
 
 def requests(batch: int, tokens: int) -> tuple[torch.Tensor, ...]:
-    """Inputs with padding, and rows that lack a picture or a title."""
+    """Inputs with padding, and rows without a picture or title."""
     inputs = [torch.cat([tensor] * 4)[:batch].clone() for tensor in example_inputs(SIZE, tokens)]
     inputs[2][0, tokens // 2 + 1 :] = 0
     inputs[3][0, 0] = False
@@ -68,7 +68,7 @@ def test_graphs_agree_at_every_shape(classifier: ProductClassifier, exported: Pa
 
 
 def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
-    """Also for titles shorter than the batch's, and for a head that is asked more rows than the towers."""
+    """Also for padded titles, and for a head that gets more rows than the towers."""
     assert [value.name for value in onnx.load(exported / "model.onnx").graph.output] == ["logits"]
     image, input_ids, attention_mask, present = (tensor.numpy() for tensor in requests(3, 9))
     for engine in (
@@ -88,7 +88,7 @@ def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
 
 
 def test_no_device_is_frozen_into_the_traced_graph(exported: Path) -> None:
-    """A graph traced on a CPU has to run on a GPU: a device constant would send a mask back to the CPU."""
+    """A graph traced on a CPU must run on a GPU; a device constant would move a mask to the CPU."""
     traced = load(exported / "model.pt")
     for name in ("forward", "cells", "tokens", "classify"):
         assert not hasattr(traced, name) or '"cpu"' not in str(getattr(traced, name).inlined_graph)

@@ -1,6 +1,6 @@
-"""Exported graphs in half precision: near the trained model on a CPU, fit to be captured on a GPU that is pretended.
+"""Exported graphs in half precision: close to the trained model on a CPU, and capturable on a fake GPU.
 
-PyTorch's fake tensors have a device and a type but no numbers: they go through the graph as a GPU's would.
+PyTorch's fake tensors have a device and a type but no values; they pass through the graph as a GPU's tensors would.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def products(count: int, tokens: int) -> Batch:
     return Batch(*(tensor.numpy() for tensor in inputs))
 
 
-def test_on_a_cpu_it_is_near_the_fp32_graph_and_does_not_answer_the_same(exported: Path) -> None:
+def test_on_a_cpu_it_is_near_the_fp32_graph_but_not_equal(exported: Path) -> None:
     exact, half = TorchScriptEngine(exported, device="cpu", threads=1), HalfEngine(exported)
     for count, tokens in [(1, 2), (8, 20)]:
         asked = products(count, tokens)
@@ -73,7 +73,7 @@ def test_convolutions_do_not_round_to_tf32(exported: Path) -> None:
 
 
 class Told(TorchDispatchMode):
-    """Writes down each operation with the devices and types of its tensors."""
+    """Records each operation with the devices and types of its tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Told(TorchDispatchMode):
 
 @pytest.fixture
 def told(exported: Path) -> Iterator[list[tuple[str, set[tuple[str, torch.dtype]]]]]:
-    """The operations of the graph on a GPU that is pretended."""
+    """The operations of the graph on a fake GPU."""
     graph = load_half_graph(exported, device="cpu", precision="bf16")
     real = [torch.from_numpy(array) for array in products(5, 12)]
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
@@ -105,7 +105,7 @@ def told(exported: Path) -> Iterator[list[tuple[str, set[tuple[str, torch.dtype]
 
 
 def test_no_value_is_fetched_from_the_gpu(told: list[tuple[str, set[tuple[str, torch.dtype]]]]) -> None:
-    """A captured graph may not: sizes have to be computed where they are, on the CPU."""
+    """Not allowed in a captured graph: sizes must be computed on the CPU."""
     assert told
     for name, tensors in told:
         if "_local_scalar_dense" in name or "nonzero" in name:

@@ -1,4 +1,4 @@
-"""The int8 graph: near the fp32 one, the same answer in any company, and no second copy of the weights."""
+"""The int8 graph: close to fp32, independent of the batch, and without a second copy of the weights."""
 
 import dataclasses
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_it_is_near(folder: Path, int8: Int8Engine, products: list[Product]) -> 
     assert 0 < np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
 
 
-def test_an_answer_does_not_depend_on_its_neighbours_nor_on_padding(int8: Int8Engine, products: list[Product]) -> None:
+def test_an_answer_does_not_depend_on_the_batch_or_padding(int8: Int8Engine, products: list[Product]) -> None:
     together = int8(collate(products))
     alone = np.concatenate([int8(collate([product])) for product in products])
     np.testing.assert_allclose(alone, together, atol=1e-5)
@@ -85,7 +85,7 @@ def test_an_answer_does_not_depend_on_its_neighbours_nor_on_padding(int8: Int8En
     np.testing.assert_allclose(int8(Batch(batch.image, ids, mask, batch.present)), together[:2], atol=1e-5)
 
 
-def test_what_is_rounded_and_what_is_not(folder: Path) -> None:
+def test_the_right_operations_are_quantised(folder: Path) -> None:
     graph = onnx.load(str(folder / INT8_GRAPH), load_external_data=False).graph
     made_by = {name: node.op_type for node in graph.node for name in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
@@ -96,7 +96,7 @@ def test_what_is_rounded_and_what_is_not(folder: Path) -> None:
     assert (len(products), len({node.input[0] for node in products})) == (6, 4)
 
 
-def test_the_weights_are_not_there_again(folder: Path) -> None:
+def test_the_weights_are_not_stored_again(folder: Path) -> None:
     graph = onnx.load(str(folder / INT8_GRAPH), load_external_data=False).graph
     shared = [tensor for tensor in graph.initializer if tensor.external_data]
     own = [tensor for tensor in graph.initializer if not tensor.external_data and len(tensor.raw_data) >= 2048]
@@ -115,7 +115,7 @@ def alike(share: float) -> dict[str, dict[str, float]]:
     return {"label": {"same_class": share, "accuracy": 0.95, "eager_accuracy": 0.95}}
 
 
-def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) -> None:
+def test_an_int8_graph_that_fails_the_gate_is_left_out(tmp_path: Path) -> None:
     graph = tmp_path / INT8_GRAPH
     good = Parity("int8", 0.3, 10, 1000, (), alike(0.996))
     bad = dataclasses.replace(good, attributes=alike(0.98))
@@ -127,7 +127,7 @@ def test_an_archive_does_without_a_graph_that_rounds_too_much(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("engine", ["int8", "openvino"])
-def test_a_fast_engine_is_not_forced_past_the_gate(engine: str) -> None:
+def test_a_fast_engine_that_fails_the_gate_cannot_be_forced(engine: str) -> None:
     good = Parity(engine, 0.3, 10, 1000, (), alike(0.996))
     bad = dataclasses.replace(good, attributes=alike(0.98))
     _require_forced(engine, {engine: good})

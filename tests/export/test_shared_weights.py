@@ -1,4 +1,4 @@
-"""Both graphs of an archive with one copy of the weights, and the form that makes it possible."""
+"""Both graphs of an archive share one copy of the weights; the inference form makes this possible."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SIZE = 64
 
 @pytest.fixture(scope="module", params=sorted(IMAGE_ENCODERS))
 def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassifier:
-    """With statistics in its batch norms that are not those of a new network."""
+    """A model whose batch norms have trained statistics."""
     torch.manual_seed(0)
     image = build_image_encoder(request.param, "none").train()
     for _ in range(3):
@@ -47,7 +47,7 @@ def test_the_form_has_no_batch_norm_and_answers_alike(classifier: ProductClassif
         torch.testing.assert_close(deployed(*inputs), classifier(*inputs), rtol=1e-4, atol=1e-4)
 
 
-def test_the_weights_are_there_once(classifier: ProductClassifier, folder: Path) -> None:
+def test_the_weights_are_stored_once(classifier: ProductClassifier, folder: Path) -> None:
     inputs = example_inputs(SIZE, tokens=5)
     batch = Batch(*(value.numpy() for value in inputs))
     before = OnnxEngine(folder / "model.onnx", threads=1)(batch)

@@ -1,4 +1,4 @@
-"""Verification lets agreement pass and names what differs."""
+"""Verification passes equal answers and names products that differ."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def product(number: int) -> Product:
 
 
 def reference(batch: Batch) -> NDArray[np.float32]:
-    """A model whose class is the picture's value modulo 3, and that reads the mask and what is present."""
+    """A model that answers the picture's value modulo 3, and reads the mask and the presence flags."""
     logits = np.eye(3, dtype=np.float32)[batch.image[:, 0, 0, 0] % 3]
     logits[:, 0] += 0.01 * batch.attention_mask.sum(1) + 0.1 * batch.present[:, 1]
     return logits
@@ -96,7 +96,7 @@ def test_a_graph_frozen_to_one_length_is_noticed() -> None:
         compare(engine(ignores_the_mask))
 
 
-def test_a_graph_that_ignores_what_is_missing_is_noticed() -> None:
+def test_a_graph_that_ignores_missing_modalities_is_noticed() -> None:
     def reads_what_is_not_there(batch: Batch, logits: NDArray[np.float32]) -> None:
         logits[:, 0] += 0.1 * ~batch.present[:, 1]
 

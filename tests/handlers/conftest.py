@@ -94,7 +94,7 @@ def archive(
 
 @pytest.fixture
 def copy_archive(archive: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy of the archive to be changed; keyword arguments change its settings, and it is sealed again."""
+    """A copy of the archive to change; keyword arguments change its settings, and the checksums are written again."""
 
     def copy(*, review_threshold: float = 0.5, **changes: Any) -> Path:
         folder = tmp_path / f"archive-{len(list(tmp_path.iterdir()))}"

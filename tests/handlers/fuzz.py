@@ -1,7 +1,7 @@
-"""Requests of every kind for property tests: well-formed ones, ones damaged a little, and noise.
+"""Requests for property tests: valid ones, slightly damaged ones, and noise.
 
-Random bytes fail at the first check. So most requests start from a good one: bytes of a real picture are changed and
-its checksums put right again, the fields of a product get values of other kinds, JSON loses a sign.
+Random bytes fail at the first check. So most requests start from a valid one: bytes of a real picture are changed and
+its checksums corrected, fields of a product get values of other types, JSON loses a character.
 """
 
 import json
@@ -48,7 +48,7 @@ TYPES = (
 NUMBERS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\1", b"\0\1", b"\xff\xff")
 MARKS = (b"[", b"]", b"{", b"}", b'"', b"\\u", b"\\ud800", b"1e999", b"NaN", b",", b":", b"null", b"\0", b"\xff")
 NAMES = ("image", "text", "top_k", "instances", "b64", "body", "data", "explain", "Content-Type")
-# What a stranger can bring about; the others are ours.
+# Errors that a caller can cause; the others are internal.
 STRANGERS = set(ERROR_CODES) - {"internal_error", "model_output_invalid", "out_of_memory"}
 
 visible = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -57,7 +57,7 @@ titles = st.sampled_from(TITLES) | visible | st.builds(str.__mul__, visible, st.
 
 @st.composite
 def damaged(draw_: st.DrawFn, samples: Sequence[bytes], crumbs: Sequence[bytes]) -> bytes:
-    """A good sample with up to four places of it changed."""
+    """A valid sample with up to four changes."""
     data = draw_(st.sampled_from(samples))
     for _ in range(draw_(st.integers(0, 4))):
         start = draw_(st.integers(0, len(data)))
@@ -70,7 +70,7 @@ def damaged(draw_: st.DrawFn, samples: Sequence[bytes], crumbs: Sequence[bytes])
 
 
 def repaired(data: bytes) -> bytes:
-    """A PNG whose checksums are those of its chunks: what is wrong with it lies deeper."""
+    """A PNG with valid checksums, so that the fault is in the content."""
     if not data.startswith(PNG_START):
         return data
     position, parts = len(PNG_START), [PNG_START]
@@ -83,7 +83,7 @@ def repaired(data: bytes) -> bytes:
 
 
 def recompressed(data: bytes) -> bytes:
-    """A PNG of the same head over any pixels."""
+    """A PNG with a fixed header and any pixels."""
     return PICTURES[0][:33] + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND")
 
 
@@ -124,7 +124,7 @@ requests = st.tuples(well_formed | forms | bodies | json_texts.map(document), st
 
 
 def check_answer(answer: Answer) -> None:
-    """It is what the contract names: strict ASCII JSON, a class or an error that a stranger can bring about."""
+    """The answer fits the contract: strict ASCII JSON with a class or an error that a caller can cause."""
     assert answer.content_type == "application/json" and answer.body.isascii() and answer.phrase.isascii()
     document = json.loads(answer.body, parse_constant=_refuse)
     many = "predictions" in document

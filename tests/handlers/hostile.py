@@ -1,6 +1,6 @@
-"""Requests that strangers and mistaken programs send, each with the type of error it must get, or that it is accepted.
+"""Hostile and mistaken requests, each with its expected error type or with acceptance.
 
-Each is a function that builds the request, since some are of megabytes.
+Each is a function that builds the request, because some have megabytes.
 """
 
 import base64
@@ -24,7 +24,7 @@ def fields(*names: str, content_type: str = "multipart/form-data; boundary=x") -
 
 
 def colliding(name: str, value: bytes) -> Request:
-    """A form field that TorchServe files among the headers, under the name of one."""
+    """A form field with the name of a header; TorchServe puts it among the headers."""
     return {"Content-Type": "multipart/form-data; boundary=x"}, [("text", TITLE.encode(), ""), (name, value, "")]
 
 

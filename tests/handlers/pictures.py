@@ -14,7 +14,7 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 def draw(width: int = 64, height: int = 48) -> Image.Image:
-    """Four quarters of different colours: no flip and no turn leaves it as it is."""
+    """Four quarters of different colours: every flip and every turn changes the picture."""
     picture = Image.new("RGB", (width, height), RED)
     half = (width // 2, height // 2)
     picture.paste(GREEN, (half[0], 0, width, half[1]))
@@ -37,7 +37,7 @@ def chunk(kind: bytes, data: bytes = b"") -> bytes:
 def png(
     width: int, height: int, *, depth: int, colour: int, rows: bytes, before: bytes = b"", after: bytes = b""
 ) -> bytes:
-    """A PNG from its raw rows (a filter byte each), with chunks put before and after the pixels."""
+    """A PNG from raw rows (each with a filter byte), with chunks before and after the pixels."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     return PNG_START + header + before + chunk(b"IDAT", zlib.compress(rows)) + after + chunk(b"IEND")
 
@@ -50,7 +50,7 @@ def deep_png(values: NDArray[np.uint16], *, colour: int, before: bytes = b"") ->
 
 
 def blank_png(width: int, height: int, *, colour: int = 0) -> bytes:
-    """A black PNG of any size that takes a few bytes; its rows are compressed without being held."""
+    """A black PNG of any size in a few bytes; its rows are compressed one by one."""
     packer, line = zlib.compressobj(9), b"\0" * (1 + width * {0: 1, 2: 3, 6: 4}[colour])
     data = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
@@ -58,7 +58,7 @@ def blank_png(width: int, height: int, *, colour: int = 0) -> bytes:
 
 
 def turned(orientation: int, kind: str = "PNG", **options: Any) -> bytes:
-    """The drawn picture stored turned, with the EXIF tag that says how to turn it back."""
+    """The drawn picture, stored turned, with the EXIF tag to turn it back."""
     stored = {
         1: None,
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -76,7 +76,7 @@ def turned(orientation: int, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def many_scans(scans: int, *, side: int = 64) -> bytes:
-    """A progressive JPEG whose last scan is repeated: a few bytes each, and each visits every pixel."""
+    """A progressive JPEG whose last scan is repeated; each scan has a few bytes and visits every pixel."""
     image = encode(Image.new("RGB", (side, side), RED), "JPEG", progressive=True)
     last = image[image.rindex(b"\xff\xda") : -2]
     return image[:-2] + last * scans + image[-2:]

@@ -23,7 +23,7 @@ Request = tuple[Mapping[str, str], Sequence[tuple[str, bytes, str]]]
 
 
 class Answer(NamedTuple):
-    """What the front end would send for one request."""
+    """One request as the front end sends it."""
 
     status: int
     phrase: str
@@ -45,7 +45,7 @@ def metrics_cache() -> MetricsCacheYamlImpl:
 
 
 class Worker:
-    """A TorchServe worker's own service around a handler: what it decodes, calls and encodes for the front end."""
+    """TorchServe's worker service around a handler: it decodes, calls the handler and encodes for the front end."""
 
     def __init__(self, folder: Path, *, gpu: int | None = None, model_name: str = "tiny") -> None:
         self.handler = ProductHandler()
@@ -55,11 +55,11 @@ class Worker:
         self._service = Service(model_name, str(folder), manifest, self.handler.handle, gpu, 8, True, metrics)
         self._service.set_cl_socket(None)
         self.handler.initialize(self._service.context)
-        # A report of one test must not come in the middle of another one that reads what is reported.
+        # A report of one test must not interrupt another test that reads reports.
         self.handler.metrics._interval = 3600
 
     def handler_context(self, content_types: Sequence[str]) -> Context:
-        """The context of a batch, to call the handler with rows that this front end would not make."""
+        """The context of a batch, to call the handler with rows that the front end would not send."""
         context: Context = self._service.context
         context.request_ids = {number: str(number) for number in range(len(content_types))}
         context.request_processor = [RequestProcessor({"Content-Type": kind}) for kind in content_types]
@@ -95,8 +95,8 @@ def decode_reply(message: bytes) -> list[Answer]:
         position += length
         return message[position - length : position].decode("utf-8")
 
-    code, said = number(), text()
-    assert code == 200, said
+    code, phrase = number(), text()
+    assert code == 200, phrase
     answers = []
     while (length := number()) != -1:
         position += length
@@ -141,7 +141,7 @@ def document(value: Any) -> Request:
 
 
 def explained(request: Request) -> Request:
-    """The same request, sent to /explanations: TorchServe says so in a header."""
+    """The same request, sent to /explanations; TorchServe sets a header for it."""
     headers, parameters = request
     return {**headers, "explain": "True"}, parameters
 
@@ -151,7 +151,7 @@ def b64(image: bytes) -> str:
 
 
 def seal(folder: Path, **changes: Any) -> None:
-    """Write the checksums of a folder as they are now; keyword arguments replace entries of its manifest first."""
+    """Replace entries of the manifest by the keyword arguments, then write the folder's checksums again."""
     if changes:
         path = folder / MANIFEST
         manifest = json.loads(path.read_text()) if path.exists() else {}

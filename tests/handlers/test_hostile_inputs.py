@@ -1,4 +1,4 @@
-"""Hostile and mistaken requests through the whole handler: each gets its code and type, no neighbour loses anything."""
+"""Hostile and mistaken requests through the whole handler: each gets its error, and other requests are unaffected."""
 
 import json
 import time
@@ -46,7 +46,7 @@ def test_a_bad_request_for_explanations_gets_the_same_code(worker: Worker) -> No
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_what_is_only_strange_is_answered(worker: Worker, name: str) -> None:
+def test_unusual_but_valid_requests_are_answered(worker: Worker, name: str) -> None:
     request = ACCEPTED[name]()
     alone = [worker.ask(each)[0] for each in (NEIGHBOURS[0], request)]
     first, strange = worker.ask(NEIGHBOURS[0], request)
@@ -79,7 +79,7 @@ def test_good_answers_in_mixed_batches_equal_their_solo_answers(worker: Worker, 
         assert same(answer, worker.ask(request)[0])
 
 
-def test_what_torchserve_decodes_itself_is_read_too(worker: Worker) -> None:
+def test_requests_decoded_by_torchserve_are_read(worker: Worker) -> None:
     """With decode_input_request on, the values come as str, dict, list or None."""
     context = worker.handler_context(["application/json"] * 6 + ["text/plain"] * 2)
     rows: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""Pixels and tokens: the same numbers everywhere, proportions kept, titles tidied, batches padded."""
+"""Pixels and tokens: equal on every machine, proportions kept, titles normalised, batches padded."""
 
 import dataclasses
 import hashlib
@@ -49,7 +49,7 @@ def test_small_pictures_grow_and_large_ones_are_averaged(preprocessor: ProductPr
 
 
 def test_pixels_are_the_same_everywhere(preprocessor: ProductPreprocessor) -> None:
-    """Training, verification and serving may run on different machines: the numbers are pinned."""
+    """Training, verification and serving may run on different machines, so the values are fixed here."""
     ramp = np.add.outer(np.arange(90) * 2, np.arange(60)).astype(np.uint8)
     pixels = preprocessor.pixels(encode(Image.fromarray(np.stack([ramp, ramp.max() - ramp, ramp // 2], 2))))
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
@@ -57,7 +57,7 @@ def test_pixels_are_the_same_everywhere(preprocessor: ProductPreprocessor) -> No
 
 
 def test_a_picture_alone_is_not_resized(preprocessor: ProductPreprocessor) -> None:
-    """Training augments between the two steps, so that together they must be what serving does."""
+    """Training augments between the two steps; without augmentation they must equal serving."""
     image = encode(draw(80, 40))
     picture = preprocessor.picture(image)
     assert picture.size == (80, 40) and picture.mode == "RGB"
@@ -103,17 +103,17 @@ def test_tokens_are_cut_and_closed(preprocessor: ProductPreprocessor, tokenizer_
     assert preprocessor.tokens("").tolist() == [2, 3]
 
 
-def test_what_is_cut_before_tokenising_would_not_be_read(
+def test_characters_cut_before_tokenising_yield_no_tokens(
     preprocessor: ProductPreprocessor, tokenizer_file: Path
 ) -> None:
-    """The cut is a matter of speed: words of the longest kind that gives tokens, and then some."""
+    """The cut saves time only: it keeps the longest words that yield tokens."""
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.enable_truncation(16)
     text = " ".join(["q" * 100] * 90)
     assert preprocessor.tokens(text).tolist() == tokenizer.encode(text).ids
 
 
-def test_the_tokenizers_own_signs_are_text(preprocessor: ProductPreprocessor) -> None:
+def test_special_tokens_in_a_title_are_text(preprocessor: ProductPreprocessor) -> None:
     ids = preprocessor.tokens("[CLS] shoe [SEP] [PAD] [MASK]")[1:-1]
     assert not set(ids.tolist()) & {0, 2, 3, 4}
 

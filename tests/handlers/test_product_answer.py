@@ -1,4 +1,4 @@
-"""Answers: ordered, clipped, ASCII, and never a number that JSON has not."""
+"""Answers: ordered, limited to top_k, ASCII, and only finite numbers."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def test_the_best_comes_first_and_ties_keep_the_labels_order() -> None:
     assert answer(0.1, 0.6, 0.2, 0.1)["label"] == "b"
 
 
-def test_review_is_asked_for_below_the_threshold_only() -> None:
+def test_review_is_needed_only_below_the_threshold() -> None:
     assert answer(0.4999999, 0.2, 0.2, 0.1)["needs_review"] is True  # though it is written as 0.5
     assert answer(0.5, 0.2, 0.2, 0.1)["needs_review"] is False
 
@@ -47,20 +47,20 @@ def test_an_error_sets_the_status_of_a_lone_product_only() -> None:
     assert status == 200 and json.loads(body) == {"predictions": [error.as_dict(), {"label": "b"}]}
 
 
-def test_a_number_that_is_none_is_never_sent() -> None:
+def test_nan_is_never_sent() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         serialise([answer(float("nan"), 0, 0, 0)], many=False)
 
 
-def test_further_attributes_are_answered_with_a_threshold_each() -> None:
+def test_other_attributes_have_their_own_thresholds() -> None:
     gender = Attribute(name="gender", labels=("Men", "Women"), review_threshold=0.8)
     usage = Attribute(name="usage", labels=("Casual", "Sports"), review_threshold=0.2)
     several = dataclasses.replace(SETTINGS, attributes=(SETTINGS.main, gender, usage))
     scores = np.array([0.1, 0.6, 0.2, 0.1, 0.3, 0.7, 0.75, 0.25])
-    said = product_answer(scores, top_k=20, modalities=["text"], model=MODEL, settings=several)
-    assert said["attributes"] == {
+    answer = product_answer(scores, top_k=20, modalities=["text"], model=MODEL, settings=several)
+    assert answer["attributes"] == {
         "gender": {"label": "Women", "score": 0.7, "needs_review": True},
         "usage": {"label": "Casual", "score": 0.75, "needs_review": False},
     }
-    assert (said["label"], len(said["top"]), said["needs_review"]) == ("b", 4, False)
+    assert (answer["label"], len(answer["top"]), answer["needs_review"]) == ("b", 4, False)
     assert "attributes" not in answer(0.1, 0.6, 0.2, 0.1)

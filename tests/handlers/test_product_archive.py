@@ -1,4 +1,4 @@
-"""An archive whose files are not the verified ones does not load, nor one whose answers are not the expected ones."""
+"""An archive with changed files or unexpected answers does not load."""
 
 import shutil
 import subprocess
@@ -37,7 +37,7 @@ def test_a_whole_archive_is_read(archive: Path) -> None:
     assert [product.label in LABELS for product in read_golden_products(read_manifest(archive))] == [True] * 3
 
 
-def test_its_checksums_are_what_sha256sum_reads(archive: Path) -> None:
+def test_sha256sum_reads_the_checksums(archive: Path) -> None:
     result = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=archive, capture_output=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -53,7 +53,7 @@ def test_one_changed_byte_is_named(copy_archive: Callable[..., Path], name: str,
 
 
 def test_one_changed_byte_in_any_file_of_an_unpacked_mar_is_named(known_archive: Path, tmp_path: Path) -> None:
-    """What the archiver wrote is checked too: the server's manifest and the worker's configuration."""
+    """The archiver's files are checked too: the server's manifest and the worker's configuration."""
     with zipfile.ZipFile(known_archive) as content:
         names = content.namelist()
         content.extractall(tmp_path)
@@ -67,8 +67,8 @@ def test_one_changed_byte_in_any_file_of_an_unpacked_mar_is_named(known_archive:
     assert Worker(tmp_path).ask(form(text="shoe"))[0].status == 200
 
 
-def test_a_check_that_is_damaged_itself_refuses_or_does_not_run(copy_archive: Callable[..., Path]) -> None:
-    """The worker runs the archive's own module: a damaged one has to notice that it is, or to break."""
+def test_a_damaged_check_refuses_or_does_not_run(copy_archive: Callable[..., Path]) -> None:
+    """The worker runs the archive's own module; a damaged module must detect the damage or fail."""
     folder = copy_archive()
     path = folder / "product_serving" / "archive.py"
     source = path.read_bytes()
@@ -82,8 +82,8 @@ def test_a_check_that_is_damaged_itself_refuses_or_does_not_run(copy_archive: Ca
             module["read_manifest"](folder)  # type: ignore[operator]
 
 
-def test_no_damage_of_the_list_passes(copy_archive: Callable[..., Path]) -> None:
-    """Whichever of its bytes is flipped, whichever line is lost."""
+def test_any_damage_of_the_list_is_detected(copy_archive: Callable[..., Path]) -> None:
+    """For every flipped byte and every lost line."""
     folder = copy_archive()
     whole = (folder / SUMS).read_bytes()
     lines = whole.splitlines(keepends=True)
@@ -135,7 +135,7 @@ def test_a_manifest_that_cannot_be_read(copy_archive: Callable[..., Path], text:
         Worker(folder)
 
 
-def test_an_archive_of_an_earlier_version_is_to_be_built_again(copy_archive: Callable[..., Path]) -> None:
+def test_an_archive_of_an_earlier_version_is_refused(copy_archive: Callable[..., Path]) -> None:
     with pytest.raises(ArchiveError, match=r"^settings\.json has settings \['backend'\].*; build the archive again"):
         Worker(copy_archive(backend="auto"))
     folder = copy_archive()
@@ -161,7 +161,7 @@ def test_golden_products_that_cannot_be_read(golden: Any) -> None:
         read_golden_products({"golden": golden})
 
 
-def test_what_torchserve_adds_is_left_alone(copy_archive: Callable[..., Path]) -> None:
+def test_files_added_by_torchserve_are_ignored(copy_archive: Callable[..., Path]) -> None:
     folder = copy_archive()
     (folder / "MAR-INF").mkdir()
     (folder / "MAR-INF" / "MANIFEST.json").write_text("{}")
@@ -189,8 +189,8 @@ def test_golden_answers_are_compared(scores: list[float], message: str | None) -
         check_golden_answers(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
 
 
-def test_labels_are_those_that_were_verified(copy_archive: Callable[..., Path]) -> None:
-    """Also those that no golden product has: here the first and the last one change places."""
+def test_labels_must_be_the_verified_ones(copy_archive: Callable[..., Path]) -> None:
+    """Also labels without a golden product: here the first and the last are swapped."""
     folder = copy_archive()
     seal(folder, attributes={"label": LABELS})
     assert Worker(folder).ask(form(text="shoe"))[0].status == 200

@@ -1,4 +1,4 @@
-"""Temperatures and review thresholds are those of the modalities that a product was read from."""
+"""Temperatures and review thresholds depend on the product's modalities."""
 
 import dataclasses
 from typing import Any
@@ -27,7 +27,7 @@ LOGITS = np.array([[4.0, 1.0, 0.0, 2.0, -1.0]] * 3)
 PRESENT = np.array([[True, True], [True, False], [False, True]])
 
 
-def test_each_product_gets_the_temperatures_of_the_sides_it_was_read_from() -> None:
+def test_each_product_gets_the_temperatures_of_its_modalities() -> None:
     scores = calibrated_scores(LOGITS, PRESENT, FITTED)
     alone = dataclasses.replace(
         WHOLE,
@@ -42,7 +42,7 @@ def test_each_product_gets_the_temperatures_of_the_sides_it_was_read_from() -> N
     assert scores[1, 0] < scores[0, 0]
 
 
-def test_a_product_is_answered_alike_in_any_company() -> None:
+def test_scores_do_not_depend_on_the_batch() -> None:
     together = calibrated_scores(LOGITS, PRESENT, FITTED)
     for row in range(3):
         alone = calibrated_scores(LOGITS[row : row + 1], PRESENT[row : row + 1], FITTED)
@@ -57,18 +57,18 @@ def test_a_logit_that_is_no_number_stays_in_its_row() -> None:
 
 
 @pytest.mark.parametrize(("modalities", "flags"), [(("image", "text"), (False, False)), (("image",), (True, True))])
-def test_a_side_alone_asks_for_a_look_earlier(modalities: tuple[str, ...], flags: tuple[bool, bool]) -> None:
+def test_one_modality_has_its_own_review_threshold(modalities: tuple[str, ...], flags: tuple[bool, bool]) -> None:
     scores = np.array([0.65, 0.1, 0.25, 0.75, 0.25])
     answer = product_answer(scores, top_k=1, modalities=modalities, model={}, settings=FITTED)
     assert (answer["needs_review"], answer["attributes"]["kind"]["needs_review"]) == flags
 
 
-def test_thresholds_by_what_was_there() -> None:
+def test_thresholds_depend_on_the_modalities() -> None:
     assert review_thresholds(PRESENT, FITTED).tolist() == [[0.4, 0.6], [0.7, 0.8], [0.4, 0.6]]
     assert review_thresholds(PRESENT, WHOLE).tolist() == [[0.4, 0.6]] * 3
 
 
-def test_what_was_read_is_named_in_order() -> None:
+def test_present_modalities_are_in_order() -> None:
     assert [present_modalities(row) for row in PRESENT] == [("image", "text"), ("image",), ("text",)]
 
 

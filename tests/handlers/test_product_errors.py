@@ -1,4 +1,4 @@
-"""Errors carry the contract's codes, and a step that breaks says so without a word of what it was given."""
+"""Errors have the contract's codes, and a failing step is logged without its input."""
 
 import pytest
 
@@ -24,12 +24,12 @@ def test_an_error_becomes_the_answer() -> None:
     assert str(error) == "image: the file is empty"
 
 
-def test_an_unknown_type_is_a_mistake_of_ours() -> None:
+def test_an_unknown_type_is_a_programming_error() -> None:
     with pytest.raises(KeyError, match="no_such_type"):
         ProductError("no_such_type", "")
 
 
-def test_guarded_keeps_results_and_product_errors() -> None:
+def test_run_step_returns_results_and_product_errors() -> None:
     error = ProductError("image_empty", "")
 
     def refuse() -> None:
@@ -39,7 +39,7 @@ def test_guarded_keeps_results_and_product_errors() -> None:
     assert run_step(refuse) is error
 
 
-def test_guarded_turns_what_breaks_into_an_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_run_step_turns_exceptions_into_errors(caplog: pytest.LogCaptureFixture) -> None:
     def exhaust() -> None:
         raise MemoryError
 
@@ -53,7 +53,7 @@ def test_guarded_turns_what_breaks_into_an_error(caplog: pytest.LogCaptureFixtur
     assert "canary" not in caplog.text + bug.message
 
 
-def test_guarded_lets_a_stop_through() -> None:
+def test_run_step_does_not_catch_a_stop() -> None:
     def stop() -> None:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""The handler as a worker runs it: answers, batches, what one modality alone does, what it says in the log."""
+"""The handler as a worker runs it: answers, batches, single modalities and log lines."""
 
 import json
 import logging
@@ -242,7 +242,7 @@ def test_a_product_that_breaks_the_model_fails_alone(
     assert "secret" not in caplog.text + answers[1].body
 
 
-def test_a_worker_whose_model_answers_nothing_any_more_ends(
+def test_a_worker_whose_engine_fails_exits(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lost(batch: Batch) -> NDArray[np.float32]:
@@ -255,7 +255,7 @@ def test_a_worker_whose_model_answers_nothing_any_more_ends(
     assert ended.value.code == 1 and "the worker exits" in caplog.text
 
 
-def test_a_worker_without_memory_for_anything_goes_on(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_out_of_memory_continues(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(batch: Batch) -> NDArray[np.float32]:
         raise MemoryError
 
@@ -264,7 +264,7 @@ def test_a_worker_without_memory_for_anything_goes_on(worker: Worker, monkeypatc
     assert [answer.status for answer in worker.ask(form(image=PICTURE), form(text=TITLES[0]))] == [507, 507]
 
 
-def test_an_error_of_ours_stays_with_its_product(
+def test_an_internal_error_stays_with_its_product(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fit = worker.handler.preprocessor.fit

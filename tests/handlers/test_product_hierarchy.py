@@ -1,4 +1,4 @@
-"""Scores and labels of several attributes: never a combination that training has not seen, the best of the others."""
+"""Scores and labels of several attributes: the best of the combinations that training has seen."""
 
 import dataclasses
 import itertools
@@ -19,7 +19,7 @@ CHAIN = Hierarchy(attributes=("type", "kind"), combinations=((0, 0), (1, 1), (2,
 
 
 def model(target: str = "type", hierarchies: tuple[Hierarchy, ...] = (CHAIN,)) -> ProductSettings:
-    """A model of types, kinds and genders, whichever of the first two is its main one."""
+    """A model of types, kinds and genders; one of the first two is the main attribute."""
     type_ = Attribute(name="type", labels=LABELS, temperature=0.8)
     first, second = (type_, KIND) if target == "type" else (KIND, type_)
     return ProductSettings(model="late", attributes=(first, GENDER, second), hierarchies=hierarchies)
@@ -33,7 +33,7 @@ def softmax(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float
 def brute_force(
     logits: NDArray[np.float64], of: ProductSettings
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, int]]:
-    """Every combination of labels there is, weighed one by one: marginals, and what has to be answered."""
+    """Brute force over every combination of labels: marginals and the expected answer."""
     alone = {each.name: softmax(logits[of.slices[each.name]], each.temperature) for each in of.attributes}
     joint = {}
     for type_, kind in itertools.product(range(len(LABELS)), range(len(KIND.labels))):
@@ -63,16 +63,16 @@ def test_the_answer_is_that_of_brute_force_and_never_inconsistent(values: list[f
     marginals, expected = brute_force(logits, of)
     for name, part in of.slices.items():
         np.testing.assert_allclose(scores[0, part], marginals[name], atol=1e-12)
-    said = dict(zip(of.slices, chosen_labels(scores, of)[0].tolist(), strict=True))
-    assert (said["type"], said["kind"]) in CHAIN.combinations
-    assert said[target] == scores[0, of.slices[target]].argmax()
+    answered = dict(zip(of.slices, chosen_labels(scores, of)[0].tolist(), strict=True))
+    assert (answered["type"], answered["kind"]) in CHAIN.combinations
+    assert answered[target] == scores[0, of.slices[target]].argmax()
     best, second = sorted(marginals[target])[:-3:-1]
     if best - second > 1e-9:
-        assert said == expected
+        assert answered == expected
 
 
 def test_a_shoe_is_never_in_apparel() -> None:
-    """Its own logits say Apparel, as surely as can be."""
+    """Its own logits strongly favour Apparel."""
     of = model()
     scores = attribute_scores(np.array([[0.0, 9.0, 1.0, 0.0, 1.0, 9.0, 8.0, 0.0]]), of)
     assert [each.labels[label] for each, label in zip(of.attributes, chosen_labels(scores, of)[0], strict=True)] == [
@@ -82,7 +82,7 @@ def test_a_shoe_is_never_in_apparel() -> None:
     assert scores[0, of.slices["kind"]][2] == 0  # no combination has it
 
 
-def test_without_a_dependence_each_attribute_stands_for_itself() -> None:
+def test_attributes_without_a_hierarchy_are_independent() -> None:
     of, logits = model(hierarchies=()), np.array([[0.0, 9.0, 1.0, 0.0, 1.0, 9.0, 8.0, 0.0]])
     scores = attribute_scores(logits, of)
     for each in of.attributes:
@@ -92,7 +92,7 @@ def test_without_a_dependence_each_attribute_stands_for_itself() -> None:
     assert chosen_labels(scores, of).tolist() == [[1, 1, 0]]
 
 
-def test_a_product_without_finite_scores_stays_alone() -> None:
+def test_nan_stays_in_its_row() -> None:
     logits = np.zeros((2, 8))
     logits[0] = np.nan
     scores = attribute_scores(logits, model())

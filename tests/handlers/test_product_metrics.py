@@ -1,4 +1,4 @@
-"""Counters: what a batch adds up to, what a line may hold, and how few lines there are."""
+"""Counters: the counts of a batch, the content of a line, and the number of lines."""
 
 import logging
 import re
@@ -27,7 +27,7 @@ Lines = dict[tuple[str, ...], float]
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], Lines]:
-    """What was written since the last call, as the front end understands it: (counter, dimensions...) -> value."""
+    """The lines since the last call, as the front end parses them: (counter, dimensions...) -> value."""
     caplog.set_level(logging.INFO, logger="ts.metrics")
 
     def read() -> Lines:
@@ -49,7 +49,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], Lines]:
 
 @pytest.fixture
 def quiet_worker(archive: Path) -> Worker:
-    """A worker that nothing was asked of; it reports when it is told to."""
+    """A worker without requests; it reports only on demand."""
     return Worker(archive)
 
 
@@ -96,8 +96,8 @@ def test_a_batch_adds_up(quiet_worker: Worker, lines: Callable[[], Lines]) -> No
         )
 
 
-def test_every_series_is_there_before_anything_is_counted(archive: Path, lines: Callable[[], Lines]) -> None:
-    """An increase from nothing is none for Prometheus: the first error of a kind would not be seen."""
+def test_every_series_starts_at_zero(archive: Path, lines: Callable[[], Lines]) -> None:
+    """Prometheus sees no increase without a start value, so it would miss the first error of a type."""
     worker = Worker(archive)
     announced = lines()
     assert set(announced.values()) == {0} and {key[0] for key in announced} == set(COUNTERS)
@@ -106,7 +106,7 @@ def test_every_series_is_there_before_anything_is_counted(archive: Path, lines: 
     assert set(lines()) <= set(announced)
 
 
-def test_answers_that_were_kept_are_counted(copy_archive: Callable[..., Path], lines: Callable[[], Lines]) -> None:
+def test_cached_answers_are_counted(copy_archive: Callable[..., Path], lines: Callable[[], Lines]) -> None:
     worker = Worker(copy_archive(cache_mib=1, engine="onnx"))
     lines()
     request = form(image=PICTURE, text=TITLES[0])
@@ -117,7 +117,7 @@ def test_answers_that_were_kept_are_counted(copy_archive: Callable[..., Path], l
     assert (found["product_cache_total", "hit"], found["product_cache_total", "miss"]) == (1, 3)
 
 
-def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Callable[[], Lines]) -> None:
+def test_reports_are_few_and_hold_only_new_counts(quiet_worker: Worker, lines: Callable[[], Lines]) -> None:
     metrics = quiet_worker.handler.metrics
     for _ in range(20):
         quiet_worker.ask(form(text=TITLES[0]), form(text=TITLES[1]))
@@ -131,7 +131,7 @@ def test_reports_hold_what_is_new_and_are_few(quiet_worker: Worker, lines: Calla
     assert lines()["product_batch_size_bucket", "1"] == 1
 
 
-def test_a_report_comes_by_itself(lines: Callable[[], Lines]) -> None:
+def test_a_report_is_written_after_the_interval(lines: Callable[[], Lines]) -> None:
     metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=LABELS, interval=0.3)
     for _ in range(3):
         metrics.record([ProductError("missing_field", "")], [False])
@@ -156,11 +156,11 @@ def test_a_report_comes_by_itself(lines: Callable[[], Lines]) -> None:
         ("x" * 500, "x" * 80),
     ],
 )
-def test_a_value_can_stand_in_a_line(text: str, value: str) -> None:
+def test_a_dimension_value_is_safe_in_a_line(text: str, value: str) -> None:
     assert dimension_value(text) == value
 
 
-def test_labels_that_look_alike_are_counted_apart(lines: Callable[[], Lines]) -> None:
+def test_labels_with_equal_values_are_counted_separately(lines: Callable[[], Lines]) -> None:
     labels = ("a,b", "a:b", "a_b", "c")
     metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=labels, interval=3600)
     answers = [{"label": label, "modalities": ["text"], "needs_review": False} for label in labels]
@@ -180,7 +180,7 @@ def test_a_server_that_declares_nothing_still_serves(undeclared: Any, lines: Cal
 
 
 def test_counting_costs_little(lines: Callable[[], Lines]) -> None:
-    """Of a batch of 16: a tenth of a millisecond, where the model takes fifty."""
+    """For a batch of 16: a tenth of a millisecond, compared with fifty for the model."""
     metrics = ProductMetrics(metrics_cache(), model=MODEL, labels=LABELS, interval=3600)
     answers = [{"label": LABELS[0], "modalities": ["image", "text"], "needs_review": True}] * 16
 

@@ -1,4 +1,4 @@
-"""Pictures come out upright, in the right colours, on white; what is broken or hostile is refused at once."""
+"""Pictures come out upright, in the right colours, on white; broken or hostile files are refused quickly."""
 
 import dataclasses
 import struct
@@ -138,7 +138,7 @@ def test_the_first_frame_of_an_animation_is_read(kind: str) -> None:
     assert colour(image) == RED
 
 
-def test_a_picture_of_several_cameras_is_its_first() -> None:
+def test_the_first_picture_of_a_multi_picture_file_is_read() -> None:
     image = encode(draw(), "MPO", save_all=True, append_images=[Image.new("RGB", (64, 48), BLUE)])
     np.testing.assert_allclose(np.asarray(open_picture(image, SETTINGS))[12, 16], RED, atol=4)
 
@@ -231,7 +231,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_good_picture_is_refused_at_once(name: str) -> None:
+def test_a_bad_picture_is_refused_quickly(name: str) -> None:
     image, expected = REFUSED[name]
     started = time.process_time()
     assert refusal(image) == expected
@@ -239,7 +239,7 @@ def test_what_is_no_good_picture_is_refused_at_once(name: str) -> None:
 
 
 def test_a_file_cut_anywhere_is_refused_or_complete() -> None:
-    """A cut that only loses the end marker leaves every pixel; all others are noticed."""
+    """A cut that only loses the end marker keeps every pixel; all other cuts are detected."""
     for kind in ("PNG", "JPEG", "WEBP"):
         image = encode(draw(), kind)
         for length in range(1, len(image) - 2, 7):
@@ -252,7 +252,7 @@ def test_every_flipped_bit_of_a_png_is_noticed() -> None:
         assert refusal(flip_bit(image, position)) in ("image_corrupt", "image_too_large", "image_bad_shape")
 
 
-def test_a_flipped_bit_in_a_jpeg_never_escapes() -> None:
+def test_a_flipped_bit_in_a_jpeg_raises_no_other_exception() -> None:
     image = encode(draw(), "JPEG")
     for position in range(0, len(image), 3):
         try:
@@ -277,13 +277,13 @@ def test_a_large_jpeg_has_fewer_scans() -> None:
     assert open_picture(many_scans(8, side=5000), SETTINGS).size == (625, 625)
 
 
-def test_scans_of_what_follows_a_photograph_do_not_count() -> None:
-    """Telephones append films to photographs; a marker in those is no scan."""
+def test_scans_after_the_picture_do_not_count() -> None:
+    """Phones append videos to photographs; a marker in a video is no scan."""
     film = b"\0\0" + b"\xff\xda\0\2" * 10_000
     assert open_picture(encode(draw(), "JPEG") + film, SETTINGS).size == (64, 48)
 
 
-def test_a_real_file_comes_nowhere_near_the_limit_of_reads() -> None:
+def test_real_files_stay_far_below_the_limit_of_reads() -> None:
     noise = encode(Image.effect_noise((1500, 1500), 90))
     assert len(noise) > 1_000_000
     assert open_picture(noise, SETTINGS).size == (1500, 1500)
@@ -313,7 +313,7 @@ def test_refusals_name_the_field_and_hold_nothing_of_the_file() -> None:
         assert "0x" not in caught.value.message and "BytesIO" not in caught.value.message
 
 
-def test_the_header_tells_the_pixels() -> None:
+def test_pixels_are_read_from_the_header() -> None:
     assert header_pixels(encode(draw())) == 64 * 48
     assert header_pixels(encode(draw(), "JPEG")) == 64 * 48
     assert header_pixels(b"hello") == header_pixels(b"") == 0

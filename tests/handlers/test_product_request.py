@@ -1,4 +1,4 @@
-"""Requests of every form read as the same fields; whatever else comes is an error of ours, never an exception."""
+"""Every form of request yields the same fields; any other input is a ProductError, never another exception."""
 
 import base64
 import dataclasses
@@ -147,7 +147,7 @@ def test_limits_come_from_the_settings() -> None:
         assert caught.value.type == kind
 
 
-def test_an_unknown_field_is_told_by_its_place_and_not_by_its_name() -> None:
+def test_an_unknown_field_is_named_by_its_position_only() -> None:
     with pytest.raises(ProductError, match="field 2 is unknown; known are image, text, top_k") as caught:
         read({"text": "a", "canary": "b"}, FORM)
     assert "canary" not in caught.value.message
@@ -159,7 +159,7 @@ def test_base64_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch)
         single({"image": "A" * 8_500_000, "text": "a"}, FORM)
 
 
-def test_json_of_crumbs_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_with_too_many_elements_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("parsed"))
     with pytest.raises(ProductError, match="more than 50000 commas and brackets"):
         read({"body": b"[" + b"1," * 3_000_000 + b"1]"}, JSON)

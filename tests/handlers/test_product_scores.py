@@ -1,4 +1,4 @@
-"""Scores: softmax over the temperature, batches of bounded size, and a product that breaks one fails alone."""
+"""Scores: softmax with temperature, batches of limited size, and a failing product that fails alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -106,7 +106,7 @@ def test_a_batch_that_fails_is_tried_one_by_one(error: Exception, kind: str) -> 
     ]
 
 
-def test_a_batch_too_large_for_the_memory_is_answered_all_the_same() -> None:
+def test_a_batch_too_large_for_memory_is_answered_one_by_one() -> None:
     def small_only(values: NDArray[np.uint8], logits: NDArray[np.float32]) -> None:
         if len(values) > 1:
             raise MemoryError

@@ -1,4 +1,4 @@
-"""Settings travel with a model and refuse what makes no sense."""
+"""Settings survive JSON and refuse invalid values."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,7 @@ SETTINGS = ProductSettings(
 )
 
 
-def test_they_come_back_from_json_as_they_were(tmp_path: Path) -> None:
+def test_settings_survive_json(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text(SETTINGS.to_json(), encoding="utf-8")
     assert ProductSettings.from_json(path) == SETTINGS

@@ -1,4 +1,4 @@
-"""An unpacked archive on its own: TorchServe's loader and the load check, no repository in reach, a hostile path."""
+"""An unpacked archive without the repository: TorchServe's loader, the load check and a hostile PYTHONPATH."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from serving import seal
 from export.archive import LOAD_CHECK
 
 ROOT = Path(__file__).parents[2]
-# TorchServe puts a caller's PYTHONPATH before the model's folder: names that the archive's own modules have.
+# TorchServe puts a caller's PYTHONPATH before the model's folder; these names are also names of our modules.
 SHADOWS = ("settings.py", "errors.py", "preprocessing.py", "engines.py", "product_serving/__init__.py")
 PROGRAM = """
 import json, sys
@@ -53,7 +53,7 @@ def hostile(tmp_path: Path) -> Path:
     folder = tmp_path / "hostile"
     for name in SHADOWS:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("raise RuntimeError('a stranger')")
+        (folder / name).write_text("raise RuntimeError('a hostile module')")
     return folder
 
 
@@ -64,7 +64,9 @@ def run(*command: object, folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("shadowed", [False, True])
-def test_it_serves_on_its_own(folder: Path, hostile: Path, tmp_path: Path, shadowed: bool) -> None:
+def test_an_unpacked_archive_serves_without_the_repository(
+    folder: Path, hostile: Path, tmp_path: Path, shadowed: bool
+) -> None:
     result = run("-c", PROGRAM, folder, *([hostile] if shadowed else []), folder=tmp_path)
     assert result.returncode == 0, result.stderr
     replies, own = map(json.loads, result.stdout.splitlines()[-2:])
@@ -74,12 +76,14 @@ def test_it_serves_on_its_own(folder: Path, hostile: Path, tmp_path: Path, shado
     assert own == sorted(_module(path.relative_to(folder)) for path in folder.rglob("*.py"))
 
 
-def test_the_strangers_would_be_imported_if_the_handler_let_them(folder: Path, hostile: Path, tmp_path: Path) -> None:
+def test_hostile_modules_would_be_imported_without_the_handlers_path(
+    folder: Path, hostile: Path, tmp_path: Path
+) -> None:
     handler = folder / "product_handler.py"
     kept = [line for line in handler.read_text().splitlines() if "sys.path.insert" not in line]
     handler.write_text("\n".join(kept))
     result = run("-c", PROGRAM, folder, hostile, folder=tmp_path)
-    assert result.returncode and "RuntimeError: a stranger" in result.stderr
+    assert result.returncode and "RuntimeError: a hostile module" in result.stderr
 
 
 def test_the_load_check_lets_it_pass(folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A classifier small enough to export in a second, in the parts that every classifier of ours has."""
+"""A classifier that exports in a second and has the parts of every classifier of this project."""
 
 import torch
 from serving import LABELS
@@ -25,7 +25,7 @@ class TinyTokens(nn.Module):
 
 
 class TinyHead(nn.Module):
-    """Reads the quarters and the mean of the words, each only where it is present."""
+    """Reads the quarters and the mean of the words, each only if present."""
 
     def __init__(self) -> None:
         super().__init__()

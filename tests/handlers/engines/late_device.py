@@ -1,6 +1,6 @@
-"""A device whose stream does nothing before the host waits for it.
+"""A device whose stream does nothing until the host waits for it.
 
-What should have waited and did not gives wrong numbers. Memory is the CPU's, graphs are "captured" as functions.
+A missing wait therefore gives wrong numbers. Memory is the CPU's; graphs are "captured" as functions.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ class LateDevice:
         return Captured(lambda: self._stream.append(lambda: self._write(inputs, logits)), logits)
 
     def _write(self, inputs: Inputs, logits: torch.Tensor) -> None:
-        """Graphs share their memory: one that runs spoils what others have left there."""
+        """Graphs share memory: running one overwrites the results of others."""
         for other in self._logits:
             other.fill_(float("nan"))
         self.replayed.append(tuple(inputs.input_ids.shape))

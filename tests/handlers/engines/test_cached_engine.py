@@ -1,4 +1,4 @@
-"""Kept answers are the ones that would be computed, are bounded, and cost no computation."""
+"""Cached answers equal computed ones, take bounded memory, and need no computation."""
 
 import threading
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from handlers.product_serving.preprocessing import Product, ProductPreprocessor,
 
 
 class Recorder:
-    """An engine that remembers how many products it was asked each time."""
+    """An engine that records the number of products of each call."""
 
     tolerance = 1e-3
 
@@ -41,7 +41,7 @@ def recorder(graphs: Path) -> Recorder:
 
 @pytest.fixture
 def products(preprocessor: ProductPreprocessor) -> list[Product]:
-    """All forms: both sides, either one, and two that share a side."""
+    """All forms: both modalities, either one, and two products that share a modality."""
     picture = encode(draw())
     pairs: list[tuple[bytes | None, str | None]] = [
         (picture, TITLES[0]), (picture, TITLES[1]), (picture, None), (None, TITLES[0]), (None, "Shirt")
@@ -55,7 +55,7 @@ def cached(recorder: Recorder, *, entries: int = 100) -> tuple[CachedEngine, lis
     return CachedEngine(recorder, mib=mib, count=lambda *counts: counted.append(counts)), counted
 
 
-def test_a_batch_that_is_known_in_part_computes_the_rest(recorder: Recorder, products: list[Product]) -> None:
+def test_only_unknown_products_of_a_batch_are_computed(recorder: Recorder, products: list[Product]) -> None:
     engine, counted = cached(recorder)
     expected = recorder.run(collate(products))
     np.testing.assert_allclose(engine(collate(products[:2])), expected[:2], atol=1e-5)
@@ -65,7 +65,7 @@ def test_a_batch_that_is_known_in_part_computes_the_rest(recorder: Recorder, pro
     assert engine.tolerance == recorder.tolerance
 
 
-def test_padding_does_not_make_another_product(recorder: Recorder, products: list[Product]) -> None:
+def test_padding_does_not_change_the_key(recorder: Recorder, products: list[Product]) -> None:
     engine, counted = cached(recorder)
     engine(collate(products))
     engine(collate([products[4]]))  # its title alone is shorter than the batch's longest
@@ -78,7 +78,7 @@ def test_a_product_that_comes_twice_in_a_batch_is_computed_once(recorder: Record
     assert recorder.asked == [2] and counted == [(1, 2)] and (logits[0] == logits[2]).all()
 
 
-def test_what_was_not_asked_for_longest_goes_first(recorder: Recorder, products: list[Product]) -> None:
+def test_the_least_recently_used_entry_is_dropped_first(recorder: Recorder, products: list[Product]) -> None:
     engine, counted = cached(recorder, entries=2)
     for number in (0, 1, 0, 2, 0, 1):
         engine(collate([products[number]]))
@@ -86,7 +86,7 @@ def test_what_was_not_asked_for_longest_goes_first(recorder: Recorder, products:
     assert len(engine._rows) == 2
 
 
-def test_an_answer_that_is_not_finite_or_fails_is_not_kept(recorder: Recorder, products: list[Product]) -> None:
+def test_a_failed_or_not_finite_answer_is_not_cached(recorder: Recorder, products: list[Product]) -> None:
     right = recorder.run
     engine, counted = cached(recorder)
     recorder.run = lambda batch: right(batch) * np.float32("nan")
@@ -109,7 +109,7 @@ def test_a_caller_that_writes_into_an_answer_changes_no_other(recorder: Recorder
     assert (engine(collate(products)) == expected).all()
 
 
-def test_threads_share_it(recorder: Recorder, products: list[Product]) -> None:
+def test_threads_share_the_cache(recorder: Recorder, products: list[Product]) -> None:
     engine, counted = cached(recorder, entries=3)
     expected = recorder.run(collate(products))
     failed: list[int] = []

@@ -1,4 +1,4 @@
-"""The engines agree at every shape, load nothing of each other, and keep to the threads they are given."""
+"""The engines agree at every shape, load no other engine's library, and use the given number of threads."""
 
 import subprocess
 import sys
@@ -66,8 +66,8 @@ def test_a_gpu_agrees(graphs: Path) -> None:
     np.testing.assert_allclose(cuda(batch(4, 7)), onnx(batch(4, 7)), atol=1e-4)
 
 
-def test_an_input_that_the_graph_has_not_is_not_fed(tmp_path: Path) -> None:
-    """An exporter drops what a model of one modality does not read."""
+def test_inputs_that_the_graph_lacks_are_not_fed(tmp_path: Path) -> None:
+    """The exporter drops inputs that a model of one modality does not read."""
     node = onnx.helper.make_node("Cast", ["present"], ["logits"], to=onnx.TensorProto.FLOAT)
     inputs = [onnx.helper.make_tensor_value_info("present", onnx.TensorProto.BOOL, ["B", 2])]
     outputs = [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["B", 2])]
@@ -129,7 +129,7 @@ def test_an_answer_outlives_the_next_one(openvino: OpenVinoEngine) -> None:
     assert (first == kept).all()
 
 
-def test_threads_are_laid_out(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_session_gets_its_threads(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime  # noqa: PLC0415 - the module that the engine imports when it is built
 
     made: list[Any] = []
@@ -154,13 +154,13 @@ def keep_threads() -> Any:
     torch.set_num_threads(threads)
 
 
-def test_torch_gets_its_threads_too(graphs: Path, keep_threads: Callable[[], None]) -> None:
+def test_torch_gets_its_threads(graphs: Path, keep_threads: Callable[[], None]) -> None:
     TorchScriptEngine(graphs / "model.pt", device="cpu", threads=2)
     assert torch.get_num_threads() == 2
 
 
 def test_a_signal_reaches_a_process_that_has_dropped_its_engines(graphs: Path) -> None:
-    """A worker is stopped by SIGTERM: it must end by its handler, not by a segmentation fault."""
+    """SIGTERM stops a worker: the signal's handler must run, without a segmentation fault."""
     run = subprocess.run(
         [sys.executable, "-c", TWO_OF_OPENVINO, str(graphs / "model.onnx")],
         cwd=ROOT,

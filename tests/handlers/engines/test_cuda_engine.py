@@ -1,6 +1,4 @@
-"""The engines of a GPU: their choice and answers on a stand-in, their calls of CUDA on a record, and all of it on a GPU
-where there is one.
-"""
+"""The GPU engines: choice and answers on a fake GPU, recorded calls of CUDA, and the same on a real GPU if there is one."""
 
 import contextlib
 import inspect
@@ -29,10 +27,10 @@ VERIFIED = ("cuda-bf16",)
 
 
 @pytest.fixture
-def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """One GPU, which is the CPU; keyword arguments are those of the late device."""
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A fake GPU that computes on the CPU; keyword arguments go to the late device."""
 
-    def pretend(*, capability: tuple[int, int] = (9, 0), **options: Any) -> None:
+    def install(*, capability: tuple[int, int] = (9, 0), **options: Any) -> None:
         def load(path: Path, *, device: str, precision: str) -> Any:
             assert device == "cuda:0"
             return load_half_graph(path, device="cpu", precision=precision)
@@ -42,18 +40,18 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(cuda_engine, "load_half_graph", load)
         monkeypatch.setattr(cuda_engine, "CudaDevice", lambda graph, device: LateDevice(graph, **options))
 
-    return pretend
+    return install
 
 
 def accept(engine: Engine) -> None:
-    """Any answer will do."""
+    """Accept any answer."""
 
 
 @pytest.mark.parametrize(("capability", "name"), [((9, 0), "cuda-bf16"), ((8, 0), "cuda-bf16"), ((7, 5), "cuda-fp16")])
 def test_a_verified_archive_replays_graphs_on_a_gpu(
-    graphs: Path, pretended_gpu: Callable[..., None], capability: tuple[int, int], name: str
+    graphs: Path, fake_gpu: Callable[..., None], capability: tuple[int, int], name: str
 ) -> None:
-    pretended_gpu(capability=capability)
+    fake_gpu(capability=capability)
     chosen, engine, reason = choose(graphs, gpu=0, verified=VERIFIED)
     passed_over = "" if name == "cuda-bf16" else "; passed over cuda-bf16 (EngineError)"
     assert (chosen, reason) == (name, "GPU 0 was given" + passed_over)
@@ -63,10 +61,8 @@ def test_a_verified_archive_replays_graphs_on_a_gpu(
         np.testing.assert_allclose(engine(asked), exact(asked), atol=0.02 * np.abs(exact(asked)).max())
 
 
-def test_on_a_cpu_and_in_an_archive_that_was_not_verified_it_is_no_candidate(
-    graphs: Path, pretended_gpu: Callable[..., None]
-) -> None:
-    pretended_gpu()
+def test_it_needs_a_gpu_and_a_verified_archive(graphs: Path, fake_gpu: Callable[..., None]) -> None:
+    fake_gpu()
     assert choose(graphs, gpu=None, verified=VERIFIED).name == "onnx"
     chosen = choose(graphs, gpu=0, verified=())
     assert not chosen.name.startswith("cuda-") and "passed over cuda-" not in chosen.reason
@@ -74,7 +70,7 @@ def test_on_a_cpu_and_in_an_archive_that_was_not_verified_it_is_no_candidate(
 
 @pytest.fixture
 def plain(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> TorchScriptEngine:
-    """What ``cuda`` is on the pretended GPU."""
+    """The ``cuda`` engine on the fake GPU."""
     plain = TorchScriptEngine(graphs / "model.pt", device="cpu", threads=1)
     monkeypatch.setattr("handlers.product_serving.engines.table.TorchScriptEngine", lambda path, **options: plain)
     return plain
@@ -83,23 +79,23 @@ def plain(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> TorchScriptEngine:
 OTHER_PRECISION = "passed over cuda-fp16 (EngineError)"
 
 
-def test_a_capture_that_fails_leaves_the_plain_graph_to_answer_and_says_so(
-    graphs: Path, pretended_gpu: Callable[..., None], plain: TorchScriptEngine, caplog: pytest.LogCaptureFixture
+def test_after_a_failed_capture_the_plain_graph_answers(
+    graphs: Path, fake_gpu: Callable[..., None], plain: TorchScriptEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pretended_gpu(fails_at=3)
+    fake_gpu(fails_at=3)
     reason = f"GPU 0 was given; passed over cuda-bf16 (CaptureError); {OTHER_PRECISION}"
     assert choose(graphs, gpu=0, verified=VERIFIED) == ("cuda", plain, reason)
     assert "operation not permitted when stream is capturing" in caplog.text
 
 
-def test_what_half_precision_gets_wrong_leaves_the_plain_graph_to_answer(
-    graphs: Path, pretended_gpu: Callable[..., None], plain: TorchScriptEngine
+def test_after_wrong_half_precision_answers_the_plain_graph_answers(
+    graphs: Path, fake_gpu: Callable[..., None], plain: TorchScriptEngine
 ) -> None:
     def exact_only(engine: Engine) -> None:
         if engine.tolerance > 1e-3:
             raise ValueError("golden product 1: scores differ")
 
-    pretended_gpu()
+    fake_gpu()
     reason = f"GPU 0 was given; passed over cuda-bf16 (ValueError); {OTHER_PRECISION}"
     assert choose(graphs, gpu=0, verified=VERIFIED, accept=exact_only) == ("cuda", plain, reason)
 
@@ -113,23 +109,23 @@ def test_what_half_precision_gets_wrong_leaves_the_plain_graph_to_answer(
         (0, (7, 5), "cuda-bf16: this GPU answers in fp16, not in bf16$"),
     ],
 )
-def test_forced_it_says_what_is_missing(
-    graphs: Path, pretended_gpu: Callable[..., None], gpu: int | None, capability: tuple[int, int], message: str
+def test_a_forced_engine_names_the_fault(
+    graphs: Path, fake_gpu: Callable[..., None], gpu: int | None, capability: tuple[int, int], message: str
 ) -> None:
-    pretended_gpu(capability=capability)
+    fake_gpu(capability=capability)
     with pytest.raises(EngineError, match=message):
         choose(graphs, wanted="cuda-bf16", gpu=gpu)
 
 
-def test_the_reference_can_still_be_forced(graphs: Path, pretended_gpu: Callable[..., None]) -> None:
-    pretended_gpu()
+def test_the_reference_can_still_be_forced(graphs: Path, fake_gpu: Callable[..., None]) -> None:
+    fake_gpu()
     assert choose(graphs, wanted="onnx", gpu=0, verified=VERIFIED).name == "onnx"
 
 
-def test_an_explanation_is_of_the_fp32_graph(
-    graphs: Path, pretended_gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_an_explanation_uses_the_fp32_graph(
+    graphs: Path, fake_gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretended_gpu()
+    fake_gpu()
     asked: list[str] = []
     plain = TorchScriptEngine
 
@@ -144,11 +140,11 @@ def test_an_explanation_is_of_the_fp32_graph(
 
 
 @pytest.mark.parametrize("max_batch", [2, 32])
-def test_a_worker_answers_with_it(
-    copy_archive: Callable[..., Path], pretended_gpu: Callable[..., None], max_batch: int
+def test_a_worker_answers_with_captured_graphs(
+    copy_archive: Callable[..., Path], fake_gpu: Callable[..., None], max_batch: int
 ) -> None:
-    """Through the handler, also where the three golden products are more than a batch."""
-    pretended_gpu()
+    """Through the handler, also if the three golden products exceed a batch."""
+    fake_gpu()
     archive = copy_archive(max_batch=max_batch)
     seal(archive, fast={"cuda-bf16": {"passed": True}})
     [answer] = Worker(archive, gpu=0).ask(document({"text": TITLES[0]}))
@@ -158,10 +154,10 @@ def test_a_worker_answers_with_it(
 
 
 class RecordedCuda:
-    """``torch.cuda`` that computes on the CPU at once and writes down what is asked of it."""
+    """A fake ``torch.cuda`` that computes on the CPU at once and records the calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.said: list[str] = []
+        self.calls: list[str] = []
         self.stream_now = "default"
         recorded = self
 
@@ -172,7 +168,7 @@ class RecordedCuda:
                 assert device == torch.device("cuda", 0)
 
             def synchronize(self) -> None:
-                recorded.said.append(f"wait for {self.name}")
+                recorded.calls.append(f"wait for {self.name}")
 
         class Event:
             of = ""
@@ -184,11 +180,11 @@ class RecordedCuda:
                 self.of = stream.name
 
             def synchronize(self) -> None:
-                recorded.said.append(f"host waits for {self.of}")
+                recorded.calls.append(f"host waits for {self.of}")
 
         class CUDAGraph:
             def replay(self) -> None:
-                recorded.said.append(f"replay in {recorded.stream_now}")
+                recorded.calls.append(f"replay in {recorded.stream_now}")
 
         @contextlib.contextmanager
         def stream(chosen: Stream) -> Iterator[None]:
@@ -199,10 +195,10 @@ class RecordedCuda:
         @contextlib.contextmanager
         def graph(*arguments: Any, **keywords: Any) -> Iterator[None]:
             inspect.signature(real_graph).bind(*arguments, **keywords)
-            recorded.said.append("begin capture")
+            recorded.calls.append("begin capture")
             with stream(keywords["stream"]):
                 yield
-            recorded.said.append("end capture")
+            recorded.calls.append("end capture")
 
         real_graph, real_zeros = torch.cuda.graph, torch.zeros
         for value in (Stream, Event, CUDAGraph, stream, graph):
@@ -214,27 +210,25 @@ class RecordedCuda:
         )
 
 
-def test_the_gpu_is_asked_for_the_right_things_in_the_right_order(
-    graphs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What CUDA is told, on a CPU: warm-up, capture and replay in one stream, and a host that waits for its end."""
+def test_cuda_calls_are_right_and_in_order(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls of CUDA, recorded on a CPU: warm-up, capture and replay in one stream, then the host waits."""
     cuda = RecordedCuda(monkeypatch)
     module = load_half_graph(graphs / "model.pt", device="cpu", precision="bf16")
 
     def graph(*inputs: torch.Tensor) -> torch.Tensor:
         assert torch.is_inference_mode_enabled() and not torch._C._get_graph_executor_optimize()
-        cuda.said.append(f"run in {cuda.stream_now}")
+        cuda.calls.append(f"run in {cuda.stream_now}")
         answer: torch.Tensor = module(*inputs)
         return answer
 
     device = CudaDevice(graph, device="cuda:0")
     replay = GraphReplayer(device, image_size=32, max_tokens=16, max_batch=4, seconds=0)
     capture = ["wait for own", "begin capture", "run in own", "end capture", "wait for own"]
-    assert cuda.said == ["run in own"] * WARM_RUNS + capture
+    assert cuda.calls == ["run in own"] * WARM_RUNS + capture
     assert torch._C._get_graph_executor_optimize(), "left as it was"
-    cuda.said.clear()
+    cuda.calls.clear()
     assert replay(batch(3, 4)).shape == (3, 4)
-    assert cuda.said == ["replay in own", "host waits for own"]
+    assert cuda.calls == ["replay in own", "host waits for own"]
 
 
 @pytest.mark.gpu

@@ -1,4 +1,4 @@
-"""The choice between the engines: by the machine, by what was verified and by a measurement, and it says why."""
+"""The choice of an engine, by machine, verification and measurement, and its reason."""
 
 import shutil
 import sys
@@ -23,7 +23,7 @@ SIZES = ProductSettings(model="tiny", target="label", labels=("a",), image_size=
 
 
 def check(engine: Engine) -> None:
-    """Any answer will do."""
+    """Accept any answer."""
 
 
 def choose(
@@ -41,7 +41,7 @@ def choose(
 
 
 def twice_the_reference(engine: Engine) -> float:
-    """Seconds where every fast engine is twice as fast."""
+    """Times, in seconds: every fast engine is twice as fast as the reference."""
     return 1.0 + isinstance(engine, OnnxEngine)
 
 
@@ -90,7 +90,7 @@ def test_a_gpu_is_preferred(graphs: Path) -> None:
     assert (chosen, reason) == ("cuda", "GPU 0 was given")
 
 
-def test_a_forced_engine_has_no_second(graphs: Path) -> None:
+def test_a_forced_engine_has_no_fallback(graphs: Path) -> None:
     def refuse(engine: Engine) -> None:
         raise ValueError("no")
 
@@ -108,10 +108,10 @@ def test_a_forced_engine_has_no_second(graphs: Path) -> None:
         (2.0, (), "onnx", "no GPU"),
     ],
 )
-def test_a_fast_engine_answers_where_it_was_verified_and_pays(
+def test_a_verified_engine_that_is_faster_answers(
     graphs: Path, monkeypatch: pytest.MonkeyPatch, *, gain: float, verified: tuple[str, ...], name: str, reason: str
 ) -> None:
-    pretend_bf16(monkeypatch)
+    fake_bf16(monkeypatch)
 
     def seconds(engine: Engine) -> float:
         return gain if isinstance(engine, OnnxEngine) else 1.0
@@ -120,7 +120,7 @@ def test_a_fast_engine_answers_where_it_was_verified_and_pays(
     assert (chosen, why) == (name, reason)
 
 
-def pretend_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU without bf16 computes the same in fp32."""
     import openvino  # noqa: PLC0415
 
@@ -128,7 +128,7 @@ def pretend_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fault", ["no bf16", "not installed", "wrong answers"])
-def test_a_fast_engine_that_fails_leaves_the_reference_to_answer(
+def test_after_a_fast_engine_fails_the_reference_answers(
     graphs: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     import openvino  # noqa: PLC0415
@@ -147,7 +147,7 @@ def test_a_fast_engine_that_fails_leaves_the_reference_to_answer(
 
 @pytest.fixture
 def rounded(graphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with an int8 graph, which is the fp32 one, and a CPU that is said to have VNNI."""
+    """A folder with an int8 graph (a copy of the fp32 graph), and a CPU whose flags list VNNI."""
     for name in ("model.onnx", "model.pt"):
         shutil.copy(graphs / name, tmp_path)
     shutil.copy(graphs / "model.onnx", tmp_path / INT8_GRAPH)
@@ -187,7 +187,7 @@ def rounded(graphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
         ("", (3, 1, 1), (), "onnx", "no GPU"),
     ],
 )
-def test_bf16_comes_first_where_there_is_amx_and_the_reference_last(
+def test_bf16_comes_first_with_amx_and_the_reference_last(
     rounded: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -198,13 +198,13 @@ def test_bf16_comes_first_where_there_is_amx_and_the_reference_last(
     reason: str,
 ) -> None:
     (rounded / "cpuinfo").write_text(f"flags\t: fpu avx2 avx_vnni {flags}\n")
-    pretend_bf16(monkeypatch)
+    fake_bf16(monkeypatch)
     times = dict(zip((OnnxEngine, OpenVinoEngine, Int8Engine), seconds, strict=True))
     chosen, _, why = choose(rounded, verified=verified, measure=lambda engine: times[type(engine)])
     assert chosen == name and why.startswith(reason)
 
 
-def test_a_system_that_does_not_tell_its_cpu_has_no_int8(rounded: Path) -> None:
+def test_a_system_without_cpuinfo_has_no_int8(rounded: Path) -> None:
     (rounded / "cpuinfo").unlink()
     chosen, _, why = choose(rounded, verified=BOTH[1:])
     assert (chosen, why) == ("onnx", "no GPU; passed over int8 (EngineError)")
@@ -212,7 +212,7 @@ def test_a_system_that_does_not_tell_its_cpu_has_no_int8(rounded: Path) -> None:
 
 def test_an_engine_that_fails_while_it_is_timed_gives_way(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (rounded / "cpuinfo").write_text("flags\t: avx512_vnni amx_bf16\n")
-    pretend_bf16(monkeypatch)
+    fake_bf16(monkeypatch)
 
     def seconds(engine: Engine) -> float:
         if isinstance(engine, OpenVinoEngine):
@@ -235,14 +235,14 @@ def test_a_cpu_without_bf16_takes_int8(rounded: Path, monkeypatch: pytest.Monkey
 
 def test_a_cpu_without_vnni_takes_bf16(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (rounded / "cpuinfo").write_text("flags\t: avx512_bf16\n")
-    pretend_bf16(monkeypatch)
+    fake_bf16(monkeypatch)
     chosen, _, why = choose(rounded, verified=BOTH, measure=twice_the_reference)
     assert chosen == "openvino"
     assert why == "no GPU; passed over int8 (EngineError); 2.0 times as fast here as onnx"
 
 
 def test_without_vnni_there_is_no_int8(rounded: Path) -> None:
-    """Sums of products would saturate, and be other ones than those that were verified."""
+    """Sums of products would saturate and differ from the verified ones."""
     (rounded / "cpuinfo").write_text("flags\t: fpu avx2 avx512f\n")
     with pytest.raises(EngineError, match="no VNNI"):
         Int8Engine(rounded, threads=1)

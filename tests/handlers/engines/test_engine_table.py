@@ -1,4 +1,4 @@
-"""One table of engines: what it says is what runs."""
+"""The table of engines matches the engines."""
 
 from pathlib import Path
 
@@ -34,12 +34,12 @@ def test_an_engine_without_a_gate_is_exact(graphs: Path, settings: ProductSettin
 
 
 @pytest.mark.parametrize("row", [row for row in ENGINES if row.device == "gpu"], ids=lambda row: row.name)
-def test_an_engine_of_a_gpu_asks_for_one(graphs: Path, settings: ProductSettings, row: EngineRow) -> None:
+def test_a_gpu_engine_needs_a_gpu(graphs: Path, settings: ProductSettings, row: EngineRow) -> None:
     with pytest.raises(EngineError, match=r"^no GPU$"):
         row.build(LoadOptions(graphs, settings, threads=1))
 
 
-def test_the_settings_take_these_names_and_no_other() -> None:
+def test_the_settings_accept_only_these_names() -> None:
     for name in ("auto", *ENGINE_NAMES):
         assert ProductSettings(model="late", target="label", labels=("a",), engine=name).engine == name
     with pytest.raises(ValueError, match=r"engine must be one of \('auto', 'onnx', .*, got 'fp32'"):

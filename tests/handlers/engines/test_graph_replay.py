@@ -1,4 +1,4 @@
-"""Whatever the batch, replayed graphs answer as the plain graph does; the device runs as late as it may."""
+"""Replayed graphs answer every batch as the plain graph does, on a device that delays its work."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +45,7 @@ def test_sizes_are_all_of_batches_and_lengths_the_largest_first() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_batch_size_and_length_is_answered_as_by_the_plain_graph(graphs: Path, plain: Engine, seed: int) -> None:
-    """One after the other on the same memory, so that what an earlier one left there would show."""
+    """Batches use the same memory, so leftovers of an earlier batch would show."""
     replay, _ = replayer(graphs)
     every = itertools.product((1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 32), (2, 8, 9, 16))
     for products, tokens in sorted(every, key=lambda pair: (hash((seed, *pair)), pair)):
@@ -86,7 +86,7 @@ def test_callers_at_once_get_their_own_answers(graphs: Path, plain: Engine) -> N
             np.testing.assert_allclose(logits, plain(question), atol=1e-5)
 
 
-def test_where_time_runs_out_larger_graphs_answer(graphs: Path, plain: Engine) -> None:
+def test_after_the_time_limit_larger_graphs_answer(graphs: Path, plain: Engine) -> None:
     replay, device = replayer(graphs, seconds=0)
     assert list(replay.graphs) == [Size(BATCH, TOKENS)]
     asked = batch(3, 4)
@@ -95,7 +95,7 @@ def test_where_time_runs_out_larger_graphs_answer(graphs: Path, plain: Engine) -
 
 
 @pytest.mark.parametrize("fails_at", [1, 5])
-def test_a_capture_that_fails_says_which(graphs: Path, fails_at: int) -> None:
+def test_a_failed_capture_names_its_size(graphs: Path, fails_at: int) -> None:
     size = sizes(BATCH, TOKENS)[fails_at - 1]
     with pytest.raises(CaptureError, match=rf"^no graph of {size.products} products x {size.tokens} tokens: operation"):
         replayer(graphs, fails_at=fails_at)
@@ -109,9 +109,7 @@ def test_a_batch_that_no_graph_holds_is_refused(graphs: Path, products: int, tok
         replay(batch(products, tokens))
 
 
-def test_a_batch_that_fails_leaves_the_next_one_its_answers(
-    graphs: Path, plain: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_batch_does_not_affect_the_next(graphs: Path, plain: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     replay, device = replayer(graphs)
     with monkeypatch.context() as patched:
         patched.setattr(device, "finish", lambda: (_ for _ in ()).throw(RuntimeError("device lost")))
@@ -121,8 +119,8 @@ def test_a_batch_that_fails_leaves_the_next_one_its_answers(
     np.testing.assert_allclose(replay(asked), plain(asked), atol=1e-5)
 
 
-def test_the_late_device_shows_what_did_not_wait(graphs: Path, plain: Engine) -> None:
-    """Without the one wait there is, answers are wrong: so the tests above could fail."""
+def test_the_late_device_detects_a_missing_wait(graphs: Path, plain: Engine) -> None:
+    """Without the wait, answers are wrong; this shows that the tests above can fail."""
     replay, _ = replayer(graphs, honest=False)
     asked = batch(13, 8)
     assert not np.allclose(replay(asked), plain(asked), atol=1e-5)
