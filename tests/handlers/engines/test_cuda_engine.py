@@ -1,4 +1,4 @@
-"""The GPU engines: choice and answers on a fake GPU, recorded calls of CUDA, and the same on a real GPU if there is one."""
+"""The GPU engines: choice and answers on a fake GPU, recorded CUDA calls; the same on a real GPU if there is one."""
 
 import contextlib
 import inspect
