@@ -113,11 +113,11 @@ class _ProductLogOdds:
     def cell_weights(self, white: NDArray[np.float32]) -> Floats:
         """(h, w): how much each cell alone adds to the log-odds of a white picture."""
         count = self._cells.shape[1]
-        side = round(count**0.5)
+        grid_size = round(count**0.5)
         cells = np.repeat(white, count + 1, axis=0)  # the last copy stays white
         cells[np.arange(count), np.arange(count)] = self._cells[0]
         odds = self._classify(cells, self._tokens, self._batch.attention_mask, self.product.present)
-        weights: Floats = (odds[:-1] - odds[-1]).reshape(side, side)
+        weights: Floats = (odds[:-1] - odds[-1]).reshape(grid_size, grid_size)
         return weights
 
     def alone(self, modality: int) -> float:

@@ -130,7 +130,7 @@ def _check_shape(size: tuple[int, int], settings: ProductSettings) -> None:
     if shortest < settings.min_image_side or longest > settings.max_image_ratio * shortest:
         raise ProductError(
             "image_bad_shape",
-            f"image: sides must be at least {settings.min_image_side} pixels, and the longer one at most "
+            f"image: width and height must be at least {settings.min_image_side} pixels, and the longer one at most "
             f"{settings.max_image_ratio:g} times the shorter",
         )
 
@@ -146,7 +146,7 @@ def _check_scans(image: bytes, limit: int) -> None:
         segments += 1
         scans += found[1] == _JPEG_SCAN
         if scans > limit or segments > MAX_READS:
-            raise ProductError("image_corrupt", "image: a JPEG of too many scans; save it again as a plain JPEG")
+            raise ProductError("image_corrupt", "image: a JPEG with too many scans; save it again as a plain JPEG")
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -201,7 +201,7 @@ class ProductService:
                 if decoded + pixels <= limit:
                     decoded += pixels
                 else:
-                    message = f"image: the pictures of this request have more than {limit} pixels; send fewer at once"
+                    message = f"image: the pictures of this request have more than {limit} pixels together; send fewer"
                     request.items[number] = ProductError("image_too_large", message)
 
     def _prepare(self, item: ProductFields | ProductError) -> Product | ProductError:
@@ -217,7 +217,9 @@ class ProductService:
             pixels = None if image is None else self.preprocessor.pixels(image)
         product = self.preprocessor.product(pixels, input_ids)
         if not product.present.any():
-            raise ProductError("missing_field", f"{' or '.join(reads)}: this model needs it, and nothing readable came")
+            raise ProductError(
+                "missing_field", f"{' or '.join(reads)}: this model needs it; the request has none that it can read"
+            )
         return product
 
     def _answer(

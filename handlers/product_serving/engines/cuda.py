@@ -48,7 +48,7 @@ class CudaHalfEngine:
         self._path, self._device = path, require_gpu(gpu)
         own = half_precision(torch.cuda.get_device_capability(gpu))
         if own != precision:
-            raise EngineError(f"this GPU answers in {own}, not in {precision}")
+            raise EngineError(f"this GPU computes in {own}, not in {precision}")
         graph = load_half_graph(path, device=self._device, precision=precision)
         self.replayer = GraphReplayer(
             CudaDevice(graph, device=self._device), image_size=image_size, max_tokens=max_tokens, max_batch=max_batch

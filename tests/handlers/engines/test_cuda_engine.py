@@ -106,7 +106,7 @@ def test_after_wrong_half_precision_answers_the_plain_graph_answers(
         (None, (9, 0), "cuda-bf16: no GPU$"),
         (3, (9, 0), "cuda-bf16: no GPU 3, there are 1$"),
         (0, (6, 1), r"cuda-bf16: this GPU \(compute capability 6.1\) has no tensor cores$"),
-        (0, (7, 5), "cuda-bf16: this GPU answers in fp16, not in bf16$"),
+        (0, (7, 5), "cuda-bf16: this GPU computes in fp16, not in bf16$"),
     ],
 )
 def test_a_forced_engine_names_the_fault(
