@@ -20,10 +20,8 @@ from training.run.checkpoint import RunError
 from training.run.record import read_run
 
 DEFAULT_LIMIT = 1000
-ENGINE_CHOICES = [
-    AUTO,
-    *(row.name for row in ENGINES if row.device == "cpu"),
-]  # each archive is loaded on a CPU before it is stored
+# Each archive is loaded on a CPU before it is stored, so only CPU engines can be forced.
+ENGINE_CHOICES = [AUTO, *(row.name for row in ENGINES if row.device == "cpu")]
 CALIBRATION_PRODUCTS = 200  # training products to calibrate int8
 
 

@@ -176,9 +176,7 @@ class ProductSettings:
             value = getattr(self, field.name)
             if field.type in (int, float) and field.name not in ZERO_ALLOWED and not value > 0:
                 raise ValueError(f"{field.name} must be > 0, got {value}")
-        if (
-            self.max_image_ratio > self.image_size
-        ):  # padded to a square, such a picture would shrink to less than one pixel
+        if self.max_image_ratio > self.image_size:  # padded to a square, the shorter side would be under one pixel
             raise ValueError(f"max_image_ratio must be <= image_size, got {self.max_image_ratio}")
         if not 0 <= self.cache_mib < float("inf"):
             raise ValueError(f"cache_mib must be >= 0, got {self.cache_mib}")
