@@ -21,7 +21,7 @@ from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.engines.half_precision import HEAD_PREFIX, HalfEngine, load_half_graph
 from handlers.product_serving.engines.table import LoadOptions
 from handlers.product_serving.engines.torchscript import TorchScriptEngine, load_graph
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
 
@@ -136,5 +136,5 @@ def test_the_gate_measures_it_on_every_machine(exported: Path, monkeypatch: pyte
         raise EngineError("this CPU has no bf16")
 
     monkeypatch.setattr("handlers.product_serving.engines.table.OpenVinoEngine", none_here)
-    settings = ProductSettings(model="late", target="label", labels=("a",))
+    settings = ProductSettings(model="late", attributes=(Attribute(name="label", labels=("a",)),))
     assert list(fast_engines(LoadOptions(exported.parent, settings, threads=1))) == ["cuda-bf16"]

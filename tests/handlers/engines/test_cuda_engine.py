@@ -97,7 +97,7 @@ def test_after_wrong_half_precision_answers_the_plain_graph_answers(
 
     fake_gpu()
     reason = f"GPU 0 was given; passed over cuda-bf16 (ValueError); {OTHER_PRECISION}"
-    assert choose(graphs, gpu=0, verified=VERIFIED, accept=exact_only) == ("cuda", plain, reason)
+    assert choose(graphs, gpu=0, verified=VERIFIED, check=exact_only) == ("cuda", plain, reason)
 
 
 @pytest.mark.parametrize(

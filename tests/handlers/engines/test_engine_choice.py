@@ -16,10 +16,12 @@ from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.engines.openvino import OpenVinoEngine
 from handlers.product_serving.engines.table import LoadOptions
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
 BOTH = ("openvino", "int8")
-SIZES = ProductSettings(model="tiny", target="label", labels=("a",), image_size=32, max_tokens=16)
+SIZES = ProductSettings(
+    model="tiny", attributes=(Attribute(name="label", labels=("a",)),), image_size=32, max_tokens=16
+)
 
 
 def check(engine: Engine) -> None:

@@ -7,7 +7,7 @@ from test_cpu_engines import batch
 
 from handlers.product_serving.engines.engine import FP32_TOLERANCE, EngineError
 from handlers.product_serving.engines.table import ENGINE_NAMES, ENGINES, EngineRow, LoadOptions, engine_row
-from handlers.product_serving.settings import ProductSettings
+from handlers.product_serving.settings import Attribute, ProductSettings
 
 EXACT_ON_A_CPU = [row for row in ENGINES if row.device == "cpu" and row.gate is None]
 
@@ -41,6 +41,9 @@ def test_a_gpu_engine_needs_a_gpu(graphs: Path, settings: ProductSettings, row: 
 
 def test_the_settings_accept_only_these_names() -> None:
     for name in ("auto", *ENGINE_NAMES):
-        assert ProductSettings(model="late", target="label", labels=("a",), engine=name).engine == name
+        assert (
+            ProductSettings(model="late", attributes=(Attribute(name="label", labels=("a",)),), engine=name).engine
+            == name
+        )
     with pytest.raises(ValueError, match=r"engine must be one of \('auto', 'onnx', .*, got 'fp32'"):
-        ProductSettings(model="late", target="label", labels=("a",), engine="fp32")
+        ProductSettings(model="late", attributes=(Attribute(name="label", labels=("a",)),), engine="fp32")
