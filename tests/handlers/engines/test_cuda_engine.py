@@ -43,10 +43,6 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return install
 
 
-def accept(engine: Engine) -> None:
-    """Accept any answer."""
-
-
 @pytest.mark.parametrize(("capability", "name"), [((9, 0), "cuda-bf16"), ((8, 0), "cuda-bf16"), ((7, 5), "cuda-fp16")])
 def test_a_verified_archive_replays_graphs_on_a_gpu(
     graphs: Path, fake_gpu: Callable[..., None], capability: tuple[int, int], name: str
