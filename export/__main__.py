@@ -11,7 +11,7 @@ from pathlib import Path
 
 from export.accuracy_gate import passes_gate
 from export.archive import WORKERS, BuildError, refuse_other_runs
-from export.build import Built, build_archive, read_products
+from export.build import Built, build_archive, read_run_products
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.table import AUTO, ENGINES
 from training.catalog.reading import CatalogError
@@ -37,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
             flush=True,
         )
-        test = read_products(options.run, limit=options.limit or None)
+        test = read_run_products(options.run, limit=options.limit or None)
         calibrates = options.engine in (AUTO, "int8")
-        train = read_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
+        train = read_run_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
         for name in models:
             built = build_archive(
                 options.run,

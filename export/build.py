@@ -66,7 +66,7 @@ class RunProducts:
         ]
 
 
-def read_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> RunProducts:
+def read_run_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> RunProducts:
     """Read one split part of a run, or a random sample of it.
 
     Args:

@@ -13,7 +13,7 @@ from benchmarks.server.systems.torchserve_config import write_config
 from client.api.management import Management
 from client.archives.model_store import ModelStore
 from client.server.config import ServerConfig
-from export.build import build_archive, read_products
+from export.build import build_archive, read_run_products
 
 MODELS = ("image", "text", "early", "intermediate", "late")
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def store(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
     """Version 1.0 of all five models, and 2.0 of the default one."""
     folder = tmp_path_factory.mktemp("e2e") / "model_store"
-    test = read_products(trained_run, limit=None)
+    test = read_run_products(trained_run, limit=None)
     for model in MODELS:
         # The machine's own choice is made by a measurement, which two processes need not take alike.
         build_archive(trained_run, model, version="1.0", store=folder, test=test, engine="onnx")

@@ -14,7 +14,7 @@ import yaml
 from export import build as build_module
 from export.__main__ import main
 from export.archive import BuildError, archive_version, check_archive
-from export.build import Built, build_archive, read_products
+from export.build import Built, build_archive, read_run_products
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.run.checkpoint import RunError
 
@@ -28,8 +28,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(trained_run: Path, store: Path) -> Built:
-    test = read_products(trained_run, limit=None)
-    train = read_products(trained_run, limit=8, part="train")
+    test = read_run_products(trained_run, limit=None)
+    train = read_run_products(trained_run, limit=8, part="train")
     return build_archive(trained_run, "intermediate", version="1.0", store=store, test=test, train=train)
 
 
@@ -77,7 +77,7 @@ def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
 
 
 def test_building_another_version_keeps_the_default_version(built: Built, trained_run: Path, store: Path) -> None:
-    test = read_products(trained_run, limit=4)
+    test = read_run_products(trained_run, limit=4)
     second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test, engine="onnx")
     with zipfile.ZipFile(second.archive) as content:
         assert json.loads(content.read("settings.json"))["engine"] == "onnx"
@@ -111,7 +111,7 @@ def test_a_catalogue_that_changed_is_noticed(trained_run: Path, monkeypatch: pyt
 
     monkeypatch.setattr(build_module, "read_catalog", shortened)
     with pytest.raises(RunError, match="has changed"):
-        read_products(trained_run, limit=None)
+        read_run_products(trained_run, limit=None)
 
 
 def test_another_run_does_not_overwrite_a_version(

@@ -20,7 +20,7 @@ from benchmarks.server.load.bodies import Sample
 from benchmarks.server.systems.torchserve_config import ROOT
 from export.accuracy_gate import add_int8, fast_engines
 from export.archive import WORKER_CONFIG, pack, stage, worker_config
-from export.build import build_archive, export_graphs, read_products
+from export.build import build_archive, export_graphs, read_run_products
 from export.golden import CANDIDATES, select_golden_products
 from export.verify import eager_forward
 from handlers.product_serving.engines.table import LoadOptions
@@ -157,7 +157,7 @@ def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> Se
     Raises:
         RunError: the run lacks the model.
     """
-    test = read_products(run, limit=TESTED)
+    test = read_run_products(run, limit=TESTED)
     built = build_archive(run, model_name, version=VERSION, store=folder, test=test, workers=workers)
     model, settings = load_model(run / model_name)
     tokenizer = (run / model_name / "tokenizer.json").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from client.scoring.local import load_handler
-from export.build import build_archive, read_products
+from export.build import build_archive, read_run_products
 from handlers.product_serving.request import ProductFields
 from handlers.product_serving.settings import ProductSettings
 from training.catalog.drawn import COLOURS
@@ -86,7 +86,7 @@ def test_evaluation_gives_the_runs_own_numbers_and_measures_what_a_catalogue_has
 
 @pytest.mark.slow
 def test_the_archive_answers_all_attributes_and_no_shirt_is_an_accessory(run: Path, tmp_path: Path) -> None:
-    test = read_products(run, limit=12)
+    test = read_run_products(run, limit=12)
     built = build_archive(run, "text", version="1.0", store=tmp_path, test=test, engine="onnx")
     assert all(list(each.attributes) == NAMES for each in built.parities.values())
     (tmp_path / "unpacked").mkdir()
