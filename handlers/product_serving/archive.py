@@ -151,7 +151,7 @@ def check_labels(manifest: Mapping[str, Any], settings: ProductSettings) -> None
         )
 
 
-def check_golden_answers(
+def require_golden_answers(
     golden: Sequence[GoldenProduct], scores: NDArray[np.float64], *, settings: ProductSettings, tolerance: float
 ) -> None:
     """Compare an engine's answers with the expected ones.

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from .answer import product_answer, serialise
 from .archive import (
-    check_golden_answers,
     check_labels,
     read_golden_products,
     read_manifest,
     read_settings,
+    require_golden_answers,
     verified_engines,
 )
 from .engines.cached import CachedEngine
@@ -162,7 +162,7 @@ class ProductService:
     def _check(self, engine: Engine) -> None:
         """Compare an engine's answers to the golden products with the expected ones."""
         scores = score_batches(engine, self._golden_inputs(), settings=self.settings)
-        check_golden_answers(self._golden, scores, settings=self.settings, tolerance=engine.tolerance)
+        require_golden_answers(self._golden, scores, settings=self.settings, tolerance=engine.tolerance)
 
     def _golden_inputs(self) -> list[Product]:
         return [self.preprocessor(product.image, product.text) for product in self._golden]

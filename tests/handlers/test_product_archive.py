@@ -18,9 +18,9 @@ from handlers.product_serving.archive import (
     SUMS,
     ArchiveError,
     GoldenProduct,
-    check_golden_answers,
     read_golden_products,
     read_manifest,
+    require_golden_answers,
 )
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.settings import Attribute, ProductSettings
@@ -183,10 +183,10 @@ def test_files_added_by_torchserve_are_ignored(copy_archive: Callable[..., Path]
 )
 def test_golden_answers_are_compared(scores: list[float], message: str | None) -> None:
     if message is None:
-        check_golden_answers(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
+        require_golden_answers(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
         return
     with pytest.raises(ArchiveError, match=message):
-        check_golden_answers(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
+        require_golden_answers(GOLDEN, np.array([scores]), settings=settings_of("abc"), tolerance=1e-3)
 
 
 def test_labels_must_be_the_verified_ones(copy_archive: Callable[..., Path]) -> None:
@@ -202,4 +202,4 @@ def test_labels_must_be_the_verified_ones(copy_archive: Callable[..., Path]) -> 
 
 def test_labels_in_another_order_are_noticed() -> None:
     with pytest.raises(ArchiveError, match="golden product 1: 'c', expected 'b'"):
-        check_golden_answers(GOLDEN, np.array([[0.2, 0.7, 0.1]]), settings=settings_of("acb"), tolerance=1e-3)
+        require_golden_answers(GOLDEN, np.array([[0.2, 0.7, 0.1]]), settings=settings_of("acb"), tolerance=1e-3)
