@@ -72,7 +72,7 @@ ENGINES = {
     "onnx": {"onnxruntime"},
     "openvino": {"openvino"},
     "torchscript": {"torch"},
-    "half": {"torch"},
+    "half_precision": {"torch"},
     "cuda": {"torch"},
 }
 HEAVY = {"torch", "onnxruntime", "openvino", "transformers", "torchvision", "pandas", "sklearn", "scipy", "matplotlib"}
