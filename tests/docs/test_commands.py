@@ -15,7 +15,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 # The demo's catalogue is smaller than a reader's, and one of its five models is archived.
 SMALL_DEMO = {"DEMO_ARGS": "--per-class 12", "MODEL": "intermediate"}
-PATIENCE = 1200.0
+PATIENCE = 1800.0
 
 
 def type_page(page: Path, desk: Desk, environment: Mapping[str, str] = MappingProxyType({})) -> None:
