@@ -57,10 +57,10 @@ def test_other_attributes_have_their_own_thresholds() -> None:
     usage = Attribute(name="usage", labels=("Casual", "Sports"), review_threshold=0.2)
     several = dataclasses.replace(SETTINGS, attributes=(SETTINGS.main, gender, usage))
     scores = np.array([0.1, 0.6, 0.2, 0.1, 0.3, 0.7, 0.75, 0.25])
-    answer = product_answer(scores, top_k=20, modalities=["text"], model=MODEL, settings=several)
-    assert answer["attributes"] == {
+    several_answer = product_answer(scores, top_k=20, modalities=["text"], model=MODEL, settings=several)
+    assert several_answer["attributes"] == {
         "gender": {"label": "Women", "score": 0.7, "needs_review": True},
         "usage": {"label": "Casual", "score": 0.75, "needs_review": False},
     }
-    assert (answer["label"], len(answer["top"]), answer["needs_review"]) == ("b", 4, False)
+    assert (several_answer["label"], len(several_answer["top"]), several_answer["needs_review"]) == ("b", 4, False)
     assert "attributes" not in answer(0.1, 0.6, 0.2, 0.1)

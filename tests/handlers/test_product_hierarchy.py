@@ -109,7 +109,7 @@ def test_extreme_logits_do_not_overflow() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"attributes": ("type", "kind", "size")}, r"known ones, got \['size'\]"),
+        ({"attributes": ("type", "kind", "size")}, r"known attributes, each at most once, got \['size'\]"),
         ({"combinations": ((0, 0), (1, 1))}, "a label of each"),
         ({"combinations": ((0, 0), (1, 1), (2, 3))}, "a label of each"),
         ({"combinations": ((1, 0), (0, 1), (2, 1))}, "in order"),
