@@ -52,7 +52,7 @@ class KnownTokens(nn.Module):
 
 
 class KnownHead(nn.Module):
-    """All votes together; a side that is missing has none."""
+    """Adds all votes; a missing picture or title has none."""
 
     def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
         picture = PICTURE_VOTES * image.mean((1, 2)) * present[:, 0]

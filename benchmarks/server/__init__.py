@@ -1,1 +1,1 @@
-"""The server measured beside its peers: ``python -m benchmarks.server --help``."""
+"""Comparison of our server with other servers: ``python -m benchmarks.server --help``."""

@@ -1,12 +1,12 @@
-"""The server beside its peers, with one engine object, on one machine, in one run.
+"""Compare our server with other servers (peers): same engine, same machine, same run.
 
     make bench                                            about half an hour on two cores
-    make bench BENCH=quick                                whether all of it works; its figures mean little
+    make bench BENCH=quick                                check that everything runs; its figures mean little
     make bench BENCH_ARGS="--data fashion.zip --shape bert"
     python -m benchmarks.server --help
 
-A report (Markdown, JSON and a chart) goes to ``benchmarks/results/``. Run it on a machine that does nothing else.
-Exit status: 0 a report was written, 1 an error; a target that is missed is no error.
+It writes a report (Markdown, JSON and a chart) to ``benchmarks/results/``. Run it on an idle machine.
+Exit status: 0 it wrote a report, 1 an error. A missed target is not an error.
 """
 
 import argparse
@@ -42,7 +42,7 @@ DRAWN = "drawn catalogue"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write a report; returns the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an end from outside stops the server that runs, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # SIGTERM also stops the running server
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             _run(options, Path(folder))
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, folder: Path) -> None:
     plan, began = PLANS[options.plan], time.monotonic()
     if not options.peers_python.exists():
-        raise ClientError(f"{options.peers_python} does not exist; `make bench` installs it, and the peers with it")
+        raise ClientError(f"{options.peers_python} does not exist; `make bench` installs it and the peers")
     machine = describe_machine(options.peers_python)
     data = options.data or write_sample_catalog(folder / "drawn", per_class=plan.products // 6).parent
     samples = read_samples(data, plan.products)
@@ -90,24 +90,28 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--plan", choices=PLANS, default="full", help="how much to measure (default: %(default)s)")
-    parser.add_argument("--data", type=Path, help="catalogue of pictures and titles (default: one that is drawn)")
+    parser.add_argument("--data", type=Path, help="catalogue of pictures and titles (default: a drawn catalogue)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--run", type=Path, help="measure a trained run's model")
+    what.add_argument("--run", type=Path, help="run folder; measure one of its models")
     what.add_argument(
         "--shape", choices=SHAPES, default="minilm", help="measure an architecture without training (default: minilm)"
     )
-    parser.add_argument("--model", default=MODEL, help="of the run; must read both modalities (default: %(default)s)")
-    parser.add_argument("--only", nargs="+", choices=SYSTEMS, help="measure these systems alone, and in process")
+    parser.add_argument(
+        "--model", default=MODEL, help="model of the run; it must read both modalities (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=SYSTEMS, help="measure only these systems, and the pipeline in process"
+    )
     parser.add_argument(
         "--workers",
         type=int,
         default=WORKERS,
-        help="processes that compute in each system and share the cores (default: %(default)s, as an archive has them)",
+        help="worker processes of each system; they share the cores (default: %(default)s, as in an archive)",
     )
     parser.add_argument(
-        "--peers-python", type=Path, default=Path("build/bench/bin/python"), help="of the environment of the peers"
+        "--peers-python", type=Path, default=Path("build/bench/bin/python"), help="Python of the peers' environment"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the report (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="output folder for the report (default: %(default)s)")
     return parser
 
 

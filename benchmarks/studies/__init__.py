@@ -1,1 +1,1 @@
-"""Measurements of one question each, run by hand."""
+"""Measurements that each answer one question; run them by hand."""

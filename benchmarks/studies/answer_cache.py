@@ -1,9 +1,9 @@
-"""The time that the cache of answers saves, by the share of products that come again.
+"""Measure the time that the answer cache saves, for several shares of repeated products.
 
     python -m benchmarks.studies.answer_cache --data fashion.zip --archive model_store/intermediate.mar --rows 256
 
-In process, without a server: pictures and titles are decoded and read each time, with the cache and without. Batches of
-16, of which a share was answered before; with the cache and without it by turns, best of ``REPEATS``.
+It runs in process, without a server, and decodes every picture and title each time, with or without the cache. A share
+of the products has been answered before. Runs with and without the cache take turns; the best of ``REPEATS`` counts.
 """
 
 import argparse
@@ -29,7 +29,7 @@ MIB = 64
 
 
 def main() -> None:
-    """Print, for each share of products that come again, milliseconds a product without and with the cache."""
+    """Print the milliseconds a product without and with the cache, for each share of repeated products."""
     options = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         handler = load_handler(options.archive, Path(folder))
@@ -39,10 +39,7 @@ def main() -> None:
         ]
         plain = handler.engine
         _milliseconds(handler, plain, fields[:BATCH])  # warm
-        print(
-            f"{handler.model['backend']}, {len(fields)} products\n"
-            f"{'again':>6} {'without':>9} {'with':>9}   times as fast"
-        )
+        print(f"{handler.model['backend']}, {len(fields)} products\n{'share':>6} {'without':>9} {'with':>9}   speed-up")
         for share in tqdm(SHARES, leave=False):
             without, kept = _compare(handler, plain, fields, share)
             print(f"{share:6.0%} {without:6.2f} ms {kept:6.2f} ms {without / kept:9.2f}", flush=True)
@@ -51,7 +48,7 @@ def main() -> None:
 def _compare(
     handler: ProductHandler, plain: Engine, fields: Sequence[ProductFields], share: float
 ) -> tuple[float, float]:
-    """Milliseconds a product without and with the cache."""
+    """Return the milliseconds a product without and with the cache."""
     known = [product for number, product in enumerate(fields) if int((number + 1) * share) > int(number * share)]
     times: list[tuple[float, float]] = []
     for _ in range(REPEATS):
@@ -75,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--data", type=Path, required=True, help="a catalogue")
+    parser.add_argument("--data", type=Path, required=True, help="catalogue")
     parser.add_argument("--archive", type=Path, required=True, help="archive of a model")
-    parser.add_argument("--rows", type=int, default=256, help="products, the catalogue's first ones")
+    parser.add_argument("--rows", type=int, default=256, help="number of products to read (default: %(default)s)")
     return parser
 
 

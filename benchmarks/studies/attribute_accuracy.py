@@ -1,15 +1,16 @@
-"""The accuracy that several attributes in one run cost: that run against one run for each attribute.
+"""Compare the accuracy of one run with several attributes with that of one run for each attribute.
 
     python -m training train --data fashion.zip --target articleType,gender,season --split grouped --out runs/all
     python -m training train --data fashion.zip --target gender --split grouped --out runs/gender        (and so on)
     python -m benchmarks.studies.attribute_accuracy fashion.zip --several runs/all --single runs/gender runs/season \
         --out build/attributes.json
 
-Runs of different targets split a catalogue differently. So each pair is compared on the products that *neither* run has
-trained on or was stopped by, nor any product of the same group; with ``--train-share`` those are most of them. The
-answers are those that are served: in a hierarchy, the most probable combination. Differences are judged as in a report.
-Their training products differ as well, so beside each difference stands what TF-IDF and a linear SVM make of the two
-samples: what those differ by is not of the models' making.
+Runs with different targets split a catalogue differently. So each pair is compared on the products of groups from which
+*neither* run has a training or validation product; with ``--train-share`` those are most products. The labels are those
+that a server answers: in a hierarchy, the most probable combination. Differences are judged as in a report.
+
+The training products of the two runs differ too. The last column shows the effect of this: the difference between two
+fits of TF-IDF and a linear SVM on the training products of each run.
 """
 
 import argparse
@@ -40,12 +41,12 @@ TARGET = -0.005
 
 
 def unseen_rows(runs: Sequence[Path], products: pd.DataFrame, groups: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(N,) which products no run has trained on or validated by, and none of their group.
+    """Mark (N,) the products of groups from which no run has a training or validation product.
 
     Args:
-        runs: of this catalogue.
+        runs: run folders of this catalogue.
         products: N rows with ``id``.
-        groups: (N,) of each.
+        groups: (N,) group of each product.
     """
     splits = [read_split(run) for run in runs]
     seen = pd.concat([split.loc[split["part"] != "test", "id"] for split in splits])
@@ -53,18 +54,18 @@ def unseen_rows(runs: Sequence[Path], products: pd.DataFrame, groups: NDArray[np
 
 
 def drawn_rows(count: int, wanted: int | None) -> NDArray[np.bool_]:
-    """(count,) as many of the rows as wanted, by chance; all where None or more are wanted."""
+    """Mark (count,) ``wanted`` random rows; all rows if it is None or larger than ``count``."""
     return np.random.default_rng(0).permutation(count) < (count if wanted is None else wanted)
 
 
 def answers(run: Path, catalog: Catalog, products: pd.DataFrame, *, model: str) -> pd.DataFrame:
-    """The served label of each of N products, a column an attribute, in the order of ``products``.
+    """Return the label that a server would answer for each of N products: a column for each attribute.
 
     Args:
-        run: complete.
-        catalog: where the pictures lie.
-        products: N rows of it.
-        model: of the run.
+        run: folder of a complete run.
+        catalog: catalogue with the pictures.
+        products: N rows of the catalogue.
+        model: name of a model of the run.
     """
     group = load_groups(run, [model])[0]
     settings, everything = group.settings[model], np.arange(len(products))
@@ -80,13 +81,13 @@ def answers(run: Path, catalog: Catalog, products: pd.DataFrame, *, model: str) 
 def by_words(
     runs: Sequence[Path], products: pd.DataFrame, labels: "pd.Series[str]", rows: NDArray[np.bool_]
 ) -> list[float]:
-    """Accuracy in percent of TF-IDF and a linear SVM on some titles, fitted on the training products of each run.
+    """Fit TF-IDF and a linear SVM on the training products of each run; return the accuracies in percent.
 
     Args:
-        runs: of this catalogue.
+        runs: run folders of this catalogue.
         products: N rows with ``id`` and ``text``.
         labels: N labels; "" stands for none.
-        rows: (N,) which products are asked about; all have a label.
+        rows: (N,) marks the products to test; all have a label.
     """
     titles, found = products["text"], []
     codes, names = pd.factorize(labels, sort=True)
@@ -99,13 +100,13 @@ def by_words(
 
 
 def compare(truth: Sequence[str], several: Sequence[str], single: Sequence[str], groups: Any) -> dict[str, Any]:
-    """Accuracy of both in percent, and the difference in points with its interval and verdict.
+    """Return both accuracies in percent, and their difference in points with its interval and verdict.
 
     Args:
-        truth: N labels.
-        several: N answers of the run of several attributes.
-        single: N answers of the run of this one.
-        groups: (N,) int64.
+        truth: N true labels.
+        several: N labels from the run with several attributes.
+        single: N labels from the run with this attribute.
+        groups: (N,) int64, group of each product.
     """
     codes, labels = pd.factorize(np.concatenate([truth, several, single]))
     true, *predicted = codes.reshape(3, -1)
@@ -124,7 +125,7 @@ def compare(truth: Sequence[str], several: Sequence[str], single: Sequence[str],
 
 
 def main() -> None:
-    """Compare, print a table, write JSON."""
+    """Compare the runs, print a table and write JSON."""
     options = _parser().parse_args()
     source = read_run(options.several).source
     source = dataclasses.replace(source, path=str(options.catalog))
@@ -133,8 +134,8 @@ def main() -> None:
     drawn = drawn_rows(len(catalog.products), options.products)
     unseen = {run: drawn & unseen_rows([options.several, run], catalog.products, groups) for run in options.single}
     chosen = np.logical_or.reduce(list(unseen.values()))
-    said = answers(options.several, catalog, catalog.products[chosen].reset_index(drop=True), model=options.model)
-    said.index = pd.Index(np.flatnonzero(chosen))
+    served = answers(options.several, catalog, catalog.products[chosen].reset_index(drop=True), model=options.model)
+    served.index = pd.Index(np.flatnonzero(chosen))
     results = {}
     for run in tqdm(options.single, desc="runs", unit="run"):
         name = read_run(run).main.name
@@ -142,7 +143,7 @@ def main() -> None:
         known = unseen[run] & labels.ne("").to_numpy()
         products = catalog.products[known].reset_index(drop=True)
         alone = answers(run, catalog, products, model=options.model).iloc[:, 0].tolist()
-        several = said.loc[np.flatnonzero(known), name].tolist()
+        several = served.loc[np.flatnonzero(known), name].tolist()
         words = by_words([options.several, run], catalog.products, labels, known)
         results[name] = {
             **compare(labels[known].tolist(), several, alone, groups[known]),
@@ -155,7 +156,7 @@ def main() -> None:
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """The results as Markdown."""
+    """Write the results as a Markdown table."""
     lines = [
         "| attribute | products | several, accuracy % | alone, accuracy % | difference | 95 % interval | verdict "
         "| difference of TF-IDF |",
@@ -171,7 +172,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 
 def _labels(catalog: Catalog, name: str) -> "pd.Series[str]":
-    """Of each product; "" where it has none."""
+    """Return the label of each product; "" if it has none."""
     column = "label" if name == catalog.source.label_column else attribute_column(name)
     return catalog.products[column].fillna("")
 
@@ -183,11 +184,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="that the runs were trained on")
-    parser.add_argument("--several", type=Path, required=True, metavar="RUN", help="of several attributes")
-    parser.add_argument("--single", type=Path, nargs="+", required=True, metavar="RUN", help="of one attribute each")
-    parser.add_argument("--products", type=int, help="draw so many of the catalogue (default: all)")
-    parser.add_argument("--model", default="late", help="of the runs (default: %(default)s)")
+    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="catalogue that the runs were trained on")
+    parser.add_argument("--several", type=Path, required=True, metavar="RUN", help="run with several attributes")
+    parser.add_argument(
+        "--single", type=Path, nargs="+", required=True, metavar="RUN", help="runs with one attribute each"
+    )
+    parser.add_argument("--products", type=int, help="number of products to draw from the catalogue (default: all)")
+    parser.add_argument("--model", default="late", help="model of the runs (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file for the figures")
     return parser
 

@@ -1,10 +1,11 @@
-"""The cost of an explanation, in forward passes of one product.
+"""Measure the cost of an explanation in forward passes of one product.
 
     python -m benchmarks.studies.explanations --data fashion.zip --archive model_store/*-1.0.mar --rows 50
 
-In process, without a server. Each product is answered and explained in turns, so that a drift of the machine meets both
-alike; ratios are taken within a product. ``answers`` is the whole of an explanation over the whole of an answer, with
-decoding; ``passes`` is what explaining adds to the answer, over the engine's forward pass alone.
+It runs in process, without a server. Each product is answered and then explained, so that a drift of the machine
+changes both alike. The ratios are those of one product. ``answers``: time of an explanation divided by the time of an
+answer, both with decoding. ``passes``: additional time of the explanation divided by the time of the engine's
+forward pass.
 """
 
 import argparse
@@ -28,7 +29,7 @@ WARM_UP = 3
 
 
 def main() -> None:
-    """Print a line for each archive: medians of the two ratios, their 95th percentiles, and the median times."""
+    """Print for each archive the median and the 95th percentile of both ratios, and the median times."""
     options = _parser().parse_args()
     print(f"{'':28} answers   p95  passes   p95   pass ms  answer ms  explained ms")
     products = list(itertools.islice(catalogue_products(options.data), options.rows + WARM_UP))
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 def catalogue_products(data: Path) -> Iterator[tuple[bytes, str]]:
-    """Picture and title of the products that have both."""
+    """Yield the picture and the title of each product that has both."""
     files = open_files(data)
     with open_rows(CatalogSource(path=str(data)), files, labelled=False) as (_, rows):
         for row in rows:
@@ -49,7 +50,7 @@ def catalogue_products(data: Path) -> Iterator[tuple[bytes, str]]:
 
 
 def _times(handler: ProductHandler, products: list[tuple[bytes, str]]) -> Iterator[tuple[float, float, float]]:
-    """Seconds of each product's forward pass, answer, and explained answer."""
+    """Yield the seconds of each product's forward pass, answer and explained answer."""
     for image, text in tqdm(products, unit="product", leave=False):
         fields = [ProductFields(image, text, handler.settings.default_top_k)]
         [product] = handler.preprocess(fields)
@@ -88,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--data", type=Path, required=True, help="a catalogue")
+    parser.add_argument("--data", type=Path, required=True, help="catalogue")
     parser.add_argument("--archive", type=Path, nargs="+", required=True, help="archives of models")
-    parser.add_argument("--rows", type=int, default=50, help="products, the catalogue's first ones")
+    parser.add_argument("--rows", type=int, default=50, help="number of products to read (default: %(default)s)")
     return parser
 
 

@@ -1,16 +1,16 @@
-"""The model's step on a GPU, as a share of what the GPU multiplies in bf16.
+"""Measure the model's step on a GPU as a share of the GPU's peak in bf16.
 
     python -m benchmarks.studies.gpu_step model_store/intermediate.mar
 
-Runs on a GPU only; not yet run on one. The peak is measured, not read in a data sheet: the best of some square matrix
-products. Steps and peaks take turns, so that a drift of the clock meets both alike; the share is taken turn by turn.
+It needs a GPU, and has not run on one yet. The peak is measured: it is the best rate of square matrix products. Steps
+and peaks take turns, so that a drift of the clock changes both alike. Each turn gives a share.
 
-- ``step``: the captured graph alone, replayed many times in a row.
-- ``call``: the engine as the handler calls it, arrays in, logits out: upload, step and answer.
+- ``step``: the captured graph, replayed many times in a row.
+- ``call``: a call of the engine with arrays, as the handler makes it: upload, step and download of the logits.
 
-FLOPs are those of the graph at the size that is captured (``torch.utils.flop_counter``, two to a multiplication with
-its addition), titles' padding included; what LayerNorm, softmax and activations do is not counted.
-Exit status: 0 measured, 1 no GPU, or this GPU or archive does not run captured graphs.
+FLOPs are those of the graph at the captured size, padding included (``torch.utils.flop_counter``: a multiplication and
+its addition count as two). LayerNorm, softmax and activations do not count.
+Exit status: 0 measured, 1 there is no GPU, or this GPU or archive cannot run captured graphs.
 """
 
 import argparse
@@ -36,20 +36,20 @@ from handlers.product_serving.engines.torchscript import load_graph
 from handlers.product_serving.settings import ProductSettings
 
 PRODUCTS = 64
-MATRIX_SIZES = (4096, 8192)  # of the matrices that the peak is measured with
+MATRIX_SIZES = (4096, 8192)  # edges of the matrices for the peak
 TURNS = 10
 REPEATS = 20
 TARGET = 0.35
 
 
 class Turn(NamedTuple):
-    """One turn of one size.
+    """The figures of one turn and size.
 
     Args:
-        size: of the graph.
-        step_seconds: of the captured graph.
-        call_seconds: of the engine.
-        share: of the peak that was measured in the same turn.
+        size: size of the graph.
+        step_seconds: seconds of the captured graph.
+        call_seconds: seconds of a call of the engine.
+        share: share of the peak of the same turn, 0..1.
     """
 
     size: Size
@@ -59,15 +59,15 @@ class Turn(NamedTuple):
 
 
 def main() -> int:
-    """Measure and print a table; returns the exit status."""
+    """Measure and print a table; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("archive", type=Path, help="archive of a model")
-    parser.add_argument("--gpu", type=int, default=0, help="its number (default: 0)")
+    parser.add_argument("--gpu", type=int, default=0, help="number of the GPU (default: 0)")
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        print("error: no GPU here; this measurement says nothing about a CPU (`make bench` does)", file=sys.stderr)
+        print("error: no GPU here; this study needs one (`make bench` measures a CPU)", file=sys.stderr)
         return 1
     try:
         turns = measure(options.archive, gpu=options.gpu)
@@ -80,14 +80,14 @@ def main() -> int:
 
 
 def measure(archive: Path, *, gpu: int) -> list[Turn]:
-    """Every captured title length at 64 products, in turns.
+    """Measure every captured title length with 64 products, in turns.
 
     Args:
         archive: a ``.mar``.
-        gpu: its number.
+        gpu: number of the GPU.
 
     Raises:
-        EngineError: the GPU or the graph is not up to it.
+        EngineError: the GPU or the archive cannot run captured graphs.
     """
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         with zipfile.ZipFile(archive) as content:
@@ -103,7 +103,7 @@ def measure(archive: Path, *, gpu: int) -> list[Turn]:
         )
         graph = load_graph(Path(folder) / "model.pt")
     sizes = [size for size in engine.replayer.graphs if size.products == PRODUCTS]
-    # Operations are counted on the CPU, at one product: the graph's are those times the products.
+    # FLOPs are counted on the CPU for one product. They are proportional to the number of products.
     work = {size: PRODUCTS * operations(graph, products(1, size.tokens, settings.image_size)) for size in sizes}
     with torch.cuda.device(gpu):
         turns = list(_turns(engine, work, settings.image_size))
@@ -111,30 +111,30 @@ def measure(archive: Path, *, gpu: int) -> list[Turn]:
 
 
 def operations(graph: Callable[..., Any], batch: Batch) -> int:
-    """FLOPs of a graph's multiplications on a batch.
+    """Count the FLOPs of a graph's matrix products and convolutions.
 
     Args:
-        graph: on the CPU.
-        batch: of the size that is asked about.
+        graph: graph on the CPU.
+        batch: batch to run it with.
     """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         graph(*(torch.from_numpy(array) for array in batch))
     return int(counter.get_total_flops())
 
 
-def products(count: int, tokens: int, side: int) -> Batch:
-    """Products of noise, each with a picture and a title of so many tokens."""
+def products(count: int, tokens: int, edge: int) -> Batch:
+    """Make random products: pictures of ``edge`` x ``edge`` pixels and titles of ``tokens`` tokens."""
     random = np.random.default_rng(0)
     return Batch(
-        random.integers(0, 256, (count, 3, side, side), dtype=np.uint8),
+        random.integers(0, 256, (count, 3, edge, edge), dtype=np.uint8),
         random.integers(1, 100, (count, tokens)),
         np.ones((count, tokens), dtype=np.int64),
         np.ones((count, 2), dtype=np.bool_),
     )
 
 
-def _turns(engine: CudaHalfEngine, work: dict[Size, int], side: int) -> Iterator[Turn]:
-    batches = {size: products(PRODUCTS, size.tokens, side) for size in work}
+def _turns(engine: CudaHalfEngine, work: dict[Size, int], edge: int) -> Iterator[Turn]:
+    batches = {size: products(PRODUCTS, size.tokens, edge) for size in work}
     for number in tqdm(range(TURNS), desc="measure", unit="turn"):
         peak = _peak()
         for size in list(work)[:: -1 if number % 2 else 1]:
@@ -144,7 +144,7 @@ def _turns(engine: CudaHalfEngine, work: dict[Size, int], side: int) -> Iterator
 
 
 def _peak() -> float:
-    """FLOP/s of the best square matrix product in bf16."""
+    """Return the FLOP/s of the fastest square matrix product in bf16."""
     best = 0.0
     for size in MATRIX_SIZES:
         one, other = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
@@ -153,7 +153,7 @@ def _peak() -> float:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """Of one call among many that the GPU has in a row."""
+    """Return the seconds of a call, averaged over many calls in a row."""
     for _ in range(3):
         call()
     torch.cuda.synchronize()

@@ -1,22 +1,22 @@
-"""How many wrong labels an audit finds, and how many of its findings are right: labels are damaged on purpose.
+"""Measure precision and recall of a label audit: damage labels on purpose and count those that it finds.
 
     python -m benchmarks.studies.label_audit fashion.zip --labels articleType --products 2000 --out build/label_audit \\
         -- --image-encoder efficientnet_lite0 --text-encoder minilm --image-epochs 0 --text-epochs 3
 
-Two answers to the question, in ``label_audit.json`` and ``label_audit.md``:
+It writes the figures to ``label_audit.json`` and ``label_audit.md``. There are two ways:
 
-- In training: a catalogue with damaged labels is trained on as a user would, and audited by what models say of products
-  that they have not seen (``client audit --run``). Training, validation and test products all have wrong labels, and so
-  all that the models learn from, stop by and are calibrated with. Options behind ``--`` go to ``training train``.
-  A run that is there already is not trained again.
-- By a server (``--audit FOLDER``, ``--out`` of a ``client audit`` of a catalogue that the model was not trained on):
-  those answers do not depend on the labels, so they are read once, and every damage is judged by them.
+- In training: train on a catalogue with damaged labels, as a user would. Then audit it with the answers of models that
+  have not seen the product (``client audit --run``). Labels of training, validation and test products are damaged, so
+  the models also stop early and calibrate on wrong labels. Options behind ``--`` go to ``training train``. An existing
+  run is not trained again.
+- By a server: ``--audit FOLDER`` names the ``--out`` folder of a ``client audit``. The model must not have been trained
+  on that catalogue. Its answers do not depend on the labels, so all damages are judged with the same answers.
 
-Labels that were wrong before count as falsely found, so the precisions are lower bounds.
+A label that was wrong before the damage counts as a false finding. So the precisions are lower bounds.
 
-- ``contradicted``: another class is more probable, on the mean over picture, title and both.
-- ``clear``: those of them that confident learning takes for wrong.
-- ``first n``: precision (and so recall) among the n most suspect, n being the number of damaged labels.
+- ``contradicted``: another class has a higher mean probability over picture, title and both.
+- ``clear``: contradicted, and wrong according to confident learning.
+- ``first n``: precision, and so recall, of the first n findings; n is the number of damaged labels.
 """
 
 import argparse
@@ -44,15 +44,15 @@ CROSS_FIT = 2
 
 
 def measure_answers(answers: AuditAnswers, *, share: float, seed: int) -> dict[str, Any]:
-    """Damage labels and look for them by answers that do not depend on them.
+    """Damage labels and look for them with answers that do not depend on the labels.
 
     Args:
-        answers: of products with their own labels.
-        share: of the labels to damage, 0..1.
+        answers: answers for products with their original labels.
+        share: share of the labels to damage, 0..1.
         seed: of the damage.
 
     Returns:
-        As :func:`judge`.
+        The result of :func:`judge`, with ``share`` and ``seed``.
     """
     given = damage_labels(answers.given.tolist(), share=share, seed=seed)
     wrong = {row["id"] for row, old, new in zip(answers.rows, answers.given, given, strict=True) if old != new}
@@ -61,17 +61,17 @@ def measure_answers(answers: AuditAnswers, *, share: float, seed: int) -> dict[s
 
 
 def measure_training(sampled: Sampled, folder: Path, *, share: float, seed: int, more: Sequence[str]) -> dict[str, Any]:
-    """Train on damaged labels and look for them by what models say of products that they have not seen.
+    """Train on damaged labels and look for them with the answers of models that have not seen the product.
 
     Args:
         sampled: the products.
-        folder: gets the run.
-        share: of the labels to damage, 0..1.
+        folder: output folder for the run.
+        share: share of the labels to damage, 0..1.
         seed: of the damage and of the run.
-        more: options of ``training train``.
+        more: further options of ``training train``.
 
     Returns:
-        As :func:`judge`.
+        The result of :func:`judge`, with ``share`` and ``seed``.
     """
     table, wrong = write_damaged(sampled, share=share, seed=seed)
     run = folder / f"run-{table.stem}"
@@ -84,11 +84,11 @@ def measure_training(sampled: Sampled, folder: Path, *, share: float, seed: int,
 
 
 def judge(answers: AuditAnswers, wrong: Collection[str]) -> dict[str, Any]:
-    """Findings beside what was damaged.
+    """Compare the findings of an audit with the damaged labels.
 
     Args:
-        answers: with the damaged labels.
-        wrong: ids of the products whose label was damaged.
+        answers: answers for products with the damaged labels.
+        wrong: ids of the products with a damaged label.
 
     Returns:
         ``products``, ``damaged``, ``first_n`` and, for ``contradicted`` and ``clear`` each, ``found``, ``precision``,
@@ -110,9 +110,9 @@ def _hits(found: Sequence[Finding], wrong: Collection[str]) -> dict[str, float]:
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """The results as Markdown: means over the seeds."""
+    """Write the means over the seeds as a Markdown table."""
     lines = [
-        "| labels damaged | contradicted: precision | recall | clear: precision | recall | right among the first n |",
+        "| labels damaged | contradicted: precision | recall | clear: precision | recall | first n: precision |",
         "|---|---|---|---|---|---|",
     ]
     for share in sorted({each["share"] for each in results}):
@@ -130,7 +130,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure, print the tables, write JSON and Markdown."""
+    """Measure, print the tables and write JSON and Markdown."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, more = _parser().parse_args(arguments[:end]), arguments[end + 1 :]
@@ -140,8 +140,8 @@ def main() -> None:
     if options.audit is not None:
         answers = read_answers(options.audit, read_labels(source))
         runs = [(share, seed) for share in options.shares for seed in range(options.seeds)]
-        shown = tqdm(runs, desc="by the server", unit="damage", disable=None)
-        found["By a server's answers"] = [measure_answers(answers, share=share, seed=seed) for share, seed in shown]
+        bar = tqdm(runs, desc="by the server", unit="damage", disable=None)
+        found["By a server's answers"] = [measure_answers(answers, share=share, seed=seed) for share, seed in bar]
     if options.training:
         sampled = sample_products(
             source, options.out / "catalogue", count=options.products, min_class=options.min_class
@@ -160,7 +160,8 @@ def main() -> None:
 
 def _section(title: str, results: Sequence[dict[str, Any]]) -> str:
     damages = len({each["seed"] for each in results})
-    return f"## {title}\n\n{results[0]['products']:,} products, {damages} damages of each share.\n\n{table(results)}\n"
+    head = f"{results[0]['products']:,} products; damages of each share: {damages}."
+    return f"## {title}\n\n{head}\n\n{table(results)}\n"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -171,21 +172,29 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("catalog", metavar="CATALOG", help="with labels that are mostly right")
-    parser.add_argument("--labels", required=True, metavar="COLUMN", help="its labels")
-    parser.add_argument("--id-column", metavar="NAME", help="default: id where there is one, else the line")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the figures and the runs")
-    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="to damage (default: %(default)s)")
+    parser.add_argument("catalog", metavar="CATALOG", help="catalogue whose labels are mostly right")
+    parser.add_argument("--labels", required=True, metavar="COLUMN", help="column of the labels")
+    parser.add_argument("--id-column", metavar="NAME", help="column of the ids (default: id if present, else the line)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="output folder for the figures and the runs"
+    )
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=SHARES, help="shares of labels to damage (default: %(default)s)"
+    )
     server = parser.add_argument_group("by a server")
-    server.add_argument("--audit", type=Path, metavar="FOLDER", help="--out of an audit of this catalogue")
+    server.add_argument("--audit", type=Path, metavar="FOLDER", help="output folder of an audit of this catalogue")
     server.add_argument(
-        "--seeds", type=int, default=5, metavar="N", help="damages of each share (default: %(default)s)"
+        "--seeds", type=int, default=5, metavar="N", help="how often to damage each share (default: %(default)s)"
     )
     train = parser.add_argument_group("in training")
-    train.add_argument("--training", action=argparse.BooleanOptionalAction, default=True, help="train; else not")
-    train.add_argument("--products", type=int, metavar="N", help="sampled at random (default: all)")
-    train.add_argument("--min-class", type=int, default=10, metavar="N", help="smallest class (default: %(default)s)")
-    train.add_argument("--training-seeds", type=int, default=1, metavar="N", help="runs of each share")
+    train.add_argument("--training", action=argparse.BooleanOptionalAction, default=True, help="measure in training")
+    train.add_argument("--products", type=int, metavar="N", help="number of products to draw (default: all)")
+    train.add_argument(
+        "--min-class", type=int, default=10, metavar="N", help="leave out smaller classes (default: %(default)s)"
+    )
+    train.add_argument(
+        "--training-seeds", type=int, default=1, metavar="N", help="runs for each share (default: %(default)s)"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Products of a catalogue as a CSV beside its pictures, as a user would have it, some labels wrong on purpose."""
+"""Copies of catalogue products: a CSV beside the pictures, as a user would have it, with damaged labels if wanted."""
 
 import csv
 from collections import Counter
@@ -19,7 +19,7 @@ class Sampled(NamedTuple):
     """Products with pictures in a folder.
 
     Args:
-        folder: of the tables.
+        folder: folder of the CSV files.
         rows: the products.
     """
 
@@ -30,13 +30,13 @@ class Sampled(NamedTuple):
 def sample_products(
     source: CatalogSource, folder: Path, *, count: int | None, min_class: int = 0, seed: int = 0
 ) -> Sampled:
-    """Take products out of a catalogue, with their pictures as they are.
+    """Copy products out of a catalogue, with unchanged pictures.
 
     Args:
-        source: with labels, where classes count.
-        folder: gets ``images/``.
-        count: how many to draw; None takes all.
-        min_class: products of a class, below which it is left out.
+        source: the catalogue; ``min_class`` needs its labels.
+        folder: output folder; the pictures go to ``images/``.
+        count: number of products to draw; None takes all.
+        min_class: leave out classes with fewer products.
         seed: of the draw.
     """
     files = open_files(source.path)
@@ -60,7 +60,7 @@ def sample_products(
 
 
 def write_table(sampled: Sampled, path: Path, *, labels: Sequence[str] | None = None) -> Path:
-    """The products as a CSV; labels of their own unless others are given."""
+    """Write the products as a CSV, with their own labels unless ``labels`` is given."""
     labels = [row.label for row in sampled.rows] if labels is None else labels
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -70,15 +70,15 @@ def write_table(sampled: Sampled, path: Path, *, labels: Sequence[str] | None = 
 
 
 def write_damaged(sampled: Sampled, *, share: float, seed: int) -> tuple[Path, frozenset[str]]:
-    """A table of the products, some of them with another label, drawn evenly from all the others there are.
+    """Write the products as a CSV in which some have a wrong label, drawn uniformly from the other labels.
 
     Args:
         sampled: the products.
-        share: of them to damage, 0..1.
+        share: share of the labels to damage, 0..1.
         seed: of the damage.
 
     Returns:
-        The CSV, and the ids of the products whose label is wrong.
+        The path of the CSV, and the ids of the products with a damaged label.
     """
     labels = damage_labels([row.label for row in sampled.rows], share=share, seed=seed).tolist()
     path = write_table(sampled, sampled.folder / f"damaged-{round(100 * share):02d}-{seed}.csv", labels=labels)

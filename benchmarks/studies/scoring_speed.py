@@ -1,16 +1,16 @@
-"""A whole catalogue scored end to end by each engine, as a user does it: rows a second and peak memory.
+"""Score a whole catalogue with each engine, as a user would, and measure rows a second and peak memory.
 
     python -m benchmarks.studies.scoring_speed fashion.zip --archive model_store/intermediate.mar \\
         --out build/scoring_speed
 
-Each engine is a ``python -m client score`` of its own: its time goes from the command to its end, with the reading of
-the table, the loading of the model and the writing of the results. The server is started before, with our
-configuration and this archive, on free ports, and is warm. Memory is that of all processes of an engine together, the
-server's included, at the moment when it was most: resident (pages that processes share count for each) and private
-(those that are no file's). ``scoring_speed.json`` and ``scoring_speed.md`` hold the figures, of an engine that was
-measured before as well: one engine at a time can be measured into the same folder.
+Each engine runs in its own ``python -m client score``. The time includes reading the table, loading the model and
+writing the results. The server is started before, on free ports, with our configuration and this archive, and is warm.
 
-Run it on a machine that does nothing else.
+Memory is the peak sum over all processes of an engine, those of the server included: resident (a page that processes
+share counts for each of them) and private (without pages of files). The figures go to ``scoring_speed.json`` and
+``scoring_speed.md``. Earlier figures of other engines stay, so engines can be measured one at a time.
+
+Run it on an idle machine.
 """
 
 import argparse
@@ -42,17 +42,17 @@ GIB = 2**30
 
 
 def measure(command: Sequence[str], *, others: Callable[[], Collection[int]]) -> dict[str, float]:
-    """Run a command to its end.
+    """Run a command and measure its time and the memory of its processes.
 
     Args:
-        command: with its arguments.
-        others: processes that work for it.
+        command: the command with its arguments.
+        others: function that returns further processes that work for it.
 
     Returns:
         ``seconds``, ``peak_gib`` and ``private_gib``.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: the command failed.
     """
     mark, resident, private = new_mark(), 0, 0
     began = time.perf_counter()
@@ -73,7 +73,7 @@ def measure(command: Sequence[str], *, others: Callable[[], Collection[int]]) ->
 
 
 def score(engine: str, catalogue: Path, *, archive: Path, scores: Path) -> dict[str, Any]:
-    """Score a catalogue by one engine, into a folder that is thrown away.
+    """Score a catalogue with one engine, and delete the scores.
 
     Returns:
         The counts ``read``, ``predicted`` and ``errors``, the result of :func:`measure`, and ``rows_per_second``.
@@ -92,7 +92,7 @@ def score(engine: str, catalogue: Path, *, archive: Path, scores: Path) -> dict[
 
 @contextlib.contextmanager
 def serving(archive: Path) -> Iterator[tuple[list[str], Callable[[], Collection[int]]]]:
-    """A server of one archive; what the client is told to find it, and its processes."""
+    """Start a server of one archive; yield the client's options for it, and a function that returns its processes."""
     with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
         config = write_config(Path(folder), store=archive.parent.resolve(), load_models=archive.name)
         local = local_server.start(config, timeout=local_server.START_TIMEOUT, log=lambda _: None)
@@ -103,9 +103,9 @@ def serving(archive: Path) -> Iterator[tuple[list[str], Callable[[], Collection[
 
 
 def table(engines: dict[str, dict[str, Any]]) -> str:
-    """The figures as Markdown."""
+    """Write the figures as a Markdown table."""
     lines = [
-        "| engine | rows | answered | errors | seconds | rows/s | peak memory, GiB | of it private |",
+        "| engine | rows | answered | errors | seconds | rows/s | peak resident, GiB | peak private, GiB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, each in engines.items():
@@ -117,7 +117,7 @@ def table(engines: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure engine by engine, keep the figures after each, print the table."""
+    """Measure each engine, write the figures after each one, and print the table."""
     options = _parser().parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     catalogue = options.catalog
@@ -139,11 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="to be scored")
-    parser.add_argument("--archive", type=Path, required=True, metavar="FILE", help="of the model, in a model store")
-    parser.add_argument("--engines", nargs="+", choices=ENGINE_HELP, default=list(ENGINE_HELP), help="(default: all)")
-    parser.add_argument("--rows", type=int, metavar="N", help="sampled at random; all otherwise")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the figures")
+    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="catalogue to score")
+    parser.add_argument("--archive", type=Path, required=True, metavar="FILE", help="archive in a model store")
+    parser.add_argument("--engines", nargs="+", choices=ENGINE_HELP, default=list(ENGINE_HELP), help="default: all")
+    parser.add_argument("--rows", type=int, metavar="N", help="number of products to draw (default: all)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder for the figures")
     return parser
 
 

@@ -28,7 +28,7 @@ Build = Callable[..., bytes]
 
 @pytest.fixture
 def ask(config: ServerConfig) -> Ask:
-    """Send bytes as they are; the statuses of what comes back, so many or until the other side ends."""
+    """Send raw bytes; return the statuses of ``answers`` answers, or of fewer if the server closes the connection."""
     host, port = config.inference_url.removeprefix("http://").split(":")
 
     def send(data: bytes, *, answers: int = 1) -> list[int]:

@@ -101,8 +101,8 @@ def test_one_modality_is_explained_with_its_own_temperature(archive: Path) -> No
     worker.handler.settings = dataclasses.replace(
         worker.handler.settings,
         one_modality=tuple(
-            OneModality(modality=side, temperatures=(value,), review_thresholds=(0.5,))
-            for side, value in (("image", 2.0), ("text", 0.5))
+            OneModality(modality=modality, temperatures=(value,), review_thresholds=(0.5,))
+            for modality, value in (("image", 2.0), ("text", 0.5))
         ),
     )
     answer = explain(worker, text="Red", image=PICTURE)

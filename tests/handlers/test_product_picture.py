@@ -195,7 +195,7 @@ REFUSED = {
     "9000 x 9000": (png(9000, 9000, depth=8, colour=0, rows=b""), "image_too_large"),
     "just above the limit": (png(5001, 5000, depth=8, colour=0, rows=b""), "image_too_large"),
     "a bomb for Pillow too": (png(20_000, 20_000, depth=8, colour=0, rows=b""), "image_too_large"),
-    "a billion pixels on each side": (png(2**30, 2**30, depth=8, colour=0, rows=b""), "image_too_large"),
+    "a billion pixels on each edge": (png(2**30, 2**30, depth=8, colour=0, rows=b""), "image_too_large"),
     "a webp canvas of 16383": (
         b"RIFF\x32\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xfe\x3f\0\xfe\x3f\0" + encode(draw(), "WEBP")[12:],
         "image_too_large",

@@ -1,1 +1,1 @@
-"""Handlers to compare with: what TorchServe's examples do, and one that does nothing."""
+"""Handlers for comparison: one like TorchServe's examples, and one that does nothing."""

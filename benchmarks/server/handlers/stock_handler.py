@@ -1,7 +1,8 @@
-"""The handler of TorchServe's own examples: a BaseHandler around an eager fp32 model, pictures squared one by one with
-torchvision's transforms, titles padded to the longest length, dicts that TorchServe turns into JSON.
+"""A handler like those of TorchServe's examples: a BaseHandler around an eager fp32 model.
 
-``model-config.yaml`` names under ``handler`` the pickled model, the tokenizer, the labels and this repository.
+It resizes pictures one by one with torchvision's transforms, pads titles to the maximum length and returns dicts, which
+TorchServe turns into JSON. ``model-config.yaml`` names the pickled model, the tokenizer, the labels and this repository
+under ``handler``.
 """
 
 import base64
@@ -20,10 +21,10 @@ from ts.torch_handler.base_handler import BaseHandler
 
 
 class StockHandler(BaseHandler):  # type: ignore[misc]
-    """Picture and title, eager, in fp32."""
+    """Classifies a picture and a title with an eager fp32 model."""
 
     def initialize(self, context: Any) -> None:
-        """Load the model that was pickled."""
+        """Load the pickled model."""
         settings = context.model_yaml_config["handler"]
         sys.path.insert(0, settings["repository"])
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // context.model_yaml_config["maxWorkers"]))
@@ -38,7 +39,7 @@ class StockHandler(BaseHandler):  # type: ignore[misc]
         self.initialized = True
 
     def preprocess(self, data: Sequence[dict[str, Any]]) -> tuple[torch.Tensor, ...]:
-        """Rows of TorchServe -> the graph's inputs."""
+        """Turn TorchServe's rows into the model's inputs."""
         products = [json.loads(bytes(row["body"])) for row in data]
         images = [Image.open(io.BytesIO(base64.b64decode(product["image"]))).convert("RGB") for product in products]
         encodings = self.tokenizer.encode_batch([product["text"] for product in products])
@@ -51,12 +52,12 @@ class StockHandler(BaseHandler):  # type: ignore[misc]
         return tuple(tensor.to(self.device) for tensor in inputs)
 
     def inference(self, data: tuple[torch.Tensor, ...], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Inputs -> probabilities (B, C)."""
+        """Return probabilities (B, C), float32."""
         with torch.inference_mode():
             return torch.softmax(self.model(*data), dim=1)
 
     def postprocess(self, data: torch.Tensor) -> list[dict[str, Any]]:
-        """Probabilities -> the five best classes of each product."""
+        """Return the five best classes of each product."""
         scores, rows = data.topk(min(5, len(self.labels)))
         return [
             {

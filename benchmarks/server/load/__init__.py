@@ -1,1 +1,1 @@
-"""The load: request bodies, the generator that sends them, and the perfect queue to compare with."""
+"""The load: request bodies, the generator that sends them, and a simulated perfect queue."""

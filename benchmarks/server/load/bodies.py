@@ -1,14 +1,14 @@
-"""Request bodies from a catalogue's products: many distinct pictures and titles, encoded before anything is timed.
+"""Request bodies made of a catalogue's products. They are distinct and are encoded before the measurement.
 
 | kind | body |
 |---|---|
-| both | JSON, a 224-pixel JPEG in base64 and a title |
-| photo | JSON, the same pictures scaled up to 1080x1440, and a title |
-| text | JSON, a title |
-| image | JSON, a 224-pixel JPEG |
-| form | multipart form, what ``both`` holds; only TorchServe's front end takes forms apart by itself |
+| both | JSON: a 224-pixel JPEG in base64 and a title |
+| photo | JSON: the same pictures, scaled up to 1080x1440, and a title |
+| text | JSON: a title |
+| image | JSON: a 224-pixel JPEG |
+| form | multipart form with the content of ``both``; only TorchServe's front end parses forms |
 
-The same JSON goes to every system.
+Every system gets the same JSON.
 """
 
 import base64
@@ -33,11 +33,11 @@ JSON = "application/json"
 
 
 class Body(NamedTuple):
-    """A request's body.
+    """The body of a request.
 
     Args:
-        content_type: its header.
-        content: bytes.
+        content_type: value of the Content-Type header.
+        content: the bytes.
     """
 
     content_type: str
@@ -57,14 +57,14 @@ class Sample(NamedTuple):
 
 
 def read_samples(data: Path, count: int) -> list[Sample]:
-    """The first products of a catalogue that have a picture and a title.
+    """Read the first products of a catalogue that have a picture and a title.
 
     Args:
         data: catalogue, as ``python -m training train --data`` takes it.
-        count: of them.
+        count: number of products.
 
     Raises:
-        CatalogError: it cannot be read, or holds too few.
+        CatalogError: the catalogue cannot be read or holds too few such products.
     """
     files = open_files(data)
     with open_rows(CatalogSource(path=str(data)), files, labelled=False) as (_, rows):
@@ -76,12 +76,12 @@ def read_samples(data: Path, count: int) -> list[Sample]:
 
 
 def make_bodies(samples: list[Sample], kind: str, *, photos: int) -> list[Body]:
-    """Bodies of one kind.
+    """Make the bodies of one kind, one for each sample.
 
     Args:
-        samples: one body each.
+        samples: the products.
         kind: one of :data:`KINDS`.
-        photos: so many of the samples become large pictures.
+        photos: number of bodies of the kind ``photo``; the other kinds ignore it.
     """
     if kind == "form":
         return [_form(sample) for sample in samples]
@@ -91,13 +91,13 @@ def make_bodies(samples: list[Sample], kind: str, *, photos: int) -> list[Body]:
 
 
 def write_bodies(bodies: list[Body], path: Path) -> Path:
-    """Keep bodies in a file, for the process that sends them."""
+    """Write bodies into a file for the load generator."""
     path.write_bytes(pickle.dumps([tuple(body) for body in bodies]))
     return path
 
 
 def read_bodies(path: Path) -> list[Body]:
-    """Read a file of :func:`write_bodies`; only for files of this run, since it is unpickled."""
+    """Read a file of :func:`write_bodies`. It is unpickled, so read only files that this run wrote."""
     return [Body(*body) for body in pickle.loads(path.read_bytes())]
 
 
@@ -121,7 +121,7 @@ def _form(sample: Sample) -> Body:
 
 
 def _small(image: bytes) -> bytes:
-    """A picture of 224x224 as it is; any other one scaled to that."""
+    """Return a JPEG of 224x224 pixels; one that has this size stays as it is."""
     with Image.open(io.BytesIO(image)) as picture:
         if picture.size == (SIZE, SIZE) and picture.format == "JPEG":
             return image

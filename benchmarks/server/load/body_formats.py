@@ -1,16 +1,16 @@
-"""The format in which a server gets a request's body: as it is, or wrapped as its framework asks."""
+"""Body formats: a server gets the body as it is or in the wrapping that its framework requires."""
 
 import json
 from collections.abc import Callable
 
 TENSOR_HEADER = 256
-"""Bytes of the JSON in front of a tensor; filled up with spaces, so that one HTTP header serves all requests."""
+"""Bytes of the JSON in front of a tensor. It is padded with spaces, so that all requests can share one HTTP header."""
 
 TENSOR_HEADERS = {"Inference-Header-Content-Length": str(TENSOR_HEADER)}
 
 
 def _tensor(content: bytes) -> bytes:
-    """A KServe inference request with one text of bytes as binary data (its length, 4 bytes little-endian, leads).
+    """Make a KServe inference request that holds the body as binary data, after its length (4 bytes, little-endian).
 
     Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
     """

@@ -1,4 +1,4 @@
-"""HTTP over plain sockets: requests that were encoded beforehand, over connections that are kept."""
+"""HTTP over plain sockets: sends encoded requests over connections that stay open."""
 
 import asyncio
 import contextlib
@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 
 def encode(path: str, *, headers: Mapping[str, str], body: bytes, method: str = "POST") -> bytes:
-    """A whole request."""
+    """Encode a whole request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 class Connections:
-    """Connections to one server, opened when all others are busy.
+    """Connections to one server. It opens another one when all are busy.
 
     Args:
         url: scheme, host and port.
@@ -25,12 +25,12 @@ class Connections:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; returns status and body of the answer.
+        """Send a request; return the status and the body of the answer.
 
         Raises:
             OSError: there is no connection.
-            EOFError: it ended before the answer did.
-            ValueError: the answer is no HTTP.
+            EOFError: the connection ended before the answer did.
+            ValueError: the answer is not HTTP.
         """
         reader, writer = await self._free()
         try:
@@ -47,7 +47,7 @@ class Connections:
         return status, body
 
     async def close(self) -> None:
-        """Close those that are idle."""
+        """Close the idle connections."""
         while self._idle:
             await close(self._idle.pop()[1])
 
@@ -61,7 +61,7 @@ class Connections:
 
 
 async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A new connection."""
+    """Open a connection."""
     parts = urlsplit(url)
     return await asyncio.open_connection(parts.hostname, parts.port)
 
@@ -69,16 +69,16 @@ async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def close(writer: asyncio.StreamWriter) -> None:
     """Close a connection."""
     writer.close()
-    with contextlib.suppress(OSError):  # the server was faster
+    with contextlib.suppress(OSError):  # the server closed it first
         await writer.wait_closed()
 
 
 async def read_response(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers in small letters, body.
+    """Read the status, the headers (names in lower case) and the body.
 
     Raises:
         EOFError: the connection ended before the answer did.
-        ValueError: it is no HTTP.
+        ValueError: the answer is not HTTP.
     """
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip().split("\r\n")

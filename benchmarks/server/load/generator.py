@@ -1,10 +1,8 @@
-"""The load on a server, in a process of its own.
+"""The load generator, a separate process: ``python -m benchmarks.server.load.generator`` reads a JSON task from stdin.
 
-Runs as ``python -m benchmarks.server.load.generator`` with a JSON task on its input.
-
-A closed loop keeps a number of connections busy and finds the capacity. An open loop sends at given moments, whatever
-the server does, and counts from the moment that a request should have gone out: a server that stalls does not slow
-down what measures it. Answers are counted in the window behind the warm-up.
+A closed loop keeps a number of connections busy and so finds the capacity. An open loop sends at given times, even if
+the server is slow, and measures a latency from the time at which the request was due. So a server that stalls cannot
+slow down the load. Only answers after the warm-up count.
 """
 
 import asyncio
@@ -25,7 +23,7 @@ TIMEOUT = 120.0
 
 
 class Generator:
-    """Sends a task over one event loop."""
+    """Sends the requests of a task on one event loop."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -40,7 +38,7 @@ class Generator:
         self._start = 0.0
 
     async def run(self) -> LoadResult:
-        """Send everything and wait for the last answers."""
+        """Send all requests and wait for the last answers."""
         self._start = began = time.perf_counter()
         spent = time.process_time()
         await (self._closed_loop() if self._task.connections else self._open_loop())
@@ -88,7 +86,7 @@ class Generator:
 
 
 def main() -> None:
-    """Read a task, do it, write what came of it."""
+    """Read a task, run it and write the result as JSON."""
     task = Task(**json.load(sys.stdin))
     json.dump(dataclasses.asdict(asyncio.run(Generator(task).run())), sys.stdout)
 

@@ -1,6 +1,6 @@
-"""Random arrivals, and the best that a server of batches could do with them.
+"""Random arrivals, and a simulation of a perfect batching server.
 
-Legend: N arrivals, S measured times of one batch size.
+Shapes: N arrivals, S measured times of one batch size.
 """
 
 import heapq
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 
 def poisson_arrivals(rate: float, *, seconds: float, seed: int) -> NDArray[np.float64]:
-    """Moments of independent arrivals in a span of time.
+    """Draw the arrival times of a Poisson process.
 
     Args:
-        rate: a second, on average.
-        seconds: of the span.
-        seed: of the chance.
+        rate: mean arrivals a second.
+        seconds: length of the process.
+        seed: of the random numbers.
 
     Returns:
-        (N,) seconds from the beginning, ascending.
+        (N,) float64, seconds from the start, ascending.
 
     Raises:
-        ValueError: nothing can arrive.
+        ValueError: the rate or the length is not positive.
     """
     if not rate > 0 or not seconds > 0:
         raise ValueError(f"rate and seconds must be > 0, got {rate} and {seconds}")
@@ -33,11 +33,11 @@ def poisson_arrivals(rate: float, *, seconds: float, seed: int) -> NDArray[np.fl
 
 
 class BatchTimes:
-    """Random times of batches: drawn from measured ones, linear between the measured sizes.
+    """Random batch times: quantiles of the measured ones, interpolated linearly between the measured sizes.
 
     Args:
         measured: batch size -> (S,) seconds.
-        seed: of the chance.
+        seed: of the random numbers.
 
     Raises:
         ValueError: nothing was measured.
@@ -45,13 +45,13 @@ class BatchTimes:
 
     def __init__(self, measured: Mapping[int, Sequence[float]], *, seed: int = 0) -> None:
         if not measured or not all(measured.values()):
-            raise ValueError("batch times need at least one size, and a time of each")
+            raise ValueError("batch times need at least one size and a time of each size")
         self._sizes = sorted(measured)
         self._times = [sorted(measured[size]) for size in self._sizes]
         self._chance = np.random.default_rng(seed)
 
     def __call__(self, size: int) -> float:
-        """Seconds of one batch: the same quantile of the measured sizes around it."""
+        """Draw the seconds of one batch: one random quantile, taken from both neighbouring sizes."""
         quantile = self._chance.random()
         times = [values[int(quantile * len(values))] for values in self._times]
         return float(np.interp(size, self._sizes, times))
@@ -60,18 +60,19 @@ class BatchTimes:
 def simulate_queue(
     arrivals: Sequence[float] | NDArray[np.float64], times: BatchTimes, *, cap: int, servers: int = 1
 ) -> list[float]:
-    """Latencies at perfect servers: first in, first out, a free one takes all that wait, up to its cap, at once.
+    """Simulate the latencies of perfect servers with one queue, first in, first out.
 
-    Nothing is read, sent or scheduled, and no batch waits to fill. A real server is slower; the rest is its own cost.
+    A free server takes all waiting requests at once, up to the cap. Reading, sending and scheduling take no time, and
+    no batch waits to fill. The difference from a real server is that server's own cost.
 
     Args:
-        arrivals: ascending seconds.
-        times: of batches.
-        cap: the most requests of one batch.
-        servers: that take batches from the one queue.
+        arrivals: (N,) seconds, ascending.
+        times: batch times.
+        cap: most requests of a batch.
+        servers: number of servers that share the queue.
 
     Returns:
-        (N,) seconds from each arrival to the end of its batch.
+        N latencies: seconds from an arrival to the end of its batch.
     """
     latencies: list[float] = []
     free = [0.0] * servers

@@ -10,18 +10,18 @@ GOOD, REFUSED, LOST = 200, 503, 0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """The requests to send.
+    """The requests that the load generator sends.
 
     Args:
-        url: of the predictions.
+        url: URL of the predictions.
         bodies: file of :func:`benchmarks.server.load.bodies.write_bodies`.
-        headers: with each request.
-        body_format: of each body, of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
-        connections: of a closed loop; 0 for an open one.
-        rate: of an open loop, a second.
-        requests: a closed loop ends after so many; 0 leaves it to the time.
-        warm: seconds that do not count.
-        seconds: that count.
+        headers: headers of each request.
+        body_format: a key of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
+        connections: number of connections of a closed loop; 0 for an open loop.
+        rate: requests a second of an open loop.
+        requests: number of requests after which a closed loop ends; 0: it ends after ``seconds``.
+        warm: seconds of the warm-up, which do not count.
+        seconds: seconds of the measurement.
         seed: of the arrivals.
     """
 
@@ -42,15 +42,15 @@ class LoadResult:
     """The answers to the requests of a task.
 
     Args:
-        seconds: of the window.
-        statuses: HTTP status -> answers within the window; 0 where none came.
-        latencies: seconds of each answer of status 200.
-        refused: seconds of each answer of status 503.
-        answers: of status 200, the warm-up's among them.
-        arrivals: when the requests of an open loop were due.
-        cpu_seconds: of this process, while it sent.
-        wall_seconds: likewise.
-        late: seconds that the generator itself was late, at the 99th percentile of an open loop.
+        seconds: length of the measurement.
+        statuses: HTTP status -> number of answers in the measurement; status 0 counts lost requests.
+        latencies: seconds to each answer of status 200.
+        refused: seconds to each answer of status 503.
+        answers: number of answers of status 200, those of the warm-up included.
+        arrivals: seconds at which the requests of an open loop were due.
+        cpu_seconds: processor time of the generator.
+        wall_seconds: elapsed time of the generator.
+        late: 99th percentile of the generator's own delay in an open loop, in seconds.
     """
 
     seconds: float = 0.0
@@ -64,13 +64,13 @@ class LoadResult:
     late: float = 0.0
 
     def count(self, task: Task, status: int, *, due: float, now: float) -> None:
-        """Count an answer: one of a closed loop by when it came, one of an open loop by when it was due.
+        """Count an answer if its time lies in the measurement: in a closed loop ``now``, in an open loop ``due``.
 
         Args:
-            task: says when the window begins and how long it is.
-            status: of the answer, or ``LOST``.
-            due: seconds from the beginning when the request should have gone out.
-            now: likewise, when the answer came.
+            task: the task, with the length of the warm-up and of the measurement.
+            status: status of the answer, or ``LOST``.
+            due: seconds from the start at which the request was due.
+            now: seconds from the start at which the answer came.
         """
         self.answers += status == GOOD
         moment = now if task.connections else due
@@ -84,10 +84,10 @@ class LoadResult:
 
     @property
     def rate(self) -> float:
-        """Good answers a second."""
+        """Answers of status 200 a second."""
         return self.statuses.get("200", 0) / self.seconds
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that a share of all does not exceed (linear between neighbours); NaN of nothing."""
+    """Return the quantile at a share of 0..1, interpolated linearly; NaN for no values."""
     return float(np.quantile(np.asarray(values, dtype=np.float64), share)) if len(values) else float("nan")

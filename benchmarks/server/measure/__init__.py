@@ -1,1 +1,1 @@
-"""The measurements, round by round."""
+"""The measurements, in rounds."""

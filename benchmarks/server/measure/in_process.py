@@ -1,8 +1,8 @@
-"""The pipeline and the engine without a server, in a process of their own.
+"""Measure the pipeline and the engine without a server, in a separate process.
 
     python -m benchmarks.server.measure.in_process ARCHIVE SECONDS WORKERS KIND=BODIES...
 
-prints JSON: see :class:`InProcess`. The first kind is the one that batch times are measured with.
+It prints an :class:`InProcess` as JSON. Batch times are measured with the first kind.
 """
 
 import dataclasses
@@ -44,15 +44,16 @@ class InProcess:
     """The figures of one measurement.
 
     Args:
-        engine: that answers.
-        reason: why it was chosen.
-        cap: the batch size of the rates.
-        rates: kind of request -> products a second from raw bytes to JSON.
-        batch_seconds: batch size -> times of whole batches from raw bytes to JSON, on the cores of one worker.
-        engine_rates: batch size -> products a second of the graph alone.
-        reference_rate: of the engine ``onnx``, titles padded to the longest length, batches of ``cap``.
-        tokens: mean length of the titles.
-        peak_bytes: of this process, with the model as one worker has it.
+        engine: name of the engine that the archive chose.
+        reason: reason of that choice.
+        cap: batch size of ``rates``.
+        rates: kind of request -> products a second from raw bytes to JSON, on all cores.
+        batch_seconds: batch size -> seconds of each batch from raw bytes to JSON, on the cores of one worker.
+        engine_rates: batch size -> products a second of the engine alone.
+        reference_rate: products a second of the engine ``onnx`` with batches of ``cap`` and titles padded to the
+            maximum length.
+        tokens: mean number of tokens of a title.
+        peak_bytes: peak resident memory of this process with one worker's model.
     """
 
     engine: str
@@ -67,16 +68,16 @@ class InProcess:
 
 
 def measure(archive: Path, seconds: float, bodies: dict[str, Path], *, workers: int) -> InProcess:
-    """Measure it in a process of its own.
+    """Run the measurement in a separate process.
 
     Args:
-        archive: ours.
-        seconds: of each batch size and kind.
-        bodies: kind -> file.
-        workers: that share the cores.
+        archive: archive with our handler.
+        seconds: seconds for each batch size and each kind.
+        bodies: kind of request -> file of bodies.
+        workers: number of workers that share the cores.
 
     Raises:
-        ClientError: it failed.
+        ClientError: the measurement failed.
     """
     pairs = [f"{kind}={path}" for kind, path in bodies.items()]
     command = [
@@ -90,7 +91,7 @@ def measure(archive: Path, seconds: float, bodies: dict[str, Path], *, workers: 
     ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise ClientError(f"the pipeline fails without a server, too: {result.stderr[-1000:]}")
+        raise ClientError(f"the pipeline also fails without a server: {result.stderr[-1000:]}")
     return InProcess(**json.loads(result.stdout.splitlines()[-1]))
 
 
@@ -154,14 +155,14 @@ class _Bench:
 
 
 def _slices(values: Sequence[T], size: int) -> Iterator[list[T]]:
-    """Endless batches, each of other values than the one before."""
+    """Yield batches without end; each goes on where the previous one stopped."""
     endless = itertools.cycle(values)
     while True:
         yield list(itertools.islice(endless, size))
 
 
 def _padded(batch: Batch, tokens: int) -> Batch:
-    """Titles of at least so many tokens."""
+    """Pad the titles to at least ``tokens`` tokens."""
     missing = max(0, tokens - batch.input_ids.shape[1])
     return batch._replace(
         input_ids=np.pad(batch.input_ids, ((0, 0), (0, missing))),
@@ -170,7 +171,7 @@ def _padded(batch: Batch, tokens: int) -> Batch:
 
 
 def main() -> None:
-    """Measure, print JSON."""
+    """Measure and print the figures as JSON."""
     archive, seconds, workers, *pairs = sys.argv[1:]
     bodies = {kind: Path(path) for kind, path in (pair.split("=", 1) for pair in pairs)}
     print(json.dumps(dataclasses.asdict(_Bench(Path(archive), float(seconds), int(workers), bodies).run())))

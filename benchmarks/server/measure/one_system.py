@@ -1,4 +1,4 @@
-"""Measure one running system: rates, latencies, processor time and memory."""
+"""Measure a running system: rates, latencies, processor time and memory."""
 
 import dataclasses
 import json
@@ -24,16 +24,16 @@ from benchmarks.server.systems.torchserve_config import ROOT
 CHECKED = 8
 CORES = len(os.sched_getaffinity(0))
 TURNS = 4
-"""Answers that each connection of a saturation gets at least: answers come in batches, and few batches are no rate."""
-_LABEL = re.compile(rb'label[\\"]*: *[\\"]*([^\\"]*)')  # BentoML answers JSON within JSON
+"""Fewest answers for each connection at saturation. Answers come in batches, and a few batches do not give a rate."""
+_LABEL = re.compile(rb'label[\\"]*: *[\\"]*([^\\"]*)')  # BentoML puts JSON into a JSON string
 
 
 class SystemBench:
-    """Measures systems with the same requests.
+    """Measures each system with the same requests.
 
     Args:
-        plan: how much.
-        bodies: kind of request -> file.
+        plan: the lengths of the measurements.
+        bodies: kind of request -> file of bodies.
     """
 
     def __init__(self, plan: Plan, bodies: dict[str, Path]) -> None:
@@ -42,20 +42,20 @@ class SystemBench:
 
     @property
     def probe(self) -> Body:
-        """A request that a system has to answer before it is measured."""
+        """The request that a system has to answer before its measurement."""
         return read_bodies(self._bodies["both"])[0]
 
     def measure(self, system: System, running: Running, *, connections: int, seed: int) -> dict[str, Any]:
-        """One entry of :class:`benchmarks.server.measure.results.Results`.
+        """Measure a system; return one entry of :class:`benchmarks.server.measure.results.Results`.
 
         Args:
-            system: that runs.
+            system: the system.
             running: its addresses and processes.
-            connections: of a saturation.
+            connections: number of connections at saturation.
             seed: of the random arrivals.
 
         Raises:
-            NotServing: it answers wrongly, or has ended.
+            NotServing: the system answers wrongly or has ended.
         """
         if system.name not in (STOCK, NOOP):
             self._check(system.name, running)
@@ -82,7 +82,7 @@ class SystemBench:
         return {**found, **self._memory(system.name, running)}
 
     def _check(self, name: str, running: Running) -> None:
-        """Every system has to give the same answers: another one would do other work."""
+        """Check that the system gives the same labels as the others; otherwise it does other work."""
         found = []
         for body in read_bodies(self._bodies["both"])[:CHECKED]:
             enclosed = Body(body.content_type, BODY_FORMATS[running.body_format](body.content))
@@ -132,7 +132,7 @@ class SystemBench:
         }
 
     def saturate(self, running: Running, kind: str, seconds: float, *, connections: int) -> LoadResult:
-        """Keep so many connections busy with requests of one kind."""
+        """Keep ``connections`` connections busy with requests of one kind for ``seconds`` seconds."""
         load = self._send(running, kind, connections=connections, warm=self._plan.warm_seconds, seconds=seconds)
         turn = percentile(load.latencies, 0.5)
         if seconds >= TURNS * turn or not load.latencies:
@@ -156,7 +156,7 @@ class SystemBench:
         return LoadResult(**json.loads(result.stdout))
 
     def _spent(self, running: Running, before: dict[int, Usage], load: LoadResult) -> dict[str, float]:
-        """Processor time of an answer by role, in milliseconds; other programs on the machine hardly change it."""
+        """Processor time of an answer by role, in milliseconds. Other programs on the machine hardly change it."""
         roles, spent = running.processes(), defaultdict[str, float](float)
         for process, now in usage(roles).items():
             seconds = now.cpu_seconds - (before[process].cpu_seconds if process in before else 0)

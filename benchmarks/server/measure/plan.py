@@ -14,17 +14,17 @@ class Plan:
 
     Args:
         name: ``quick`` or ``full``.
-        rounds: each measures every system; every second one backwards (A B B A).
-        products: distinct ones in the requests.
-        photos: distinct large ones.
-        kinds: of requests, ``both`` first.
-        warm_seconds: under load before anything counts.
-        seconds: of a saturation with both modalities.
-        kind_seconds: of a saturation with any other kind of request.
-        load_seconds: of an open loop.
-        unloaded: lone requests, one after the other.
-        batch_seconds: of one batch size in process.
-        stock_settings: (batch size, ``maxBatchDelay`` in ms) that the stock handler is tried with.
+        rounds: number of rounds. Each measures every system, every second round in reverse order (A B B A).
+        products: number of distinct products in the requests.
+        photos: number of distinct large pictures.
+        kinds: kinds of requests, ``both`` first.
+        warm_seconds: length of the warm-up under load.
+        seconds: length of a saturation with both modalities.
+        kind_seconds: length of a saturation with another kind of request.
+        load_seconds: length of an open loop.
+        unloaded: number of single requests, one after the other.
+        batch_seconds: seconds for each batch size in process.
+        stock_settings: (batch size, ``maxBatchDelay`` in ms) pairs to try with the stock handler.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Everything that a run measured, and the perfect queue beside it."""
+"""The results of a run, and the simulated latencies of a perfect queue."""
 
 import dataclasses
 from collections import defaultdict
@@ -11,14 +11,14 @@ from benchmarks.server.systems.names import OURS
 
 @dataclasses.dataclass
 class Results:
-    """Everything that was measured; JSON-able.
+    """All measured figures; they can be written as JSON.
 
     Args:
-        in_process: one entry a round, see :class:`benchmarks.server.measure.in_process.InProcess`.
-        systems: name -> one entry a round.
-        missing: name -> why it was not measured.
-        stock_setting: batch size and delay that the stock handler was best with.
-        stock_rates: requests a second by setting.
+        in_process: an :class:`benchmarks.server.measure.in_process.InProcess` for each round.
+        systems: name -> an entry for each round.
+        missing: name -> reason why the system was not measured.
+        stock_setting: batch size and delay (ms) with which the stock handler was fastest.
+        stock_rates: setting -> requests a second.
     """
 
     in_process: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -29,12 +29,12 @@ class Results:
 
 
 def add_simulations(results: Results, *, cap: int, workers: int) -> None:
-    """Put the perfect queue's p99 beside each measured one: the same arrivals, our own batch times in process.
+    """Add the perfect queue's p50 and p99, simulated with the same arrivals and our batch times in process.
 
     Args:
-        results: complete; changed.
-        cap: the most requests of a batch.
-        workers: that take batches.
+        results: complete results; the function changes them.
+        cap: most requests of a batch.
+        workers: number of workers.
     """
     merged: dict[int, list[float]] = defaultdict(list)
     for entry in results.in_process:

@@ -1,4 +1,4 @@
-"""Measure every system in turns, forwards and backwards, and keep what was found round by round."""
+"""Measure every system in each round, in alternating order."""
 
 import dataclasses
 import sys
@@ -19,18 +19,18 @@ from benchmarks.server.systems.torchserve import TorchServe
 from client.api.errors import ClientError
 
 CONNECTIONS_PER_SLOT = 4
-"""Connections of a saturation for each request of a batch: the next batches wait while one is computed."""
+"""Connections at saturation for each request of a batch, so that full batches wait while one is computed."""
 
 
 class Rounds:
     """All measurements of a run.
 
     Args:
-        plan: how much.
-        served: what.
-        python: of the peers' environment.
-        bodies: kind of request -> file.
-        only: names of systems; all by default.
+        plan: the lengths of the measurements.
+        served: the model that every system serves.
+        python: Python of the peers' environment.
+        bodies: kind of request -> file of bodies.
+        only: names of the systems to measure; all by default.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Rounds:
         self.results = Results()
 
     def run(self) -> Results:
-        """Measure everything."""
+        """Run all measurements."""
         if self._wanted(STOCK) and len(self._plan.stock_settings) > 1:
             self._choose_stock()
         steps = [IN_PROCESS, *(system.name for system in self._systems())]
@@ -95,7 +95,7 @@ class Rounds:
         return (system for system in everything if self._wanted(system.name))
 
     def _choose_stock(self) -> None:
-        """The stock handler's own best batch size and delay."""
+        """Find the batch size and delay with which the stock handler is fastest."""
         for batch, delay in tqdm(self._plan.stock_settings, desc="stock handler's best batch", disable=None):
             system = TorchServe(STOCK, self._served.stock_archive(batch, delay))
             try:
@@ -111,7 +111,7 @@ class Rounds:
                 self.results.stock_setting = (batch, delay)
 
     def _connections(self, name: str) -> int:
-        """Of a saturation."""
+        """Number of connections at saturation."""
         if name == STOCK and self.results.stock_setting:
             return _stock_connections(self.results.stock_setting[0])
         return CONNECTIONS_PER_SLOT * self._served.cap

@@ -1,6 +1,6 @@
-"""The archive's own handler without TorchServe: request bodies in, JSON texts out. All peers serve it.
+"""The archive's handler without TorchServe: it takes request bodies and returns JSON texts. All peers serve it.
 
-It is called as TorchServe calls it, and parses, decodes, tokenises, infers and serialises.
+It is called as TorchServe calls it, and does the same work: parse, decode, tokenise, infer and serialise.
 """
 
 import os
@@ -18,7 +18,7 @@ class ArchiveHandler:
 
     Args:
         archive: the ``.mar``.
-        workers: processes that have one; the cores are shared among them.
+        workers: number of processes with such a handler; they share the cores.
 
     Raises:
         ClientError: the archive does not load.
@@ -32,7 +32,7 @@ class ArchiveHandler:
         """Answer a batch.
 
         Args:
-            bodies: JSON, or what a framework has parsed of it.
+            bodies: JSON texts, or objects that the framework has parsed.
         """
         return self.handler.handle([{"body": body} for body in bodies], _Context())
 
@@ -44,7 +44,7 @@ class _Context:
         return JSON_HEADERS
 
     def set_response_status(self, *, code: int, phrase: str, idx: int) -> None:
-        """Nobody asks for it: bodies that are refused would fail the check before the measurement."""
+        """Ignore the status. The check before the measurement finds refused bodies."""
 
     def set_response_content_type(self, number: int, value: str) -> None:
-        """Every peer sets its own."""
+        """Ignore the content type; every peer sets its own."""

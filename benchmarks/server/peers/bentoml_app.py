@@ -1,4 +1,4 @@
-"""BentoML: its adaptive batching, which joins the lists of several requests; ``bentoml serve`` starts it."""
+"""BentoML with adaptive batching, which joins the lists of several requests; ``bentoml serve`` starts it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from benchmarks.server.peers.settings import settings
 
 @bentoml.service(workers=settings().workers, traffic={"timeout": 120, "max_concurrency": 1024})
 class ProductService:
-    """A process that computes."""
+    """A worker process."""
 
     def __init__(self) -> None:
         self.handler = ArchiveHandler(settings().archive, workers=settings().workers)

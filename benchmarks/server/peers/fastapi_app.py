@@ -1,4 +1,4 @@
-"""FastAPI on uvicorn. Neither makes batches: a task takes what has come while the last batch was computed."""
+"""FastAPI on uvicorn. Neither makes batches, so a task collects the requests that arrive during a batch."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ Waiting = tuple[bytes, asyncio.Future[str]]
 
 
 async def answer_batches(queue: asyncio.Queue[Waiting], handler: ArchiveHandler, cap: int) -> None:
-    """Answer what waits, up to ``cap`` at once, in a thread, so that requests are read meanwhile."""
+    """Answer waiting requests, up to ``cap`` at once, in a thread, so that the loop can read further requests."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as thread:
         while True:
@@ -29,7 +29,7 @@ async def answer_batches(queue: asyncio.Queue[Waiting], handler: ArchiveHandler,
 
 
 def build() -> FastAPI:
-    """The application with its model loaded."""
+    """Load the model and build the application."""
     archive, _, cap, workers = settings()
     handler = ArchiveHandler(archive, workers=workers)
     queue: asyncio.Queue[Waiting] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""LitServe: its server parses the JSON, processes of their own compute batches."""
+"""LitServe: its server process parses the JSON, and worker processes compute the batches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,15 @@ class ProductApi(litserve.LitAPI):  # type: ignore[misc]
     """The four hooks of LitServe."""
 
     def setup(self, device: str) -> None:
-        """Load the model in the process that computes."""
+        """Load the model in the worker process."""
         self.handler = ArchiveHandler(settings().archive, workers=settings().workers)
 
     def decode_request(self, request: Request) -> Any:
-        """The product, which the server has parsed."""
+        """Return the product, which the server has parsed."""
         return request
 
     def batch(self, inputs: Sequence[Any]) -> list[Any]:
-        """A list stays a list."""
+        """Leave the list as it is."""
         return list(inputs)
 
     def predict(self, x: list[Any]) -> list[str]:
@@ -30,16 +30,16 @@ class ProductApi(litserve.LitAPI):  # type: ignore[misc]
         return self.handler(x)
 
     def unbatch(self, output: list[str]) -> list[str]:
-        """A list stays a list."""
+        """Leave the list as it is."""
         return output
 
     def encode_response(self, output: str) -> Response:
-        """The text is JSON already."""
+        """Leave the text as it is: it is JSON."""
         return Response(output, media_type="application/json")
 
 
 def main() -> None:
-    """Serve until the end."""
+    """Serve until the process ends."""
     _, port, cap, workers = settings()
     api = ProductApi(max_batch_size=cap, batch_timeout=DELAY_MS / 1000)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=120, fast_queue=True)

@@ -1,4 +1,4 @@
-"""mosec: a front end in Rust, Python processes that compute batches; it reads its port from the command line."""
+"""mosec: a front end in Rust and Python workers that compute the batches. The command line sets its port."""
 
 from mosec import Server, Worker
 
@@ -7,14 +7,14 @@ from benchmarks.server.peers.settings import DELAY_MS, settings
 
 
 class ProductWorker(Worker):  # type: ignore[misc]
-    """The process that computes."""
+    """A worker process."""
 
     def __init__(self) -> None:
         super().__init__()
         self.handler = ArchiveHandler(settings().archive, workers=settings().workers)
 
     def deserialize(self, data: bytes) -> bytes:
-        """The handler parses."""
+        """Leave the bytes as they are: the handler parses them."""
         return data
 
     def forward(self, data: list[bytes]) -> list[str]:
@@ -22,11 +22,12 @@ class ProductWorker(Worker):  # type: ignore[misc]
         return self.handler(data)
 
     def serialize(self, data: str) -> bytes:
-        """The text is JSON already."""
+        """Encode the text, which is JSON."""
         return data.encode("ascii")
 
 
 if __name__ == "__main__":
-    told, server = settings(), Server()
-    server.append_worker(ProductWorker, num=told.workers, max_batch_size=told.cap, max_wait_time=DELAY_MS, timeout=120)
+    _, _, cap, workers = settings()
+    server = Server()
+    server.append_worker(ProductWorker, num=workers, max_batch_size=cap, max_wait_time=DELAY_MS, timeout=120)
     server.run()

@@ -1,4 +1,4 @@
-"""Ray Serve: a proxy process for HTTP, replicas that compute, ``serve.batch`` in it."""
+"""Ray Serve: a proxy process for HTTP, and replicas that compute batches with ``serve.batch``."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from benchmarks.server.peers.settings import DELAY_MS, HOST, settings
 
 @serve.deployment(num_replicas=settings().workers, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
 class ProductDeployment:
-    """The replica."""
+    """A replica."""
 
     def __init__(self) -> None:
         self.handler = ArchiveHandler(settings().archive, workers=settings().workers)
@@ -30,7 +30,7 @@ class ProductDeployment:
 
 
 def main() -> None:
-    """Serve until the process is told to end."""
+    """Serve until SIGTERM or SIGINT."""
     ray.init(
         num_cpus=max(1 + settings().workers, len(os.sched_getaffinity(0))),
         include_dashboard=False,

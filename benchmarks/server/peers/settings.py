@@ -1,21 +1,21 @@
-"""The settings of a peer, in environment variables: some frameworks read the command line themselves."""
+"""The settings of a peer. They are environment variables, since some frameworks read the command line themselves."""
 
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 HOST = "127.0.0.1"
-DELAY_MS = 1  # as the archive's model-config.yaml says
+DELAY_MS = 1  # as maxBatchDelay in the archive's model-config.yaml
 
 
 class Settings(NamedTuple):
     """The settings that every peer gets.
 
     Args:
-        archive: to serve.
-        port: to listen on.
-        cap: the most requests of a batch.
-        workers: processes that compute.
+        archive: archive to serve.
+        port: port to listen on.
+        cap: most requests of a batch.
+        workers: number of worker processes.
     """
 
     archive: Path

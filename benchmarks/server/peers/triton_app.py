@@ -1,8 +1,8 @@
-"""NVIDIA Triton by its PyTriton wheel: a front end in C++ with its dynamic batcher, and this process, which
-computes in a thread for each worker.
+"""NVIDIA Triton from the PyTriton wheel: a front end in C++ with a dynamic batcher, and this process, which computes in
+one thread for each worker.
 
-The wheel has an environment of its own. Triton's Python backend, which hands requests over, is compiled against NumPy 1
-and is to find that one alone; the handler's packages are in front in this process only.
+The wheel has its own environment: Triton's Python backend, which passes the requests on, is compiled against NumPy 1
+and must not find another one. Only this process has the handler's packages on its path.
 """
 
 import os
@@ -27,7 +27,7 @@ def _instance(handler: ArchiveHandler) -> Any:
 
 
 def main() -> None:
-    """Serve until it is ended."""
+    """Serve until the process ends."""
     archive, port, cap, workers = settings()
     instances = [_instance(ArchiveHandler(archive, workers=workers)) for _ in range(workers)]
     del os.environ["PYTHONPATH"]

@@ -1,4 +1,4 @@
-"""The chart of a report: throughput beside the peers, and latency under load beside the perfect queue."""
+"""The chart of a report: throughput of all systems, and our latency under load against the perfect queue."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ OWN, OTHER, BOUND = "#1f6feb", "#9aa4b2", "#d0d7de"
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
-    """Draw a report into a file.
+    """Draw the chart of a report.
 
     Args:
-        report: of :func:`benchmarks.server.report.document.document`.
-        path: ``.png``.
+        report: result of :func:`benchmarks.server.report.document.document`.
+        path: ``.png`` file to write.
     """
     with mpl.rc_context({"font.size": 10}):
         figure = Figure(figsize=(11, 4.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""The document of a run, and the files that are made of it."""
+"""The document of a run, and the files made from it."""
 
 import json
 import statistics
@@ -25,16 +25,16 @@ def document(
     when: datetime,
     minutes: float,
 ) -> dict[str, Any]:
-    """Everything of a run; JSON-able.
+    """Put all facts and figures of a run into one document, which can be written as JSON.
 
     Args:
-        results: complete, with simulations.
-        machine: of :func:`benchmarks.server.report.machine.describe_machine`.
-        served: what was measured.
-        plan: how much.
-        catalogue: name of the catalogue of the requests.
-        when: it ended, UTC.
-        minutes: it took.
+        results: complete results, with the simulations.
+        machine: result of :func:`benchmarks.server.report.machine.describe_machine`.
+        served: the model that every system served.
+        plan: the plan of the run.
+        catalogue: name of the catalogue that the requests come from.
+        when: end of the run, UTC.
+        minutes: length of the run.
     """
     size = served.archive.stat().st_size
     return {
@@ -60,7 +60,7 @@ def document(
 
 
 def write_report(report: dict[str, Any], folder: Path) -> Path:
-    """Write ``<date>-<plan>.json``, ``.md`` and ``.png``; returns the Markdown's path."""
+    """Write ``<date>-<plan>.json``, ``.md`` and ``.png``; return the path of the Markdown file."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{report['when'][:16].replace(':', '').replace('T', '-')}-{report['plan']}"
     path = folder / f"{stem}.md"
@@ -71,7 +71,7 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
 
 
 def readable_json(value: Any, *, indent: int = 0) -> str:
-    """JSON of few lines: what fits in :data:`LINE` characters, and every list or table of plain values, is one line."""
+    """JSON in few lines: a value is one line if it fits in :data:`LINE` characters or holds only plain values."""
     line = json.dumps(value)
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if len(line) <= LINE or not any(isinstance(each, dict | list) for each in inner):
@@ -83,13 +83,13 @@ def readable_json(value: Any, *, indent: int = 0) -> str:
 
 
 def _without_single_times(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry of a round in process, with the median instead of the time of each batch."""
+    """Replace the time of each batch by their median in an entry of a round in process."""
     medians = {size: 1000 * statistics.median(times) for size, times in entry["batch_seconds"].items()}
     return {**{name: value for name, value in entry.items() if name != "batch_seconds"}, "batch_ms": medians}
 
 
 def _short(value: Any) -> Any:
-    """Floats of six digits: a report is read and compared, too."""
+    """Round floats to six digits, so that people can read and compare the report."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):

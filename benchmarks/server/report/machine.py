@@ -1,4 +1,4 @@
-"""The machine, the versions and the commit that figures belong to."""
+"""The machine, the versions and the commit of a measurement."""
 
 import importlib.metadata
 import os
@@ -20,10 +20,10 @@ TRITON = ("nvidia-pytriton",)
 
 
 def describe_machine(peers_python: Path) -> dict[str, Any]:
-    """Processor, memory, versions, commit; JSON-able.
+    """Describe the processor, the memory, the versions and the commit; the result can be written as JSON.
 
     Args:
-        peers_python: of the peers' environment.
+        peers_python: Python of the peers' environment.
     """
     cpu = _first("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
     flags = (_first("/proc/cpuinfo", "flags") or "").split()
@@ -58,7 +58,7 @@ def _versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """With ``-dirty`` where files differ from it; an archive of the sources has none."""
+    """The commit, with ``-dirty`` if files differ from it; ``unknown`` outside a Git checkout."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stdout.strip() or "unknown"

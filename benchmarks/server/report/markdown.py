@@ -14,11 +14,11 @@ MIB = 2**20
 
 
 def render(report: dict[str, Any], *, chart: str) -> str:
-    """The report as Markdown.
+    """Write the report as Markdown.
 
     Args:
-        report: of :func:`benchmarks.server.report.document.document`.
-        chart: file name of the picture.
+        report: result of :func:`benchmarks.server.report.document.document`.
+        chart: file name of the chart.
     """
     sections = [
         _head(report),
@@ -26,16 +26,16 @@ def render(report: dict[str, Any], *, chart: str) -> str:
         "## Targets",
         _targets(report),
         "## Throughput",
-        f"Products a second at saturation, by what a request holds; median (least to most) of "
-        f"{_rounds(report)}. Batches of at most {report['cap']}, {4 * report['cap']} connections.",
+        f"Products a second at saturation for each kind of request: median (least to most) of {_rounds(report)}. "
+        f"Batches of at most {report['cap']}, {4 * report['cap']} connections.",
         _throughput(report),
         "## Engine",
         _engine(report),
-        "## Latency of ours under random arrivals",
+        "## Our latency under random arrivals",
         _latency(report),
         "## Where the time goes",
         time_profile(report),
-        "## What it costs",
+        "## Memory and processor time",
         _costs(report),
         *_missing(report),
         "## How it was measured",
@@ -47,22 +47,22 @@ def render(report: dict[str, Any], *, chart: str) -> str:
 def _head(report: dict[str, Any]) -> str:
     machine = report["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    beside = ", ".join(f"{name} {version}" for name, version in machine["peers"].items())
-    flags = " ".join(machine["flags"]) or "none of the wide ones"
+    peers = ", ".join(f"{name} {version}" for name, version in machine["peers"].items())
+    flags = " ".join(machine["flags"]) or "no AVX2, AVX-512 or AMX"
     lines = [
         f"# Benchmark of {report['when'][:16].replace('T', ' ')} UTC ({report['plan']}, commit {machine['commit']})",
         "",
         f"- {machine['cpu']}, {machine['cores']} cores ({flags}), {machine['memory_gib']} GiB, "
         f"Linux {machine['kernel']}",
-        f"- load average {machine['load_average'][0]} before, {machine['load_average_after'][0]:.1f} at the end; "
+        f"- load average {machine['load_average'][0]} before, {machine['load_average_after'][0]:.1f} after the run; "
         f"{report['minutes']:g} minutes",
         f"- {report['model']}; {_workers(report)}; requests from {report['catalogue']}",
         f"- Python {machine['python']}, {versions}",
-        f"- beside it: {beside}",
+        f"- peers: {peers}",
     ]
     if report["plan"] == "quick" or machine["load_average"][0] > 0.5 * machine["cores"]:
-        why = "a quick run" if report["plan"] == "quick" else "other programs were at work"
-        lines += ["", f"**Not a result: {why}.** The figures show that everything is measured, not how fast it is."]
+        why = "a quick run" if report["plan"] == "quick" else "the machine was busy"
+        lines += ["", f"**Not a result: {why}.** The figures show only that every measurement works."]
     return "\n".join(lines)
 
 
@@ -88,7 +88,7 @@ def _throughput(report: dict[str, Any]) -> str:
 
 def _settings(report: dict[str, Any]) -> str:
     tried = "; ".join(f"batch {name}: {rate:.1f}/s" for name, rate in report["stock_rates"].items())
-    return f"{tried} ({report['stock_setting'][0]} is what it is measured with)"
+    return f"{tried}; the table shows batch {report['stock_setting'][0]}"
 
 
 def _engine(report: dict[str, Any]) -> str:
@@ -135,18 +135,18 @@ def _latency(report: dict[str, Any]) -> str:
             ["load", "offered/s", "p50 ms", "p99 ms", "perfect p50", "perfect p99", "generator late p99", "not 200"],
             rows,
         )
-        + f"\n\nA lone request takes {figure(summarise([entry['unloaded_p50_ms'] for entry in entries]))} ms (p50). "
-        f"At 150 % of saturation {figure(summarise([each['goodput'] for each in over]))} products a second are "
-        f"answered; {_refused(over)}. Answers other than 200: "
+        + f"\n\nA single request takes {figure(summarise([entry['unloaded_p50_ms'] for entry in entries]))} ms (p50). "
+        f"At 150 % of saturation ours answers {figure(summarise([each['goodput'] for each in over]))} products a "
+        f"second; {_refused(over)}. Answers other than 200: "
         f"{_others([each['statuses'] for each in over])}."
     )
 
 
 def _refused(over: Sequence[dict[str, Any]]) -> str:
-    """The fate of the requests beyond the capacity."""
+    """How the server handles the requests beyond its capacity."""
     turned_away = [each for each in over if each["statuses"].get("503")]
     if not turned_away:
-        return "the others wait in the queue, which they do not fill"
+        return "the others wait in the queue, which does not fill up"
     typical, slowest = (
         figure(summarise([each[name] for each in turned_away])) for name in ("refused_p50_ms", "refused_p99_ms")
     )
@@ -171,20 +171,20 @@ def _costs(report: dict[str, Any]) -> str:
         rows.append([IN_PROCESS, figure(peak, 0), NONE, NONE, NONE, "1", NONE, NONE, NONE])
     head = [
         "system",
-        "worker, peak MiB",
-        "resident at the end",
-        "not of files",
-        "all processes, peak MiB",
+        "worker: peak MiB",
+        "resident at the end, MiB",
+        "private at the end, MiB",
+        "all processes: peak MiB",
         "processes",
         "CPU ms an answer",
-        "first answer after s",
-        "load generator % of all cores",
+        "seconds to the first answer",
+        "load generator, % of all cores",
     ]
     archive = _inherited(report) + (
         f"\n\nThe archive has {report['archive_bytes'] / 1e6:.1f} MB, the fp32 weights "
         f"{report['weights_bytes'] / 1e6:.1f} MB. "
-        "Pages that processes share count in each. Stock and no-op handler are "
-        "registered with a server that runs already, which their time to the first answer includes."
+        "A page that processes share counts for each of them. The stock and the no-op handler are registered with a "
+        "running server; their time to the first answer includes the start of that server."
     )
     return table(head, rows) + archive
 
@@ -195,9 +195,9 @@ def _inherited(report: dict[str, Any]) -> str:
     if empty is None:
         return ""
     return (
-        f"\n\nA worker of TorchServe imports torch whatever its handler needs (`ts/protocol/otf_message_handler.py`): "
-        f"with the no-op handler it takes {empty.median:,.0f} MiB, "
-        f"{empty.median * MIB / report['weights_bytes']:.1f} times the weights, before any model is loaded."
+        "\n\nA worker of TorchServe always imports torch (`ts/protocol/otf_message_handler.py`). With the no-op "
+        f"handler, which has no model, it takes {empty.median:,.0f} MiB, "
+        f"{empty.median * MIB / report['weights_bytes']:.1f} times the weights."
     )
 
 
@@ -209,14 +209,14 @@ def _missing(report: dict[str, Any]) -> Iterator[str]:
 
 def _method(report: dict[str, Any]) -> str:
     return (
-        f"{_rounds(report)}, every second one backwards (A B B A); each system starts anew in each round and has the "
-        "machine to itself with the load generator. Ratios are taken within a round, then their median. Every system "
-        f"has {_workers(report)}; all but the stock handler run the archive's own handler on the same request bodies, "
-        f"at most {report['cap']} requests a batch. In process is one pipeline on all cores. Saturation is a closed "
-        "loop over kept connections; under random arrivals (Poisson) a request counts from when it should have gone "
-        "out. The perfect queue takes the same arrivals and batch times drawn from those measured in process on a "
-        "worker's share of the cores, and costs nothing else. The stock handler is TorchServe's BaseHandler around the "
-        "eager fp32 model on the same server configuration."
+        f"{_rounds(report)}, every second one in reverse order (A B B A). Each system starts anew in each round and "
+        "shares the machine only with the load generator. A ratio is the median of the ratios within the rounds. Every "
+        f"system has {_workers(report)}. All but the stock handler run the archive's handler on the same request "
+        f'bodies, with at most {report["cap"]} requests a batch. "In process" is one pipeline on all cores, without '
+        "a server. Saturation is a closed loop over open connections. Under random arrivals (Poisson) a latency counts "
+        "from the time at which the request was due. The perfect queue is simulated with the same arrivals and with "
+        "batch times measured in process on a worker's share of the cores; nothing else takes time. The stock handler "
+        "is TorchServe's BaseHandler around the eager fp32 model, on the same server configuration."
     )
 
 

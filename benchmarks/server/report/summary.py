@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Summary(NamedTuple):
-    """A measurement that was repeated.
+    """The median and the range of a repeated measurement.
 
     Args:
-        median: of the repeats.
-        least: of them.
-        most: of them.
-        repeats: how many there were.
+        median: median of the values.
+        least: smallest value.
+        most: largest value.
+        repeats: number of values.
     """
 
     median: float
@@ -21,16 +21,16 @@ class Summary(NamedTuple):
     repeats: int
 
     def text(self, digits: int = 1) -> str:
-        """``median (least to most)``; the median alone where nothing was repeated."""
+        """``median (least to most)``; only the median if there is one value."""
         middle = f"{self.median:,.{digits}f}"
         return middle if self.repeats == 1 else f"{middle} ({self.least:,.{digits}f} to {self.most:,.{digits}f})"
 
 
 def summarise(values: Sequence[float]) -> Summary | None:
-    """Median and range; None of nothing."""
+    """Return the median and the range; None for no values."""
     return Summary(statistics.median(values), min(values), max(values), len(values)) if values else None
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
-    """Of two series that were measured in the same rounds: a drift of the machine meets both alike."""
+    """Divide two series round by round, so that a drift of the machine changes both alike."""
     return [a / b for a, b in zip(above, below, strict=False) if b > 0]

@@ -1,4 +1,4 @@
-"""Markdown tables, and a repeated measurement as a cell of one."""
+"""Markdown tables and their cells."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ NONE = "–"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Write a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def figure(found: Summary | None, digits: int = 1) -> str:
-    """Median and range, or a dash where nothing was measured."""
+    """Write the median and the range, or a dash if nothing was measured."""
     return NONE if found is None else found.text(digits)

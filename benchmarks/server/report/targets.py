@@ -1,4 +1,4 @@
-"""The targets, and whether a run met them."""
+"""The targets, and the verdicts on a run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,14 +11,14 @@ Measured = Mapping[str, Any]
 
 
 class Verdict(NamedTuple):
-    """A target with what was measured.
+    """A target and the measured value.
 
     Args:
-        target: what.
-        required: in words.
-        measured: over the rounds; None where it was not.
+        target: name of the target.
+        required: the bound in words.
+        measured: median and range over the rounds; None if it was not measured.
         verdict: ``met``, ``missed`` or ``not measured``.
-        note: why it was not measured, or what it is measured with.
+        note: condition of the measurement, or why there is none.
     """
 
     target: str
@@ -32,12 +32,12 @@ class Target(NamedTuple):
     """A bound on a figure.
 
     Args:
-        name: what.
-        bound: of the median.
-        at_least: whether the bound is a lower one.
-        values: a run's document -> one value a round.
-        unit: of the bound.
-        note: what is measured with what.
+        name: name of the figure.
+        bound: bound on the median.
+        at_least: true for a lower bound, false for an upper bound.
+        values: function from a run's document to one value for each round.
+        unit: unit of the bound.
+        note: condition of the measurement.
     """
 
     name: str
@@ -53,17 +53,17 @@ def judge(target: Target, measured: Measured) -> Verdict:
     required = f"{'>=' if target.at_least else '<='} {target.bound:g}{target.unit and ' ' + target.unit}"
     found = summarise(target.values(measured))
     if found is None:
-        return Verdict(target.name, required, None, NOT_MEASURED, "what it is made of was left out of this run")
+        return Verdict(target.name, required, None, NOT_MEASURED, "this run left out its parts")
     met = found.median >= target.bound if target.at_least else found.median <= target.bound
     return Verdict(target.name, required, found, MET if met else MISSED, target.note)
 
 
 def verdicts(measured: Measured) -> list[Verdict]:
-    """On every target, those of a GPU included.
+    """Judge a run by every target, including those of a GPU.
 
     Args:
-        measured: ``in_process``, ``systems``, ``archive_ratio``, ``weights_bytes``, ``delay_ms`` and ``machine`` of a
-            run.
+        measured: a run's document with ``in_process``, ``systems``, ``archive_ratio``, ``weights_bytes``, ``delay_ms``
+            and ``machine``.
     """
     return [judge(target, measured) for target in TARGETS] + list(_gpu_verdicts(measured))
 
@@ -72,14 +72,14 @@ def _gpu_verdicts(measured: Measured) -> Iterator[Verdict]:
     gpu = measured.get("machine", {}).get("gpu")
     for target in GPU_TARGETS:
         verdict = judge(target, measured if gpu else {"systems": {}})
-        yield verdict if gpu else verdict._replace(note="a GPU is needed; this run is about the CPU")
+        yield verdict if gpu else verdict._replace(note="needs a GPU; this run used the CPU")
     yield Verdict(
-        STEP, ">= 35 %", None, NOT_MEASURED, "`python -m benchmarks.studies.gpu_step ARCHIVE` measures it, on a GPU"
+        STEP, ">= 35 %", None, NOT_MEASURED, "`python -m benchmarks.studies.gpu_step ARCHIVE` measures it on a GPU"
     )
 
 
 def best_peer(measured: Measured) -> str | None:
-    """The peer with the highest median rate."""
+    """Return the peer with the highest median rate; None if no peer was measured."""
     medians = {
         name: found.median
         for name in measured["systems"]
@@ -89,7 +89,7 @@ def best_peer(measured: Measured) -> str | None:
 
 
 def rates(measured: Measured, system: str, kind: str = "both") -> list[float]:
-    """Products a second of a system, one value a round."""
+    """Return a system's products a second, one value for each round."""
     if system == IN_PROCESS:
         return [entry["rates"][kind] for entry in measured["in_process"] if kind in entry["rates"]]
     return [entry["rates"][kind] for entry in measured["systems"].get(system, []) if kind in entry["rates"]]
@@ -138,13 +138,13 @@ def _ours(measured: Measured) -> list[Any]:
 TARGETS = (
     Target(
         "HTTP throughput / stock TorchServe handler", 9, True, _beside(STOCK),
-        note="at its own best batch and delay",
+        note="with the stock handler's best batch size and delay",
     ),
     Target("HTTP throughput / best peer with the same engine", 1.05, True, _beside_best_peer),
     Target("HTTP throughput / in-process pipeline from raw bytes", 0.9, True, _beside(IN_PROCESS)),
     Target(
         "engine at batch 16 / ONNX Runtime CPU fp32 at 32 tokens", 6, True, _engine,
-        note="titles of their own length against titles padded to 32 tokens",
+        note="unpadded titles against titles padded to 32 tokens",
     ),
     Target("unloaded HTTP p50 - in-process p50 - maxBatchDelay", 3, False, _overhead, "ms"),
     Target("p99 at 70 % load / perfect queue", 1.3, False, _tail),

@@ -1,4 +1,4 @@
-"""Where the time of an answer goes, out of a run's document."""
+"""The report's section on where the time of an answer goes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from benchmarks.server.systems.names import OURS
 
 
 def time_profile(report: dict[str, Any]) -> str:
-    """Stages of our handler, what the worker waits, and processor time by process, as Markdown.
+    """Write the times of the handler's stages, the worker's waiting time and the processor time as Markdown.
 
     Args:
-        report: of :func:`benchmarks.server.report.document.document`.
+        report: result of :func:`benchmarks.server.report.document.document`.
     """
     entries = report["systems"].get(OURS, [])
     if not entries:
@@ -30,14 +30,14 @@ def time_profile(report: dict[str, Any]) -> str:
     roles = sorted({role for entry in entries for role in entry["cpu_ms"]})
     cpu = [[role, figure(summarise([entry["cpu_ms"].get(role, 0) for entry in entries]), 2)] for role in roles]
     return (
-        "Milliseconds of a batch in our handler's stages at saturation, by its own counters; decode and tokenise add "
-        "up the times of several threads:\n\n" + table(["stage", "ms a batch"], rows)
-        + _idle(report, entries) + "\n\nProcessor time of an answer at saturation:\n\n" + table(["who", "ms"], cpu)
+        "Milliseconds of a batch in our handler's stages at saturation, by its own counters. Decode and tokenise are "
+        "sums over several threads:\n\n" + table(["stage", "ms a batch"], rows)
+        + _idle(report, entries) + "\n\nProcessor time of an answer at saturation:\n\n" + table(["process", "ms"], cpu)
     )  # fmt: skip
 
 
 def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
-    """The share of a full batch's time in which the worker waits."""
+    """Compare the time between two full batches with the time that the stages take."""
     whole, busy = [], []
     for entry in entries:
         stages = entry["stages"]
@@ -48,6 +48,6 @@ def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
         return ""
     return (
         f"\n\nAt saturation a worker has a batch of {report['cap']} every {figure(summarise(whole))} ms, and the "
-        f"stages add up to {figure(summarise(busy))} ms. For the rest the worker waits: the front end takes its "
-        "answers apart, answers the requests and puts the next batch together."
+        f"stages add up to {figure(summarise(busy))} ms. For the rest the worker waits for the front end, which splits "
+        "the answers, sends them and builds the next batch."
     )

@@ -1,1 +1,1 @@
-"""The systems that are compared: each can be started, asked and stopped."""
+"""The systems to compare: how each is started, asked and stopped."""

@@ -1,4 +1,4 @@
-"""Other servers as systems to measure, each a process of its own with the archive's handler behind it."""
+"""Other servers as systems to measure: each is a separate process that runs the archive's handler."""
 
 import contextlib
 import dataclasses
@@ -20,20 +20,20 @@ from client.server.logs import last_lines
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """Another server, with the pipeline behind it, in an environment of its own.
+    """Another server that runs the archive's handler.
 
     Args:
-        name: of the system.
-        module: under ``benchmarks.server.peers``.
-        python: of the peers' environment.
-        archive: to serve.
-        cap: the most requests of a batch.
-        workers: processes that compute.
-        path: of its predictions.
-        command: its arguments, ``{port}`` replaced.
-        body_format: of a body, of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
-        headers: with each request.
-        environment: variables that its process has besides.
+        name: name of the system.
+        module: module in ``benchmarks.server.peers``.
+        python: Python of its environment.
+        archive: archive to serve.
+        cap: most requests of a batch.
+        workers: number of worker processes.
+        path: path of its predictions.
+        command: arguments of Python, with ``{port}`` and ``{module}`` as placeholders.
+        body_format: a key of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
+        headers: headers of each request.
+        environment: further environment variables of its process.
     """
 
     name: str
@@ -101,13 +101,13 @@ class Peer:
 
 
 def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
-    """All peers.
+    """Return all peers.
 
     Args:
-        python: of their environment; Triton's lies in a folder beside it.
-        archive: to serve.
-        cap: the most requests of a batch.
-        workers: processes that compute in each.
+        python: Python of their environment; Triton's environment lies in a folder beside it.
+        archive: archive to serve.
+        cap: most requests of a batch.
+        workers: number of worker processes of each peer.
     """
     own = ("-m", "benchmarks.server.peers.{module}")
     bento = ("-m", "bentoml", "serve", "benchmarks.server.peers.{module}:ProductService", "--host", "127.0.0.1")
@@ -117,7 +117,7 @@ def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
         Peer(
             MOSEC, "mosec_app", python, archive, cap, workers,
             path="/inference",
-            # Of its own accord it gives up after 3 s, less than 64 requests take on a slow machine.
+            # Its default timeout is 3 s. On a slow machine 64 requests take longer.
             command=(*own, "--address", "127.0.0.1", "--port", "{port}", "--timeout", "120000"),
         ),
         Peer(
@@ -130,7 +130,7 @@ def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
             path="/v2/models/product/infer", body_format="tensor", headers=TENSOR_HEADERS,
             environment={
                 "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
-                # Its Python backend is linked to libpython, which need not lie where the loader looks.
+                # Its Python backend is linked to libpython, which the loader may not find by itself.
                 "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),
             },
         ),
@@ -138,9 +138,9 @@ def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
 
 
 def triton_python(python: Path) -> Path:
-    """Of Triton's environment, which lies beside that of the other peers.
+    """Return the Python of Triton's environment, which lies beside that of the other peers.
 
     Args:
-        python: of theirs.
+        python: Python of the other peers' environment.
     """
     return python.parents[2] / "triton" / "bin" / "python"

@@ -15,13 +15,13 @@ MARK = "PRODUCT_BENCHMARK"
 
 
 class Usage(NamedTuple):
-    """Of one process.
+    """Processor time and memory of a process.
 
     Args:
-        cpu_seconds: since it started.
-        peak_bytes: the most memory that was resident (VmHWM).
-        resident_bytes: now (VmRSS).
-        private_bytes: of them those that are no pages of files, which others may share (RssAnon).
+        cpu_seconds: processor time since its start.
+        peak_bytes: peak resident memory (VmHWM).
+        resident_bytes: resident memory (VmRSS).
+        private_bytes: resident memory without pages of files, which processes may share (RssAnon).
     """
 
     cpu_seconds: float
@@ -31,12 +31,12 @@ class Usage(NamedTuple):
 
 
 def new_mark() -> str:
-    """A value of the environment variable :data:`MARK` that only one system's processes have."""
+    """Make a unique value of the environment variable :data:`MARK` for the processes of one system."""
     return uuid.uuid4().hex
 
 
 def marked(mark: str) -> set[int]:
-    """Processes that were started with this mark, also those that have left their parents."""
+    """Find the processes with this mark, including those whose parent has ended."""
     needle = f"{MARK}={mark}".encode()
     found = set()
     for entry in Path("/proc").iterdir():
@@ -44,36 +44,36 @@ def marked(mark: str) -> set[int]:
             try:
                 if needle in (entry / "environ").read_bytes().split(b"\0"):
                     found.add(int(entry.name))
-            except OSError:  # it ended in between, or belongs to somebody else
+            except OSError:  # it has ended, or belongs to another user
                 continue
     return found
 
 
 def usage(processes: Collection[int]) -> dict[int, Usage]:
-    """Of those that still live."""
+    """Return the usage of the processes that are still alive."""
     found = {}
     for process in processes:
         try:
             times = psutil.Process(process).cpu_times()
             memory = _memory(process)
-        except (psutil.Error, OSError):  # it ended in between
+        except (psutil.Error, OSError):  # it has ended
             continue
         found[process] = Usage(times.user + times.system, *(memory[name] for name in ("VmHWM", "VmRSS", "RssAnon")))
     return found
 
 
 def own_peak() -> int:
-    """The most memory that this process has had resident, in bytes."""
+    """Return this process's peak resident memory in bytes."""
     return _memory(os.getpid())["VmHWM"]
 
 
 def end(mark: str, first: int, *, patience: float = 15.0) -> None:
-    """End a system: its first process is asked to, what is left after a while is killed.
+    """End a system: send SIGTERM to its first process, and kill the processes that are left after ``patience``.
 
     Args:
-        mark: of its processes.
-        first: the one that was started.
-        patience: seconds.
+        mark: mark of its processes.
+        first: process id of the first process.
+        patience: seconds to wait.
     """
     deadline = time.monotonic() + patience
     _send(first, signal.SIGTERM)
@@ -97,7 +97,7 @@ def _is_zombie(process: int) -> bool:
 
 
 def _memory(process: int) -> dict[str, int]:
-    """Bytes by field of the process's status; a zombie has none."""
+    """Read the sizes in ``/proc/PID/status``, in bytes; 0 for a field that is missing, as in a zombie."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     fields = (line.split() for line in lines if line.endswith(" kB"))
     return defaultdict(int, {field[0].rstrip(":"): 1024 * int(field[1]) for field in fields})
@@ -106,5 +106,5 @@ def _memory(process: int) -> dict[str, int]:
 def _send(process: int, number: signal.Signals) -> None:
     try:
         os.kill(process, number)
-    except ProcessLookupError:  # it ended in between
+    except ProcessLookupError:  # it has ended
         return

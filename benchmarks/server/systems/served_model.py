@@ -1,6 +1,6 @@
-"""The model under test: its archive, and the archives of the handlers that it is compared with.
+"""The model that every system serves: its archive, and the archives of the stock and the no-op handler.
 
-Either a trained run's model, or one of a shape with no training: speed does not depend on what the head has learned.
+The model comes from a trained run, or it is an untrained architecture. Its speed does not depend on training.
 """
 
 import dataclasses
@@ -33,8 +33,8 @@ from training.run.checkpoint import load_model
 MODEL = "intermediate"
 VERSION = "1.0"
 CONFIG = "model-config.yaml"
-CLASSES = 142  # as many as the catalogue's articleType has
-CERTAIN = 8.0  # of the first class's logit: rounding cannot flip the label of a golden product
+CLASSES = 142  # as in articleType of the fashion catalogue
+CERTAIN = 8.0  # bias of the first class: rounding cannot change the label of a golden product
 TESTED = 200
 CALIBRATED = 64
 HANDLERS = ROOT / "benchmarks" / "server" / "handlers"
@@ -44,10 +44,10 @@ class Shape(NamedTuple):
     """An architecture.
 
     Args:
-        description: of its towers.
+        description: description of its encoders.
         image: name of the image encoder.
         image_weights: ``imagenet`` or ``none``.
-        text: makes the text encoder.
+        text: function that builds the text encoder.
     """
 
     description: str
@@ -76,14 +76,14 @@ class ServedModel:
     """The model that every system serves.
 
     Args:
-        description: of the model.
-        archive: ours.
-        noop: of the handler that answers at once.
-        stock: what the stock handler's archives are made of.
-        weights_bytes: of the model in fp32.
-        workers: processes that compute.
-        cap: the most requests that TorchServe puts into a batch.
-        delay_ms: ``maxBatchDelay``.
+        description: description of the model.
+        archive: archive with our handler.
+        noop: archive with the no-op handler.
+        stock: settings of the stock handler.
+        weights_bytes: size of the weights in fp32.
+        workers: number of worker processes.
+        cap: most requests of a batch (``batchSize``).
+        delay_ms: ``maxBatchDelay`` in milliseconds.
     """
 
     description: str
@@ -96,7 +96,7 @@ class ServedModel:
     delay_ms: int = WORKER_CONFIG["maxBatchDelay"]
 
     def stock_archive(self, batch: int, delay_ms: int) -> Path:
-        """An archive of the stock handler with a batch size and a delay."""
+        """Write an archive of the stock handler with a batch size and a delay."""
         config = {
             **worker_config(self.workers),
             "batchSize": batch,
@@ -107,13 +107,13 @@ class ServedModel:
 
 
 def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: int) -> ServedModel:
-    """An archive of an architecture without training.
+    """Build the archives of an untrained architecture.
 
     Args:
-        name: of :data:`SHAPES`.
-        folder: for the archives.
-        samples: for the golden products.
-        workers: processes that compute.
+        name: a key of :data:`SHAPES`.
+        folder: output folder for the archives.
+        samples: products for calibration and for the golden products.
+        workers: number of worker processes.
     """
     shape = SHAPES[name]
     torch.manual_seed(0)
@@ -130,11 +130,11 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
         pairs = [(sample.image, sample.text) for sample in samples]
         add_int8(stage_folder, [preprocessor(*pair) for pair in pairs[:CALIBRATED]])
         pairs = pairs[: 2 * CANDIDATES]
-        truth = [""] * len(pairs)  # the model has learned nothing
+        truth = [""] * len(pairs)  # the model is untrained
         golden = select_golden_products(
             pairs, eager_forward(model), truth=truth, preprocessor=preprocessor, settings=settings
         )
-        # The gate is about accuracy, and this model has none; with a trained one the export measures it.
+        # The gate compares accuracies, which mean nothing for an untrained model. The export measures a trained one.
         options = LoadOptions(stage_folder, settings, threads=torch.get_num_threads())
         fast = {engine: {"passed": True} for engine in fast_engines(options)}
         attributes = {settings.target: labels}
@@ -146,16 +146,16 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
 
 
 def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> ServedModel:
-    """A trained model's archive, verified as for production.
+    """Build and verify the archive of a trained model, as for production.
 
     Args:
         run: folder of ``python -m training train``.
-        model_name: one of the run's models that read both modalities.
-        folder: for the archives.
-        workers: processes that compute.
+        model_name: a model of the run that reads both modalities.
+        folder: output folder for the archives.
+        workers: number of worker processes.
 
     Raises:
-        RunError: the run lacks the model.
+        RunError: the run has no such model.
     """
     test = read_run_products(run, limit=TESTED)
     built = build_archive(run, model_name, version=VERSION, store=folder, test=test, workers=workers)
@@ -166,11 +166,11 @@ def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> Se
 
 
 def write_plain_archive(path: Path, handler: str, config: dict[str, Any]) -> Path:
-    """An archive of a single handler file, as the archiver lays it out.
+    """Write an archive with a single handler file, in the archiver's layout.
 
     Args:
-        path: to write.
-        handler: module of :data:`HANDLERS`.
+        path: archive to write.
+        handler: name of a module in :data:`HANDLERS`.
         config: content of ``model-config.yaml``.
     """
     entry = {"modelName": path.stem, "modelVersion": VERSION, "handler": f"{handler}.py", "configFile": "config.yaml"}

@@ -1,4 +1,4 @@
-"""Where our handler's time goes, from its own counters at TorchServe's metrics address."""
+"""The times of our handler's stages, read from its counters at TorchServe's metrics address."""
 
 import re
 import time
@@ -7,11 +7,11 @@ import urllib.request
 _LINE = re.compile(r"^(product_stage_milliseconds_sum|product_batch_size_bucket)\{(.*)\} ([0-9.eE+-]+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 REPORTED = 1.5
-"""Seconds until the handler has reported what it counted; it does once a second."""
+"""Seconds to wait until the handler has reported its counts; it reports once a second."""
 
 
 def stage_milliseconds(metrics_url: str | None) -> dict[str, float]:
-    """Milliseconds by stage since the start, and how many ``batches``; nothing without an address."""
+    """Read the milliseconds of each stage since the start, and the number of ``batches``; empty without an address."""
     if metrics_url is None:
         return {}
     time.sleep(REPORTED)
@@ -20,7 +20,7 @@ def stage_milliseconds(metrics_url: str | None) -> dict[str, float]:
 
 
 def parse_stages(text: str) -> dict[str, float]:
-    """The same, of Prometheus' text."""
+    """Parse the metrics text of Prometheus for :func:`stage_milliseconds`."""
     found: dict[str, float] = {}
     for name, labels, value in _LINE.findall(text):
         values = dict(_LABEL.findall(labels))

@@ -1,4 +1,4 @@
-"""A system that is measured over HTTP: how it is started, asked and stopped."""
+"""The interface of a system to measure over HTTP: how it is started, asked and stopped."""
 
 import contextlib
 import dataclasses
@@ -23,15 +23,15 @@ class NotServing(RuntimeError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Running:
-    """A system that answers.
+    """A running system.
 
     Args:
-        url: of its predictions.
-        headers: with each request.
-        body_format: of a body, of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
-        start_seconds: from its start to the first answer.
-        processes: process id -> what it does, as of now.
-        metrics_url: of its own counters.
+        url: URL of its predictions.
+        headers: headers of each request.
+        body_format: a key of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
+        start_seconds: seconds from its start to its first answer.
+        processes: function that returns the current processes: process id -> role.
+        metrics_url: URL of its metrics, if it has any.
     """
 
     url: str
@@ -43,25 +43,25 @@ class Running:
 
 
 class System(Protocol):
-    """Something that serves."""
+    """A system to measure."""
 
     @property
     def name(self) -> str:
-        """As reported."""
+        """Its name in reports."""
 
     def running(self, probe: Body) -> AbstractContextManager[Running]:
-        """Start it, wait until it has answered a request, stop it in the end.
+        """Start the system, wait until it has answered ``probe``, and stop it on exit.
 
         Raises:
-            NotServing: it does not come up.
+            NotServing: the system does not start.
         """
 
 
 def ask(url: str, body: Body, headers: dict[str, str], *, timeout: float = 60.0) -> tuple[int, bytes]:
-    """One request over a connection of its own.
+    """Send a request over a new connection; return the status and the body of the answer.
 
     Raises:
-        OSError: nobody answers.
+        OSError: no server answers.
     """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout)
@@ -77,7 +77,7 @@ def ask(url: str, body: Body, headers: dict[str, str], *, timeout: float = 60.0)
 
 @contextlib.contextmanager
 def first_answer(url: str, body: Body, headers: Callable[[], dict[str, str]]) -> Iterator[Callable[..., float]]:
-    """Asks again and again from now on; what it yields waits for the first answer and tells after how many seconds."""
+    """Send a request again and again; yield a function that waits for the first answer and returns its seconds."""
     began, ended, found = time.monotonic(), threading.Event(), threading.Event()
     seconds: list[float] = []
 
@@ -93,7 +93,7 @@ def first_answer(url: str, body: Body, headers: Callable[[], dict[str, str]]) ->
     def answered(alive: Callable[[], bool] = lambda: True) -> float:
         while not found.wait(_PROBE):
             if not alive():
-                raise NotServing("it ended before it answered")
+                raise NotServing("the process ended before its first answer")
             if time.monotonic() - began > START_TIMEOUT:
                 raise NotServing(f"no answer in {START_TIMEOUT:g} s")
         return seconds[0]

@@ -1,4 +1,4 @@
-"""TorchServe as a system to measure: with our handler, the stock one, or the one that does nothing."""
+"""TorchServe as a system to measure: with our handler, the stock handler or the no-op handler."""
 
 import contextlib
 import dataclasses
@@ -20,9 +20,9 @@ class TorchServe:
     """TorchServe with our configuration and one archive.
 
     Args:
-        name: of the system.
-        archive: in a model store.
-        golden: it is one of ours, loaded at the start of the server; others are registered once it runs.
+        name: name of the system.
+        archive: archive in a model store.
+        golden: true for our archive, which the server loads at its start; others are registered once it runs.
     """
 
     name: str

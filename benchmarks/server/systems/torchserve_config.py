@@ -1,4 +1,4 @@
-"""A TorchServe beside another one: our configuration in a folder of its own, with free ports and another store."""
+"""The configuration of a second TorchServe: ours, with free ports and another model store, in its own folder."""
 
 import re
 import socket
@@ -11,15 +11,15 @@ ROOT = Path(__file__).parents[3]
 
 
 def write_config(folder: Path, *, store: Path, load_models: str = "intermediate.mar") -> ServerConfig:
-    """Our ``config.properties`` in another folder, with other ports, another store and other archives.
+    """Write our ``config.properties`` into another folder, with free ports, another store and other archives.
 
     Args:
-        folder: where the server will work.
+        folder: working folder of the server.
         store: the model store.
-        load_models: archives that it loads at the start, "" for none.
+        load_models: archives to load at the start, "" for none.
 
     Raises:
-        ValueError: ``config.properties`` does not set what is to be replaced.
+        ValueError: ``config.properties`` does not set a value that has to be replaced, or sets it twice.
     """
     ports = free_ports(5)
     values = {
@@ -33,7 +33,7 @@ def write_config(folder: Path, *, store: Path, load_models: str = "intermediate.
     for name, value in values.items():
         text, count = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
         if count != 1:
-            raise ValueError(f"config.properties must set {name} once, it does {count} times")
+            raise ValueError(f"config.properties must set {name} once, but sets it {count} times")
     text = text.replace("=deploy/", f"={ROOT / 'deploy'}/")
     path = folder / "config.properties"
     path.write_text(f"{text}grpc_inference_port={ports[3]}\ngrpc_management_port={ports[4]}\n", encoding="utf-8")
@@ -41,7 +41,7 @@ def write_config(folder: Path, *, store: Path, load_models: str = "intermediate.
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, all different."""
+    """Find distinct free ports."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

@@ -55,7 +55,7 @@ def test_an_overload_that_the_queue_holds(report: dict[str, Any]) -> None:
     for entry in report["systems"][OURS]:
         entry["overload"] |= {"statuses": {"200": 1500}, "refused_p50_ms": float("nan")}
     text = render(report, chart="chart.png")
-    assert "the others wait in the queue, which they do not fill" in text and "nan" not in text
+    assert "the others wait in the queue, which does not fill up" in text and "nan" not in text
 
 
 def test_a_target_that_is_missed_stands_out(report: dict[str, Any]) -> None:

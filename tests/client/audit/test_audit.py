@@ -22,7 +22,9 @@ def answers(*products: tuple[str, dict[str, dict[str, float]]]) -> AuditAnswers:
     rows = [{"id": f"p{row}", "line": row + 2, "image": "", "text": ""} for row in range(len(products))]
     nothing = dict.fromkeys(CLASSES, np.nan)
     said = {
-        modality: np.array([list(by_side.get(modality, nothing).values()) for _, by_side in products], dtype=np.float32)
+        modality: np.array(
+            [list(by_modality.get(modality, nothing).values()) for _, by_modality in products], dtype=np.float32
+        )
         for modality in ("picture", "title", "together")
     }
     return AuditAnswers(rows, np.array([given for given, _ in products]), CLASSES, said)
@@ -33,16 +35,16 @@ def sure(label: str, score: float = 0.9) -> dict[str, float]:
     return {each: score if each == label else rest for each in CLASSES}
 
 
-def all_sides(label: str) -> dict[str, dict[str, float]]:
+def all_answers(label: str) -> dict[str, dict[str, float]]:
     return dict.fromkeys(("picture", "title", "together"), sure(label))
 
 
-RIGHT = [(label, all_sides(label)) for label in CLASSES for _ in range(10)]
+RIGHT = [(label, all_answers(label)) for label in CLASSES for _ in range(10)]
 
 
-def test_a_label_that_all_sides_contradict_comes_first() -> None:
+def test_a_label_that_all_answers_contradict_comes_first() -> None:
     doubtful = {"picture": sure("Hats", 0.5), "title": sure("Bags", 0.4), "together": sure("Hats", 0.6)}
-    found = find_label_errors(answers(*RIGHT, ("Bags", doubtful), ("Bags", all_sides("Shoes"))))
+    found = find_label_errors(answers(*RIGHT, ("Bags", doubtful), ("Bags", all_answers("Shoes"))))
     assert [(each.id, each.kind, each.suggested) for each in found] == [
         ("p31", UNANIMOUS, "Shoes"),
         ("p30", MAJORITY, "Hats"),
@@ -52,10 +54,10 @@ def test_a_label_that_all_sides_contradict_comes_first() -> None:
     assert reason_sentence(found[1]) == "The picture and both together say Hats, the title supports the label."
 
 
-def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> None:
+def test_modalities_that_contradict_each_other_come_after_wrong_labels() -> None:
     torn = {"picture": sure("Hats"), "title": sure("Bags"), "together": sure("Bags")}
     unsure = {"picture": sure("Hats", 0.7), "title": sure("Bags"), "together": sure("Bags")}
-    found = find_label_errors(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_sides("Bags"))))
+    found = find_label_errors(answers(*RIGHT, ("Bags", torn), ("Bags", unsure), ("Hats", all_answers("Bags"))))
     assert [(each.id, each.kind, each.suggested) for each in found] == [
         ("p32", UNANIMOUS, "Bags"),
         ("p30", MODALITIES_DIFFER, "Hats"),
@@ -63,22 +65,22 @@ def test_sides_that_contradict_each_other_are_found_behind_wrong_labels() -> Non
     assert reason_sentence(found[1]) == "The picture looks like Hats, the title reads like Bags."
 
 
-def test_one_side_is_enough_and_an_unknown_label_is_left_out() -> None:
+def test_one_modality_is_enough_and_an_unknown_label_is_left_out() -> None:
     one = {"together": sure("Shoes"), "title": sure("Shoes")}
-    found = find_label_errors(answers(*RIGHT, ("Bags", one), ("Scarves", all_sides("Hats"))))
+    found = find_label_errors(answers(*RIGHT, ("Bags", one), ("Scarves", all_answers("Hats"))))
     assert [each.id for each in found] == ["p30"]
-    assert find_label_errors(answers(("Scarves", all_sides("Hats")))) == []
+    assert find_label_errors(answers(("Scarves", all_answers("Hats")))) == []
 
 
-def test_a_mean_is_over_the_sides_that_a_product_has() -> None:
+def test_a_mean_is_over_the_modalities_that_a_product_has() -> None:
     said = {"together": sure("Bags", 0.7), "title": sure("Hats", 0.5)}
     [row] = mean_probabilities(answers(("Bags", said)))
     np.testing.assert_allclose(row, [0.475, 0.325, 0.2], atol=1e-6)
 
 
-def test_a_product_of_no_side_has_no_mean_and_the_others_keep_theirs() -> None:
-    """As where a server names no class that the archive knows."""
-    means = mean_probabilities(answers(("Bags", all_sides("Hats")), ("Scarves", {})))
+def test_a_product_without_answers_has_no_mean_and_the_others_keep_theirs() -> None:
+    """A server may name no class that the archive knows."""
+    means = mean_probabilities(answers(("Bags", all_answers("Hats")), ("Scarves", {})))
     np.testing.assert_allclose(means, [[0.05, 0.9, 0.05], [np.nan] * 3], atol=1e-6)
 
 

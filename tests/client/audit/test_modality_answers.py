@@ -50,7 +50,7 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("batch", [1, 8192])
-def test_every_side_has_the_probabilities_that_it_answered(
+def test_every_modality_has_the_probabilities_of_its_answer(
     out: Path, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(modality_answers, "BATCH_ROWS", batch)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from client.__main__ import main
 from client.api.errors import ClientError
+from client.audit.finding_kinds import MODALITIES_DIFFER
 from client.audit.run_answers import read_record, read_run_answers
 from client.audit.sheet import FINDINGS, SHEET
 from training.catalog import CatalogSource
@@ -168,7 +169,7 @@ def test_damaged_labels_are_found_and_can_be_corrected(options: Callable[..., Tr
     easy = {"cross_fit": 2, "head_epochs": 20, "head_rate": 1e-2, "text_epochs": 0, "models": ("early", "late")}
     chosen = options(source=CatalogSource(path=str(table)), **easy)
     assert main(["audit", "--run", str(train_run(chosen)), "--out", str(tmp_path / "out")]) == 0
-    found = [row for row in findings(tmp_path / "out").values() if row["kind"] != "sides"]
+    found = [row for row in findings(tmp_path / "out").values() if row["kind"] != MODALITIES_DIFFER]
     hits = [row for row in found if int(row["line"]) - 2 in wrong]
     first = [row for row in found[: len(wrong)] if row in hits]
     assert len(first) / len(wrong) > 0.5 and len(hits) / len(wrong) > 0.6, "a tenth of the first by chance"

@@ -59,7 +59,7 @@ def test_a_server_without_a_ready_worker_is_a_sentence(page_server: PageServer, 
         page_server.choices()
 
 
-def test_a_product_is_asked_as_a_whole_and_by_its_sides(page_server: PageServer, serving: FakeTorchServe) -> None:
+def test_a_product_is_asked_as_a_whole_and_by_modality(page_server: PageServer, serving: FakeTorchServe) -> None:
     serving.reasons = REASONS
     [look] = page_server.explain([ModelChoice("intermediate", "1.0")], PICTURE, "Red Shoes")
     assert look.prediction.label == "Shoes"
@@ -71,7 +71,7 @@ def test_a_product_is_asked_as_a_whole_and_by_its_sides(page_server: PageServer,
     assert "Confident" in html
 
 
-def test_a_product_of_one_side_has_nothing_to_compare(page_server: PageServer, serving: FakeTorchServe) -> None:
+def test_a_product_with_one_modality_has_nothing_to_compare(page_server: PageServer, serving: FakeTorchServe) -> None:
     [look] = page_server.explain([ModelChoice("intermediate", "1.0")], None, "Shoes")
     html = answers_html([look], None)
     assert not look.alone and "Picture and title alone" not in html and 'class="overlay"' not in html

@@ -36,7 +36,7 @@ def answer(product: Product) -> Prediction | ServerError:
     score = round(0.4 + digest[1] / 512, 6)
     label, other = LABELS[digest[2] % 3], LABELS[(digest[2] + 1) % 3]
     top = (ScoredClass(label, score), ScoredClass(other, round(1 - score, 6)))
-    read = tuple(name for name, side in zip(("image", "text"), product, strict=True) if side is not None)
+    read = tuple(name for name, value in zip(("image", "text"), product, strict=True) if value is not None)
     return Prediction(label, score, top, read, score < 0.5, {"name": "stub", "version": "1.0", "backend": "stub"})
 
 

@@ -22,9 +22,9 @@ def test_untrained_both_count_alike() -> None:
 
 
 def test_an_attribute_has_one_weight_for_all_its_classes(weights: CertaintyWeights) -> None:
-    for side in weights(torch.randn(4, 5), torch.randn(4, 5)):
-        assert torch.equal(side, side[:, [0, 0, 0, 3, 3]])
-        assert (side[:, 0] != side[:, 3]).all()
+    for of_modality in weights(torch.randn(4, 5), torch.randn(4, 5)):
+        assert torch.equal(of_modality, of_modality[:, [0, 0, 0, 3, 3]])
+        assert (of_modality[:, 0] != of_modality[:, 3]).all()
 
 
 def test_weights_do_not_depend_on_the_class(weights: CertaintyWeights) -> None:

@@ -1,4 +1,4 @@
-"""What a fusion's correction is worth where one side is missing, chosen on the validation part."""
+"""The weight of a fusion's correction for products without a picture or title, chosen on the validation part."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -22,13 +22,13 @@ PRODUCTS, VALIDATION = 60, 40
 class Reads(Head):
     """Logits that lie in the mean cell, or in the first token."""
 
-    def __init__(self, side: str, part: slice) -> None:
+    def __init__(self, modality: str, part: slice) -> None:
         super().__init__()
-        self.side = side
+        self.modality = modality
         self.part = part
 
     def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        return (image.mean(1) if self.side == "image" else text[:, 0])[:, self.part]
+        return (image.mean(1) if self.modality == "image" else text[:, 0])[:, self.part]
 
 
 class Corrects(Head):
@@ -101,7 +101,7 @@ def test_products_without_a_value_do_not_tell(truth: np.ndarray) -> None:
     assert weighed(truth).one_modality_shares.tolist() == [[0, 0, 0.25, 0.25], [0, 0, 0, 0]]
 
 
-def test_of_a_side_that_no_product_has_nothing_is_corrected(truth: np.ndarray) -> None:
+def test_a_modality_that_no_product_has_gets_no_correction(truth: np.ndarray) -> None:
     pictured = np.tile([True, False], (PRODUCTS, 1))
     of_picture, of_title = weighed(truth, present=pictured).one_modality_shares.tolist()
     assert of_picture == [0, 0, 0.25, 0.25] and of_title == [0, 0, 0, 0]

@@ -54,14 +54,14 @@ def test_a_run_leaves_all_that_others_read(trained_run: Path, read_json: Callabl
     assert (attention["tokens"][:, 0] == "[none]").all() and (attention["tokens"][:, 1] == "[CLS]").all()
 
 
-def test_what_reads_two_sides_is_calibrated_for_either_one_too(trained_run: Path) -> None:
+def test_a_model_of_two_modalities_is_also_calibrated_for_each_one(trained_run: Path) -> None:
     for name in MODELS:
         _, settings = load_model(trained_run / name)
         assert tuple(each.modality for each in settings.one_modality) == (
             settings.modalities if len(settings.modalities) > 1 else ()
         )
-    # What late fusion hands on of one side alone was calibrated already, by itself: on few products the prior of that
-    # temperature has kept it from going all the way, and the second one goes on, less far.
+    # Late fusion gets calibrated logits for a product with one modality. On few products the prior keeps that
+    # temperature from its optimum, and the second temperature moves further towards it, but less far.
     for each in load_model(trained_run / "late")[1].one_modality:
         own = np.log(load_model(trained_run / each.modality)[1].main.temperature)
         assert min(0, own) - 0.02 <= np.log(each.temperatures[0]) <= max(0, own) + 0.02
@@ -73,7 +73,7 @@ def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Option
     for name in choices["models"]:
         np.testing.assert_array_equal(answers(again, name), answers(first, name))
     stages = {path.stem for path in (first / "state").glob("*fold*.safetensors")}
-    heads = {f"{side}-fold-{part}-head" for side in ("image", "text") for part in (1, 2)}
+    heads = {f"{modality}-fold-{part}-head" for modality in ("image", "text") for part in (1, 2)}
     assert stages == heads | {"text-fold-1", "text-fold-2"}
     for run, weighs in ((first, True), (trained_run, False)):  # certainty of rows that were tuned on teaches nothing
         last = load_model(run / "early")[0].head.get_submodule("weights.network.2")
@@ -83,7 +83,7 @@ def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Option
 @pytest.mark.parametrize(
     ("alone", "unavailable"), [("text", {"image_weights": "gone.pth"}), ("image", {"text_encoder": "gone/bert"})]
 )
-def test_a_model_alone_needs_nothing_of_the_other_side(
+def test_a_model_alone_needs_nothing_of_the_other_modality(
     options: Options, alone: str, unavailable: dict[str, str]
 ) -> None:
     run = pipeline.train_run(options(models=(alone,), head_epochs=1, **unavailable))
@@ -94,18 +94,18 @@ def test_a_model_alone_needs_nothing_of_the_other_side(
 
 
 def test_pictures_may_be_read_smaller_first(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    sides = []
+    edges = []
     train_epoch = loop.train_epoch
 
     def watched(model: Any, batches: Any, *arguments: Any, **more: Any) -> float:
         batches = list(batches)
-        sides.append(batches[0][0][0].shape[-1])
+        edges.append(batches[0][0][0].shape[-1])
         return train_epoch(model, batches, *arguments, **more)
 
     monkeypatch.setattr(loop, "train_epoch", watched)
     choices = {"text_epochs": 0, "head_epochs": 0, "cross_fit": 2, "fusion_epochs": 0, "models": ("early",)}
     pipeline.train_run(options(image_epochs=2, image_sizes=(32, 64), cross_fit_sizes=(32, 48, 96), **choices))
-    assert sides == [32, 64, *(32, 48, 96) * 2]
+    assert edges == [32, 64, *(32, 48, 96) * 2]
 
 
 def test_labels_made_wrong_are_wrong_in_training_only(options: Options) -> None:
