@@ -27,7 +27,9 @@ class ProductWorker(Worker):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    _, _, cap, workers = settings()
+    chosen = settings()
     server = Server()
-    server.append_worker(ProductWorker, num=workers, max_batch_size=cap, max_wait_time=DELAY_MS, timeout=120)
+    server.append_worker(
+        ProductWorker, num=chosen.workers, max_batch_size=chosen.cap, max_wait_time=DELAY_MS, timeout=120
+    )
     server.run()
