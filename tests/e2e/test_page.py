@@ -129,7 +129,7 @@ def test_a_table_is_scored(view: Any, url: str, tmp_path: Path) -> None:
     opened(view, url).get_by_role("tab", name="A whole catalogue").click()
     view.locator("#score").click()
     view.locator("#summary .problem").wait_for()
-    assert "There is no table yet" in view.locator("#summary").inner_text()
+    assert "No table was uploaded" in view.locator("#summary").inner_text()
     view.locator("#table input[type=file]").set_input_files(table)
     view.locator("#table .file-preview, #table table").first.wait_for()
     view.locator("#score").click()
