@@ -51,7 +51,8 @@ def test_a_column_with_a_comma_in_its_name_is_one_target(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"), [("label,size", "no column 'size'"), ("label,label", "named once"), ("label,", "named once")]
+    ("columns", "message"),
+    [("label,size", "no column 'size'"), ("label,label", "named once"), ("label,", "named once")],
 )
 def test_impossible_targets_are_refused(tmp_path: Path, columns: str, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
