@@ -3,41 +3,44 @@
 import http.client
 import ipaddress
 import json
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
 from client.api.errors import INVALID_TOKEN, ServerDown, ServerError, ServerTimeout, TokenError
-from client.api.tokens import Role, Tokens
+from client.api.tokens import MANAGEMENT_URL, Role, Tokens
 
 CONNECT_TIMEOUT = 5.0
 _ATTEMPTS = 3
 
 
-class Connection:
-    """An HTTP connection pool to one address.
+class ApiClient:
+    """Base of the clients of both APIs: an HTTP connection pool to one address; the end of a ``with`` block closes it.
 
     Args:
-        url: scheme, host and port.
-        role: the token that the API asks for.
-        tokens: the server's tokens.
+        url: scheme, host and port; None takes TorchServe's default.
+        tokens: the server's tokens; by default from the key file in the working folder.
         timeout: seconds to wait for an answer.
         transport: replaces the network in tests.
+
+    Attributes:
+        role: the token that the API asks for.
+        default_url: TorchServe's default address.
     """
+
+    role: ClassVar[Role]
+    default_url: ClassVar[str]
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         *,
-        role: Role,
-        tokens: Tokens,
-        timeout: float,
+        tokens: Tokens | None = None,
+        timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = url.rstrip("/")
-        self._role = role
-        self._tokens = tokens
+        self.url = (url or self.default_url).rstrip("/")
+        self._tokens = tokens or Tokens(management_url=self.url if self.role == "management" else MANAGEMENT_URL)
         self._timeout = timeout
         self._client = httpx.Client(
             base_url=self.url,
@@ -45,6 +48,12 @@ class Connection:
             transport=transport,
             trust_env=not _is_local(self.url),  # a proxy from the environment cannot reach this machine's loopback
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request and return its response.
@@ -67,7 +76,9 @@ class Connection:
         except httpx.TimeoutException as error:
             raise ServerTimeout(f"{self.url} did not answer within {timeout:g} s; {_WAITING}") from error
         except httpx.HTTPError as error:
-            raise ServerDown(f"no server answers at {self.url} ({_reason(error)}); {_START}") from error
+            raise ServerDown(
+                f"no server answers at {self.url} ({str(error) or type(error).__name__}); {_START}"
+            ) from error
         if response.is_error:
             raise _error_of(response)
         return response
@@ -79,37 +90,17 @@ class Connection:
     def _authorised(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         """The response; a refused token is replaced and the request sent again."""
         for attempts_left in reversed(range(_ATTEMPTS)):
-            token = self._tokens.headers(self._role)
+            token = self._tokens.headers(self.role)
             headers = {**options.get("headers", {}), **token}
             response = self._client.request(method, path, **{**options, "headers": headers})
-            if not (attempts_left and _token_refused(response) and self._tokens.refresh(self._role, token)):
+            if not (
+                attempts_left
+                and response.status_code == 400
+                and INVALID_TOKEN in response.text
+                and self._tokens.refresh(self.role, token)
+            ):
                 break
         return response
-
-
-class ApiClient:
-    """Base of the clients of both APIs: a connection that the end of a ``with`` block closes.
-
-    Args:
-        url, role, tokens, timeout, transport: see :class:`Connection`.
-    """
-
-    def __init__(
-        self, url: str, *, role: Role, tokens: Tokens, timeout: float, transport: httpx.BaseTransport | None
-    ) -> None:
-        self._connection = Connection(url, role=role, tokens=tokens, timeout=timeout, transport=transport)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 _START = "start it with `make serve`"
@@ -124,10 +115,6 @@ def _is_local(url: str) -> bool:
         return host == "localhost"
 
 
-def _token_refused(response: httpx.Response) -> bool:
-    return response.status_code == 400 and INVALID_TOKEN in response.text
-
-
 def _error_of(response: httpx.Response) -> ServerError:
     try:
         document = json.loads(response.text)
@@ -138,7 +125,3 @@ def _error_of(response: httpx.Response) -> ServerError:
         code, kind, message = status, phrase.replace(" ", ""), f"the server answers {status} {phrase}"
     error = TokenError if kind == INVALID_TOKEN else ServerError
     return error(code, kind, message)
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__

@@ -18,7 +18,6 @@ import httpx
 from client.api.connection import ApiClient
 from client.api.errors import ClientError, ServerError
 from client.api.predictions import Explanation, Prediction
-from client.api.tokens import Tokens
 
 INFERENCE_URL = "http://127.0.0.1:8080"
 DEFAULT_MODEL = "intermediate"
@@ -37,24 +36,10 @@ class Product(NamedTuple):
 
 
 class ProductClient(ApiClient):
-    """A client of the inference API.
+    """A client of the inference API; the arguments are those of :class:`client.api.connection.ApiClient`."""
 
-    Args:
-        url: scheme, host and port.
-        tokens: the server's tokens; by default from the key file in the working folder.
-        timeout: seconds to wait for an answer.
-        transport: replaces the network in tests.
-    """
-
-    def __init__(
-        self,
-        url: str = INFERENCE_URL,
-        *,
-        tokens: Tokens | None = None,
-        timeout: float = 30.0,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        super().__init__(url, role="inference", tokens=tokens or Tokens(), timeout=timeout, transport=transport)
+    role = "inference"
+    default_url = INFERENCE_URL
 
     def predict(
         self,
@@ -130,13 +115,11 @@ class ProductClient(ApiClient):
             body: dict[str, Any] = {"json": fields}
         else:
             body = {"data": fields, "files": {"image": ("image", content, "application/octet-stream")}}
-        return _document(self._connection.request("POST", path, **body))
+        return _document(self.request("POST", path, **body))
 
     def _predict_group(self, instances: Sequence[str], path: str) -> list[Prediction | ServerError]:
         content = '{"instances": [' + ", ".join(instances) + "]}"
-        response = self._connection.request(
-            "POST", path, content=content.encode(), headers={"Content-Type": "application/json"}
-        )
+        response = self.request("POST", path, content=content.encode(), headers={"Content-Type": "application/json"})
         answers = _document(response).get("predictions")
         if not isinstance(answers, list) or len(answers) != len(instances):
             raise ClientError("the answer does not hold one prediction for each product")

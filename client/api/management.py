@@ -5,11 +5,9 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from client.api.connection import ApiClient
 from client.api.errors import ClientError, ServerError
-from client.api.tokens import MANAGEMENT_URL, Tokens
+from client.api.tokens import MANAGEMENT_URL
 
 REGISTER_TIMEOUT = 300.0
 _POLL = 0.2
@@ -44,33 +42,14 @@ class ModelVersion:
 
 
 class Management(ApiClient):
-    """A client of the management API.
+    """A client of the management API; the arguments are those of :class:`client.api.connection.ApiClient`.
 
-    Args:
-        url: scheme, host and port.
-        tokens: the server's tokens; by default from the key file in the working folder.
-        timeout: seconds to wait for an answer; a registration has a longer limit of its own.
-        transport: replaces the network in tests.
-
-    Every call raises :class:`ServerError` if the server refuses it, and :class:`ServerDown` or :class:`ServerTimeout`
-    if the server does not answer.
+    A registration has a longer time limit of its own. Every call raises :class:`ServerError` if the server refuses it,
+    and :class:`ServerDown` or :class:`ServerTimeout` if the server does not answer.
     """
 
-    def __init__(
-        self,
-        url: str = MANAGEMENT_URL,
-        *,
-        tokens: Tokens | None = None,
-        timeout: float = 30.0,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        super().__init__(
-            url,
-            role="management",
-            tokens=tokens or Tokens(management_url=url),
-            timeout=timeout,
-            transport=transport,
-        )
+    role = "management"
+    default_url = MANAGEMENT_URL
 
     def models(self) -> list[str]:
         """Names of the registered models, in alphabetical order."""
@@ -115,7 +94,7 @@ class Management(ApiClient):
             timeout: seconds to wait until they are READY.
         """
         params: dict[str, Any] = {"url": archive, "initial_workers": workers, "synchronous": "true"}
-        self._connection.request("POST", "/models", params=params, timeout=timeout)
+        self.request("POST", "/models", params=params, timeout=timeout)
 
     def wait_ready(self, model: str, version: str | None = None, *, timeout: float = REGISTER_TIMEOUT) -> ModelVersion:
         """Wait until all workers of a version are READY.
@@ -136,18 +115,18 @@ class Management(ApiClient):
     def scale(self, model: str, version: str, *, workers: int, timeout: float = REGISTER_TIMEOUT) -> None:
         """Set the number of workers. Removed workers lose their requests, so take the version out of use first."""
         params: dict[str, Any] = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
-        self._connection.request("PUT", _path(model, version), params=params, timeout=timeout)
+        self.request("PUT", _path(model, version), params=params, timeout=timeout)
 
     def set_default(self, model: str, version: str) -> None:
         """Make a version the default. TorchServe checks only that the version exists."""
-        self._connection.request("PUT", f"{_path(model, version)}/set-default")
+        self.request("PUT", f"{_path(model, version)}/set-default")
 
     def unregister(self, model: str, version: str) -> None:
         """Remove a version and stop its workers at once; requests that they are working on are lost."""
-        self._connection.request("DELETE", _path(model, version))
+        self.request("DELETE", _path(model, version))
 
     def _get(self, path: str, **options: Any) -> Any:
-        return self._connection.request("GET", path, **options).json()
+        return self.request("GET", path, **options).json()
 
 
 def _path(*names: str) -> str:

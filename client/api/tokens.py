@@ -98,7 +98,8 @@ class Tokens:
             if self.headers(role) == refused:
                 self._read_another(role, refused)
             if self.headers(role) == refused and self._expired(role):
-                self._renew(role)
+                with httpx.Client(transport=self._transport, trust_env=False) as client:
+                    client.get(f"{self._management_url}/token", params={"type": role}, headers=self.headers("API"))
                 self._keys = self._read()
             return self.headers(role) != refused
 
@@ -110,10 +111,6 @@ class Tokens:
             if self.headers(role) != refused or not may_come:
                 return
             time.sleep(_POLL)
-
-    def _renew(self, role: Role) -> None:
-        with httpx.Client(transport=self._transport, trust_env=False) as client:
-            client.get(f"{self._management_url}/token", params={"type": role}, headers=self.headers("API"))
 
     def _expired(self, role: Role) -> bool:
         return bool(self._keys) and datetime.now(UTC) >= _expiration((self._keys or {})[role])
