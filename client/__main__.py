@@ -27,16 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             options.command(Session(options, stack))
+        return 0
     except (ServerDown, ServerTimeout) as error:
-        return _failed(f"error: {error}", EXIT_NO_ANSWER)
+        message, status = f"error: {error}", EXIT_NO_ANSWER
     except (CatalogError, ClientError, StorageError) as error:
-        return _failed(f"error: {error}", EXIT_REFUSED)
+        message, status = f"error: {error}", EXIT_REFUSED
     except KeyboardInterrupt:
-        return _failed("interrupted", EXIT_INTERRUPTED)
+        message, status = "interrupted", EXIT_INTERRUPTED
     except BrokenPipeError:  # a reader such as `head` has closed the pipe; flushing at exit would fail too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_REFUSED
-    return 0
+    print(message, file=sys.stderr)
+    return status
 
 
 def parser() -> Parser:
@@ -47,11 +49,6 @@ def parser() -> Parser:
     for command in COMMANDS:
         command.add(commands)
     return root
-
-
-def _failed(message: str, status: int) -> int:
-    print(message, file=sys.stderr)
-    return status
 
 
 def _end(*_: object) -> None:

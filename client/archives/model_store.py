@@ -102,15 +102,12 @@ class ModelStore:
         target = self.folder / f"{archive.model}.mar"
         if archive.path == target:
             return
-        if target.exists():
-            self._keep(identify_archive(target))
+        if target.exists():  # kept under a name with its version, so that a rollback finds it
+            old = identify_archive(target)
+            kept = self.folder / f"{old.model}-{old.version}.mar"
+            if not kept.exists():
+                link(target, kept)
         link(archive.path, target)
-
-    def _keep(self, archive: Archive) -> None:
-        """Keep the archive behind ``<model>.mar`` under a name with its version, so that a rollback finds it."""
-        own = self.folder / f"{archive.model}-{archive.version}.mar"
-        if not own.exists():
-            link(archive.path, own)
 
     def record_switch(self, model: str, *, old: str, new: str) -> None:
         """Record a switch, for a later rollback."""

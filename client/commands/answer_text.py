@@ -25,17 +25,13 @@ def prediction_text(answer: Prediction) -> str:
 
 
 def _attributes(answer: Prediction) -> list[str]:
-    """A line for each further attribute."""
-    names, labels = ([len(each) for each in column] for column in (answer.attributes, _labels(answer)))
+    names = max(map(len, answer.attributes), default=0)
+    labels = max((len(entry.label) for entry in answer.attributes.values()), default=0)
     return [
-        f"  {name:<{max(names)}}  {entry.label:<{max(labels)}}  {entry.score:>6.1%}"
+        f"  {name:<{names}}  {entry.label:<{labels}}  {entry.score:>6.1%}"
         + ("  needs review" if entry.needs_review else "")
         for name, entry in answer.attributes.items()
     ]
-
-
-def _labels(answer: Prediction) -> list[str]:
-    return [entry.label for entry in answer.attributes.values()]
 
 
 def versions_table(entries: Sequence[ModelVersion]) -> str:

@@ -6,7 +6,7 @@ Slow modules are imported only in the functions that need them.
 import argparse
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -121,7 +121,11 @@ def engine_of(options: argparse.Namespace, config: ServerConfig) -> "ScoringEngi
             top_k=options.top_k,
             connections=options.connections,
         )
-    archive = options.archive or _archive(options, config)
+    archive = options.archive
+    if archive is None:
+        store, model = ModelStore(config.model_store), options.model
+        found = store.archive(f"{model}.mar") if options.version is None else store.version(model, options.version)
+        archive = found.path
     if options.engine == "local":
         from client.scoring.local import LocalEngine  # noqa: PLC0415
 
@@ -131,14 +135,6 @@ def engine_of(options: argparse.Namespace, config: ServerConfig) -> "ScoringEngi
     return RayEngine(
         archive, top_k=options.top_k, actors=options.actors, cpus=options.actor_cpus, address=options.ray_address
     )
-
-
-def _archive(options: argparse.Namespace, config: ServerConfig) -> Path:
-    """The archive of the given version, else of the default version."""
-    store = ModelStore(config.model_store)
-    if options.version is not None:
-        return store.version(options.model, options.version).path
-    return store.archive(f"{options.model}.mar").path
 
 
 def count(text: str) -> int:
@@ -152,32 +148,23 @@ def count(text: str) -> int:
     return int(text)
 
 
-def seconds(text: str) -> float:
-    """Parse a number of seconds, 0 or more.
+def _number(what: str, *, largest: float) -> Callable[[str], float]:
+    """A parser of numbers from 0 to ``largest``; it raises :class:`argparse.ArgumentTypeError` for any other text."""
 
-    Raises:
-        argparse.ArgumentTypeError: the text is anything else.
-    """
-    return _number(text, largest=math.inf, what="a number of seconds, such as 30")
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= largest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return number
 
-
-def share(text: str) -> float:
-    """Parse a number from 0 to 1.
-
-    Raises:
-        argparse.ArgumentTypeError: the text is anything else.
-    """
-    return _number(text, largest=1, what="a number from 0 to 1, such as 0.95")
+    return parse
 
 
-def _number(text: str, *, largest: float, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= largest:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return number
+seconds = _number("a number of seconds, such as 30", largest=math.inf)
+share = _number("a number from 0 to 1, such as 0.95", largest=1)
 
 
 def echo(text: str) -> None:

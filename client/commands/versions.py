@@ -23,7 +23,27 @@ def add(commands: Subcommands) -> None:
     command.set_defaults(command=register)
     command = commands.add_parser("switch", help="make another version the default, if it answers as expected")
     _add_names(command)
-    _add_switch_options(command)
+    command.add_argument("--dry-run", action="store_true", help="print the steps and change nothing")
+    command.add_argument(
+        "--sample",
+        type=Path,
+        metavar="FOLDER_OR_CSV",
+        help="compare both versions on these products first: a folder of pictures, or a CSV with columns image, text",
+    )
+    command.add_argument(
+        "--sample-size",
+        type=count,
+        default=MAX_PRODUCTS,
+        metavar="N",
+        help="most products to use (default: %(default)s)",
+    )
+    command.add_argument(
+        "--min-agreement",
+        type=share,
+        default=MIN_AGREEMENT,
+        metavar="SHARE",
+        help="share of equal answers, 0..1, below which the new version is refused (default: %(default)s)",
+    )
     command.set_defaults(command=switch)
     command = commands.add_parser("rollback", help="make the previous default version the default again")
     _add_names(command, version="?")
@@ -69,27 +89,3 @@ def retire(session: Session) -> None:
 def _add_names(command: argparse.ArgumentParser, *, version: str | None = None) -> None:
     command.add_argument("model", metavar="MODEL")
     command.add_argument("version", metavar="VERSION", nargs=version)
-
-
-def _add_switch_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--dry-run", action="store_true", help="print the steps and change nothing")
-    command.add_argument(
-        "--sample",
-        type=Path,
-        metavar="FOLDER_OR_CSV",
-        help="compare both versions on these products first: a folder of pictures, or a CSV with columns image, text",
-    )
-    command.add_argument(
-        "--sample-size",
-        type=count,
-        default=MAX_PRODUCTS,
-        metavar="N",
-        help="most products to use (default: %(default)s)",
-    )
-    command.add_argument(
-        "--min-agreement",
-        type=share,
-        default=MIN_AGREEMENT,
-        metavar="SHARE",
-        help="share of equal answers, 0..1, below which the new version is refused (default: %(default)s)",
-    )

@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from client.api.inference import Product
 from client.page.catalog_tab import catalog_tab
-from client.page.click_errors import result_or_problem
-from client.page.examples import Example
+from client.page.errors import result_or_problem
 from client.page.explained_answers import ModelChoice, PageServer
 from client.page.rendering import answers_html, choices_html, examples_html, hint_html
 
@@ -24,7 +24,7 @@ _PICK = """element.addEventListener("click", event => {
 });"""
 
 
-def build_page(server: PageServer, examples: list[Example], *, folder: Path) -> Any:
+def build_page(server: PageServer, examples: list[Product], *, folder: Path) -> Any:
     """The page as Gradio's blocks.
 
     Args:
@@ -45,7 +45,7 @@ def build_page(server: PageServer, examples: list[Example], *, folder: Path) -> 
     return page
 
 
-def _product_tab(server: PageServer, examples: list[Example]) -> list[Any]:
+def _product_tab(server: PageServer, examples: list[Product]) -> list[Any]:
     """Lay out the tab; returns the two boxes that list versions."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320, elem_id="product"):
@@ -73,12 +73,12 @@ def _product_tab(server: PageServer, examples: list[Example]) -> list[Any]:
     return [first, second]
 
 
-def _picks(examples: list[Example]) -> Callable[[Any], tuple[str | None, str]]:
+def _picks(examples: list[Product]) -> Callable[[Any], tuple[str | None, str]]:
     """A function that returns picture and title of the clicked example."""
 
     def pick(event: gr.EventData) -> tuple[str | None, str]:  # Gradio reads the annotation
         example = examples[int(event.number)]
-        return (str(example.image) if example.image else None), example.text
+        return (str(example.image) if example.image else None), example.text or ""
 
     return pick
 

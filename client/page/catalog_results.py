@@ -51,11 +51,10 @@ def first_rows(path: Path) -> list[dict[str, str]]:
     Uses pandas, since the csv module refuses cells above 131,072 characters, a limit of the whole process.
     """
     table = pd.read_csv(path, nrows=SHOWN_ROWS, dtype=str, keep_default_na=False, index_col=False)
-    return [{str(name): _cut(cell) for name, cell in row.items()} for row in table.to_dict("records")]
-
-
-def _cut(cell: str) -> str:
-    return cell if len(cell) <= SHOWN_CELL else f"{cell[:SHOWN_CELL]} …"
+    return [
+        {str(name): cell if len(cell) <= SHOWN_CELL else f"{cell[:SHOWN_CELL]} …" for name, cell in row.items()}
+        for row in table.to_dict("records")
+    ]
 
 
 def _name(table: Path, asked: Sequence[str]) -> str:

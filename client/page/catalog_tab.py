@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
 from client.api.errors import ClientError
 from client.page.catalog_results import SHOWN_ROWS, first_rows, scores_folder
-from client.page.click_errors import result_or_problem
+from client.page.errors import result_or_problem
 from client.page.explained_answers import PageServer
 from client.page.rendering import ResultTable, summary_html
 from client.scoring.engines import ScoringEngine
@@ -55,23 +55,13 @@ def catalog_tab(server: PageServer, *, folder: Path) -> Any:
         model: str | None,
         progress: Any = gr.Progress(),  # noqa: B008 - Gradio finds it by the default
     ) -> list[Any]:
-        def nothing(html: str) -> list[Any]:
-            return [html, gr.File(visible=False)]
-
-        wanted = _Wanted(table, image, text, model)
-        return result_or_problem(lambda: _scored(server, folder, wanted, progress), problem=nothing)
+        return result_or_problem(
+            lambda: _scored(server, folder, progress, table=table, image=image.strip(), text=text.strip(), model=model),
+            problem=lambda html: [html, gr.File(visible=False)],
+        )
 
     start.click(score, [table, image, text, model], [summary, files], concurrency_limit=1, show_progress_on=summary)
     return model
-
-
-class _Wanted(NamedTuple):
-    """The values of the tab's boxes."""
-
-    table: str | None
-    image: str
-    text: str
-    model: str | None
 
 
 class _EngineWithProgress:
@@ -90,25 +80,23 @@ class _EngineWithProgress:
             yield count
 
 
-def _scored(server: PageServer, folder: Path, wanted: _Wanted, progress: Any) -> list[Any]:
+def _scored(
+    server: PageServer, folder: Path, progress: Any, *, table: str | None, image: str, text: str, model: str | None
+) -> list[Any]:
     """Score the catalogue; returns the summary's HTML and the files."""
-    if wanted.table is None:
+    if table is None:
         raise ClientError("no table was uploaded: choose a CSV, a Parquet file or a zip")
-    choice = wanted.model or str(server.choices()[0])
-    with scores_folder(folder, Path(wanted.table), asked=[wanted.image.strip(), wanted.text.strip(), choice]) as out:
-        summary = _score(server, wanted, out, choice=choice, progress=progress)
+    choice = model or str(server.choices()[0])
+    with scores_folder(folder, Path(table), asked=[image, text, choice]) as out:
+        name, version = choice.rsplit(" ", 1)
+        engine = _EngineWithProgress(server_engine(server.config, server.tokens, model=name, version=version), progress)
+        source = CatalogSource(path=table, image_column=image, text_column=text)
+        summary = score_catalog(source, out, engine, log=lambda _: None, progress=False)
         tables = [
             ResultTable(_title(name, summary), columns, first_rows(out / name)) for name, columns in _COLUMNS.items()
         ]
     files = gr.File([str(out / name) for name in FILES], visible=True)
     return [summary_html(summary, scorer=choice, tables=tables), files]
-
-
-def _score(server: PageServer, wanted: _Wanted, out: Path, *, choice: str, progress: Any) -> dict[str, Any]:
-    source = CatalogSource(path=str(wanted.table), image_column=wanted.image.strip(), text_column=wanted.text.strip())
-    model, version = choice.rsplit(" ", 1)
-    engine = _EngineWithProgress(server_engine(server.config, server.tokens, model=model, version=version), progress)
-    return score_catalog(source, out, engine, log=lambda _: None, progress=False)
 
 
 def _title(name: str, summary: dict[str, Any]) -> str:

@@ -52,6 +52,7 @@ class ExplainedAnswer:
         return self.explanation.prediction
 
 
+@dataclasses.dataclass(frozen=True)
 class PageServer:
     """The requests of the page to a running server; safe to use from several threads.
 
@@ -62,12 +63,11 @@ class PageServer:
         management: client of the management API.
     """
 
-    def __init__(self, config: ServerConfig, tokens: Tokens, client: ProductClient, management: Management) -> None:
-        self.config = config
-        self.tokens = tokens
-        self._client = client
-        self._management = management
-        self._fits: dict[ModelChoice, str] = {}
+    config: ServerConfig
+    tokens: Tokens
+    client: ProductClient
+    management: Management
+    _fits: dict[ModelChoice, str] = dataclasses.field(default_factory=dict, init=False)
 
     def choices(self) -> list[ModelChoice]:
         """Versions with READY workers, the default versions first.
@@ -75,8 +75,8 @@ class PageServer:
         Raises:
             ClientError: the server does not answer, or no worker is READY.
         """
-        models = self._management.models()
-        found = [entry for model in models for entry in self._management.versions(model) if entry.ready]
+        models = self.management.models()
+        found = [entry for model in models for entry in self.management.versions(model) if entry.ready]
         if not found:
             there = ", ".join(models)
             state = f"no worker of {there} is READY yet" if models else "no model is registered"
@@ -101,12 +101,12 @@ class PageServer:
     def _explain(self, choice: ModelChoice, image: bytes | None, text: str | None) -> ExplainedAnswer:
         model, version = choice
         began = time.perf_counter()
-        explanation = self._client.explain(image, text, top_k=TOP_K, model=model, version=version)
+        explanation = self.client.explain(image, text, top_k=TOP_K, model=model, version=version)
         spent = 1000 * (time.perf_counter() - began)
         alone = {"image": (image, None), "text": (None, text)} if len(explanation.prediction.modalities) > 1 else {}
         with ThreadPoolExecutor(2) as pool:
             answers = pool.map(
-                lambda product: self._client.predict(*product, top_k=TOP_K, model=model, version=version),
+                lambda product: self.client.predict(*product, top_k=TOP_K, model=model, version=version),
                 alone.values(),
             )
             return ExplainedAnswer(

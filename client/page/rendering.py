@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from client.api.predictions import Prediction
-from client.page.error_sentences import sentence
-from client.page.examples import Example
+from client.api.inference import Image, Product
 from client.page.explained_answers import ExplainedAnswer, ModelChoice
 from client.page.pictures import overlay, thumbnail_uri
 from handlers.product_serving.errors import ProductError
@@ -39,27 +37,24 @@ def answers_html(answers: Sequence[ExplainedAnswer], image: bytes | None) -> str
         image: the encoded picture; None without one.
     """
     labels = list(dict.fromkeys(each.prediction.label for each in answers))
-    return (
-        _environment()
-        .get_template("answers.html")
-        .render(cards=[_card(each, image) for each in answers], agreed=labels if len(answers) > 1 else [])
-    )
+    cards = [_card(each, image) for each in answers]
+    return render("answers.html", cards=cards, agreed=labels if len(answers) > 1 else [])
 
 
 def hint_html() -> str:
     """The hint that the page shows before the first answer."""
-    return _environment().get_template("hint.html").render()
+    return render("hint.html")
 
 
-def examples_html(examples: Sequence[Example]) -> str:
+def examples_html(examples: Sequence[Product]) -> str:
     """Example products as buttons, with their index in ``data-number``."""
     shown = [{"text": each.text, "picture": _thumbnail(each.image)} for each in examples]
-    return _environment().get_template("examples.html").render(examples=shown)
+    return render("examples.html", examples=shown)
 
 
 def choices_html(choices: Sequence[ModelChoice]) -> str:
     """The server's state: its first version and the number of others."""
-    return _environment().get_template("state.html").render(choices=choices)
+    return render("state.html", choices=choices)
 
 
 def summary_html(summary: Mapping[str, Any] | None, *, scorer: str = "", tables: Sequence[ResultTable] = ()) -> str:
@@ -70,12 +65,7 @@ def summary_html(summary: Mapping[str, Any] | None, *, scorer: str = "", tables:
         scorer: model and version that answered.
         tables: first rows of the result files.
     """
-    return _environment().get_template("summary.html").render(summary=summary, scorer=scorer, tables=tables)
-
-
-def problem_html(error: Exception) -> str:
-    """An error message in place of an answer."""
-    return _environment().get_template("problem.html").render(text=sentence(error))
+    return render("summary.html", summary=summary, scorer=scorer, tables=tables)
 
 
 def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
@@ -84,7 +74,7 @@ def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
     return {
         "explained": explained,
         "answer": answer,
-        "attributes": attribute_rows(answer),
+        "attributes": [{"name": name, **each} for name, each in answer.as_dict().get("attributes", {}).items()],
         "words": _words(reasons.text),
         "overlay": None if image is None else overlay(image, reasons.grid, fit=explained.fit),
         "shares": [(_MODALITIES[name], name, share) for name, share in reasons.modality.items()],
@@ -92,15 +82,9 @@ def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
     }
 
 
-def attribute_rows(answer: Prediction) -> list[dict[str, Any]]:
-    """Answers for further attributes: ``name``, ``label``, ``score``, ``needs_review``."""
-    found = answer.as_dict().get("attributes") or {}
-    return [{"name": name, **values} for name, values in found.items()]
-
-
-def _thumbnail(path: Path | None) -> str | None:
+def _thumbnail(image: Image | None) -> str | None:
     try:
-        return None if path is None else thumbnail_uri(path.read_bytes())
+        return None if image is None else thumbnail_uri(Path(str(image)).read_bytes())
     except (OSError, ProductError):
         return None  # the example still works: the server reports what is wrong with the picture
 
@@ -113,7 +97,8 @@ def _words(weights: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
     ]
 
 
-def _environment() -> Environment:
+def render(template: str, **values: Any) -> str:
+    """A template of this folder with its values."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -121,7 +106,7 @@ def _environment() -> Environment:
     environment.filters["percent"] = percent
     environment.filters["signed"] = lambda weight: f"{weight:+.1f}" if abs(weight) >= 0.05 else "0"
     environment.filters["spaced"] = _spaced
-    return environment
+    return environment.get_template(template).render(**values)
 
 
 def percent(share: float) -> str:

@@ -35,10 +35,9 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="sheet of an audit")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder")
     options = parser.parse_args()
-    if reason := missing():
-        print(f"error: {reason}", file=sys.stderr)
-        return 1
     try:
+        if reason := missing():
+            raise ClientError(reason)
         take_screenshots(options)
     except ClientError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -77,16 +76,13 @@ def take_screenshots(options: argparse.Namespace) -> None:
 def _choose_second(view: Any) -> bool:
     """Choose a second model; returns False if there is none."""
     view.locator("#second input").click()
-    others = [each for each in view.get_by_role("option").all() if each.inner_text().strip() != _first(view)]
+    first = view.locator("#first input").input_value()
+    others = [each for each in view.get_by_role("option").all() if each.inner_text().strip() != first]
     if len(others) < 2:  # the option "none" is always there
         view.keyboard.press("Escape")
         return False
     others[-1].click()
     return True
-
-
-def _first(view: Any) -> str:
-    return str(view.locator("#first input").input_value())
 
 
 def _shoot(view: Any, path: Path, *, whole: bool = True) -> None:

@@ -13,8 +13,9 @@ from client.api.errors import ClientError
 from client.api.inference import ProductClient
 from client.api.management import Management
 from client.api.tokens import Tokens
-from client.page.examples import golden_examples, sample_examples
+from client.page.examples import MAX_EXAMPLES, golden_examples
 from client.page.explained_answers import TIMEOUT, PageServer
+from client.rollout.sample import read_sample
 from client.server.config import ServerConfig
 
 HOST = "127.0.0.1"
@@ -95,11 +96,15 @@ def page_app(config: ServerConfig, tokens: Tokens, *, examples: Path | None = No
 
         client = stack.enter_context(ProductClient(config.inference_url, tokens=tokens, timeout=TIMEOUT))
         management = stack.enter_context(Management(config.management_url, tokens=tokens))
-        found = golden_examples(config, folder) if examples is None else sample_examples(examples)
+        found = golden_examples(config, folder) if examples is None else read_sample(examples, limit=MAX_EXAMPLES)
         page = build_page(PageServer(config, tokens, client, management), found, folder=folder)
+        theme = gr.themes.Base(  # Gradio's own fonts come from the internet
+            primary_hue="blue", secondary_hue="blue", neutral_hue="slate", radius_size="lg", font=_SYSTEM_FONTS,
+            font_mono=("ui-monospace", "DejaVu Sans Mono", "monospace"),
+        )  # fmt: skip
         app = fastapi.FastAPI(openapi_url=None)
         gr.mount_gradio_app(
-            app, page, path="/", css_paths=[STYLE], theme=_theme(gr), footer_links=[], run_history=False,
+            app, page, path="/", css_paths=[STYLE], theme=theme, footer_links=[], run_history=False,
             max_file_size=MAX_UPLOAD, show_error=False, ssr_mode=False, allowed_paths=[str(folder)],
             enable_monitoring=False, pwa=False, mcp_server=False,
         )  # fmt: skip
@@ -132,14 +137,6 @@ def _gradio() -> tuple[Any, Any]:
     except ModuleNotFoundError as error:
         raise ClientError(f"the page needs the package {error.name}; `make ui` installs what it needs") from error
     return gradio, fastapi
-
-
-def _theme(gr: Any) -> Any:
-    """Gradio's theme with system fonts, since its own fonts come from the internet."""
-    return gr.themes.Base(
-        primary_hue="blue", secondary_hue="blue", neutral_hue="slate", radius_size="lg", font=_SYSTEM_FONTS,
-        font_mono=("ui-monospace", "DejaVu Sans Mono", "monospace"),
-    )  # fmt: skip
 
 
 def _with_headers(app: Any) -> Any:

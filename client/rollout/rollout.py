@@ -93,7 +93,9 @@ class Rollout:
         with self.store.lock():
             archive, old = self.store.version(model, version), self._default(model)
             if old.version == version:
-                self._finish(archive)
+                if self.store.default_version(model) != version:  # a switch was killed after set-default
+                    self.store.make_default(archive)
+                    self.log(f"{model}.mar is {version} now: an earlier switch to it had been interrupted")
                 raise ClientError(f"{model} {version} is already the default version")
             with self._undone_on_failure(archive, old):
                 golden = self._verified(archive)
@@ -121,11 +123,17 @@ class Rollout:
         golden = self._verified(archive)
         again = self.management.find(model, version) is not None
         workers = max(1, old.min_workers)
+        compared = []
+        if sample is not None:
+            compared = [
+                f"compare both versions on {len(sample.products)} sample products; "
+                f"at least {sample.min_agreement:.1%} of the answers have to agree"
+            ]
         steps = [
             f"register {archive.path.name} {'again ' if again else ''}with {workers} worker(s) beside {old.version}, "
             f"which has {old.workers.count('READY')} of {old.min_workers} READY and {old.pending} request(s) waiting",
             f"ask {version} for its {len(golden.products)} golden products",
-            *([] if sample is None else [f"compare both versions on {_requirement(sample)}"]),
+            *compared,
             f"make {version} the default version of {model} and ask it for the golden products again",
             f"wait until {old.version} is idle, then unregister it; its archive stays",
         ]
@@ -173,12 +181,6 @@ class Rollout:
         self._drain(model, version)
         self.management.unregister(model, version)
         self.log(f"retire: {model} {version} is unregistered; its archive stays in {self.store.folder}")
-
-    def _finish(self, archive: Archive) -> None:
-        """Finish a switch that was killed after set-default: the next server start has to load this version."""
-        if self.store.default_version(archive.model) != archive.version:
-            self.store.make_default(archive)
-            self.log(f"{archive.model}.mar is {archive.version} now: an earlier switch to it had been interrupted")
 
     def _verified(self, archive: Archive) -> GoldenSet:
         """Check an archive's files and return its golden products."""
@@ -259,7 +261,10 @@ class Rollout:
             outcome = self._undo(archive, old)
             if not isinstance(error, ClientError):
                 raise
-            reason = self._reason(error, archive)
+            # TorchServe's own answer is not specific; the workers' log may give the reason.
+            is_answer = isinstance(error, ServerError)
+            logged = self.failures.wait_for_reason(archive.model, archive.version) if is_answer else None
+            reason = (logged or str(error)).rstrip(".")
             raise RefusedError(f"{archive.model} {archive.version} is refused: {reason}. {outcome}") from error
 
     def _undo(self, archive: Archive, old: ModelVersion | None) -> str:
@@ -272,13 +277,6 @@ class Rollout:
         except ClientError as error:
             return f"It could not be unregistered ({error}): check with `python -m client versions {archive.model}`"
         return "It is not registered" if old is None else f"{archive.model} {old.version} is still the default version"
-
-    def _reason(self, error: ClientError, archive: Archive) -> str:
-        """The reason of a failure, from the workers' log if there is one: TorchServe's own answer is not specific."""
-        logged = None
-        if isinstance(error, ServerError):
-            logged = self.failures.wait_for_reason(archive.model, archive.version)
-        return (logged or str(error)).rstrip(".")
 
     def _drain(self, model: str, version: str) -> None:
         """Wait until the queue has been empty for ``drain_grace`` seconds."""
@@ -298,7 +296,3 @@ class Rollout:
                     f"run `python -m client retire {model} {version}` once they have ended"
                 )
             time.sleep(_POLL)
-
-
-def _requirement(sample: Sample) -> str:
-    return f"{len(sample.products)} sample products; at least {sample.min_agreement:.1%} of the answers have to agree"

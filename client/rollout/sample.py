@@ -36,15 +36,14 @@ def read_sample(path: Path, *, limit: int = MAX_PRODUCTS) -> list[Product]:
     Raises:
         ClientError: the path cannot be read, contains no product, or a picture is missing.
     """
-    products = _read_folder(path) if path.is_dir() else _read_table(path)
+    if path.is_dir():
+        products = [Product(image=file) for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES]
+    else:
+        products = _read_table(path)
     if not products:
         raise ClientError(f"{path} contains no products")
     step = max(1.0, len(products) / limit)
     return [products[int(row * step)] for row in range(min(limit, len(products)))]
-
-
-def _read_folder(path: Path) -> list[Product]:
-    return [Product(image=file) for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES]
 
 
 def _read_table(path: Path) -> list[Product]:

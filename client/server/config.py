@@ -73,7 +73,7 @@ def read_config(path: Path = CONFIG) -> ServerConfig:
         path=path,
         inference_url=inference,
         management_url=management,
-        ports=(*(_port(url) for url in (inference, management, metrics)), *map(int, grpc)),
+        ports=(*(urlsplit(url).port or 80 for url in (inference, management, metrics)), *map(int, grpc)),
         model_store=path.parent / values.get("model_store", "model_store"),
         load_models=tuple(name.strip() for name in values.get("load_models", "").split(",") if name.strip()),
         job_queue_size=int(values.get("job_queue_size", _JOB_QUEUE_SIZE)),
@@ -84,7 +84,3 @@ def _properties(text: str) -> dict[str, str]:
     """Parse as TorchServe's start script does: one entry a line, ``#`` starts a comment."""
     pairs = (line.split("=", 1) for line in map(str.strip, text.splitlines()) if not line.startswith("#"))
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
-
-
-def _port(url: str) -> int:
-    return urlsplit(url).port or 80

@@ -13,8 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from client.api.errors import ClientError
@@ -87,13 +86,15 @@ def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, log: Log = pr
     began = time.monotonic()
     failures = LoadFailures.from_now_on(config.folder)
     server = _launch(config)
-    with _stopped_on_failure(server):
+    with ExitStack() as on_failure:
+        on_failure.callback(_end, server)
         log(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
         with Management(config.management_url, tokens=config.tokens()) as management:
             _wait(server, archives, management, failures, deadline=began + timeout)
             with ProductClient(config.inference_url, tokens=config.tokens()) as client:
                 for archive in archives:
                     log(check_ready(client, management, store, model=archive.model))
+        on_failure.pop_all()
     log(f"Serving on {config.inference_url} after {time.monotonic() - began:.0f} s; logs in {config.folder / 'logs'}")
     return server
 
@@ -197,15 +198,6 @@ def _answers(management: Management) -> bool:
 def _is_ready(management: Management, archive: Archive) -> bool:
     found = management.find(archive.model, archive.version) if _answers(management) else None
     return found is not None and found.ready
-
-
-@contextmanager
-def _stopped_on_failure(server: LocalServer) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        _end(server)
-        raise
 
 
 def _end(server: LocalServer) -> None:

@@ -14,16 +14,17 @@ from known_model import BLUE, RED, picture
 from PIL import Image
 
 from client.api.errors import ClientError, ServerDown, ServerError
+from client.api.inference import Product as Example
 from client.api.inference import ProductClient
 from client.api.management import Management
 from client.api.predictions import Explanation, Prediction
 from client.api.tokens import Tokens
-from client.page.click_errors import result_or_problem
-from client.page.error_sentences import sentence
-from client.page.examples import Example, golden_examples, sample_examples
+from client.page.errors import problem_html, result_or_problem, sentence
+from client.page.examples import golden_examples
 from client.page.explained_answers import ExplainedAnswer, ModelChoice, PageServer
 from client.page.pictures import SIDE, heat_map, overlay
-from client.page.rendering import answers_html, choices_html, examples_html, percent, problem_html
+from client.page.rendering import answers_html, choices_html, examples_html, percent
+from client.rollout.sample import read_sample as sample_examples
 from client.server.config import read_config
 
 PICTURE = picture(RED)

@@ -1,10 +1,14 @@
-"""Formats errors as sentences for the page."""
+"""Shows the error of a click as a sentence on the page."""
 
+import logging
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from markupsafe import Markup, escape
 
 from client.api.errors import ClientError, ServerError, TokenError
+from client.page.rendering import render
 from handlers.product_serving.errors import ERROR_CODES, ProductError
 from training.catalog import CatalogError
 from training.system.storage import StorageError
@@ -12,6 +16,29 @@ from training.system.storage import StorageError
 EXPECTED = (ClientError, CatalogError, ProductError, StorageError)
 _FIELDS = {"image: ": "The picture: ", "text: ": "The title: "}
 _CODE = re.compile(r"`([^`]+)`")
+Result = TypeVar("Result")
+_log = logging.getLogger(__name__)
+
+
+def result_or_problem(act: Callable[[], Result], *, problem: Callable[[str], Result]) -> Result:
+    """The result of a click, or in its place an error message without a traceback.
+
+    Args:
+        act: computes the result.
+        problem: converts the HTML of an error message to a result.
+    """
+    try:
+        return act()
+    except EXPECTED as error:
+        return problem(problem_html(error))
+    except Exception:
+        _log.exception("the page failed")
+        return problem(problem_html(RuntimeError("the page itself failed; see its terminal for the reason")))
+
+
+def problem_html(error: Exception) -> str:
+    """An error message in place of an answer."""
+    return render("problem.html", text=sentence(error))
 
 
 def sentence(error: Exception) -> Markup:
