@@ -15,7 +15,7 @@ from export.verify import Parity
 from handlers.product_serving.engines.engine import Engine, EngineError
 from handlers.product_serving.engines.half_precision import HalfEngine
 from handlers.product_serving.engines.int8 import INT8_GRAPH, require_vnni
-from handlers.product_serving.engines.table import ENGINES, EngineRow, LoadOptions
+from handlers.product_serving.engines.table import ENGINES, LoadOptions
 from handlers.product_serving.preprocessing import Product
 
 MIN_SAME_CLASS = 0.995
@@ -28,21 +28,15 @@ def fast_engines(options: LoadOptions) -> dict[str, Engine]:
     Args:
         options: the folder of the archive to build; int8 is left out if ``model.int8.onnx`` is missing.
     """
-    measured = [row for row in ENGINES if row.gate == row.name]
-    if not (options.folder / INT8_GRAPH).exists():
-        measured = [row for row in measured if row.name != "int8"]
-    engines = {row.name: _measurable(row, options) for row in measured}
-    return {name: engine for name, engine in engines.items() if engine is not None}
-
-
-def _measurable(row: EngineRow, options: LoadOptions) -> Engine | None:
-    if row.device == "gpu":
-        return HalfEngine(options.folder / "model.pt")
-    try:
-        return row.build(options)
-    except EngineError as error:
-        _print_unverified(row.name, error)
-        return None
+    engines: dict[str, Engine] = {}
+    for row in ENGINES:
+        if row.gate != row.name or (row.name == "int8" and not (options.folder / INT8_GRAPH).exists()):
+            continue
+        try:
+            engines[row.name] = HalfEngine(options.folder / "model.pt") if row.device == "gpu" else row.build(options)
+        except EngineError as error:
+            _print_unverified(row.name, error)
+    return engines
 
 
 def add_int8(folder: Path, products: Sequence[Product]) -> None:

@@ -53,10 +53,7 @@ def select_golden_products(
     """
     golden = []
     for form in _forms(_by_turns(pairs, truth), settings.modalities):
-        answers = [
-            _answer(_shrunk(image, preprocessor), text, eager, preprocessor=preprocessor, settings=settings)
-            for image, text in form[:CANDIDATES]
-        ]
+        answers = [_answer(image, text, eager, preprocessor) for image, text in form[:CANDIDATES]]
         answers.sort(key=lambda answer: _margin(answer["scores"][settings.slices[settings.target]]), reverse=True)
         golden += _by_turns(answers, [answer["labels"][settings.target] for answer in answers])[:GOLDEN_PER_FORM]
     return golden
@@ -77,37 +74,23 @@ def _forms(pairs: Sequence[ImageText], modalities: tuple[str, ...]) -> list[list
     both = [pair for pair in pairs if all(pair)]
     image_only: list[ImageText] = [(image, None) for image, _ in pairs if image]
     text_only: list[ImageText] = [(None, text) for _, text in pairs if text]
-    if modalities == ("image",):
-        return [image_only]
-    if modalities == ("text",):
-        return [text_only]
-    return [both, image_only, text_only]
+    single: dict[tuple[str, ...], list[list[ImageText]]] = {("image",): [image_only], ("text",): [text_only]}
+    return single.get(modalities, [both, image_only, text_only])
 
 
-def _shrunk(image: bytes | None, preprocessor: ProductPreprocessor) -> bytes | None:
-    """Shrink a picture to the model's size, so that the archive stays small."""
-    if image is None:
-        return None
-    buffer = io.BytesIO()
-    preprocessor.fit(preprocessor.picture(image)).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def _answer(
-    image: bytes | None,
-    text: str | None,
-    eager: Forward,
-    *,
-    preprocessor: ProductPreprocessor,
-    settings: ProductSettings,
-) -> dict[str, Any]:
+def _answer(image: bytes | None, text: str | None, eager: Forward, preprocessor: ProductPreprocessor) -> dict[str, Any]:
+    """The entry of a product; its picture is shrunk to the model's size, so that the archive stays small."""
+    if image is not None:
+        buffer = io.BytesIO()
+        preprocessor.fit(preprocessor.picture(image)).save(buffer, "JPEG", quality=90)
+        image = buffer.getvalue()
     batch = collate([preprocessor(image, text)])
-    scores = calibrated_scores(eager(batch).astype(np.float64), batch.present, settings)[0]
+    scores = calibrated_scores(eager(batch).astype(np.float64), batch.present, preprocessor.settings)[0]
     return {
         "image": None if image is None else base64.b64encode(image).decode("ascii"),
         "text": text,
         "scores": [float(score) for score in scores],
-        "labels": _sure_labels(scores, settings),
+        "labels": _sure_labels(scores, preprocessor.settings),
     }
 
 

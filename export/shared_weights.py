@@ -7,6 +7,7 @@ file refers to the TorchScript file.
 
 import hashlib
 import mmap
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,22 +30,18 @@ def share_weights(onnx_path: Path, torchscript_path: Path) -> float:
         Share of the ONNX file's weights, in bytes, that are references now.
     """
     model = onnx.load(str(onnx_path))
-    places = {_digest(content): (offset, len(content)) for offset, content in _tensors(torchscript_path)}
+    offsets = {hashlib.sha256(content).digest(): offset for offset, content in _tensors(torchscript_path)}
     total = shared = 0
     for tensor in model.graph.initializer:
         content = to_array(tensor).tobytes()
         total += len(content)
-        if len(content) >= MIN_SHARED_BYTES and (place := places.get(_digest(content))):
-            offset, length = place
-            set_external_data(tensor, location=torchscript_path.name, offset=offset, length=length)
+        offset = offsets.get(hashlib.sha256(content).digest())
+        if len(content) >= MIN_SHARED_BYTES and offset is not None:
+            set_external_data(tensor, location=torchscript_path.name, offset=offset, length=len(content))
             tensor.ClearField("raw_data")
-            shared += length
+            shared += len(content)
     onnx.save(model, str(onnx_path))
     return shared / max(1, total)
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
 
 
 def _tensors(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -56,12 +53,6 @@ def _tensors(path: Path) -> Iterator[tuple[int, bytes]]:
             ]
         for entry in entries:
             # The local header, not the directory, has the lengths of the name and padding before the bytes.
-            header = content[entry.header_offset : entry.header_offset + 30]
-            start = (
-                entry.header_offset
-                + 30
-                + int.from_bytes(header[26:28], "little")
-                + int.from_bytes(header[28:30], "little")
-            )
+            start = entry.header_offset + 30 + sum(struct.unpack_from("<HH", content, entry.header_offset + 26))
             if entry.compress_type == zipfile.ZIP_STORED:
                 yield start, content[start : start + entry.file_size]

@@ -8,7 +8,6 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -49,17 +48,21 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
     unread_text = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
     title = text if model.text_encoder is not None else unread_text
     exported = _WithFeatures(model).eval()
-    with torch.no_grad(), warnings.catch_warnings(), _quiet():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            exported,
-            example_inputs(image_size),
-            dynamo=True,
-            input_names=INPUT_NAMES,
-            output_names=["logits", *exported.features],
-            dynamic_shapes=({0: batch}, title, title, {0: batch}),
-            verbose=False,
-        )
+    logging.disable(logging.WARNING)  # the exporter's messages about constant folding
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                exported,
+                example_inputs(image_size),
+                dynamo=True,
+                input_names=INPUT_NAMES,
+                output_names=["logits", *exported.features],
+                dynamic_shapes=({0: batch}, title, title, {0: batch}),
+                verbose=False,
+            )
+    finally:
+        logging.disable(logging.NOTSET)
     assert program is not None
     graph = program.model_proto
     graph.graph.value_info.extend(graph.graph.output[1:])  # keep them as inner values of the graph
@@ -68,14 +71,3 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
         del node.metadata_props[:]  # Python source locations: most of the file, and they name local paths
     onnx.save(graph, str(path))
     onnx.checker.check_model(str(path), full_check=True)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the exporter's messages about constant folding."""
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -1,6 +1,7 @@
 """Verify on real products that the engines give the same answers as the trained model (eager PyTorch).
 
-Legend: B batch, N products, A attributes, C classes of all attributes together.
+Legend: B batch, N products, R answers (one to each product, then more to the first ones), A attributes, C classes of
+all attributes together.
 """
 
 import dataclasses
@@ -114,13 +115,28 @@ def verify(
     """
     if not products:
         raise ValueError("there are no products to verify on; the run's test part must hold at least one")
-    comparisons = {name: _Comparison(settings) for name in engines}
     batches = list(_batches(products, settings.max_tokens))
-    for rows, batch in tqdm(batches, desc="verify", unit="batch", leave=False):
-        reference = eager(batch)
-        for name, engine in engines.items():
-            comparisons[name].add(rows, batch, reference, engine(batch))
-    return {name: comparison.result(name, ids, truth) for name, comparison in comparisons.items()}
+    answers = [
+        [forward(batch) for forward in (eager, *engines.values())]
+        for _, batch in tqdm(batches, desc="verify", unit="batch", leave=False)
+    ]
+    reference, *others = (np.concatenate(logits) for logits in zip(*answers, strict=True))
+    rows = np.concatenate([chosen for chosen, _ in batches])
+    present = np.concatenate([batch.present for _, batch in batches])
+    expected = _labels(reference, present, settings)
+    parities = {}
+    for name, logits in zip(engines, others, strict=True):
+        answered = _labels(logits, present, settings)
+        parities[name] = Parity(
+            engine=name,
+            # Comparisons with NaN are false, so NaN has to count as an infinite difference.
+            largest_difference=float(np.nan_to_num(np.abs(logits - reference), nan=np.inf).max()),
+            batches=len(batches),
+            products=len(products),
+            differing=tuple(ids[row] for row in np.unique(rows[(answered != expected).any(1)])),
+            attributes=_figures(answered, expected, truth, settings),
+        )
+    return parities
 
 
 def require_parity(parities: dict[str, Parity]) -> None:
@@ -138,58 +154,28 @@ def require_parity(parities: dict[str, Parity]) -> None:
             )
 
 
-class _Comparison:
-    def __init__(self, settings: ProductSettings) -> None:
-        self.settings = settings
-        self.largest = 0.0
-        self.answers = 0
-        self.batches = 0
-        self.differing: set[int] = set()
-        self.different_answers = np.zeros(len(settings.attributes), dtype=np.int64)
-        self.predicted: dict[int, NDArray[np.int64]] = {}
-        self.eager_predicted: dict[int, NDArray[np.int64]] = {}
+def _labels(logits: NDArray[np.float32], present: NDArray[np.bool_], settings: ProductSettings) -> NDArray[np.int64]:
+    """(R, C) logits and (R, 2) presence -> (R, A) labels, as the server would answer them."""
+    return chosen_labels(calibrated_scores(logits.astype(np.float64), present, settings), settings)
 
-    def add(
-        self, rows: Sequence[int], batch: Batch, reference: NDArray[np.float32], logits: NDArray[np.float32]
-    ) -> None:
-        difference = np.abs(logits - reference)
-        # Comparisons with NaN are false, so NaN has to count as an infinite difference.
-        self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
-        answered, expected = self._labels(logits, batch), self._labels(reference, batch)
-        wrong = answered != expected  # (B, A)
-        self.differing |= {row for row, differs in zip(rows, wrong.any(1), strict=True) if differs}
-        self.different_answers += wrong.sum(0)
-        self.answers, self.batches = self.answers + len(rows), self.batches + 1
-        for row, labels, eager_labels in zip(rows, answered, expected, strict=True):
-            self.predicted.setdefault(row, labels)
-            self.eager_predicted.setdefault(row, eager_labels)
 
-    def result(self, name: str, ids: Sequence[str], truth: NDArray[np.int64]) -> Parity:
-        rows = range(len(truth))
-        answers = [np.stack([labels[row] for row in rows]) for labels in (self.predicted, self.eager_predicted)]
-        right = [
-            [accuracy(classes[known], labels[known, column]) if known.any() else 1.0 for labels in answers]
-            for column, classes in enumerate(truth.T)
-            for known in [classes != MISSING]
-        ]
-        same = 1 - self.different_answers / self.answers
-        figures = ("same_class", "accuracy", "eager_accuracy")
-        return Parity(
-            engine=name,
-            largest_difference=self.largest,
-            batches=self.batches,
-            products=len(truth),
-            differing=tuple(ids[row] for row in sorted(self.differing)),
-            attributes={
-                attribute.name: dict(zip(figures, (float(alike), *values), strict=True))
-                for attribute, alike, values in zip(self.settings.attributes, same, right, strict=True)
-            },
+def _figures(
+    answered: NDArray[np.int64], expected: NDArray[np.int64], truth: NDArray[np.int64], settings: ProductSettings
+) -> dict[str, dict[str, float]]:
+    """The figures of each attribute, from (R, A) labels of an engine and of the trained model, and (N, A) classes."""
+    figures = {}
+    for column, attribute in enumerate(settings.attributes):
+        known = np.flatnonzero(truth[:, column] != MISSING)
+        engine_accuracy, eager_accuracy = (
+            accuracy(truth[known, column], labels[known, column]) if len(known) else 1.0
+            for labels in (answered, expected)
         )
-
-    def _labels(self, logits: NDArray[np.float32], batch: Batch) -> NDArray[np.int64]:
-        """(B, C) logits -> (B, A) labels, as the server would answer them."""
-        scores = calibrated_scores(logits.astype(np.float64), batch.present, self.settings)
-        return chosen_labels(scores, self.settings)
+        figures[attribute.name] = {
+            "same_class": float((answered[:, column] == expected[:, column]).mean()),
+            "accuracy": engine_accuracy,
+            "eager_accuracy": eager_accuracy,
+        }
+    return figures
 
 
 def _batches(products: Sequence[Product], max_tokens: int) -> Iterator[tuple[list[int], Batch]]:
