@@ -1,28 +1,23 @@
 """``audit.json`` records an audit's catalogue and model, so that another audit does not overwrite its findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from client.api.errors import ClientError
-from client.audit.run_answers import AuditedRun
 from client.audit.sheet import FINDINGS, SHEET
-from client.scoring.engines import ScoringEngine
 from client.scoring.run_key import check_key
 from training.catalog import CatalogSource, open_files
-from training.system.storage import make_folder, read_json, write_json
+from training.system.storage import read_json
 
 RECORD = "audit.json"
 
 
-def model_key(source: CatalogSource, engine: ScoringEngine) -> dict[str, Any]:
-    """The identity of an audit by a model: catalogue, columns, model."""
-    return {**_catalog_key(source), **engine.identity}
-
-
-def run_key(records: Sequence[AuditedRun]) -> dict[str, Any]:
-    """The identity of an audit by training runs: catalogue, columns, runs."""
-    return {**_catalog_key(records[0].source), "runs": [f"{each.folder} of {each.created}" for each in records]}
+def audit_key(source: CatalogSource, **answered_by: Any) -> dict[str, Any]:
+    """The identity of an audit: its catalogue and columns, and the model or the training runs that answered."""
+    columns = [source.image_column, source.text_column, source.id_column]
+    catalogue = {"catalogue": open_files(source.path).fingerprint(), "columns": columns, "labels": source.label_column}
+    return {**catalogue, **answered_by}
 
 
 def prepare_audit_folder(out: Path, key: Mapping[str, Any], *, replace: bool) -> None:
@@ -50,18 +45,3 @@ def prepare_audit_folder(out: Path, key: Mapping[str, Any], *, replace: bool) ->
             f"{out} holds {' and '.join(there)} of an unknown audit. "
             "Choose another folder with --out, or start anew in this one with --replace"
         )
-
-
-def record_key(out: Path, key: Mapping[str, Any]) -> None:
-    """Write the audit's identity, before its findings.
-
-    Raises:
-        StorageError: the folder cannot be created or written to.
-    """
-    make_folder(out)
-    write_json(out / RECORD, dict(key))
-
-
-def _catalog_key(source: CatalogSource) -> dict[str, Any]:
-    columns = [source.image_column, source.text_column, source.id_column]
-    return {"catalogue": open_files(source.path).fingerprint(), "columns": columns, "labels": source.label_column}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from client.api.errors import ClientError
 from client.audit.findings import AuditAnswers
 from client.audit.modalities import MODALITIES, PICTURE, TITLE, TOGETHER
-from training.catalog import CatalogRow, CatalogSource, open_files, open_rows
+from training.catalog import CatalogSource, open_files, open_rows
 
 MODEL_OF_MODALITY = {PICTURE: "image", TITLE: "text", TOGETHER: "late"}
 PART_NAMES = {"out_of_fold": "training", "validation": "validation", "test": "test"}
@@ -94,65 +94,48 @@ def read_run_answers(records: Sequence[AuditedRun]) -> RunAnswers:
         if (other.labels, other.source) != (first.labels, first.source):
             raise ClientError(f"{first.folder} and {other.folder} differ in catalogue or classes: {_CLASSES_DIFFER}")
     counts: Counter[str] = Counter()
-    modalities = {modality: _Sums(len(first.labels)) for modality in MODALITIES}
+    given: dict[str, int] = {}
+    sums: dict[str, dict[str, NDArray[np.float32]]] = {modality: {} for modality in MODALITIES}
     for record in records:
         for modality, part in ((modality, part) for modality in MODALITIES for part in PART_NAMES):
             saved = _read_arrays(record.folder / MODEL_OF_MODALITY[modality] / f"{part}.npz")
-            if saved is not None:
-                modalities[modality].add(saved)
-                counts[PART_NAMES[part]] += len(saved["ids"]) if modality == PICTURE else 0
-    return _joined(first, modalities, counts)
+            if saved is None:
+                continue
+            ids = saved["ids"].tolist()
+            for id, row in zip(ids, saved["probabilities"][:, : len(first.labels)], strict=True):
+                sums[modality][id] = sums[modality].get(id, 0) + row
+            if modality == PICTURE:
+                given.update(zip(ids, saved["truth"][:, 0].tolist(), strict=True))
+                counts[PART_NAMES[part]] += len(ids)
+    answers, changed = _joined(first, sums, given)
+    return RunAnswers(answers, counts, changed)
 
 
-class _Sums:
-    """Sums of the probabilities of each product for the main attribute."""
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-        self.given: dict[str, int] = {}
-        self._sums: dict[str, NDArray[np.float32]] = {}
-
-    def add(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Add the answers of one file."""
-        given, answers = saved["truth"][:, 0].tolist(), saved["probabilities"][:, : self.classes]
-        for id, label, row in zip(saved["ids"].tolist(), given, answers, strict=True):
-            self.given[id] = label
-            self._sums[id] = self._sums[id] + row if id in self._sums else row
-
-    def mean(self, id: str) -> NDArray[np.float32]:
-        """(C,) float32, sums to 1; NaN if the product has no answer."""
-        if id not in self._sums:
-            return np.full(self.classes, np.nan, dtype=np.float32)
-        mean: NDArray[np.float32] = self._sums[id] / self._sums[id].sum()
-        return mean
-
-
-def _joined(record: AuditedRun, modalities: Mapping[str, _Sums], counts: Counter[str]) -> RunAnswers:
-    """Join the answers with the rows of the catalogue."""
-    trained = {id: record.labels[place] for id, place in modalities[PICTURE].given.items()}
-    found = {row.id: row for row in _rows(record.source) if row.id in trained}
-    if missing := [id for id in trained if id not in found]:
+def _joined(
+    record: AuditedRun, sums: Mapping[str, Mapping[str, NDArray[np.float32]]], given: Mapping[str, int]
+) -> tuple[AuditAnswers, int]:
+    """The rows of the catalogue with the answers to them, and the number of rows whose label has changed."""
+    with open_rows(record.source, open_files(record.source.path)) as (_, read):
+        found = {row.id: row for row in read if row.fault is None and row.id in given}
+    if missing := [id for id in given if id not in found]:
         raise ClientError(
             f"{record.source.path} lacks {len(missing):,} products of {record.folder}, such as {missing[0]!r}; "
             "name the unchanged catalogue of that run"
         )
-    rows = [row for row in found.values() if row.label == trained[row.id]]
-    probabilities = {modality: np.zeros((len(rows), len(record.labels)), np.float32) for modality in MODALITIES}
+    rows = [row for row in found.values() if row.label == record.labels[given[row.id]]]
+    probabilities = {each: np.full((len(rows), len(record.labels)), np.nan, np.float32) for each in MODALITIES}
     for number, row in enumerate(rows):
-        for modality, lacks in ((PICTURE, not row.image), (TITLE, not row.text), (TOGETHER, False)):
-            probabilities[modality][number] = np.nan if lacks else modalities[modality].mean(row.id)
+        for modality, reads in ((PICTURE, row.image), (TITLE, row.text), (TOGETHER, True)):
+            if reads and row.id in sums[modality]:
+                total = sums[modality][row.id]
+                probabilities[modality][number] = total / total.sum()
     answers = AuditAnswers(
         [{"id": row.id, "line": row.line, "image": row.image, "text": row.text} for row in rows],
         np.array([row.label for row in rows]),
         record.labels,
         probabilities,
     )
-    return RunAnswers(answers, counts, changed=len(found) - len(rows))
-
-
-def _rows(source: CatalogSource) -> list[CatalogRow]:
-    with open_rows(source, open_files(source.path)) as (_, rows):
-        return [row for row in rows if row.fault is None]
+    return answers, len(found) - len(rows)
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:

@@ -70,21 +70,22 @@ def write_sheet(
     shown = tqdm(found, desc="pictures", unit="product", leave=False, disable=None)
     cards = [_card(each, number, files) for number, each in enumerate(shown)]
     script = (TEMPLATES / "sheet.js").read_text(encoding="utf-8")
-    document = (
-        _environment()
-        .get_template("sheet.html")
-        .render(
-            catalogue=Path(source.path).name,
-            column=source.label_column,
-            cards=cards,
-            labels=sorted(labels),
-            checked=checked,
-            kinds=[(kind, text, count) for kind, text in MEANING.items() if (count := _count(found, kind))],
-            key=hashlib.sha256(json.dumps([[each.id, each.given] for each in found]).encode()).hexdigest()[:16],
-            style=Markup((TEMPLATES / "sheet.css").read_text(encoding="utf-8")),
-            script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    counts = Counter(each.kind for each in found)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    document = environment.get_template("sheet.html").render(
+        catalogue=Path(source.path).name,
+        column=source.label_column,
+        cards=cards,
+        labels=sorted(labels),
+        checked=checked,
+        kinds=[(kind, text, counts[kind]) for kind, text in MEANING.items() if counts[kind]],
+        key=hashlib.sha256(json.dumps([[each.id, each.given] for each in found]).encode()).hexdigest()[:16],
+        style=Markup((TEMPLATES / "sheet.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     with atomic_path(path) as partial:
         partial.write_text(document, encoding="utf-8")
@@ -110,10 +111,6 @@ def _subject_and_verb(modalities: Sequence[str], verb: str) -> str:
     return f"{' and '.join(names)} {verb if plural else verb + 's'}" if names else ""
 
 
-def _count(found: Sequence[Finding], kind: str) -> int:
-    return Counter(each.kind for each in found)[kind]
-
-
 def _card(found: Finding, number: int, files: CatalogFiles) -> dict[str, Any]:
     return {
         "number": number,
@@ -137,10 +134,3 @@ def _picture(name: str, files: CatalogFiles) -> str | None:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip

@@ -7,7 +7,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.api.errors import ClientError
 from client.archives.golden_products import main_labels
@@ -25,6 +25,7 @@ from client.commands.arguments import (
 )
 from client.commands.session import Session
 from client.server.config import ServerConfig
+from training.system.storage import make_folder, write_json
 
 if TYPE_CHECKING:
     from client.audit.findings import AuditAnswers, Finding
@@ -37,11 +38,12 @@ TOP_K = 20
 
 
 class _Audited(NamedTuple):
-    """A catalogue, the answers to its products, and notes for the user."""
+    """A catalogue, the answers to its products, notes for the user, and the identity of the audit."""
 
     source: "CatalogSource"
     answers: "AuditAnswers"
     notes: Sequence[str]
+    key: dict[str, Any]
 
 
 def add(commands: Subcommands) -> None:
@@ -77,6 +79,7 @@ def add(commands: Subcommands) -> None:
 
 def audit(session: Session) -> None:
     """Audit the labels of a catalogue."""
+    from client.audit.audit_folder import RECORD  # noqa: PLC0415
     from client.audit.findings import find_label_errors  # noqa: PLC0415 - takes half a second
     from client.audit.sheet import FINDINGS, SHEET, write_findings, write_sheet  # noqa: PLC0415
 
@@ -84,6 +87,8 @@ def audit(session: Session) -> None:
     if not options.run and not (options.catalog and options.labels):
         raise ClientError("name a CATALOG and its --labels, or a training run with --run")
     audited = _trained(options) if options.run else _asked(options, session.config)
+    make_folder(options.out)
+    write_json(options.out / RECORD, audited.key)
     answers, found, page = audited.answers, find_label_errors(audited.answers), options.out / SHEET
     write_findings(options.out / FINDINGS, found, column=str(audited.source.label_column))
     shown = found[: options.show]
@@ -95,7 +100,7 @@ def audit(session: Session) -> None:
 
 def _trained(options: argparse.Namespace) -> _Audited:
     """Answers that training runs have saved."""
-    from client.audit.audit_folder import prepare_audit_folder, record_key, run_key  # noqa: PLC0415
+    from client.audit.audit_folder import audit_key, prepare_audit_folder  # noqa: PLC0415
     from client.audit.run_answers import read_record, read_run_answers  # noqa: PLC0415
 
     records = [read_record(run, path=options.catalog) for run in options.run]
@@ -104,10 +109,9 @@ def _trained(options: argparse.Namespace) -> _Audited:
         raise ClientError(
             f"{options.run[0]} was trained on {column!r}; name a run that was trained on {options.labels!r}"
         )
-    key = run_key(records)
+    key = audit_key(records[0].source, runs=[f"{each.folder} of {each.created}" for each in records])
     prepare_audit_folder(options.out, key, replace=options.replace)
     read = read_run_answers(records)
-    record_key(options.out, key)
     parts = ", ".join(f"{number:,} {part}" for part, number in read.counts.items())
     notes = [f"answers by models that had not seen the product: {parts}"]
     if unseen := [record for record in records if record.unseen]:
@@ -120,12 +124,12 @@ def _trained(options: argparse.Namespace) -> _Audited:
             f"{read.changed:,} products were left out: their label in the catalogue differs from the one in the run, "
             "for example after a correction"
         )
-    return _Audited(records[0].source, read.answers, notes)
+    return _Audited(records[0].source, read.answers, notes, key)
 
 
 def _asked(options: argparse.Namespace, config: ServerConfig) -> _Audited:
     """Answers of a server, or of an archive in this process."""
-    from client.audit.audit_folder import model_key, prepare_audit_folder, record_key  # noqa: PLC0415
+    from client.audit.audit_folder import audit_key, prepare_audit_folder  # noqa: PLC0415
     from client.audit.catalog_labels import read_labels  # noqa: PLC0415
     from client.audit.modalities import score_modalities  # noqa: PLC0415
     from client.audit.modality_answers import read_answers  # noqa: PLC0415
@@ -133,12 +137,11 @@ def _asked(options: argparse.Namespace, config: ServerConfig) -> _Audited:
     source = source_of(options, labels=options.labels)
     given = read_labels(source)
     engine = engine_of(options, config)
-    key = model_key(source, engine)
+    key = audit_key(source, **engine.identity)
     prepare_audit_folder(options.out, key, replace=options.replace)
     score_modalities(source, options.out, engine, top_k=options.top_k, log=echo, replace=options.replace)
     answers = read_answers(options.out, given, _known_labels(options, config, engine))
-    record_key(options.out, key)
-    return _Audited(source, answers, [])
+    return _Audited(source, answers, [], key)
 
 
 def _known_labels(options: argparse.Namespace, config: ServerConfig, engine: "ScoringEngine") -> Sequence[str] | None:

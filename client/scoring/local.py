@@ -20,7 +20,7 @@ from client.api.errors import ClientError, ServerError
 from client.api.inference import Product
 from client.api.predictions import Prediction
 from client.archives.model_store import identify_archive
-from client.scoring.answers import ReadBatch, RowAnswer, RowBatch, read_products
+from client.scoring.answers import ReadBatch, RowBatch, read_products
 from client.scoring.engines import ordered_map, write_parts
 from client.scoring.workspace import Workspace
 from handlers.product_handler import ProductHandler
@@ -60,11 +60,6 @@ class LocalEngine:
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
         """See :class:`client.scoring.engines.ScoringEngine`."""
-        batches = workspace.batches(chunks, size=self.handler.settings.max_batch)
-        return write_parts(workspace, self.answered(batches, files))
-
-    def answered(self, batches: Iterator[RowBatch], files: CatalogFiles) -> Iterator[tuple[RowBatch, list[RowAnswer]]]:
-        """Yield each batch with its answers, in order."""
 
         def prepare(batch: RowBatch) -> _Prepared:
             request = read_products(batch.rows, files)
@@ -78,9 +73,13 @@ class LocalEngine:
             ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers,
             ThreadPoolExecutor(1, thread_name_prefix="infer") as model,
         ):
+            batches = workspace.batches(chunks, size=self.handler.settings.max_batch)
             ready = ordered_map(readers, prepare, batches, ahead=READERS + 1)
-            for (batch, prepared), scores in ordered_map(model, infer, ready, ahead=2):
-                yield batch, prepared.request.merged(self._answers(prepared, scores))
+            answered = (
+                (batch, prepared.request.merged(self._answers(prepared, scores)))
+                for (batch, prepared), scores in ordered_map(model, infer, ready, ahead=2)
+            )
+            yield from write_parts(workspace, answered)
 
     def _fields(self, product: Product) -> ProductFields:
         fields = {"image": product.image, "text": product.text, "top_k": self._top_k}

@@ -1,12 +1,11 @@
 """Protects the output folder of a run: it must contain no unknown files, and only one run may use it at a time."""
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from client.api.errors import ClientError
 from client.scoring.outputs import FILES, SUMMARY
 from client.scoring.workspace import MANIFEST, PARTS, remove_workspace, unknown_files
-from training.system.storage import final_name, locked, make_folder, read_json
+from training.system.storage import final_name, make_folder, read_json
 
 LOCK = ".lock"
 _NAMES = {LOCK, PARTS, SUMMARY, *FILES}
@@ -36,16 +35,6 @@ def prepare_output_folder(out: Path) -> None:
     if strange:
         listed = ", ".join(strange[:_NAMED]) + (", ..." if len(strange) > _NAMED else "")
         raise ClientError(f"{out} contains other files ({listed}); choose another folder, or move these files away")
-
-
-def output_lock(out: Path) -> AbstractContextManager[None]:
-    """Lock out other runs.
-
-    Raises:
-        LockedError: another run uses the folder.
-        StorageError: the folder cannot be written to.
-    """
-    return locked(out / LOCK, taken=f"another run is using {out}; wait until it has ended")
 
 
 def clear_output_folder(out: Path) -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +40,9 @@ _PARTS_A_GROUP = 128
 class _Csv:
     """A CSV writer by RFC 4180 with line feeds; cells are escaped so that a spreadsheet runs no formula in them."""
 
-    def __init__(self, file: IO[str], schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
+        partial = stack.enter_context(atomic_path(path))
+        file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
         self._usual = csv.writer(file, lineterminator="\n")
         # Python does not quote a carriage return unless lines end in one, but readers end a line there.
         self._quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -111,8 +113,8 @@ class _Outputs:
         self._schema = predictions_schema(workspace.attributes())
         self._parquet = pq.ParquetWriter(stack.enter_context(atomic_path(folder / PARQUET)), self._schema)
         stack.enter_context(closing(self._parquet))
-        self._csv, self._review = (_csv(folder / name, self._schema, stack) for name in (CSV, REVIEW))
-        self._failed = _csv(folder / FAILED, ERRORS_SCHEMA, stack)
+        self._csv, self._review = (_Csv(folder / name, self._schema, stack) for name in (CSV, REVIEW))
+        self._failed = _Csv(folder / FAILED, ERRORS_SCHEMA, stack)
         self._group: list[pa.Table] = []
 
     def add(self, part: pa.Table) -> None:
@@ -167,16 +169,9 @@ class _Outputs:
             [attribute_cells(entries) for entries in table[ATTRIBUTES].to_pylist()],
             schema=pa.schema(list(self._schema)[len(PREDICTIONS_SCHEMA) :]),
         )
-        for field in cells.schema:
-            plain = plain.append_column(field, cells[field.name])
-        return plain
+        return pa.Table.from_arrays([*plain.columns, *cells.columns], schema=self._schema)
 
     def _write_group(self) -> None:
         if self._group:
             self._parquet.write_table(pa.concat_tables(self._group))
         self._group = []
-
-
-def _csv(path: Path, schema: pa.Schema, stack: ExitStack) -> _Csv:
-    partial = stack.enter_context(atomic_path(path))
-    return _Csv(stack.enter_context(partial.open("w", encoding="utf-8", newline="")), schema)

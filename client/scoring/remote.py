@@ -73,10 +73,6 @@ class ServerEngine:
 
     def score(self, workspace: Workspace, files: CatalogFiles, chunks: Sequence[int]) -> Iterator[int]:
         """See :class:`client.scoring.engines.ScoringEngine`."""
-        return write_parts(workspace, self.answered(workspace.batches(chunks, size=PRODUCTS_PER_REQUEST), files))
-
-    def answered(self, batches: Iterator[RowBatch], files: CatalogFiles) -> Iterator[tuple[RowBatch, list[RowAnswer]]]:
-        """Yield each batch with its answers, in order."""
         free: queue.SimpleQueue[ProductClient] = queue.SimpleQueue()
 
         def ask(batch: RowBatch) -> list[RowAnswer]:
@@ -96,7 +92,8 @@ class ServerEngine:
             pool = ThreadPoolExecutor(self._connections, thread_name_prefix="connection")
             stack.callback(pool.shutdown, cancel_futures=True)
             stack.callback(self._stopped.set)
-            yield from ordered_map(pool, ask, batches, ahead=2 * self._connections)
+            batches = workspace.batches(chunks, size=PRODUCTS_PER_REQUEST)
+            yield from write_parts(workspace, ordered_map(pool, ask, batches, ahead=2 * self._connections))
 
     def _ask(self, client: ProductClient, products: Sequence[Product]) -> list[Prediction | ServerError]:
         """The answers to some products, with as many retries as it takes."""

@@ -1,7 +1,6 @@
 """Classifies a catalogue and writes the results; an interrupted run continues where it stopped."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from tqdm import tqdm
 
 from client.api.log import Log
 from client.scoring.engines import ScoringEngine
-from client.scoring.output_folder import clear_output_folder, output_lock, prepare_output_folder
+from client.scoring.output_folder import LOCK, clear_output_folder, prepare_output_folder
 from client.scoring.outputs import FILES, SUMMARY, summary_text, write_outputs
 from client.scoring.run_key import check_key
 from client.scoring.workspace import (
@@ -22,7 +21,7 @@ from client.scoring.workspace import (
     remove_workspace,
 )
 from training.catalog import CatalogFiles, CatalogSource, open_files
-from training.system.storage import read_json
+from training.system.storage import locked, read_json
 
 
 def score_catalog(
@@ -67,33 +66,20 @@ def score_catalog(
     }
     log(f"Scoring {source.path} with {engine.description} into {out}: {', '.join(FILES)}")
     prepare_output_folder(out)
-    with output_lock(out):
+    with locked(out / LOCK, taken=f"another run is using {out}; wait until it has ended"):
         if replace:
             clear_output_folder(out)
-        return _score(source, out, engine, files=files, key=key, log=log, progress=progress)
-
-
-def _score(
-    source: CatalogSource,
-    out: Path,
-    engine: ScoringEngine,
-    *,
-    files: CatalogFiles,
-    key: Mapping[str, Any],
-    log: Log,
-    progress: bool,
-) -> dict[str, Any]:
-    summary: dict[str, Any] | None = read_json(out / SUMMARY)
-    workspace = open_workspace(out / PARTS, key)
-    if summary is not None:
-        check_key(out, summary["key"], key, holds=SCORES)
-        log(f"Already done: {summary_text(summary)}")
-    else:
-        workspace = workspace or make_workspace(out / PARTS, key, source=source, files=files, progress=progress)
-        log(_answer_rows(workspace, engine, files, log=log, progress=progress))
-        summary = write_outputs(out, workspace, key, progress=progress)
-        log(summary_text(summary))
-    remove_workspace(out / PARTS)
+        summary: dict[str, Any] | None = read_json(out / SUMMARY)
+        workspace = open_workspace(out / PARTS, key)
+        if summary is not None:
+            check_key(out, summary["key"], key, holds=SCORES)
+            log(f"Already done: {summary_text(summary)}")
+        else:
+            workspace = workspace or make_workspace(out / PARTS, key, source=source, files=files, progress=progress)
+            log(_answer_rows(workspace, engine, files, log=log, progress=progress))
+            summary = write_outputs(out, workspace, key, progress=progress)
+            log(summary_text(summary))
+        remove_workspace(out / PARTS)
     return summary
 
 

@@ -99,7 +99,8 @@ class Workspace:
     def batches(self, chunks: Iterable[int], *, size: int) -> Iterator[RowBatch]:
         """Yield the rows of chunks in batches of at most ``size``; no batch spans two chunks."""
         for chunk in chunks:
-            rows = self._rows(chunk)
+            records = pq.read_table(_rows_path(self.folder, chunk), schema=ROWS_SCHEMA).to_pylist()
+            rows = [_row(record) for record in records]
             for start in range(0, len(rows), size):
                 yield RowBatch(chunk, rows[start : start + size], last=start + size >= len(rows))
 
@@ -124,10 +125,6 @@ class Workspace:
 
     def _part(self, chunk: int) -> Path:
         return self.folder / f"part-{chunk:05d}.parquet"
-
-    def _rows(self, chunk: int) -> list[CatalogRow]:
-        records = pq.read_table(_rows_path(self.folder, chunk), schema=ROWS_SCHEMA).to_pylist()
-        return [_row(record) for record in records]
 
 
 def open_workspace(folder: Path, key: Any) -> Workspace | None:
@@ -169,7 +166,8 @@ def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: Cata
     read = 0
     with DiskIds(folder / IDS) as seen, open_rows(source, files, labelled=False, seen=seen) as (_, rows):
         shown = tqdm(rows, desc="reading", unit="row", unit_scale=True, disable=None if progress else True)
-        for chunk, group in enumerate(_grouped(shown, key["chunk_rows"])):
+        remaining = iter(shown)
+        for chunk, group in enumerate(iter(lambda: list(itertools.islice(remaining, key["chunk_rows"])), [])):
             with atomic_path(_rows_path(folder, chunk)) as path:
                 pq.write_table(pa.Table.from_pylist([_row_record(row) for row in group], schema=ROWS_SCHEMA), path)
             read += len(group)
@@ -198,12 +196,6 @@ def _clear(folder: Path) -> None:
 
 def _is_own(path: Path) -> bool:
     return _OWN.fullmatch(final_name(path.name)) is not None and not path.is_dir()
-
-
-def _grouped(rows: Iterable[CatalogRow], size: int) -> Iterator[list[CatalogRow]]:
-    remaining = iter(rows)
-    while group := list(itertools.islice(remaining, size)):
-        yield group
 
 
 def _rows_path(folder: Path, chunk: int) -> Path:
