@@ -21,8 +21,7 @@ from pathlib import Path
 
 from benchmarks.server.load.bodies import make_bodies, read_samples, write_bodies
 from benchmarks.server.measure.plan import PLANS
-from benchmarks.server.measure.results import add_simulations
-from benchmarks.server.measure.rounds import Rounds
+from benchmarks.server.measure.rounds import Rounds, add_simulations
 from benchmarks.server.report.document import document, write_report
 from benchmarks.server.report.machine import describe_machine
 from benchmarks.server.systems.names import SYSTEMS
@@ -100,7 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default=MODEL, help="model of the run; it must read both modalities (default: %(default)s)"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=SYSTEMS, help="measure only these systems, and the pipeline in process"
+        "--only",
+        nargs="+",
+        choices=SYSTEMS,
+        default=SYSTEMS,
+        help="measure only these systems, and the pipeline in process",
     )
     parser.add_argument(
         "--workers",

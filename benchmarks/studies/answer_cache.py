@@ -8,7 +8,6 @@ of the products has been answered before. Runs with and without the cache take t
 
 import argparse
 import itertools
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.studies.explanations import catalogue_products
-from client.scoring.local import load_handler
+from client.scoring.local import LocalEngine
 from handlers.product_handler import ProductHandler
 from handlers.product_serving.engines.cached import CachedEngine
 from handlers.product_serving.engines.engine import Engine
@@ -30,19 +29,22 @@ MIB = 64
 
 def main() -> None:
     """Print the milliseconds a product without and with the cache, for each share of repeated products."""
-    options = _parser().parse_args()
-    with tempfile.TemporaryDirectory(prefix="archive-") as folder:
-        handler = load_handler(options.archive, Path(folder))
-        fields = [
-            ProductFields(image, text, handler.settings.default_top_k)
-            for image, text in itertools.islice(catalogue_products(options.data), options.rows)
-        ]
-        plain = handler.engine
-        _milliseconds(handler, plain, fields[:BATCH])  # warm
-        print(f"{handler.model['backend']}, {len(fields)} products\n{'share':>6} {'without':>9} {'with':>9}   speed-up")
-        for share in tqdm(SHARES, leave=False):
-            without, kept = _compare(handler, plain, fields, share)
-            print(f"{share:6.0%} {without:6.2f} ms {kept:6.2f} ms {without / kept:9.2f}", flush=True)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--data", type=Path, required=True, help="catalogue")
+    parser.add_argument("--archive", type=Path, required=True, help="archive of a model")
+    parser.add_argument("--rows", type=int, default=256, help="number of products to read (default: %(default)s)")
+    options = parser.parse_args()
+    handler = LocalEngine(options.archive).handler
+    products = itertools.islice(catalogue_products(options.data), options.rows)
+    fields = [ProductFields(image, text, handler.settings.default_top_k) for image, text in products]
+    plain = handler.engine
+    _milliseconds(handler, plain, fields[:BATCH])  # warm
+    print(f"{handler.model['backend']}, {len(fields)} products\n{'share':>6} {'without':>9} {'with':>9}   speed-up")
+    for share in tqdm(SHARES, leave=False):
+        without, kept = _compare(handler, plain, fields, share)
+        print(f"{share:6.0%} {without:6.2f} ms {kept:6.2f} ms {without / kept:9.2f}", flush=True)
 
 
 def _compare(
@@ -50,7 +52,7 @@ def _compare(
 ) -> tuple[float, float]:
     """Return the milliseconds a product without and with the cache."""
     known = [product for number, product in enumerate(fields) if int((number + 1) * share) > int(number * share)]
-    times: list[tuple[float, float]] = []
+    times = []
     for _ in range(REPEATS):
         cached = CachedEngine(plain, mib=MIB, count=lambda hits, misses: None)
         if known:
@@ -66,16 +68,6 @@ def _milliseconds(handler: ProductHandler, engine: Engine, fields: Sequence[Prod
     for start in range(0, len(fields), BATCH):
         handler.inference(handler.preprocess(fields[start : start + BATCH]))
     return 1000 * (time.perf_counter() - began) / len(fields)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--data", type=Path, required=True, help="catalogue")
-    parser.add_argument("--archive", type=Path, required=True, help="archive of a model")
-    parser.add_argument("--rows", type=int, default=256, help="number of products to read (default: %(default)s)")
-    return parser
 
 
 if __name__ == "__main__":

@@ -127,9 +127,7 @@ def compare(truth: Sequence[str], several: Sequence[str], single: Sequence[str],
 def main() -> None:
     """Compare the runs, print a table and write JSON."""
     options = _parser().parse_args()
-    source = read_run(options.several).source
-    source = dataclasses.replace(source, path=str(options.catalog))
-    catalog = read_catalog(source)
+    catalog = read_catalog(dataclasses.replace(read_run(options.several).source, path=str(options.catalog)))
     groups = product_groups(catalog, catalog.products)
     drawn = drawn_rows(len(catalog.products), options.products)
     unseen = {run: drawn & unseen_rows([options.several, run], catalog.products, groups) for run in options.single}
@@ -139,7 +137,8 @@ def main() -> None:
     results = {}
     for run in tqdm(options.single, desc="runs", unit="run"):
         name = read_run(run).main.name
-        labels = _labels(catalog, name)
+        column = "label" if name == catalog.source.label_column else attribute_column(name)
+        labels = catalog.products[column].fillna("")
         known = unseen[run] & labels.ne("").to_numpy()
         products = catalog.products[known].reset_index(drop=True)
         alone = answers(run, catalog, products, model=options.model).iloc[:, 0].tolist()
@@ -169,12 +168,6 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         for name, each in results.items()
     ]
     return "\n".join(lines)
-
-
-def _labels(catalog: Catalog, name: str) -> "pd.Series[str]":
-    """Return the label of each product; "" if it has none."""
-    column = "label" if name == catalog.source.label_column else attribute_column(name)
-    return catalog.products[column].fillna("")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -30,7 +29,13 @@ WARM_UP = 3
 
 def main() -> None:
     """Print for each archive the median and the 95th percentile of both ratios, and the median times."""
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--data", type=Path, required=True, help="catalogue")
+    parser.add_argument("--archive", type=Path, nargs="+", required=True, help="archives of models")
+    parser.add_argument("--rows", type=int, default=50, help="number of products to read (default: %(default)s)")
+    options = parser.parse_args()
     print(f"{'':28} answers   p95  passes   p95   pass ms  answer ms  explained ms")
     products = list(itertools.islice(catalogue_products(options.data), options.rows + WARM_UP))
     for archive in options.archive:
@@ -56,20 +61,20 @@ def _times(handler: ProductHandler, products: list[tuple[bytes, str]]) -> Iterat
         [product] = handler.preprocess(fields)
         assert isinstance(product, Product)
         yield (
-            _seconds(partial(handler.engine, collate([product]))),
-            _seconds(partial(_answer, handler, fields, why=False)),
-            _seconds(partial(_answer, handler, fields, why=True)),
+            _seconds(handler.engine, collate([product])),
+            _seconds(_answer, handler, fields, False),
+            _seconds(_answer, handler, fields, True),
         )
 
 
-def _answer(handler: ProductHandler, fields: list[ProductFields], *, why: bool) -> None:
+def _answer(handler: ProductHandler, fields: list[ProductFields], why: bool) -> None:
     products = handler.preprocess(fields)
     handler.explain(fields, products, handler.inference(products), [why])
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def _seconds(call: Callable[..., object], *arguments: object) -> float:
     began = time.perf_counter()
-    call()
+    call(*arguments)
     return time.perf_counter() - began
 
 
@@ -83,16 +88,6 @@ def _line(name: str, times: list[tuple[float, float, float]]) -> str:
 
 def _high(values: list[float]) -> float:
     return statistics.quantiles(values, n=20)[-1]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--data", type=Path, required=True, help="catalogue")
-    parser.add_argument("--archive", type=Path, nargs="+", required=True, help="archives of models")
-    parser.add_argument("--rows", type=int, default=50, help="number of products to read (default: %(default)s)")
-    return parser
 
 
 if __name__ == "__main__":

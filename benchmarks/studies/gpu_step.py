@@ -28,7 +28,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benchmarks.server.report.summary import summarise
+from benchmarks.server.report.summary import figure
 from handlers.product_serving.engines.cuda import CudaHalfEngine, half_precision
 from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.engines.graph_replay import Size
@@ -66,9 +66,6 @@ def main() -> int:
     parser.add_argument("archive", type=Path, help="archive of a model")
     parser.add_argument("--gpu", type=int, default=0, help="number of the GPU (default: 0)")
     options = parser.parse_args()
-    if not torch.cuda.is_available():
-        print("error: no GPU here; this study needs one (`make bench` measures a CPU)", file=sys.stderr)
-        return 1
     try:
         turns = measure(options.archive, gpu=options.gpu)
     except EngineError as error:
@@ -87,8 +84,10 @@ def measure(archive: Path, *, gpu: int) -> list[Turn]:
         gpu: number of the GPU.
 
     Raises:
-        EngineError: the GPU or the archive cannot run captured graphs.
+        EngineError: there is no GPU, or the GPU or the archive cannot run captured graphs.
     """
+    if not torch.cuda.is_available():
+        raise EngineError("no GPU here; this study needs one (`make bench` measures a CPU)")
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         with zipfile.ZipFile(archive) as content:
             content.extractall(folder, ["model.pt", "settings.json"])
@@ -168,12 +167,9 @@ def _lines(turns: list[Turn]) -> Iterator[str]:
     yield f"{'products x tokens':18} {'step ms':>24} {'call ms':>24} {'% of the bf16 peak':>24}"
     for size in dict.fromkeys(turn.size for turn in turns):
         same = [turn for turn in turns if turn.size == size]
-        columns = (
-            summarise([1000 * turn.step_seconds for turn in same]),
-            summarise([1000 * turn.call_seconds for turn in same]),
-            summarise([100 * turn.share for turn in same]),
-        )
-        yield f"{f'{size.products} x {size.tokens}':18} " + " ".join(f"{each.text(2):>24}" for each in columns if each)
+        rows = ((1000 * turn.step_seconds, 1000 * turn.call_seconds, 100 * turn.share) for turn in same)
+        cells = (f"{figure(column, 2):>24}" for column in zip(*rows, strict=True))
+        yield f"{f'{size.products} x {size.tokens}':18} " + " ".join(cells)
     yield f"Target: {TARGET:.0%} at {PRODUCTS} products."
 
 

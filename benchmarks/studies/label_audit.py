@@ -20,16 +20,18 @@ A label that was wrong before the damage counts as a false finding. So the preci
 """
 
 import argparse
+import dataclasses
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from tqdm import tqdm
 
+from benchmarks.server.report import summary
 from benchmarks.studies.sampled_catalogue import LABEL, Sampled, sample_products, write_damaged
 from client.audit.catalog_labels import read_labels
 from client.audit.finding_kinds import MODALITIES_DIFFER
@@ -56,8 +58,7 @@ def measure_answers(answers: AuditAnswers, *, share: float, seed: int) -> dict[s
     """
     given = damage_labels(answers.given.tolist(), share=share, seed=seed)
     wrong = {row["id"] for row, old, new in zip(answers.rows, answers.given, given, strict=True) if old != new}
-    damaged = AuditAnswers(answers.rows, given, answers.labels, answers.probabilities)
-    return {"share": share, "seed": seed, **judge(damaged, wrong)}
+    return {"share": share, "seed": seed, **judge(dataclasses.replace(answers, given=given), wrong)}
 
 
 def measure_training(sampled: Sampled, folder: Path, *, share: float, seed: int, more: Sequence[str]) -> dict[str, Any]:
@@ -111,22 +112,13 @@ def _hits(found: Sequence[Finding], wrong: Collection[str]) -> dict[str, float]:
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Write the means over the seeds as a Markdown table."""
-    lines = [
-        "| labels damaged | contradicted: precision | recall | clear: precision | recall | first n: precision |",
-        "|---|---|---|---|---|---|",
+    head = ["labels damaged", "contradicted: precision", "recall", "clear: precision", "recall", "first n: precision"]
+    figures = ["contradicted.precision", "contradicted.recall", "clear.precision", "clear.recall", "first_n"]
+    rows = [
+        [f"{runs['share'].iloc[0]:.0%} (n = {runs['damaged'].iloc[0]:,})", *(f"{x:.3f}" for x in runs[figures].mean())]
+        for _, runs in pd.json_normalize(list(results)).groupby("share")
     ]
-    for share in sorted({each["share"] for each in results}):
-        runs = [each for each in results if each["share"] == share]
-        cells = [
-            statistics.mean(each[kind][value] for each in runs)
-            for kind in ("contradicted", "clear")
-            for value in ("precision", "recall")
-        ]
-        cells.append(statistics.mean(each["first_n"] for each in runs))
-        lines.append(
-            f"| {share:.0%} (n = {runs[0]['damaged']:,}) | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |"
-        )
-    return "\n".join(lines)
+    return summary.table(head, rows)
 
 
 def main() -> None:
@@ -153,15 +145,13 @@ def main() -> None:
         ]
     record = {"labels": options.labels, "training_options": more, "results": found}
     (options.out / "label_audit.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    text = "\n".join(_section(title, results) for title, results in found.items())
+    text = "\n".join(
+        f"## {title}\n\n{results[0]['products']:,} products; damages of each share: "
+        f"{len({each['seed'] for each in results})}.\n\n{table(results)}\n"
+        for title, results in found.items()
+    )
     (options.out / "label_audit.md").write_text(text, encoding="utf-8")
     print(text)
-
-
-def _section(title: str, results: Sequence[dict[str, Any]]) -> str:
-    damages = len({each["seed"] for each in results})
-    head = f"{results[0]['products']:,} products; damages of each share: {damages}."
-    return f"## {title}\n\n{head}\n\n{table(results)}\n"
 
 
 def _parser() -> argparse.ArgumentParser:

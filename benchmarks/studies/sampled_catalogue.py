@@ -27,9 +27,7 @@ class Sampled(NamedTuple):
     rows: Sequence[CatalogRow]
 
 
-def sample_products(
-    source: CatalogSource, folder: Path, *, count: int | None, min_class: int = 0, seed: int = 0
-) -> Sampled:
+def sample_products(source: CatalogSource, folder: Path, *, count: int | None, min_class: int = 0) -> Sampled:
     """Copy products out of a catalogue, with unchanged pictures.
 
     Args:
@@ -37,7 +35,6 @@ def sample_products(
         folder: output folder; the pictures go to ``images/``.
         count: number of products to draw; None takes all.
         min_class: leave out classes with fewer products.
-        seed: of the draw.
     """
     files = open_files(source.path)
     with open_rows(source, files, labelled=source.label_column is not None) as (_, read):
@@ -45,7 +42,7 @@ def sample_products(
     sizes = Counter(row.label for row in rows)
     rows = [row for row in rows if sizes[row.label] >= min_class]
     if count is not None and count < len(rows):
-        rows = [rows[place] for place in np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])]
+        rows = [rows[place] for place in np.sort(np.random.default_rng(0).permutation(len(rows))[:count])]
     (folder / "images").mkdir(parents=True, exist_ok=True)
     sampled = []
     for row in tqdm(rows, desc="pictures", unit="product", disable=None):

@@ -118,7 +118,15 @@ def table(engines: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure each engine, write the figures after each one, and print the table."""
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="catalogue to score")
+    parser.add_argument("--archive", type=Path, required=True, metavar="FILE", help="archive in a model store")
+    parser.add_argument("--engines", nargs="+", choices=ENGINE_HELP, default=list(ENGINE_HELP), help="default: all")
+    parser.add_argument("--rows", type=int, metavar="N", help="number of products to draw (default: all)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder for the figures")
+    options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     catalogue = options.catalog
     if options.rows is not None:
@@ -133,18 +141,6 @@ def main() -> None:
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(table(record["engines"]) + "\n", encoding="utf-8")
     print(table(record["engines"]))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("catalog", type=Path, metavar="CATALOG", help="catalogue to score")
-    parser.add_argument("--archive", type=Path, required=True, metavar="FILE", help="archive in a model store")
-    parser.add_argument("--engines", nargs="+", choices=ENGINE_HELP, default=list(ENGINE_HELP), help="default: all")
-    parser.add_argument("--rows", type=int, metavar="N", help="number of products to draw (default: all)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder for the figures")
-    return parser
 
 
 if __name__ == "__main__":

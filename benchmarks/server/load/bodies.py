@@ -8,7 +8,7 @@
 | image | JSON: a 224-pixel JPEG |
 | form | multipart form with the content of ``both``; only TorchServe's front end parses forms |
 
-Every system gets the same JSON.
+Every system gets the same JSON, as it is or in the wrapping that its framework requires (:data:`BODY_FORMATS`).
 """
 
 import base64
@@ -16,20 +16,23 @@ import io
 import itertools
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 from PIL import Image
 
 from training.catalog import CatalogError, CatalogSource, open_files, open_rows
 
 KINDS = ("both", "photo", "text", "image", "form")
-SIZE = 224
+SMALL = (224, 224)
 PHOTO = (1080, 1440)
 QUALITY = 90
-BOUNDARY = "product-boundary-5c1f"
 JSON = "application/json"
+TENSOR_HEADER = 256
+"""Bytes of the JSON in front of a tensor. It is padded with spaces, so that all requests can share one HTTP header."""
+TENSOR_HEADERS = {"Inference-Header-Content-Length": str(TENSOR_HEADER)}
 
 
 class Body(NamedTuple):
@@ -69,7 +72,7 @@ def read_samples(data: Path, count: int) -> list[Sample]:
     files = open_files(data)
     with open_rows(CatalogSource(path=str(data)), files, labelled=False) as (_, rows):
         usable = (row for row in rows if row.fault is None and row.image and row.text)
-        samples = [Sample(_small(files.read(row.image)), row.text) for row in itertools.islice(usable, count)]
+        samples = [Sample(_resized(files.read(row.image), SMALL), row.text) for row in itertools.islice(usable, count)]
     if len(samples) < count:
         raise CatalogError(f"{data} holds {len(samples)} products with picture and title; {count} are needed")
     return samples
@@ -86,7 +89,7 @@ def make_bodies(samples: list[Sample], kind: str, *, photos: int) -> list[Body]:
     if kind == "form":
         return [_form(sample) for sample in samples]
     if kind == "photo":
-        samples = [Sample(_scaled_up(sample.image), sample.text) for sample in samples[:photos]]
+        samples = [Sample(_resized(sample.image, PHOTO), sample.text) for sample in samples[:photos]]
     return [Body(JSON, json.dumps(dict(_fields(sample, kind))).encode()) for sample in samples]
 
 
@@ -109,31 +112,37 @@ def _fields(sample: Sample, kind: str) -> Iterator[tuple[str, str]]:
 
 
 def _form(sample: Sample) -> Body:
-    parts = [
-        (b'name="image"; filename="image.jpg"\r\nContent-Type: image/jpeg', sample.image),
-        (b'name="text"', sample.text.encode()),
-    ]
-    mark = b"--" + BOUNDARY.encode()
-    content = b"".join(
-        mark + b"\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + value + b"\r\n" for head, value in parts
+    request = httpx.Request(
+        "POST",
+        "http://server",
+        files={"image": ("image.jpg", sample.image, "image/jpeg"), "text": (None, sample.text)},
     )
-    return Body(f"multipart/form-data; boundary={BOUNDARY}", content + mark + b"--\r\n")
+    return Body(request.headers["Content-Type"], request.read())
 
 
-def _small(image: bytes) -> bytes:
-    """Return a JPEG of 224x224 pixels; one that has this size stays as it is."""
+def _resized(image: bytes, size: tuple[int, int]) -> bytes:
+    """Return a JPEG of this size; one that has it stays as it is."""
     with Image.open(io.BytesIO(image)) as picture:
-        if picture.size == (SIZE, SIZE) and picture.format == "JPEG":
+        if picture.size == size and picture.format == "JPEG":
             return image
-        return _jpeg(picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+        buffer = io.BytesIO()
+        picture.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=QUALITY)
+        return buffer.getvalue()
 
 
-def _scaled_up(image: bytes) -> bytes:
-    with Image.open(io.BytesIO(image)) as picture:
-        return _jpeg(picture.convert("RGB").resize(PHOTO, Image.Resampling.BICUBIC))
+def _tensor(content: bytes) -> bytes:
+    """Make a KServe inference request that holds the body as binary data, after its length (4 bytes, little-endian).
+
+    Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+    """
+    value = len(content).to_bytes(4, "little") + content
+    tensor = {"name": "body", "shape": [1, 1], "datatype": "BYTES", "parameters": {"binary_data_size": len(value)}}
+    wanted = {"name": "answer", "parameters": {"binary_data": True}}
+    return json.dumps({"inputs": [tensor], "outputs": [wanted]}).encode().ljust(TENSOR_HEADER) + value
 
 
-def _jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
+BODY_FORMATS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": lambda content: content,
+    "list": lambda content: b'{"products":[' + content + b"]}",
+    "tensor": _tensor,
+}

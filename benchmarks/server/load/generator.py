@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.server.load.bodies import read_bodies
-from benchmarks.server.load.body_formats import BODY_FORMATS
+from benchmarks.server.load.bodies import BODY_FORMATS, read_bodies
 from benchmarks.server.load.connections import Connections, encode
 from benchmarks.server.load.queueing import poisson_arrivals
 from benchmarks.server.load.task import LOST, LoadResult, Task

@@ -16,7 +16,7 @@ class Task:
         url: URL of the predictions.
         bodies: file of :func:`benchmarks.server.load.bodies.write_bodies`.
         headers: headers of each request.
-        body_format: a key of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
+        body_format: a key of :data:`benchmarks.server.load.bodies.BODY_FORMATS`.
         connections: number of connections of a closed loop; 0 for an open loop.
         rate: requests a second of an open loop.
         requests: number of requests after which a closed loop ends; 0: it ends after ``seconds``.

@@ -2,10 +2,9 @@
 
     python -m benchmarks.server.measure.in_process ARCHIVE SECONDS WORKERS KIND=BODIES...
 
-It prints an :class:`InProcess` as JSON. Batch times are measured with the first kind.
+It prints the figures of :func:`measure` as JSON. Batch times are measured with the first kind.
 """
 
-import dataclasses
 import itertools
 import json
 import os
@@ -17,7 +16,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -39,11 +38,16 @@ WARM_CALLS = 3
 T = TypeVar("T")
 
 
-@dataclasses.dataclass(kw_only=True)
-class InProcess:
-    """The figures of one measurement.
+def measure(archive: Path, seconds: float, bodies: dict[str, Path], *, workers: int) -> dict[str, Any]:
+    """Run the measurement in a separate process.
 
     Args:
+        archive: archive with our handler.
+        seconds: seconds for each batch size and each kind.
+        bodies: kind of request -> file of bodies.
+        workers: number of workers that share the cores.
+
+    Returns:
         engine: name of the engine that the archive chose.
         reason: reason of that choice.
         cap: batch size of ``rates``.
@@ -53,46 +57,19 @@ class InProcess:
         reference_rate: products a second of the engine ``onnx`` with batches of ``cap`` and titles padded to the
             maximum length.
         tokens: mean number of tokens of a title.
-        peak_bytes: peak resident memory of this process with one worker's model.
-    """
-
-    engine: str
-    reason: str
-    cap: int
-    rates: dict[str, float]
-    batch_seconds: dict[str, list[float]]
-    engine_rates: dict[str, float]
-    reference_rate: float
-    tokens: float
-    peak_bytes: int
-
-
-def measure(archive: Path, seconds: float, bodies: dict[str, Path], *, workers: int) -> InProcess:
-    """Run the measurement in a separate process.
-
-    Args:
-        archive: archive with our handler.
-        seconds: seconds for each batch size and each kind.
-        bodies: kind of request -> file of bodies.
-        workers: number of workers that share the cores.
+        peak_bytes: peak resident memory of that process with one worker's model.
 
     Raises:
         ClientError: the measurement failed.
     """
     pairs = [f"{kind}={path}" for kind, path in bodies.items()]
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.server.measure.in_process",
-        str(archive),
-        str(seconds),
-        str(workers),
-        *pairs,
-    ]
+    module = ["-m", "benchmarks.server.measure.in_process"]
+    command = [sys.executable, *module, str(archive), str(seconds), str(workers), *pairs]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode:
         raise ClientError(f"the pipeline also fails without a server: {result.stderr[-1000:]}")
-    return InProcess(**json.loads(result.stdout.splitlines()[-1]))
+    figures: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return figures
 
 
 class _Bench:
@@ -101,7 +78,7 @@ class _Bench:
         self._one_worker = ArchiveHandler(archive, workers=workers)
         self._bodies = {kind: [body.content for body in read_bodies(path)] for kind, path in bodies.items()}
 
-    def run(self) -> InProcess:
+    def run(self) -> dict[str, Any]:
         main = next(iter(self._bodies))
         batch_seconds = {size: self._times(self._one_worker, _slices(self._bodies[main], size)) for size in BATCH_SIZES}
         peak = own_peak()
@@ -110,18 +87,17 @@ class _Bench:
         handler = every_core.handler
         rates = {kind: CAP / statistics.mean(self._times(every_core, _slices(bodies, CAP)))
                  for kind, bodies in self._bodies.items()}  # fmt: skip
-        graph = {size: self._engine_rate(handler.engine, products, size) for size in ENGINE_SIZES}
-        return InProcess(
-            engine=handler.model["backend"],
-            reason=handler.model["backend_reason"],
-            cap=CAP,
-            rates=rates,
-            batch_seconds={str(size): times for size, times in batch_seconds.items()},
-            engine_rates={str(size): rate for size, rate in graph.items()},
-            reference_rate=self._reference(products, handler.settings.max_tokens),
-            tokens=statistics.mean(len(product.input_ids) for product in products),
-            peak_bytes=peak,
-        )
+        return {
+            "engine": handler.model["backend"],
+            "reason": handler.model["backend_reason"],
+            "cap": CAP,
+            "rates": rates,
+            "batch_seconds": batch_seconds,
+            "engine_rates": {size: self._engine_rate(handler.engine, products, size) for size in ENGINE_SIZES},
+            "reference_rate": self._reference(products, handler.settings.max_tokens),
+            "tokens": statistics.mean(len(product.input_ids) for product in products),
+            "peak_bytes": peak,
+        }
 
     def _products(self, kind: str) -> list[Product]:
         handler = self._one_worker.handler
@@ -163,18 +139,16 @@ def _slices(values: Sequence[T], size: int) -> Iterator[list[T]]:
 
 def _padded(batch: Batch, tokens: int) -> Batch:
     """Pad the titles to at least ``tokens`` tokens."""
-    missing = max(0, tokens - batch.input_ids.shape[1])
-    return batch._replace(
-        input_ids=np.pad(batch.input_ids, ((0, 0), (0, missing))),
-        attention_mask=np.pad(batch.attention_mask, ((0, 0), (0, missing))),
-    )
+    missing = (0, 0), (0, max(0, tokens - batch.input_ids.shape[1]))
+    ids, mask = np.pad(batch.input_ids, missing), np.pad(batch.attention_mask, missing)
+    return batch._replace(input_ids=ids, attention_mask=mask)
 
 
 def main() -> None:
     """Measure and print the figures as JSON."""
     archive, seconds, workers, *pairs = sys.argv[1:]
     bodies = {kind: Path(path) for kind, path in (pair.split("=", 1) for pair in pairs)}
-    print(json.dumps(dataclasses.asdict(_Bench(Path(archive), float(seconds), int(workers), bodies).run())))
+    print(json.dumps(_Bench(Path(archive), float(seconds), int(workers), bodies).run()))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.server.load.bodies import Body, read_bodies
-from benchmarks.server.load.body_formats import BODY_FORMATS
+from benchmarks.server.load.bodies import BODY_FORMATS, Body, read_bodies
 from benchmarks.server.load.task import LoadResult, Task, percentile
 from benchmarks.server.measure.plan import LOADS, OVERLOAD, Plan
 from benchmarks.server.systems.names import GENERATOR, NOOP, OURS, STOCK
+from benchmarks.server.systems.peer import Peer
 from benchmarks.server.systems.process_usage import Usage, usage
-from benchmarks.server.systems.stage_counters import stage_milliseconds
-from benchmarks.server.systems.system import NotServing, Running, System, ask
-from benchmarks.server.systems.torchserve import TorchServe
+from benchmarks.server.systems.system import NotServing, Running, ask
+from benchmarks.server.systems.torchserve import TorchServe, stage_milliseconds
 from benchmarks.server.systems.torchserve_config import ROOT
 
 CHECKED = 8
@@ -45,8 +44,8 @@ class SystemBench:
         """The request that a system has to answer before its measurement."""
         return read_bodies(self._bodies["both"])[0]
 
-    def measure(self, system: System, running: Running, *, connections: int, seed: int) -> dict[str, Any]:
-        """Measure a system; return one entry of :class:`benchmarks.server.measure.results.Results`.
+    def measure(self, system: Peer | TorchServe, running: Running, *, connections: int, seed: int) -> dict[str, Any]:
+        """Measure a system; return one entry of :class:`benchmarks.server.measure.rounds.Results`.
 
         Args:
             system: the system.
@@ -77,8 +76,8 @@ class SystemBench:
         if system.name not in (STOCK, NOOP):
             kinds = [kind for kind in self._plan.kinds if kind != "form" or isinstance(system, TorchServe)]
             for kind in kinds[1:]:
-                rate = self.saturate(running, kind, self._plan.kind_seconds, connections=connections).rate
-                found["rates"][kind] = rate
+                load = self.saturate(running, kind, self._plan.kind_seconds, connections=connections)
+                found["rates"][kind] = load.rate
         return {**found, **self._memory(system.name, running)}
 
     def _check(self, name: str, running: Running) -> None:
@@ -97,14 +96,22 @@ class SystemBench:
 
     def _latencies(self, running: Running, saturation: float, *, seed: int) -> dict[str, Any]:
         lone = self._send(running, "both", connections=1, requests=self._plan.unloaded)
-        open_loops = [self._open_loop(running, share, saturation, seed=seed) for share in LOADS]
-        over = self._send(
-            running, "both", rate=OVERLOAD * saturation, warm=self._plan.warm_seconds,
-            seconds=self._plan.load_seconds, seed=seed,
-        )  # fmt: skip
+        *loads, over = (self._open_loop(running, share * saturation, seed=seed) for share in (*LOADS, OVERLOAD))
         return {
             "unloaded_p50_ms": 1000 * percentile(lone.latencies, 0.5),
-            "open": open_loops,
+            "open": [
+                {
+                    "load": share,
+                    "offered": share * saturation,
+                    "arrivals": load.arrivals,
+                    "warm": self._plan.warm_seconds,
+                    "statuses": load.statuses,
+                    "p50_ms": 1000 * percentile(load.latencies, 0.5),
+                    "p99_ms": 1000 * percentile(load.latencies, 0.99),
+                    "late_ms": 1000 * load.late,
+                }
+                for share, load in zip(LOADS, loads, strict=True)
+            ],
             "overload": {
                 "offered": OVERLOAD * saturation,
                 "goodput": over.rate,
@@ -115,21 +122,9 @@ class SystemBench:
             },
         }
 
-    def _open_loop(self, running: Running, share: float, saturation: float, *, seed: int) -> dict[str, Any]:
-        load = self._send(
-            running, "both", rate=share * saturation, warm=self._plan.warm_seconds, seconds=self._plan.load_seconds,
-            seed=seed,
-        )  # fmt: skip
-        return {
-            "load": share,
-            "offered": share * saturation,
-            "arrivals": load.arrivals,
-            "warm": self._plan.warm_seconds,
-            "statuses": load.statuses,
-            "p50_ms": 1000 * percentile(load.latencies, 0.5),
-            "p99_ms": 1000 * percentile(load.latencies, 0.99),
-            "late_ms": 1000 * load.late,
-        }
+    def _open_loop(self, running: Running, rate: float, *, seed: int) -> LoadResult:
+        warm, seconds = self._plan.warm_seconds, self._plan.load_seconds
+        return self._send(running, "both", rate=rate, warm=warm, seconds=seconds, seed=seed)
 
     def saturate(self, running: Running, kind: str, seconds: float, *, connections: int) -> LoadResult:
         """Keep ``connections`` connections busy with requests of one kind for ``seconds`` seconds."""

@@ -10,7 +10,7 @@ OVERLOAD = 1.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Counts and seconds of a run.
+    """Counts and seconds of a run; the defaults are those of a full one.
 
     Args:
         name: ``quick`` or ``full``.
@@ -27,18 +27,18 @@ class Plan:
         stock_settings: (batch size, ``maxBatchDelay`` in ms) pairs to try with the stock handler.
     """
 
-    name: str
-    rounds: int
-    products: int
-    photos: int
-    kinds: tuple[str, ...]
-    warm_seconds: float
-    seconds: float
-    kind_seconds: float
-    load_seconds: float
-    unloaded: int
-    batch_seconds: float
-    stock_settings: tuple[tuple[int, int], ...]
+    name: str = "full"
+    rounds: int = 4
+    products: int = 512
+    photos: int = 64
+    kinds: tuple[str, ...] = KINDS
+    warm_seconds: float = 2
+    seconds: float = 6
+    kind_seconds: float = 3
+    load_seconds: float = 10
+    unloaded: int = 150
+    batch_seconds: float = 1.5
+    stock_settings: tuple[tuple[int, int], ...] = ((1, 100), (4, 20), (8, 20), (16, 20), (32, 50))
 
 
 QUICK = Plan(
@@ -55,18 +55,5 @@ QUICK = Plan(
     batch_seconds=0.5,
     stock_settings=((8, 20),),
 )
-FULL = Plan(
-    name="full",
-    rounds=4,
-    products=512,
-    photos=64,
-    kinds=KINDS,
-    warm_seconds=2,
-    seconds=6,
-    kind_seconds=3,
-    load_seconds=10,
-    unloaded=150,
-    batch_seconds=1.5,
-    stock_settings=((1, 100), (4, 20), (8, 20), (16, 20), (32, 50)),
-)
+FULL = Plan()
 PLANS = {plan.name: plan for plan in (QUICK, FULL)}

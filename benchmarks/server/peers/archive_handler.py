@@ -1,16 +1,45 @@
 """The archive's handler without TorchServe: it takes request bodies and returns JSON texts. All peers serve it.
 
-It is called as TorchServe calls it, and does the same work: parse, decode, tokenise, infer and serialise.
+It is called as TorchServe calls it, and does the same work: parse, decode, tokenise, infer and serialise. The settings
+of a peer are environment variables, since some frameworks read the command line themselves.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from client.scoring.local import LocalEngine
 
+HOST = "127.0.0.1"
+DELAY_MS = 1  # as maxBatchDelay in the archive's model-config.yaml
 JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+class Settings(NamedTuple):
+    """The settings that every peer gets.
+
+    Args:
+        archive: archive to serve.
+        port: port to listen on.
+        cap: most requests of a batch.
+        workers: number of worker processes.
+    """
+
+    archive: Path
+    port: int
+    cap: int
+    workers: int
+
+
+def settings() -> Settings:
+    """Read the environment variables."""
+    return Settings(
+        Path(os.environ["PRODUCT_ARCHIVE"]),
+        int(os.environ["PRODUCT_PORT"]),
+        int(os.environ["PRODUCT_CAP"]),
+        int(os.environ["PRODUCT_WORKERS"]),
+    )
 
 
 class ArchiveHandler:

@@ -4,8 +4,7 @@ from typing import Any
 
 import bentoml
 
-from benchmarks.server.peers.archive_handler import ArchiveHandler
-from benchmarks.server.peers.settings import settings
+from benchmarks.server.peers.archive_handler import ArchiveHandler, settings
 
 
 @bentoml.service(workers=settings().workers, traffic={"timeout": 120, "max_concurrency": 1024})

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from benchmarks.server.peers.archive_handler import ArchiveHandler
-from benchmarks.server.peers.settings import HOST, settings
+from benchmarks.server.peers.archive_handler import HOST, ArchiveHandler, settings
 
 Waiting = tuple[bytes, asyncio.Future[str]]
 

@@ -6,8 +6,7 @@ from typing import Any
 import litserve
 from fastapi import Request, Response
 
-from benchmarks.server.peers.archive_handler import ArchiveHandler
-from benchmarks.server.peers.settings import DELAY_MS, HOST, settings
+from benchmarks.server.peers.archive_handler import DELAY_MS, HOST, ArchiveHandler, settings
 
 
 class ProductApi(litserve.LitAPI):  # type: ignore[misc]

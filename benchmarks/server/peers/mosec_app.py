@@ -2,8 +2,7 @@
 
 from mosec import Server, Worker
 
-from benchmarks.server.peers.archive_handler import ArchiveHandler
-from benchmarks.server.peers.settings import DELAY_MS, settings
+from benchmarks.server.peers.archive_handler import DELAY_MS, ArchiveHandler, settings
 
 
 class ProductWorker(Worker):  # type: ignore[misc]

@@ -8,8 +8,7 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from benchmarks.server.peers.archive_handler import ArchiveHandler
-from benchmarks.server.peers.settings import DELAY_MS, HOST, settings
+from benchmarks.server.peers.archive_handler import DELAY_MS, HOST, ArchiveHandler, settings
 
 
 @serve.deployment(num_replicas=settings().workers, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})

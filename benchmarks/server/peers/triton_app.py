@@ -13,8 +13,7 @@ from pytriton.decorators import batch
 from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
 
-from benchmarks.server.peers.archive_handler import ArchiveHandler
-from benchmarks.server.peers.settings import DELAY_MS, HOST, settings
+from benchmarks.server.peers.archive_handler import DELAY_MS, HOST, ArchiveHandler, settings
 
 
 def _instance(handler: ArchiveHandler) -> Any:

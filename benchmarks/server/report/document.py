@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.server.measure.plan import Plan
-from benchmarks.server.measure.results import Results
+from benchmarks.server.measure.rounds import Results
 from benchmarks.server.report.chart import draw
 from benchmarks.server.report.markdown import render
 from benchmarks.server.systems.served_model import ServedModel
@@ -64,7 +64,9 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{report['when'][:16].replace(':', '').replace('T', '-')}-{report['plan']}"
     path = folder / f"{stem}.md"
-    (folder / f"{stem}.json").write_text(readable_json(_short(report)) + "\n", encoding="utf-8")
+    # Six digits, so that people can read and compare the figures.
+    short = json.loads(json.dumps(report), parse_float=lambda digits: float(f"{float(digits):.6g}"))
+    (folder / f"{stem}.json").write_text(readable_json(short) + "\n", encoding="utf-8")
     draw(report, folder / f"{stem}.png")
     path.write_text(render(report, chart=f"{stem}.png"), encoding="utf-8")
     return path
@@ -86,12 +88,3 @@ def _without_single_times(entry: dict[str, Any]) -> dict[str, Any]:
     """Replace the time of each batch by their median in an entry of a round in process."""
     medians = {size: 1000 * statistics.median(times) for size, times in entry["batch_seconds"].items()}
     return {**{name: value for name, value in entry.items() if name != "batch_seconds"}, "batch_ms": medians}
-
-
-def _short(value: Any) -> Any:
-    """Round floats to six digits, so that people can read and compare the report."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {name: _short(each) for name, each in value.items()}
-    return [_short(each) for each in value] if isinstance(value, list | tuple) else value

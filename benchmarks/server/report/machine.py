@@ -3,11 +3,13 @@
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from benchmarks.server.systems.peer import triton_python
@@ -25,18 +27,17 @@ def describe_machine(peers_python: Path) -> dict[str, Any]:
     Args:
         peers_python: Python of the peers' environment.
     """
-    cpu = _first("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
-    flags = (_first("/proc/cpuinfo", "flags") or "").split()
-    memory = int((_first("/proc/meminfo", "MemTotal") or "0 kB").split()[0]) / 2**20
-    load = os.getloadavg()
+    first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    core = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in first.splitlines() if ":" in line)
+    flags = core.get("flags", "").split()
     return {
-        "cpu": cpu,
+        "cpu": core.get("model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in FLAGS if flag in flags],
-        "memory_gib": round(memory, 1),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "kernel": platform.release(),
-        "load_average": [round(value, 2) for value in load],
+        "load_average": [round(value, 2) for value in os.getloadavg()],
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "peers": _versions(peers_python, PEERS) | _versions(triton_python(peers_python), TRITON),
@@ -62,11 +63,3 @@ def _commit() -> str:
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stdout.strip() or "unknown"
-
-
-def _first(path: str, field: str) -> str | None:
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == field:
-            return value.strip()
-    return None

@@ -1,13 +1,15 @@
 """A run's document as Markdown."""
 
-from collections.abc import Iterator, Sequence
+import functools
+import operator
+import statistics
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.server.load.bodies import KINDS
-from benchmarks.server.report.summary import summarise
-from benchmarks.server.report.tables import NONE, figure, table
+from benchmarks.server.report.summary import NONE, figure, summarise, table
 from benchmarks.server.report.targets import MISSED, best_peer, rates, verdicts
-from benchmarks.server.report.time_profile import time_profile
 from benchmarks.server.systems.names import GENERATOR, IN_PROCESS, NOOP, OURS
 
 MIB = 2**20
@@ -20,6 +22,7 @@ def render(report: dict[str, Any], *, chart: str) -> str:
         report: result of :func:`benchmarks.server.report.document.document`.
         chart: file name of the chart.
     """
+    missing = "\n".join(f"- {name}: {reason}" for name, reason in report["missing"].items())
     sections = [
         _head(report),
         f"![requests a second]({chart})",
@@ -34,10 +37,10 @@ def render(report: dict[str, Any], *, chart: str) -> str:
         "## Our latency under random arrivals",
         _latency(report),
         "## Where the time goes",
-        time_profile(report),
+        _time_profile(report),
         "## Memory and processor time",
         _costs(report),
-        *_missing(report),
+        *(["## Not measured", missing] if missing else []),
         "## How it was measured",
         _method(report),
     ]
@@ -70,47 +73,40 @@ def _targets(report: dict[str, Any]) -> str:
     rows = []
     for verdict in verdicts(report):
         word = f"**{verdict.verdict}**" if verdict.verdict == MISSED else verdict.verdict
-        rows.append([verdict.target, verdict.required, figure(verdict.measured, 2), word, verdict.note])
+        measured = verdict.measured.text(2) if verdict.measured else NONE
+        rows.append([verdict.target, verdict.required, measured, word, verdict.note])
     return table(["target", "required", "measured", "verdict", "note"], rows)
 
 
 def _throughput(report: dict[str, Any]) -> str:
-    names = [IN_PROCESS, *sorted(report["systems"], key=lambda name: -_middle(rates(report, name)))]
+    systems = report["systems"]
+    names = [IN_PROCESS, *sorted(systems, key=lambda name: -statistics.median(rates(report, name) or [0.0]))]
     rows = [
-        [name, *(figure(summarise(rates(report, name, kind))) for kind in KINDS), *_server_latency(report, name)]
+        [
+            name,
+            *(figure(rates(report, name, kind)) for kind in KINDS),
+            *(_figures(systems.get(name, []), key) for key in ("p50_ms", "p99_ms")),
+        ]
         for name in names
     ]
-    note = f"\n\nThe stock handler was tried with {_settings(report)}." if report["stock_rates"] else ""
+    text = table(["system", *KINDS, "p50 ms", "p99 ms"], rows)
+    if report["stock_rates"]:
+        tried = "; ".join(f"batch {name}: {rate:.1f}/s" for name, rate in report["stock_rates"].items())
+        text += f"\n\nThe stock handler was tried with {tried}; the table shows batch {report['stock_setting'][0]}."
     best = best_peer(report)
-    note += f" Best peer: {best}." if best else ""
-    return table(["system", *KINDS, "p50 ms", "p99 ms"], rows) + note
-
-
-def _settings(report: dict[str, Any]) -> str:
-    tried = "; ".join(f"batch {name}: {rate:.1f}/s" for name, rate in report["stock_rates"].items())
-    return f"{tried}; the table shows batch {report['stock_setting'][0]}"
+    return f"{text} Best peer: {best}." if best else text
 
 
 def _engine(report: dict[str, Any]) -> str:
     entries = report["in_process"]
     if not entries:
         return "Not measured."
-    rows = [
-        [f"engine, batch {size}", figure(summarise([entry["engine_rates"][size] for entry in entries]))]
-        for size in entries[0]["engine_rates"]
-    ]
-    rows.append(
-        [
-            "ONNX Runtime CPU fp32, batch 16, 32 tokens",
-            figure(summarise([entry["reference_rate"] for entry in entries])),
-        ]
-    )
-    rows += [
-        [f"pipeline, batch {size} (ms a batch)",
-         figure(summarise([entry["batch_ms"][size] for entry in entries]))]
-        for size in entries[0]["batch_ms"]
-    ]  # fmt: skip
     first = entries[0]
+    rows = [
+        *([f"engine, batch {size}", _figures(entries, "engine_rates", size)] for size in first["engine_rates"]),
+        ["ONNX Runtime CPU fp32, batch 16, 32 tokens", _figures(entries, "reference_rate")],
+        *([f"pipeline, batch {size} (ms a batch)", _figures(entries, "batch_ms", size)] for size in first["batch_ms"]),
+    ]
     return f"`{first['engine']}`: {first['reason']}. Titles have {first['tokens']:.1f} tokens on average.\n\n" + table(
         ["", "products a second"], rows
     )
@@ -120,55 +116,83 @@ def _latency(report: dict[str, Any]) -> str:
     entries = report["systems"].get(OURS, [])
     if not entries:
         return "Not measured."
-    rows = []
-    for number, loop in enumerate(entries[0]["open"]):
-        loops = [entry["open"][number] for entry in entries]
-        rows.append([
-            f"{loop['load']:.0%}",
-            *(figure(summarise([each[name] for each in loops if name in each]))
-              for name in ("offered", "p50_ms", "p99_ms", "perfect_p50_ms", "perfect_p99_ms", "late_ms")),
-            _others([each["statuses"] for each in loops]),
-        ])  # fmt: skip
+    keys = ("offered", "p50_ms", "p99_ms", "perfect_p50_ms", "perfect_p99_ms", "late_ms")
+    rows = [
+        [
+            f"{loops[0]['load']:.0%}",
+            *(_figures([loop for loop in loops if key in loop], key) for key in keys),
+            _others(loops),
+        ]
+        for loops in zip(*(entry["open"] for entry in entries), strict=True)
+    ]
+    head = ["load", "offered/s", "p50 ms", "p99 ms", "perfect p50", "perfect p99", "generator late p99", "not 200"]
     over = [entry["overload"] for entry in entries]
     return (
-        table(
-            ["load", "offered/s", "p50 ms", "p99 ms", "perfect p50", "perfect p99", "generator late p99", "not 200"],
-            rows,
-        )
-        + f"\n\nA single request takes {figure(summarise([entry['unloaded_p50_ms'] for entry in entries]))} ms (p50). "
-        f"At 150 % of saturation ours answers {figure(summarise([each['goodput'] for each in over]))} products a "
-        f"second; {_refused(over)}. Answers other than 200: "
-        f"{_others([each['statuses'] for each in over])}."
+        f"{table(head, rows)}\n\nA single request takes {_figures(entries, 'unloaded_p50_ms')} ms (p50). "
+        f"At 150 % of saturation ours answers {_figures(over, 'goodput')} products a second; {_refused(over)}. "
+        f"Answers other than 200: {_others(over)}."
     )
 
 
 def _refused(over: Sequence[dict[str, Any]]) -> str:
     """How the server handles the requests beyond its capacity."""
-    turned_away = [each for each in over if each["statuses"].get("503")]
-    if not turned_away:
+    refused = [each for each in over if each["statuses"].get("503")]
+    if not refused:
         return "the others wait in the queue, which does not fill up"
-    typical, slowest = (
-        figure(summarise([each[name] for each in turned_away])) for name in ("refused_p50_ms", "refused_p99_ms")
-    )
+    typical, slowest = (_figures(refused, key) for key in ("refused_p50_ms", "refused_p99_ms"))
     return f"the others get 503 after {typical} ms (p50), {slowest} ms (p99)"
 
 
+def _time_profile(report: dict[str, Any]) -> str:
+    """The times of the handler's stages, the worker's waiting time and the processor time."""
+    entries = report["systems"].get(OURS, [])
+    if not entries:
+        return "Not measured."
+    counted = [entry for entry in entries if entry["stages"]["batches"]]
+    rows = [
+        [name, figure([entry["stages"][name] / entry["stages"]["batches"] for entry in counted], 2)]
+        for name in entries[0]["stages"]
+        if name != "batches"
+    ]
+    roles = sorted({role for entry in entries for role in entry["cpu_ms"]})
+    cpu = [[role, figure([entry["cpu_ms"].get(role, 0) for entry in entries], 2)] for role in roles]
+    return (
+        "Milliseconds of a batch in our handler's stages at saturation, by its own counters. Decode and tokenise are "
+        "sums over several threads:\n\n" + table(["stage", "ms a batch"], rows)
+        + _idle(report, counted) + "\n\nProcessor time of an answer at saturation:\n\n" + table(["process", "ms"], cpu)
+    )  # fmt: skip
+
+
+def _idle(report: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
+    """Compare the time between two full batches with the time that the stages take."""
+    if not entries:
+        return ""
+    whole = [1000 * report["cap"] * report["workers"] / entry["rates"]["both"] for entry in entries]
+    stages = [entry["stages"] for entry in entries]
+    busy = [sum(each[name] for name in each if name != "batches") / each["batches"] for each in stages]
+    return (
+        f"\n\nAt saturation a worker has a batch of {report['cap']} every {figure(whole)} ms, and the "
+        f"stages add up to {figure(busy)} ms. For the rest the worker waits for the front end, which splits "
+        "the answers, sends them and builds the next batch."
+    )
+
+
 def _costs(report: dict[str, Any]) -> str:
-    rows = []
-    for name, entries in report["systems"].items():
-        rows.append([
+    rows = [
+        [
             name,
-            *(figure(summarise([entry[f"worker{part}_bytes"] / MIB for entry in entries]), 0)
-              for part in ("", "_resident", "_private")),
-            figure(summarise([entry["all_bytes"] / MIB for entry in entries]), 0),
-            figure(summarise([entry["processes"] for entry in entries]), 0),
-            figure(summarise([_server_ms(entry) for entry in entries]), 2),
-            figure(summarise([entry["start_seconds"] for entry in entries])),
-            figure(summarise([100 * entry["generator_share"] for entry in entries])),
-        ])  # fmt: skip
+            *(_figures(entries, f"{key}_bytes", digits=0, scale=1 / MIB)
+              for key in ("worker", "worker_resident", "worker_private", "all")),
+            _figures(entries, "processes", digits=0),
+            figure([sum(ms for role, ms in entry["cpu_ms"].items() if role != GENERATOR) for entry in entries], 2),
+            _figures(entries, "start_seconds"),
+            _figures(entries, "generator_share", scale=100),
+        ]
+        for name, entries in report["systems"].items()
+    ]  # fmt: skip
     if report["in_process"]:
-        peak = summarise([entry["peak_bytes"] / MIB for entry in report["in_process"]])
-        rows.append([IN_PROCESS, figure(peak, 0), NONE, NONE, NONE, "1", NONE, NONE, NONE])
+        peak = _figures(report["in_process"], "peak_bytes", digits=0, scale=1 / MIB)
+        rows.append([IN_PROCESS, peak, NONE, NONE, NONE, "1", NONE, NONE, NONE])
     head = [
         "system",
         "worker: peak MiB",
@@ -180,13 +204,12 @@ def _costs(report: dict[str, Any]) -> str:
         "seconds to the first answer",
         "load generator, % of all cores",
     ]
-    archive = _inherited(report) + (
-        f"\n\nThe archive has {report['archive_bytes'] / 1e6:.1f} MB, the fp32 weights "
-        f"{report['weights_bytes'] / 1e6:.1f} MB. "
+    return (
+        table(head, rows) + _inherited(report) + f"\n\nThe archive has {report['archive_bytes'] / 1e6:.1f} MB, the "
+        f"fp32 weights {report['weights_bytes'] / 1e6:.1f} MB. "
         "A page that processes share counts for each of them. The stock and the no-op handler are registered with a "
         "running server; their time to the first answer includes the start of that server."
     )
-    return table(head, rows) + archive
 
 
 def _inherited(report: dict[str, Any]) -> str:
@@ -199,12 +222,6 @@ def _inherited(report: dict[str, Any]) -> str:
         f"handler, which has no model, it takes {empty.median:,.0f} MiB, "
         f"{empty.median * MIB / report['weights_bytes']:.1f} times the weights."
     )
-
-
-def _missing(report: dict[str, Any]) -> Iterator[str]:
-    if report["missing"]:
-        yield "## Not measured"
-        yield "\n".join(f"- {name}: {reason}" for name, reason in report["missing"].items())
 
 
 def _method(report: dict[str, Any]) -> str:
@@ -229,25 +246,14 @@ def _rounds(report: dict[str, Any]) -> str:
     return "1 round" if report["rounds"] == 1 else f"{report['rounds']} rounds"
 
 
-def _server_latency(report: dict[str, Any], name: str) -> list[str]:
-    entries = report["systems"].get(name, [])
-    return [figure(summarise([entry[key] for entry in entries])) for key in ("p50_ms", "p99_ms")]
-
-
-def _server_ms(entry: dict[str, Any]) -> float:
-    return float(sum(spent for role, spent in entry["cpu_ms"].items() if role != GENERATOR))
-
-
-def _others(statuses: Sequence[dict[str, int]]) -> str:
-    counts: dict[str, int] = {}
-    for entry in statuses:
-        for status, count in entry.items():
-            if status != "200":
-                counts[status] = counts.get(status, 0) + count
+def _others(entries: Sequence[dict[str, Any]]) -> str:
+    """The counts of the answers other than 200."""
+    counts = sum((Counter(entry["statuses"]) for entry in entries), Counter[str]())
     words = {"0": "no answer"}
-    return ", ".join(f"{words.get(status, status)}: {count}" for status, count in sorted(counts.items())) or "none"
+    others = sorted((status, count) for status, count in counts.items() if status != "200")
+    return ", ".join(f"{words.get(status, status)}: {count}" for status, count in others) or "none"
 
 
-def _middle(values: Sequence[float]) -> float:
-    found = summarise(values)
-    return 0.0 if found is None else found.median
+def _figures(entries: Sequence[Any], *path: str, digits: int = 1, scale: float = 1) -> str:
+    """The figure of the values that stand under a path of keys in the entries."""
+    return figure([scale * functools.reduce(operator.getitem, path, entry) for entry in entries], digits)

@@ -1,8 +1,10 @@
-"""Medians and spreads of repeated measurements."""
+"""Medians and spreads of repeated measurements, and Markdown tables of them."""
 
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
+
+NONE = "–"
 
 
 class Summary(NamedTuple):
@@ -34,3 +36,15 @@ def summarise(values: Sequence[float]) -> Summary | None:
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     """Divide two series round by round, so that a drift of the machine changes both alike."""
     return [a / b for a, b in zip(above, below, strict=False) if b > 0]
+
+
+def figure(values: Sequence[float], digits: int = 1) -> str:
+    """Write the median and the range of the values, or a dash for no values."""
+    found = summarise(values)
+    return found.text(digits) if found else NONE
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -73,9 +73,9 @@ def _gpu_verdicts(measured: Measured) -> Iterator[Verdict]:
     for target in GPU_TARGETS:
         verdict = judge(target, measured if gpu else {"systems": {}})
         yield verdict if gpu else verdict._replace(note="needs a GPU; this run used the CPU")
-    yield Verdict(
-        STEP, ">= 35 %", None, NOT_MEASURED, "`python -m benchmarks.studies.gpu_step ARCHIVE` measures it on a GPU"
-    )
+    step = "GPU: model step at batch 64, share of the measured bf16 peak"
+    why = "`python -m benchmarks.studies.gpu_step ARCHIVE` measures it on a GPU"
+    yield Verdict(step, ">= 35 %", None, NOT_MEASURED, why)
 
 
 def best_peer(measured: Measured) -> str | None:
@@ -90,9 +90,8 @@ def best_peer(measured: Measured) -> str | None:
 
 def rates(measured: Measured, system: str, kind: str = "both") -> list[float]:
     """Return a system's products a second, one value for each round."""
-    if system == IN_PROCESS:
-        return [entry["rates"][kind] for entry in measured["in_process"] if kind in entry["rates"]]
-    return [entry["rates"][kind] for entry in measured["systems"].get(system, []) if kind in entry["rates"]]
+    entries = measured["in_process"] if system == IN_PROCESS else measured["systems"].get(system, [])
+    return [entry["rates"][kind] for entry in entries if kind in entry["rates"]]
 
 
 def _beside(system: str) -> Callable[[Measured], list[float]]:
@@ -100,12 +99,7 @@ def _beside(system: str) -> Callable[[Measured], list[float]]:
 
 
 def _beside_best_peer(measured: Measured) -> list[float]:
-    best = best_peer(measured)
-    return [] if best is None else ratios(rates(measured, OURS), rates(measured, best))
-
-
-def _engine(measured: Measured) -> list[float]:
-    return [entry["engine_rates"]["16"] / entry["reference_rate"] for entry in measured["in_process"]]
+    return _beside(best_peer(measured) or "")(measured)
 
 
 def _overhead(measured: Measured) -> list[float]:
@@ -117,18 +111,6 @@ def _overhead(measured: Measured) -> list[float]:
 def _tail(measured: Measured) -> list[float]:
     loops = [loop for entry in _ours(measured) for loop in entry["open"] if loop["load"] == 0.7]
     return [loop["p99_ms"] / loop["perfect_p99_ms"] for loop in loops if loop.get("perfect_p99_ms")]
-
-
-def _memory(measured: Measured) -> list[float]:
-    return [entry["worker_bytes"] / measured["weights_bytes"] for entry in _ours(measured)]
-
-
-def _goodput(measured: Measured) -> list[float]:
-    return [entry["overload"]["goodput"] / entry["rates"]["both"] for entry in _ours(measured)]
-
-
-def _start(measured: Measured) -> list[float]:
-    return [entry["start_seconds"] for entry in _ours(measured)]
 
 
 def _ours(measured: Measured) -> list[Any]:
@@ -143,18 +125,27 @@ TARGETS = (
     Target("HTTP throughput / best peer with the same engine", 1.05, True, _beside_best_peer),
     Target("HTTP throughput / in-process pipeline from raw bytes", 0.9, True, _beside(IN_PROCESS)),
     Target(
-        "engine at batch 16 / ONNX Runtime CPU fp32 at 32 tokens", 6, True, _engine,
+        "engine at batch 16 / ONNX Runtime CPU fp32 at 32 tokens", 6, True,
+        lambda run: [entry["engine_rates"]["16"] / entry["reference_rate"] for entry in run["in_process"]],
         note="unpadded titles against titles padded to 32 tokens",
     ),
     Target("unloaded HTTP p50 - in-process p50 - maxBatchDelay", 3, False, _overhead, "ms"),
     Target("p99 at 70 % load / perfect queue", 1.3, False, _tail),
-    Target("resident memory of a worker / fp32 weights", 2.5, False, _memory),
-    Target("goodput at 150 % offered load / saturation", 0.9, True, _goodput),
-    Target("start of the server to its first answer", 15, False, _start, "s"),
-    Target("archive / fp32 weights", 1.1, False, lambda measured: [measured["archive_ratio"]]),
+    Target(
+        "resident memory of a worker / fp32 weights", 2.5, False,
+        lambda run: [entry["worker_bytes"] / run["weights_bytes"] for entry in _ours(run)],
+    ),
+    Target(
+        "goodput at 150 % offered load / saturation", 0.9, True,
+        lambda run: [entry["overload"]["goodput"] / entry["rates"]["both"] for entry in _ours(run)],
+    ),
+    Target(
+        "start of the server to its first answer", 15, False,
+        lambda run: [entry["start_seconds"] for entry in _ours(run)], "s",
+    ),
+    Target("archive / fp32 weights", 1.1, False, lambda run: [run["archive_ratio"]]),
 )  # fmt: skip
 GPU_TARGETS = (
     Target("GPU: HTTP / no-op handler", 0.75, True, _beside(NOOP)),
     Target("GPU: HTTP / stock eager handler on the same GPU", 6, True, _beside(STOCK)),
 )
-STEP = "GPU: model step at batch 64, share of the measured bf16 peak"

@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.server.load.bodies import Body
-from benchmarks.server.load.body_formats import BODY_FORMATS, TENSOR_HEADERS
+from benchmarks.server.load.bodies import BODY_FORMATS, TENSOR_HEADERS, Body
 from benchmarks.server.systems.names import BENTOML, FASTAPI, LITSERVE, MOSEC, RAY, TRITON
 from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark
 from benchmarks.server.systems.system import NotServing, Running, first_answer
@@ -31,7 +30,7 @@ class Peer:
         workers: number of worker processes.
         path: path of its predictions.
         command: arguments of Python, with ``{port}`` and ``{module}`` as placeholders.
-        body_format: a key of :data:`benchmarks.server.load.body_formats.BODY_FORMATS`.
+        body_format: a key of :data:`benchmarks.server.load.bodies.BODY_FORMATS`.
         headers: headers of each request.
         environment: further environment variables of its process.
     """
@@ -50,18 +49,30 @@ class Peer:
 
     @contextlib.contextmanager
     def running(self, probe: Body) -> Iterator[Running]:
-        """See :class:`System`."""
+        """See :meth:`benchmarks.server.systems.torchserve.TorchServe.running`."""
         port, second_port = free_ports(2)
         mark = new_mark()
         url = f"http://127.0.0.1:{port}{self.path}"
         enclosed = Body(probe.content_type, BODY_FORMATS[self.body_format](probe.content))
+        environment = {
+            MARK: mark,
+            "PRODUCT_ARCHIVE": str(self.archive),
+            "PRODUCT_PORT": str(port),
+            "PRODUCT_SECOND_PORT": str(second_port),
+            "PRODUCT_CAP": str(self.cap),
+            "PRODUCT_WORKERS": str(self.workers),
+            "PYTHONPATH": str(ROOT),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, (Path(folder) / "log").open("wb") as log:
+            environment |= {"PRODUCT_FOLDER": folder, "BENTOML_HOME": folder, **self.environment}
             arguments = [part.format(port=port, module=self.module) for part in self.command]
             with first_answer(url, enclosed, lambda: dict(self.headers)) as answered:
                 process = subprocess.Popen(
                     [str(self.python), *arguments],
                     cwd=ROOT,
-                    env=self._environment((port, second_port), mark, Path(folder)),
+                    env={**os.environ, **environment},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -81,23 +92,6 @@ class Peer:
                 finally:
                     end(mark, process.pid)
                     process.wait()
-
-    def _environment(self, ports: tuple[int, int], mark: str, folder: Path) -> dict[str, str]:
-        return {
-            **os.environ,
-            MARK: mark,
-            "PRODUCT_ARCHIVE": str(self.archive),
-            "PRODUCT_PORT": str(ports[0]),
-            "PRODUCT_SECOND_PORT": str(ports[1]),
-            "PRODUCT_CAP": str(self.cap),
-            "PRODUCT_WORKERS": str(self.workers),
-            "PRODUCT_FOLDER": str(folder),
-            "PYTHONPATH": str(ROOT),
-            "BENTOML_HOME": str(folder),
-            "BENTOML_DO_NOT_TRACK": "True",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            **self.environment,
-        }
 
 
 def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:

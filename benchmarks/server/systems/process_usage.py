@@ -1,5 +1,6 @@
 """Memory and processor time of a system's processes."""
 
+import contextlib
 import os
 import signal
 import time
@@ -40,12 +41,9 @@ def marked(mark: str) -> set[int]:
     needle = f"{MARK}={mark}".encode()
     found = set()
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if needle in (entry / "environ").read_bytes().split(b"\0"):
-                    found.add(int(entry.name))
-            except OSError:  # it has ended, or belongs to another user
-                continue
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
+            if entry.name.isdigit() and needle in (entry / "environ").read_bytes().split(b"\0"):
+                found.add(int(entry.name))
     return found
 
 
@@ -53,12 +51,9 @@ def usage(processes: Collection[int]) -> dict[int, Usage]:
     """Return the usage of the processes that are still alive."""
     found = {}
     for process in processes:
-        try:
-            times = psutil.Process(process).cpu_times()
-            memory = _memory(process)
-        except (psutil.Error, OSError):  # it has ended
-            continue
-        found[process] = Usage(times.user + times.system, *(memory[name] for name in ("VmHWM", "VmRSS", "RssAnon")))
+        with contextlib.suppress(psutil.Error, OSError):  # it has ended
+            times, memory = psutil.Process(process).cpu_times(), _memory(process)
+            found[process] = Usage(times.user + times.system, *(memory[name] for name in ("VmHWM", "VmRSS", "RssAnon")))
     return found
 
 
@@ -76,24 +71,15 @@ def end(mark: str, first: int, *, patience: float = 15.0) -> None:
         patience: seconds to wait.
     """
     deadline = time.monotonic() + patience
-    _send(first, signal.SIGTERM)
-    while left := _living(mark):
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        os.kill(first, signal.SIGTERM)
+    while left := marked(mark):  # a zombie has no environment, and so no mark
         if time.monotonic() > deadline:
             for process in left:
-                _send(process, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
             deadline += patience
         time.sleep(0.1)
-
-
-def _living(mark: str) -> set[int]:
-    return {process for process in marked(mark) if process != os.getpid() and not _is_zombie(process)}
-
-
-def _is_zombie(process: int) -> bool:
-    try:
-        return bool(psutil.Process(process).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _memory(process: int) -> dict[str, int]:
@@ -101,10 +87,3 @@ def _memory(process: int) -> dict[str, int]:
     lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     fields = (line.split() for line in lines if line.endswith(" kB"))
     return defaultdict(int, {field[0].rstrip(":"): 1024 * int(field[1]) for field in fields})
-
-
-def _send(process: int, number: signal.Signals) -> None:
-    try:
-        os.kill(process, number)
-    except ProcessLookupError:  # it has ended
-        return

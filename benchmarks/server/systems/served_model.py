@@ -5,9 +5,9 @@ The model comes from a trained run, or it is an untrained architecture. Its spee
 
 import dataclasses
 import json
+import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +32,6 @@ from training.run.checkpoint import load_model
 
 MODEL = "intermediate"
 VERSION = "1.0"
-CONFIG = "model-config.yaml"
 CLASSES = 142  # as in articleType of the fashion catalogue
 CERTAIN = 8.0  # bias of the first class: rounding cannot change the label of a golden product
 TESTED = 200
@@ -47,27 +46,19 @@ class Shape(NamedTuple):
         description: description of its encoders.
         image: name of the image encoder.
         image_weights: ``imagenet`` or ``none``.
-        text: function that builds the text encoder.
+        text: name of the text encoder; None for a BERT-base with random weights.
     """
 
     description: str
     image: str
     image_weights: str
-    text: Callable[[], TextEncoder]
-
-
-def _minilm() -> TextEncoder:
-    return build_text_encoder("minilm")
-
-
-def _bert_base() -> TextEncoder:
-    return TextEncoder(BertModel(BertConfig(), add_pooling_layer=False))
+    text: str | None
 
 
 SHAPES = {
-    "minilm": Shape("EfficientNet-Lite0 and MiniLM, untrained head", "efficientnet_lite0", "imagenet", _minilm),
-    "resnet-minilm": Shape("ResNet-18 with random weights and MiniLM, untrained head", "resnet18", "none", _minilm),
-    "bert": Shape("ResNet-18 and bert-base-uncased's shape, random weights", "resnet18", "none", _bert_base),
+    "minilm": Shape("EfficientNet-Lite0 and MiniLM, untrained head", "efficientnet_lite0", "imagenet", "minilm"),
+    "resnet-minilm": Shape("ResNet-18 with random weights and MiniLM, untrained head", "resnet18", "none", "minilm"),
+    "bert": Shape("ResNet-18 and bert-base-uncased's shape, random weights", "resnet18", "none", None),
 }
 
 
@@ -97,12 +88,8 @@ class ServedModel:
 
     def stock_archive(self, batch: int, delay_ms: int) -> Path:
         """Write an archive of the stock handler with a batch size and a delay."""
-        config = {
-            **worker_config(self.workers),
-            "batchSize": batch,
-            "maxBatchDelay": delay_ms,
-            "handler": self.stock,
-        }
+        own = {"batchSize": batch, "maxBatchDelay": delay_ms, "handler": self.stock}
+        config = {**worker_config(self.workers), **own}
         return write_plain_archive(self.archive.parent / f"stock-{batch}-{delay_ms}.mar", "stock_handler", config)
 
 
@@ -120,13 +107,12 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
     labels = tuple(f"class {number}" for number in range(CLASSES))
     settings = ProductSettings(model=MODEL, attributes=(Attribute(name="articleType", labels=labels),))
     model = _classifier(shape)
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(tokenizer_json("minilm"), encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary:
-        stage_folder, run_model = Path(temporary) / "stage", Path(temporary) / "run"
-        stage_folder.mkdir()
-        run_model.mkdir()
-        (run_model / "tokenizer.json").write_text(tokenizer_json("minilm"), encoding="utf-8")
+        stage_folder = Path(temporary)
         export_graphs(model, stage_folder, settings)
-        preprocessor = ProductPreprocessor(settings, run_model / "tokenizer.json")
+        preprocessor = ProductPreprocessor(settings, tokenizer)
         pairs = [(sample.image, sample.text) for sample in samples]
         add_int8(stage_folder, [preprocessor(*pair) for pair in pairs[:CALIBRATED]])
         pairs = pairs[: 2 * CANDIDATES]
@@ -139,10 +125,9 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
         fast = {engine: {"passed": True} for engine in fast_engines(options)}
         attributes = {settings.target: labels}
         manifest = {"model": MODEL, "version": VERSION, "attributes": attributes, "golden": golden, "fast": fast}
-        stage(stage_folder, run_model=run_model, settings=settings, manifest=manifest, workers=workers)
+        stage(stage_folder, run_model=folder, settings=settings, manifest=manifest, workers=workers)
         archive = pack(stage_folder, model=MODEL, version=VERSION, store=folder)
-    described = f"{shape.description}, {CLASSES} classes"
-    return _served_model(described, model, settings, tokenizer_json("minilm"), archive, workers=workers)
+    return _served_model(f"{shape.description}, {CLASSES} classes", model, settings, archive, workers=workers)
 
 
 def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> ServedModel:
@@ -160,9 +145,9 @@ def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> Se
     test = read_run_products(run, limit=TESTED)
     built = build_archive(run, model_name, version=VERSION, store=folder, test=test, workers=workers)
     model, settings = load_model(run / model_name)
-    tokenizer = (run / model_name / "tokenizer.json").read_text(encoding="utf-8")
+    shutil.copy(run / model_name / "tokenizer.json", folder)
     description = f"{model_name} of a trained run, {len(settings.labels)} classes"
-    return _served_model(description, model, settings, tokenizer, built.archive, workers=workers)
+    return _served_model(description, model, settings, built.archive, workers=workers)
 
 
 def write_plain_archive(path: Path, handler: str, config: dict[str, Any]) -> Path:
@@ -182,7 +167,11 @@ def write_plain_archive(path: Path, handler: str, config: dict[str, Any]) -> Pat
 
 
 def _classifier(shape: Shape) -> ProductClassifier:
-    image, text = build_image_encoder(shape.image, shape.image_weights), shape.text()
+    image = build_image_encoder(shape.image, shape.image_weights)
+    if shape.text is None:
+        text = TextEncoder(BertModel(BertConfig(), add_pooling_layer=False))
+    else:
+        text = build_text_encoder(shape.text)
     head = build_head(MODEL, image_width=image.width, text_width=text.width, sizes=[CLASSES])
     last = [module for module in head.modules() if isinstance(module, nn.Linear) and module.out_features == CLASSES][-1]
     with torch.no_grad():
@@ -191,17 +180,11 @@ def _classifier(shape: Shape) -> ProductClassifier:
 
 
 def _served_model(
-    description: str,
-    model: ProductClassifier,
-    settings: ProductSettings,
-    tokenizer: str,
-    archive: Path,
-    *,
-    workers: int,
+    description: str, model: ProductClassifier, settings: ProductSettings, archive: Path, *, workers: int
 ) -> ServedModel:
+    """Pack the other handlers' archives beside ours and the model's ``tokenizer.json``."""
     store = archive.parent
     torch.save(model, store / "eager.pkl")
-    (store / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
     stock = {
         "repository": str(ROOT),
         "model": str(store / "eager.pkl"),

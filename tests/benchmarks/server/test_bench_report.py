@@ -9,10 +9,10 @@ import pytest
 from bench_document import run_document
 
 from benchmarks.server.measure.plan import FULL
-from benchmarks.server.measure.results import Results
+from benchmarks.server.measure.rounds import Results
 from benchmarks.server.report.document import document, readable_json, write_report
 from benchmarks.server.report.markdown import render
-from benchmarks.server.report.tables import table
+from benchmarks.server.report.summary import table
 from benchmarks.server.systems.names import OURS
 from benchmarks.server.systems.served_model import ServedModel
 

@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks.server.load.body_formats import BODY_FORMATS, TENSOR_HEADERS
+from benchmarks.server.load.bodies import BODY_FORMATS, TENSOR_HEADERS
 
 CONTENT = '{"text": "Rotes Kleid für 20 €"}'.encode()
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.server.load.body_formats import BODY_FORMATS
-from benchmarks.server.measure.results import Results, add_simulations
+from benchmarks.server.load.bodies import BODY_FORMATS
+from benchmarks.server.measure.rounds import Results, add_simulations
 from benchmarks.server.peers.archive_handler import ArchiveHandler
 from benchmarks.server.systems.names import SYSTEMS
 from benchmarks.server.systems.peer import peers
 from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark, own_peak, usage
 from benchmarks.server.systems.served_model import write_plain_archive
-from benchmarks.server.systems.stage_counters import parse_stages
+from benchmarks.server.systems.torchserve import parse_stages
 from benchmarks.server.systems.torchserve_config import ROOT, write_config
 from client.archives.model_store import identify_archive
 
