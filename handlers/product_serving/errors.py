@@ -4,6 +4,7 @@ A message names the field and the expected value. It never holds the caller's te
 """
 
 import logging
+import traceback
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, ParamSpec, TypeVar
@@ -75,9 +76,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def _error_location(error: Exception) -> str:
     """Return the exception's class and the file and line that raised it, without its text."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
+    *_, last = (None, *traceback.walk_tb(error.__traceback__))
+    if last is None:
         return type(error).__name__
-    return f"{type(error).__name__} at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return f"{type(error).__name__} at {PurePath(last[0].f_code.co_filename).name}:{last[1]}"

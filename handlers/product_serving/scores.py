@@ -70,12 +70,8 @@ def _score_or_retry(
         if len(products) > 1:
             return [answer for product in products for answer in _score_or_retry(engine, [product], settings)]
         logger.error("the model failed on a product with %s", type(error).__name__)
-        return [_model_error(error)]
+        if is_out_of_memory(error):
+            return [ProductError("out_of_memory", "not enough memory to classify this product")]
+        return [ProductError("model_output_invalid", "the model failed on this product")]
     invalid = ProductError("model_output_invalid", "the model gave no finite scores for this product")
     return [row if np.isfinite(row).all() else invalid for row in scores]
-
-
-def _model_error(error: Exception) -> ProductError:
-    if is_out_of_memory(error):
-        return ProductError("out_of_memory", "not enough memory to classify this product")
-    return ProductError("model_output_invalid", "the model failed on this product")

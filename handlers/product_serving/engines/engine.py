@@ -3,13 +3,13 @@
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 FP32_TOLERANCE = 1e-3  # largest error of a score in fp32
-NO_FEATURES = np.empty(0, dtype=np.float32)
 
 
 class Batch(NamedTuple):
@@ -28,26 +28,25 @@ class Batch(NamedTuple):
     present: NDArray[np.bool_]
 
 
-class Parts(Protocol):
+class Parts(NamedTuple):
     """A graph in three parts, so that an explanation can change the features between them.
 
-    A part that the graph lacks, such as the picture's tower of a text model, returns an empty array.
+    Args:
+        cells: (B, 3, H, W) pixels -> (B, N, D) features of the picture cells, row by row.
+        tokens: (B, T) ids and (B, T) mask -> (B, T, D) features of the tokens.
+        classify: (B, N, D) cells, (B, T, D) tokens, (B, T) mask and (B, 2) presence -> (B, C) logits.
     """
 
-    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, 3, H, W) pixels -> (B, N, D) features of the picture cells, row by row."""
+    cells: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    tokens: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+    classify: Callable[
+        [NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]], NDArray[np.float32]
+    ]
 
-    def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(B, T) ids and (B, T) mask -> (B, T, D) features of the tokens."""
 
-    def classify(
-        self,
-        cells: NDArray[np.float32],
-        tokens: NDArray[np.float32],
-        attention_mask: NDArray[np.int64],
-        present: NDArray[np.bool_],
-    ) -> NDArray[np.float32]:
-        """(B, N, D) cells, (B, T, D) tokens, (B, T) mask and (B, 2) presence -> (B, C) logits."""
+def no_features(*_: NDArray[Any]) -> NDArray[np.float32]:
+    """A part that the graph lacks, such as the picture's tower of a text model: an empty array."""
+    return np.empty(0, dtype=np.float32)
 
 
 class Engine(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine import Batch, EngineError, Parts
-from .onnx import OnnxEngine, OnnxParts
+from .onnx import OnnxEngine, load_parts
 
 INT8_TOLERANCE = 0.1  # largest error of a score: activations between two layers have 256 steps
 INT8_GRAPH = "model.int8.onnx"
@@ -42,7 +42,7 @@ class Int8Engine:
 
     def parts(self) -> Parts:
         """In fp32, so that an explanation shows the model without the rounding of int8."""
-        return OnnxParts(self._exact, threads=self._threads)
+        return load_parts(self._exact, threads=self._threads)
 
 
 def require_vnni() -> None:

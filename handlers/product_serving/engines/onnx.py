@@ -3,13 +3,14 @@
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import FP32_TOLERANCE, NO_FEATURES, Batch, Parts
+from .engine import FP32_TOLERANCE, Batch, Parts, no_features
 
 
 class OnnxEngine:
@@ -25,62 +26,45 @@ class OnnxEngine:
     def __init__(self, path: Path, *, threads: int) -> None:
         self._path, self._threads = path, threads
         self._session = _session(str(path), threads)
-        self._inputs = [value.name for value in self._session.get_inputs()]
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
-        arrays = batch._asdict()
-        logits: NDArray[np.float32] = self._session.run(None, {name: arrays[name] for name in self._inputs})[0]
-        return logits
+        return _run(self._session, batch._asdict())
 
     def parts(self) -> Parts:
         """Cut the graph at the towers' outputs; the parts hold a second copy of the weights in memory."""
-        return OnnxParts(self._path, threads=self._threads)
+        return load_parts(self._path, threads=self._threads)
 
 
-class OnnxParts:
-    """The subgraphs of ``model.onnx`` before and after the values ``cells`` and ``tokens``, one session each.
+def load_parts(path: Path, *, threads: int) -> Parts:
+    """Load the subgraphs of ``model.onnx`` before and after the values ``cells`` and ``tokens``, one session each.
 
     ONNX Runtime always computes the whole graph. An explanation runs the title's tower some ten times, and must not run
     the picture's tower each time.
     """
+    import onnx  # noqa: PLC0415 - only explanations need it
+    from onnx.utils import Extractor  # noqa: PLC0415
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        import onnx  # noqa: PLC0415 - only explanations need it
-        from onnx.utils import Extractor  # noqa: PLC0415
+    model = onnx.load(str(path))
+    extractor = Extractor(model)
+    features = [name for node in model.graph.node for name in node.output if name in ("cells", "tokens")]
+    inputs = [value.name for value in model.graph.input]
 
-        model = onnx.load(str(path))
-        extractor = Extractor(model)
-        features = [name for node in model.graph.node for name in node.output if name in ("cells", "tokens")]
-        inputs = [value.name for value in model.graph.input]
+    def cut(sources: list[str], target: str) -> Callable[..., NDArray[np.float32]]:
+        names = [name for name in sources if name in (*features, *inputs)]
+        part = extractor.extract_model(names, [target])
+        for node in part.graph.node:
+            # The graph takes the batch size from one input. A part without it takes an input of its own.
+            if node.op_type == "Shape" and node.input[0] in set(inputs) - set(names):
+                node.input[0] = names[0]
+        session = _session(part.SerializeToString(), threads)
+        return lambda *arrays: _run(session, dict(zip(sources, arrays, strict=True)))
 
-        def cut(sources: list[str], target: str) -> Any:
-            names = [name for name in sources if name in (*features, *inputs)]
-            part = extractor.extract_model(names, [target])
-            for node in part.graph.node:
-                # The graph takes the batch size from one input. A part without it takes an input of its own.
-                if node.op_type == "Shape" and node.input[0] in set(inputs) - set(names):
-                    node.input[0] = names[0]
-            return _session(part.SerializeToString(), threads)
-
-        self._image = cut(["image"], "cells") if "cells" in features else None
-        self._text = cut(["input_ids", "attention_mask"], "tokens") if "tokens" in features else None
-        self._head = cut([*features, "attention_mask", "present"], "logits")
-
-    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return _run_session(self._image, image=image)
-
-    def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        return _run_session(self._text, input_ids=input_ids, attention_mask=attention_mask)
-
-    def classify(
-        self,
-        cells: NDArray[np.float32],
-        tokens: NDArray[np.float32],
-        attention_mask: NDArray[np.int64],
-        present: NDArray[np.bool_],
-    ) -> NDArray[np.float32]:
-        return _run_session(self._head, cells=cells, tokens=tokens, attention_mask=attention_mask, present=present)
+    return Parts(
+        cut(["image"], "cells") if "cells" in features else no_features,
+        cut(["input_ids", "attention_mask"], "tokens") if "tokens" in features else no_features,
+        cut(["cells", "tokens", "attention_mask", "present"], "logits"),
+    )
 
 
 def _session(source: str | bytes, threads: int) -> Any:
@@ -95,10 +79,7 @@ def _session(source: str | bytes, threads: int) -> Any:
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def _run_session(session: Any, **arrays: NDArray[Any]) -> NDArray[np.float32]:
-    if session is None:
-        return NO_FEATURES
-    answer: NDArray[np.float32] = session.run(None, {value.name: arrays[value.name] for value in session.get_inputs()})[
-        0
-    ]
+def _run(session: Any, arrays: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Run a session on those of the arrays that it reads; return its only output."""
+    answer: NDArray[np.float32] = session.run(None, {each.name: arrays[each.name] for each in session.get_inputs()})[0]
     return answer

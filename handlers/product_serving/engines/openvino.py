@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine import Batch, EngineError, Parts
-from .onnx import OnnxParts
+from .onnx import load_parts
 
 # OpenVINO builds and keeps kernels for every shape: the first batch of a new length costs some 6 ms and 2.5 MB.
 TITLE_STEP = 4
@@ -52,13 +52,14 @@ class OpenVinoEngine:
         """A batch -> logits (B, C) float32."""
         arrays = batch._asdict()
         for title in ("input_ids", "attention_mask"):
-            arrays[title] = _lengthened(arrays[title])
+            missing = -arrays[title].shape[1] % TITLE_STEP
+            arrays[title] = np.pad(arrays[title], ((0, 0), (0, missing)))  # masked tokens
         logits: NDArray[np.float32] = self._model({name: arrays[name] for name in self._inputs})[0].copy()
         return logits
 
     def parts(self) -> Parts:
         """In fp32, by ONNX Runtime, so that an explanation shows the model without the rounding of bf16."""
-        return OnnxParts(self._path, threads=self._threads)
+        return load_parts(self._path, threads=self._threads)
 
 
 @functools.cache
@@ -70,8 +71,3 @@ def _shared_core(core: type) -> Any:
     signal that Python handles, such as SIGTERM for a worker, then ended the process with a segmentation fault.
     """
     return core()
-
-
-def _lengthened(titles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pad (B, T) with masked tokens to a multiple of ``TITLE_STEP``."""
-    return np.pad(titles, ((0, 0), (0, -titles.shape[1] % TITLE_STEP)))

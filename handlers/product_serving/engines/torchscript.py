@@ -3,6 +3,7 @@
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import FP32_TOLERANCE, NO_FEATURES, Batch, Parts
+from .engine import FP32_TOLERANCE, Batch, Parts, no_features
 
 
 def load_graph(path: Path) -> Any:
@@ -54,34 +55,15 @@ class TorchScriptEngine:
 
     def parts(self) -> Parts:
         """The methods that :func:`export.torchscript.export_torchscript` traced, on the same weights."""
-        return _TorchScriptParts(self._graph, self._run)
+
+        def part(name: str) -> Callable[..., NDArray[np.float32]]:
+            method = getattr(self._graph, name, None)
+            return no_features if method is None else functools.partial(self._run, method)
+
+        return Parts(part("cells"), part("tokens"), part("classify"))
 
     def _run(self, method: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float32]:
         with self._torch.inference_mode():
             tensors = [self._torch.from_numpy(array).to(self._device) for array in arrays]
             answer: NDArray[np.float32] = method(*tensors).float().cpu().numpy()
         return answer
-
-
-class _TorchScriptParts:
-    """The traced graph's methods as parts."""
-
-    def __init__(self, graph: Any, run: Callable[..., NDArray[np.float32]]) -> None:
-        self._graph, self._run = graph, run
-
-    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._run(self._graph.cells, image) if hasattr(self._graph, "cells") else NO_FEATURES
-
-    def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        return (
-            self._run(self._graph.tokens, input_ids, attention_mask) if hasattr(self._graph, "tokens") else NO_FEATURES
-        )
-
-    def classify(
-        self,
-        cells: NDArray[np.float32],
-        tokens: NDArray[np.float32],
-        attention_mask: NDArray[np.int64],
-        present: NDArray[np.bool_],
-    ) -> NDArray[np.float32]:
-        return self._run(self._graph.classify, cells, tokens, attention_mask, present)
