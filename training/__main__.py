@@ -2,24 +2,61 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from training.catalog.drawn import write_sample_catalog
-from training.evaluate_command import add_evaluate
-from training.exit_status import exit_status
+from training.catalog.files import CatalogError
+from training.commands import add_evaluate, add_train, train
+from training.models.encoders import WeightsError
 from training.reporting.report import write_report
+from training.run.checkpoint import RunError
 from training.run.option_table import OptionsError
 from training.system.device import keep_freed_memory
+from training.system.interrupts import Terminated, sigterm_like_ctrl_c
 from training.system.processes import only_main_prints
-from training.train_command import add_train, train
+from training.system.storage import FORBIDDEN, FULL, StorageError
+
+USER_ERRORS = (CatalogError, OptionsError, RunError, StorageError, WeightsError)
+DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status, as :func:`training.exit_status.exit_status`."""
+    """Run one command; returns the exit status, as :func:`exit_status`."""
     options = _parse(arguments)
     with only_main_prints():
         return exit_status(lambda: options.command(options), resumable=options.command is train)
+
+
+def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
+    """Run a command and print its errors. An error that the user can correct becomes one sentence.
+
+    Args:
+        resumable: the same command goes on where it stopped; messages then say so.
+
+    Returns:
+        0 for success, 1 for an error that the user can fix, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    how = "; the same command goes on where it stopped" if resumable else ""
+    try:
+        with sigterm_like_ctrl_c():
+            command()
+    except USER_ERRORS as error:
+        return _print_error(FAILED, f"error: {error}")
+    except OSError as error:
+        if error.errno not in (*FULL, *FORBIDDEN):
+            raise
+        return _print_error(FAILED, f"error: {error}; make room, or choose a folder that can be written to{how}")
+    except Terminated:
+        return _print_error(TERMINATED, f"\nstopped by SIGTERM{how}")
+    except KeyboardInterrupt:
+        return _print_error(INTERRUPTED, f"\ninterrupted{how}")
+    return DONE
+
+
+def _print_error(status: int, message: str) -> int:
+    print(message, file=sys.stderr)
+    return status
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

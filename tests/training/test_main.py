@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training import train_command
+from training import commands
 from training.__main__ import main
 
 
@@ -39,7 +39,7 @@ def test_one_command_from_the_catalogue_to_the_report(
     assert main(arguments) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "words masked" in page and "robustness.json" in capsys.readouterr().out
-    monkeypatch.setattr(train_command, "evaluate_run", None)
+    monkeypatch.setattr(commands, "evaluate_run", None)
     assert main(arguments) == 0, "what is there is not measured again"
 
 
@@ -64,7 +64,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_command, "train_run", interrupted)
+    monkeypatch.setattr(commands, "train_run", interrupted)
     assert main(["train", "--data", "x.csv", "--out", str(tmp_path)]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 

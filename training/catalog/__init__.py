@@ -3,8 +3,7 @@
 Client code imports only the names of this module; they load no heavy library.
 """
 
-from training.catalog.files import CatalogError, CatalogFiles, RowError, open_files
-from training.catalog.images import LIMITS, decode_picture
+from training.catalog.files import LIMITS, CatalogError, CatalogFiles, RowError, decode_picture, open_files
 from training.catalog.rows import CatalogRow, CatalogSource, open_rows
 from training.catalog.table import escape_formula
 

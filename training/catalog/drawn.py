@@ -78,7 +78,6 @@ class SampleProduct:
 
     Args:
         category: its label, a key of :data:`training.catalog.drawing.DRAWINGS`.
-        title: its title.
         colour: a key of ``COLOURS``.
         pattern: one of :data:`training.catalog.drawing.PATTERNS`.
         title_names_category: False for a vague title.
@@ -107,11 +106,9 @@ def plan_products(*, per_class: int, seed: int) -> list[SampleProduct]:
     clues = [(False, True)] * (vague - both) + [(True, False)] * (vague - both) + [(False, False)] * both
     clues += [(True, True)] * (per_class - len(clues))
     products = [
-        _invent(
-            category, title_names_category=title_names_category, picture_shows_product=picture_shows_product, rng=rng
-        )
+        _invent(category, title_names_category=named, picture_shows_product=shown, rng=rng)
         for category in DRAWINGS
-        for title_names_category, picture_shows_product in clues
+        for named, shown in clues
     ]
     return [products[i] for i in rng.permutation(len(products))]
 
@@ -120,7 +117,6 @@ def draw_product(product: SampleProduct, *, seed: int | Sequence[int]) -> Image.
     """Draw one product.
 
     Args:
-        product: what to draw.
         seed: decides size, pose, light and shape; equal seeds give equal pixels.
 
     Returns:
@@ -154,7 +150,6 @@ def write_sample_catalog(folder: Path | str, *, per_class: int = 100, seed: int 
         folder: new, empty, or with the same catalogue.
         per_class: products of each category.
         seed: equal seeds give equal catalogues.
-        progress: show a progress bar.
 
     Returns:
         The path of the catalogue's CSV.

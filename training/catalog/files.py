@@ -1,4 +1,7 @@
-"""The files of a catalogue, in a folder or a zip, behind one interface; safe in threads and forked processes."""
+"""The files of a catalogue, in a folder or a zip, behind one interface; safe in threads and forked processes.
+
+Pictures are decoded as the server does, so that training and serving refuse the same ones.
+"""
 
 import hashlib
 import os
@@ -12,6 +15,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Protocol
 
+from PIL import Image
+
+from handlers.product_serving.errors import ProductError
+from handlers.product_serving.picture import open_picture
+from handlers.product_serving.settings import Attribute, ProductSettings
+
+LIMITS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("label",)),))
 KAGGLE_CSV = "styles.csv"
 SEARCH_DEPTH = 3
 MAX_FILE_BYTES = 256_000_000
@@ -72,11 +82,7 @@ class CatalogFiles(Protocol):
 
 
 class FolderFiles:
-    """A CSV or Parquet and the files below its folder.
-
-    Args:
-        table: the CSV or Parquet.
-    """
+    """A CSV or Parquet and the files below its folder."""
 
     def __init__(self, table: Path) -> None:
         self.table_name = table.name
@@ -116,9 +122,6 @@ class ZipFiles:
 
     The directory is parsed once, and entries are read by their position in the file (``pread``). ``zipfile`` keeps one
     file offset, which threads and forked processes would share.
-
-    Args:
-        path: the zip.
 
     Raises:
         CatalogError: it cannot be read, is no zip, or holds no CSV or several.
@@ -256,3 +259,21 @@ def safe_path(name: str) -> str:
     if path.startswith(("/", "../")) or path == "..":
         raise RowError("image_outside", f"{name!r} leads out of the catalogue's folder; put the picture beside the CSV")
     return path
+
+
+def decode_picture(image: bytes, *, name: str) -> Image.Image:
+    """Decode a picture within the default limits of a served model.
+
+    Args:
+        name: the file's name, for the message.
+
+    Returns:
+        An upright RGB picture, transparency on white; a large photograph may be scaled down.
+
+    Raises:
+        RowError: its reason is the error ``type`` of the server.
+    """
+    try:
+        return open_picture(image, LIMITS)
+    except ProductError as error:
+        raise RowError(error.type, f"{name!r}: {error.message.removeprefix('image: ')}") from error

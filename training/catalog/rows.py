@@ -9,8 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from training.catalog.files import CatalogError, CatalogFiles, RowError, safe_path
-from training.catalog.images import LIMITS
+from training.catalog.files import LIMITS, CatalogError, CatalogFiles, RowError, safe_path
 from training.catalog.table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, CatalogTable, open_table
 
 TEXT_COLUMN = "text"
@@ -93,8 +92,6 @@ def open_rows(
     """Open a catalogue and read its rows lazily.
 
     Args:
-        source: names of the columns.
-        files: of the catalogue.
         labelled: each row needs a label, and the table needs a column of pictures and one of titles. False reads no
             labels, and one of the two columns is enough.
         seen: keeps the ids, to find duplicates; None keeps them in memory.

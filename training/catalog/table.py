@@ -51,7 +51,6 @@ def open_table(stream: IO[bytes], *, name: str, image_column: str) -> CatalogTab
     the title. Other CSVs follow RFC 4180; a row with another number of cells than the header has a fault.
 
     Args:
-        stream: the open file.
         name: its name, for messages; if it ends in ``.parquet``, the file is read as a Parquet.
         image_column: column of the pictures; if it is not ``image``, the table does not have the Kaggle layout.
 
@@ -71,12 +70,6 @@ def open_table(stream: IO[bytes], *, name: str, image_column: str) -> CatalogTab
     if is_kaggle:
         records = _kaggle_records(lines, header, after=first.line)
     return CatalogTable(header, _at_least_one((_fitted(row, len(header)) for row in records), name), is_kaggle)
-
-
-def read_table(content: bytes, *, name: str, image_column: str) -> CatalogTable:
-    """Read all rows of a table in memory; see :func:`open_table`."""
-    table = open_table(io.BytesIO(content), name=name, image_column=image_column)
-    return table._replace(rows=list(table.rows))
 
 
 def _is_kaggle(header: Sequence[str], image_column: str) -> bool:
@@ -183,14 +176,9 @@ def _open_parquet(stream: IO[bytes], name: str) -> tuple[list[str], Iterator[Row
         file = pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"{name} cannot be read as a Parquet ({error}): write it again") from error
-    plain = [field.name for field in file.schema_arrow if not (pa.types.is_nested(field.type) or _is_bytes(field.type))]
+    tests = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    plain = [field.name for field in file.schema_arrow if not any(test(field.type) for test in tests)]
     return plain, _parquet_rows(file, plain, name)
-
-
-def _is_bytes(kind: Any) -> bool:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary))
 
 
 def _parquet_rows(file: Any, columns: Sequence[str], name: str) -> Iterator[Row]:

@@ -76,7 +76,6 @@ def with_columns(corrections: Iterable[Correction], columns: Sequence[str]) -> l
     """Fill in the column of each correction. For a further attribute, a label that means "no value" becomes "".
 
     Args:
-        corrections: as read.
         columns: the trained columns, the main attribute's first.
     """
     named = [each._replace(column=each.column or columns[0]) for each in corrections]
@@ -90,7 +89,6 @@ def apply_corrections(
 
     Args:
         products: of a catalogue, with ``id``, ``label`` and its further attributes.
-        corrections: to apply.
         columns: the trained columns of the catalogue, the main attribute's first.
         name: of the file of corrections, for messages.
 

@@ -19,8 +19,7 @@ from torchvision.transforms import v2
 from handlers.product_serving.preprocessing import Product, ProductPreprocessor, collate
 from training.catalog.reading import Catalog
 from training.data.attributes import MISSING
-from training.data.picture_cache import PictureCache
-from training.data.picture_reading import read_picture
+from training.data.picture_cache import PictureCache, read_picture
 from training.data.title_thinning import TitleThinner
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -45,16 +44,13 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
     number of loader processes.
 
     Args:
-        catalog: the source of the pictures.
         products: rows with ``image`` and ``text``; "" for none.
         targets: (N, A) int64, the class of each row in each attribute.
-        preprocessor: of the model.
         modalities: to be read; the other one counts as missing.
         pictures: decoded pictures; None decodes those of the catalogue.
         augment: change pictures by :func:`augmentation`.
         thin_titles: share of the titles to thin, 0..1.
         thinner: thins them; None leaves out random words.
-        seed: of augmentation and thinning.
     """
 
     def __init__(
@@ -125,7 +121,6 @@ class EpochSampler(Sampler[list[int]]):
         lengths: (N,) title tokens of each row; rows of similar length share a batch, which saves padding.
         batch_size: maximum number of rows in a batch.
         weights: (N,) relative probability of each row, drawn with replacement; None takes each row once.
-        seed: of the order.
     """
 
     def __init__(
@@ -191,14 +186,14 @@ def product_loader(
     dataset: ProductDataset, *, batch_size: int, sampler: EpochSampler | None = None, processes: int = 0
 ) -> DataLoader[LabelledProducts]:
     """Batches of graph inputs and targets, in the order of the rows or of the sampler."""
-    how: dict[str, Any] = {
-        "collate_fn": to_tensors,
-        "num_workers": processes,
-        "pin_memory": torch.cuda.is_available(),  # the copy to a GPU overlaps with the previous step
-    }
-    if sampler is not None:
-        return DataLoader[Any](dataset, batch_sampler=sampler, **how)
-    return DataLoader[Any](dataset, batch_size=batch_size, **how)
+    order: dict[str, Any] = {"batch_size": batch_size} if sampler is None else {"batch_sampler": sampler}
+    return DataLoader[Any](
+        dataset,
+        collate_fn=to_tensors,
+        num_workers=processes,
+        pin_memory=torch.cuda.is_available(),  # the copy to a GPU overlaps with the previous step
+        **order,
+    )
 
 
 def to_tensors(rows: Sequence[tuple[Product, NDArray[np.int64]]]) -> LabelledProducts:

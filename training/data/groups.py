@@ -21,7 +21,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from training.catalog.images import decode_picture
+from training.catalog.files import decode_picture
 from training.catalog.reading import Catalog
 from training.system.threads import map_threads
 
@@ -46,9 +46,7 @@ def product_groups(catalog: Catalog, products: pd.DataFrame, *, progress: bool =
     """Group the products that a fair split keeps together.
 
     Args:
-        catalog: the source of the pictures.
         products: N of its rows.
-        progress: show a progress bar.
 
     Returns:
         (N,) int64, the group of each product, numbered in the order of the rows.
@@ -57,7 +55,12 @@ def product_groups(catalog: Catalog, products: pd.DataFrame, *, progress: bool =
         CatalogError: a picture cannot be read any more.
     """
     rows = np.flatnonzero(products["image"] != "")
-    prints = _fingerprints(catalog, products["image"].iloc[rows].tolist(), progress=progress)
+    prints = map_threads(
+        lambda name: fingerprint(catalog.image_bytes(name), name=name),
+        products["image"].iloc[rows].tolist(),
+        description="comparing pictures",
+        progress=progress,
+    )
     pictures = [equal_keys([each.digest for each in prints]), similar_pictures(prints)]
     links = np.concatenate(
         [equal_keys([normalised_title(title) for title in products["text"]]), *(rows[link] for link in pictures)]
@@ -117,15 +120,6 @@ def neighbours(hashes: NDArray[np.uint64]) -> Integers:
         at = np.flatnonzero(rests[:-apart] == rests[apart:])
         pairs.append(np.stack([owner[at], owner[at + apart]], axis=1))
     return np.concatenate(pairs)
-
-
-def _fingerprints(catalog: Catalog, names: Sequence[str], *, progress: bool) -> list[Fingerprint]:
-    return map_threads(
-        lambda name: fingerprint(catalog.image_bytes(name), name=name),
-        names,
-        description="comparing pictures",
-        progress=progress,
-    )
 
 
 def fingerprint(image: bytes, *, name: str) -> Fingerprint:

@@ -12,7 +12,6 @@ def damage_labels(labels: Sequence[str], *, share: float, seed: int) -> NDArray[
     Args:
         labels: N labels of at least two classes.
         share: of the rows to damage, 0..1.
-        seed: of the draw.
 
     Returns:
         (N,) labels.

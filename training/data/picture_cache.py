@@ -1,4 +1,4 @@
-"""A cache of decoded pictures in one file, so that training decodes each picture once.
+"""Read pictures as the server does, and keep them decoded in one file, so that training decodes each picture once.
 
 Pictures larger than the model's input are scaled to it; smaller ones keep their size. So
 :meth:`handlers.product_serving.preprocessing.ProductPreprocessor.fit` gives the same pixels as for the original.
@@ -13,13 +13,45 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import ProductPreprocessor
+from training.catalog.files import CatalogError, RowError
 from training.catalog.reading import Catalog
-from training.data.picture_reading import read_picture
 from training.system.storage import atomic_path, write_arrays
 from training.system.threads import map_threads
 
 PICTURES_AT_ONCE = 512
+
+
+class BrokenPictureError(CatalogError):
+    """A picture broke after the check; the message names it and says how to go on.
+
+    A loader process passes an error on as its class and a traceback text, with the message at its end.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
+
+
+def read_picture(catalog: Catalog, preprocessor: ProductPreprocessor, name: str) -> Image.Image:
+    """The RGB picture of a product, in its original shape.
+
+    Args:
+        catalog: checked before.
+        name: from the column ``image`` of the catalogue's products.
+
+    Raises:
+        BrokenPictureError: the picture is missing or cannot be decoded now.
+    """
+    try:
+        return preprocessor.picture(catalog.image_bytes(name))
+    except (RowError, ProductError) as error:
+        fault = error.detail if isinstance(error, RowError) else f"{name!r}: {error.message.removeprefix('image: ')}"
+        products = catalog.products.loc[catalog.products["image"] == name, "id"].tolist()
+        raise BrokenPictureError(
+            f"the picture of product {', '.join(products[:3])} in {catalog.source.path} broke after it was checked: "
+            f"{fault}; put a whole file in its place, then run the same command again: it goes on where it stopped"
+        ) from error
 
 
 class PictureCache:
@@ -56,7 +88,6 @@ def open_picture_cache(
 
     Args:
         folder: of the caches; a hash of settings and names identifies each of them.
-        catalog: the source of the pictures.
         names: distinct file names.
         preprocessor: its ``image_size`` is the largest size that is kept.
 

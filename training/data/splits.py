@@ -45,7 +45,6 @@ def split_products(
         groups: (N,) group of each product, as from :func:`product_groups`; a stratified split only records them.
         test: share of the products, 0..1.
         validation: share of the products, 0..1.
-        seed: of the draw.
 
     Returns:
         N rows in the order of ``products``: ``id``, ``label``, ``part`` (one of ``PARTS``), ``group`` (int64).
@@ -108,7 +107,6 @@ def keep_training(split: pd.DataFrame, *, share: float, kind: str, seed: int) ->
         split: N rows as from :func:`split_products`.
         share: of the training products to keep, (0, 1], in each class alike; each class keeps at least one.
         kind: of the split; a grouped one keeps or drops whole groups.
-        seed: of the draw.
 
     Returns:
         The remaining rows in their order.

@@ -39,8 +39,6 @@ def baseline_answers(
     """Fit the baseline once and answer every list of titles.
 
     Args:
-        run: the run folder.
-        record: the run's record.
         titles: V lists of N titles.
         attributes: A attributes of the run, the main one first.
 

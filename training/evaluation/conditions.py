@@ -1,23 +1,77 @@
-"""The conditions of the robustness test: a table, and the damage that each does to titles and pictures."""
+"""The conditions of the robustness test: a table, and the damage that each does to titles and pictures.
 
-import dataclasses
+Damage to pictures is as by cameras, re-encoding and stickers. Its functions take an RGB picture and return one of the
+same size. Strengths are relative to the picture's size, brightness range or area, so that a strength means the same for
+a thumbnail and for a photograph.
+"""
+
+import io
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from training.evaluation.picture_damage import add_noise, blur, compress, occlude
 from training.evaluation.text_damage import drop_label_words, mask_words, mistype, product_random, swap_titles
 
 CLEAN = "clean"
 TitleDamage = Callable[[pd.DataFrame, int], list[str]]
 PictureDamage = Callable[[Image.Image, np.random.Generator], Image.Image]
+GREY = (127, 127, 127)
 
 
-@dataclasses.dataclass(frozen=True)
-class Condition:
+def blur(picture: Image.Image, radius: float) -> Image.Image:
+    """Gaussian blur.
+
+    Args:
+        picture: RGB.
+        radius: standard deviation, as a share of the longer edge.
+    """
+    return picture.filter(ImageFilter.GaussianBlur(radius * max(picture.size)))
+
+
+def add_noise(picture: Image.Image, deviation: float, random: np.random.Generator) -> Image.Image:
+    """Add Gaussian noise to every channel of every pixel.
+
+    Args:
+        picture: RGB.
+        deviation: standard deviation, as a share of the range from black to white.
+    """
+    pixels = np.asarray(picture)
+    noise = random.standard_normal(pixels.shape, dtype=np.float32) * np.float32(255 * deviation)
+    return Image.fromarray((pixels + noise).round().clip(0, 255).astype(np.uint8))
+
+
+def compress(picture: Image.Image, quality: int) -> Image.Image:
+    """Encode as JPEG and decode again.
+
+    Args:
+        picture: RGB.
+        quality: quality of libjpeg, 1 to 95.
+    """
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def occlude(picture: Image.Image, share: float, random: np.random.Generator) -> Image.Image:
+    """Cover part of the picture with a grey rectangle of the same proportions (cutout; DeVries & Taylor 2017).
+
+    Args:
+        picture: RGB.
+        share: share of the area to cover, 0 to 1.
+    """
+    width, height = (round(length * share**0.5) for length in picture.size)
+    left = int(random.integers(picture.width - width + 1))
+    top = int(random.integers(picture.height - height + 1))
+    covered = picture.copy()
+    covered.paste(GREY, (left, top, left + width, top + height))
+    return covered
+
+
+class Condition(NamedTuple):
     """One way to damage products.
 
     Args:
@@ -42,16 +96,9 @@ class Condition:
         return f"{self.kind}, {self.tick}" if self.tick and self.kind != CLEAN else self.kind
 
 
-def _masked(share: float) -> TitleDamage:
+def _word_damage(damage: Callable[[str, float, np.random.Generator], str], share: float, purpose: str) -> TitleDamage:
     return lambda products, seed: [
-        mask_words(title, share, product_random(seed, product, "mask"))
-        for product, title in zip(products["id"], products["text"], strict=True)
-    ]
-
-
-def _mistyped(share: float) -> TitleDamage:
-    return lambda products, seed: [
-        mistype(title, share, product_random(seed, product, "type"))
+        damage(title, share, product_random(seed, product, purpose))
         for product, title in zip(products["id"], products["text"], strict=True)
     ]
 
@@ -65,12 +112,12 @@ def _swapped(products: pd.DataFrame, seed: int) -> list[str]:
 
 
 TITLE_DAMAGE: dict[str, TitleDamage] = {
-    "masked 15 %": _masked(0.15),
-    "masked 30 %": _masked(0.3),
-    "masked 50 %": _masked(0.5),
+    "masked 15 %": _word_damage(mask_words, 0.15, "mask"),
+    "masked 30 %": _word_damage(mask_words, 0.3, "mask"),
+    "masked 50 %": _word_damage(mask_words, 0.5, "mask"),
     "without label": _without_label,
-    "typos 10 %": _mistyped(0.1),
-    "typos 20 %": _mistyped(0.2),
+    "typos 10 %": _word_damage(mistype, 0.1, "type"),
+    "typos 20 %": _word_damage(mistype, 0.2, "type"),
     "swapped": _swapped,
 }
 
@@ -123,7 +170,6 @@ def damaged_titles(key: str, products: pd.DataFrame, *, seed: int) -> list[str]:
     Args:
         key: key of ``TITLE_DAMAGE``.
         products: N rows with ``id``, ``image``, ``text`` and ``label``.
-        seed: seed of the damage.
     """
     damaged = TITLE_DAMAGE[key](products, seed)
     return [
@@ -139,9 +185,7 @@ def hidden_modalities(condition: Condition, products: pd.DataFrame, *, seed: int
     first ones lose their title, the last ones their picture. So a larger share removes the same titles and more.
 
     Args:
-        condition: gives the shares.
         products: N rows with ``id``, ``image`` and ``text``.
-        seed: seed of the order.
     """
     has_both = np.flatnonzero((products["image"] != "") & (products["text"] != ""))
     ids = products["id"].to_numpy(dtype=object)[has_both]

@@ -52,8 +52,7 @@ from handlers.product_serving.settings import MODALITIES, Attribute
 from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
 from training.data.corrections import reapply_corrections
 from training.evaluation.baseline import BaselineMissing, baseline_answers, read_split
-from training.evaluation.catalog_targets import known_targets, with_target_columns
-from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
+from training.evaluation.measured_products import GroupFeatures, MeasuredProducts, known_targets, with_target_columns
 from training.evaluation.model_groups import load_groups
 from training.evaluation.robustness import damage_products, measure_conditions, model_metrics
 from training.run.record import RunRecord, read_run
@@ -78,12 +77,10 @@ def evaluate_run(
     The test part of the run's own catalogue gives the run's test metrics, to the last digit on the same machine.
 
     Args:
-        run: the run folder, complete.
         source: the catalogue; without a label column, see :func:`with_target_columns`.
         max_rejected: largest share of bad rows; above it the catalogue is refused.
         part: measure only the products of this part of the run's split; None measures all.
         robustness: also measure on damaged products.
-        seed: seed of the damage.
 
     Returns:
         See the module's docstring.
@@ -185,7 +182,11 @@ def _measure(
     """The entries of the result that need the models' answers: ``models``, ``baseline_missing``, ``conditions``."""
     damaged = damage_products(measured, seed=seed) if robustness else []
     titles = [measured.products["text"].tolist(), *(each.titles for each in damaged)]
-    baseline, missing = _baseline(run, record, titles)
+    missing: dict[str, str] = {}
+    try:
+        baseline = baseline_answers(run, record, titles, attributes=record.attributes)
+    except BaselineMissing as error:
+        baseline, missing = [], {"baseline_missing": str(error)}
     device = choose_device(record.arguments["precision"])
     with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
         groups = [
@@ -204,16 +205,6 @@ def _measure(
             )
             result |= {"seed": seed, "conditions": conditions}
     return result
-
-
-def _baseline(
-    run: Path, record: RunRecord, titles: Sequence[Sequence[str]]
-) -> tuple[list[NDArray[np.int64]], dict[str, str]]:
-    """The baseline's answers to each list of titles, or none and the reason."""
-    try:
-        return baseline_answers(run, record, titles, attributes=record.attributes), {}
-    except BaselineMissing as error:
-        return [], {"baseline_missing": str(error)}
 
 
 def _measure_group(features: GroupFeatures) -> dict[str, dict[str, Any]]:

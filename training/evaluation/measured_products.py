@@ -1,4 +1,4 @@
-"""Features of the measured products: as they are, damaged, or without picture or title.
+"""The measured products: their true classes, and their features as they are, damaged, or without picture or title.
 
 Legend: R products read, N of them measured, V forms of each title, D width of an encoder.
 """
@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from handlers.product_serving.preprocessing import ProductPreprocessor
-from training.catalog.reading import Catalog
+from handlers.product_serving.settings import Attribute
+from training.catalog.files import open_files
+from training.catalog.reading import Catalog, CatalogSource, product_columns
+from training.catalog.table import open_table
+from training.data.attributes import MISSING, product_targets
 from training.data.dataset import ProductDataset, title_lengths
 from training.evaluation.conditions import PictureDamage
 from training.evaluation.model_groups import ModelGroup
@@ -30,7 +34,6 @@ class MeasuredProducts:
     """Products with their true classes.
 
     Args:
-        catalog: the catalogue with the pictures.
         read: R rows of the catalogue that are read together. In bfloat16 the last digits of a product's features depend
             on its batch, so the run's own figures come back only if the batches are the same as in the run.
         targets: (R, A) classes in the run's attributes; ``MISSING`` for no value, but never in the main attribute.
@@ -75,26 +78,16 @@ class DamagedPictures(ProductDataset):
     A picture larger than the models' input is scaled down first, so that damage means the same for all pictures.
 
     Args:
-        catalog: the catalogue with the pictures.
-        products: rows with ``id``, ``image`` and ``text``.
-        targets: (N, A) int64.
-        preprocessor: the preprocessor of the server.
         damage: RGB picture, generator -> RGB picture.
         seed: seeds the generator, together with the product's id.
     """
 
     def __init__(
-        self,
-        catalog: Catalog,
-        products: pd.DataFrame,
-        *,
-        targets: NDArray[np.int64],
-        preprocessor: ProductPreprocessor,
-        damage: PictureDamage,
-        seed: int,
+        self, measured: MeasuredProducts, *, preprocessor: ProductPreprocessor, damage: PictureDamage, seed: int
     ) -> None:
+        products, targets = measured.products, measured.truth
         super().__init__(
-            catalog, products, targets=targets, preprocessor=preprocessor, modalities=("image",), seed=seed
+            measured.catalog, products, targets=targets, preprocessor=preprocessor, modalities=("image",), seed=seed
         )
         self.ids = products["id"].tolist()
         self.damage = damage
@@ -111,9 +104,6 @@ class GroupFeatures:
     """Features of the measured products for the models of one group. The constructor runs the towers.
 
     Args:
-        group: the models.
-        measured: the products.
-        device: the device of the towers.
         folder: folder for features, which are large and temporary.
     """
 
@@ -122,9 +112,9 @@ class GroupFeatures:
         self.measured = measured
         self.device = device
         self.folder = folder
-        self._clean = self._extract(folder, self._dataset(measured.read, measured.targets))
+        self._clean = self._extract(self._dataset(measured.read, measured.targets))
         blank = self._dataset(pd.DataFrame({"image": [""], "text": [""]}), np.zeros((1, 1), np.int64))
-        self._blank = self._extract(folder, blank)
+        self._blank = self._extract(blank)
         self._titles = self._with_empty_title()
 
     def damaged_pictures(self, damage: PictureDamage, *, seed: int) -> NDArray[np.float16]:
@@ -137,18 +127,8 @@ class GroupFeatures:
         # The names of kept features depend on encoder and picture files only. Damage does not change them: never reuse.
         folder = self.folder / "damaged-pictures"
         shutil.rmtree(folder, ignore_errors=True)
-        measured, preprocessor = self.measured, self.group.preprocessor
-        dataset = DamagedPictures(
-            measured.catalog,
-            measured.products,
-            targets=measured.truth,
-            preprocessor=preprocessor,
-            damage=damage,
-            seed=seed,
-        )
-        encoder = self.group.image_encoder
-        features = extract_features(folder, dataset, image_encoder=encoder, text_encoder=None, device=self.device)
-        return np.asarray(features.image)
+        dataset = DamagedPictures(self.measured, preprocessor=self.group.preprocessor, damage=damage, seed=seed)
+        return np.asarray(self._extract(dataset, folder=folder, titles=False).image)
 
     def damaged_titles(self, forms: Sequence[Sequence[str]]) -> Titles:
         """Features of the titles in other forms; each distinct title is read once.
@@ -158,20 +138,8 @@ class GroupFeatures:
         """
         count, preprocessor = len(self.measured.rows), self.group.preprocessor
         first, *others = forms
-        dataset = ProductDataset(
-            self.measured.catalog,
-            self.measured.products.assign(image="", text=first),
-            targets=self.measured.truth,
-            preprocessor=preprocessor,
-        )
-        features = extract_features(
-            self.folder,
-            dataset,
-            image_encoder=None,
-            text_encoder=self.group.text_encoder,
-            device=self.device,
-            more_titles=[*others, [""] * count],
-        )
+        dataset = self._dataset(self.measured.products.assign(image="", text=first), self.measured.truth)
+        features = self._extract(dataset, pictures=False, more_titles=[*others, [""] * count])
         empty = len(preprocessor.tokens(""))
         present = np.stack([title_lengths(preprocessor, form) > empty for form in forms])
         shape = (len(forms) + 1, count)  # without a text encoder there is one form, of one empty token
@@ -217,13 +185,22 @@ class GroupFeatures:
     def _dataset(self, products: pd.DataFrame, targets: NDArray[np.int64]) -> ProductDataset:
         return ProductDataset(self.measured.catalog, products, targets=targets, preprocessor=self.group.preprocessor)
 
-    def _extract(self, folder: Path, dataset: ProductDataset) -> Features:
+    def _extract(
+        self,
+        dataset: ProductDataset,
+        *,
+        folder: Path | None = None,
+        pictures: bool = True,
+        titles: bool = True,
+        more_titles: Sequence[Sequence[str]] = (),
+    ) -> Features:
         return extract_features(
-            folder,
+            folder or self.folder,
             dataset,
-            image_encoder=self.group.image_encoder,
-            text_encoder=self.group.text_encoder,
+            image_encoder=self.group.image_encoder if pictures else None,
+            text_encoder=self.group.text_encoder if titles else None,
             device=self.device,
+            more_titles=more_titles,
         )
 
     def _with_empty_title(self) -> Titles:
@@ -236,3 +213,39 @@ class GroupFeatures:
             np.stack([clean.lengths[0, rows], np.full_like(at_end, self._blank.lengths[0, 0])]),
             clean.present[rows, 1][None],
         )
+
+
+def with_target_columns(source: CatalogSource, attributes: Sequence[Attribute]) -> CatalogSource:
+    """The source with the label columns to measure.
+
+    A source without a label column gets the columns of the run's attributes. The main one is required; the others are
+    left out if the catalogue does not have them.
+
+    Args:
+        attributes: the run's attributes, the main one first.
+
+    Raises:
+        CatalogError: the catalogue cannot be read.
+    """
+    if source.label_column is not None:
+        return source
+    files = open_files(source.path)
+    with files.open_table() as stream:
+        header = open_table(stream, name=files.table_name, image_column=source.image_column).header
+    main, *further = (attribute.name for attribute in attributes)
+    known = [name for name in further if name in header]
+    return dataclasses.replace(source, label_column=main, attribute_columns=known)
+
+
+def known_targets(products: pd.DataFrame, attributes: Sequence[Attribute]) -> NDArray[np.int64]:
+    """Classes (N, A); ``MISSING`` where the product has no value or the catalogue does not have the attribute.
+
+    Args:
+        products: N rows of the catalogue.
+        attributes: A attributes of the run.
+    """
+    columns = product_columns([attribute.name for attribute in attributes]).values()
+    known = [place for place, column in enumerate(columns) if column in products]
+    targets = np.full((len(products), len(attributes)), MISSING, dtype=np.int64)
+    targets[:, known] = product_targets(products, [attributes[place] for place in known])
+    return targets

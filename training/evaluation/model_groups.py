@@ -6,6 +6,7 @@ Legend: B batch, N products, M models, C classes.
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -49,7 +50,6 @@ class ModelGroup:
         text_encoder: the title tower; None if no model reads titles.
         heads: M heads.
         settings: settings of each model by name, in the order of the heads.
-        preprocessor: the preprocessor of the server.
     """
 
     image_encoder: ImageEncoder | None
@@ -68,8 +68,7 @@ class ModelGroup:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Loaded:
+class _Loaded(NamedTuple):
     name: str
     model: ProductClassifier
     settings: ProductSettings
@@ -79,44 +78,34 @@ class _Loaded:
 def load_groups(run: Path, names: Sequence[str]) -> list[ModelGroup]:
     """Load models and group those whose towers have equal weights. A single model joins a group that has its tower.
 
-    Args:
-        run: the run folder.
-        names: names of the models.
-
     Raises:
         RunError: a model is not complete.
     """
-    groups: list[list[_Loaded]] = []
-    # Models with both towers first: a single model then finds the group whose tower it has.
-    for each in sorted(_load(run, names), key=lambda loaded: loaded.towers.count("")):
-        fitting = (group for group in groups if _fits(each.towers, group[0].towers))
-        if (group := next(fitting, None)) is None:
-            groups.append([each])
-        else:
-            group.append(each)
-    return [_grouped(run, group) for group in groups]
-
-
-def _load(run: Path, names: Sequence[str]) -> list[_Loaded]:
     loaded = []
     for name in names:
         model, settings = load_model(run / name)
         encoders = (model.image_encoder, model.text_encoder)
         image, text = ("" if encoder is None else weights_sha256(encoder) for encoder in encoders)
         loaded.append(_Loaded(name, model, settings, (image, text)))
-    return loaded
+    groups: list[list[_Loaded]] = []
+    # Models with both towers first: a single model then finds the group whose tower it has.
+    for each in sorted(loaded, key=lambda loaded: loaded.towers.count("")):
+        fitting = (group for group in groups if _fits(each.towers, group[0].towers))
+        if (found := next(fitting, None)) is None:
+            groups.append([each])
+        else:
+            found.append(each)
+    return [
+        ModelGroup(
+            first.model.image_encoder,
+            first.model.text_encoder,
+            HeadsTogether(each.model.head for each in (first, *others)),
+            {each.name: each.settings for each in (first, *others)},
+            ProductPreprocessor(first.settings, run / first.name / "tokenizer.json"),
+        )
+        for first, *others in groups
+    ]
 
 
 def _fits(towers: tuple[str, str], shared: tuple[str, str]) -> bool:
     return all(own in ("", other) for own, other in zip(towers, shared, strict=True))
-
-
-def _grouped(run: Path, loaded: Sequence[_Loaded]) -> ModelGroup:
-    first = loaded[0]
-    return ModelGroup(
-        first.model.image_encoder,
-        first.model.text_encoder,
-        HeadsTogether(each.model.head for each in loaded),
-        {each.name: each.settings for each in loaded},
-        ProductPreprocessor(first.settings, run / first.name / "tokenizer.json"),
-    )

@@ -55,7 +55,6 @@ class DamagedProducts(NamedTuple):
     """The measured products under one condition.
 
     Args:
-        condition: the condition.
         titles: N titles; "" if removed.
         hidden: (N, 2) bool, removed pictures and titles.
         changed: share of the products with a changed title (``title``) and with a changed picture (``image``).
@@ -95,11 +94,9 @@ def measure_conditions(
 
     Args:
         groups: all models of the run.
-        measured: the products.
         damaged: from :func:`damage_products`.
         names: names of the models, in the order of the result.
         baseline: the baseline's answers (N, A) to the titles of each condition; empty without a baseline.
-        seed: seed of the damage.
 
     Returns:
         ``conditions``, as in this module's docstring.
@@ -140,7 +137,6 @@ def model_metrics(
     Args:
         scores: (N, C) calibrated probabilities.
         truth: (N, A) classes.
-        settings: settings of the model.
         present: (N, 2) bool, the modalities that the model had.
     """
     probabilities, classes = main_scores(scores, settings), truth[:, 0]

@@ -38,7 +38,6 @@ def mask_words(title: str, share: float, random: np.random.Generator) -> str:
     Args:
         title: words separated by white space.
         share: 0 to 1. With equal generators, a larger share removes the same words and more.
-        random: draws the words.
     """
     words = title.split()
     if len(words) < 2:
@@ -57,7 +56,6 @@ def mistype(title: str, share: float, random: np.random.Generator) -> str:
     Args:
         title: of any length.
         share: share of the letters and digits, 0 to 1, rounded up or down at random so that the mean is exact.
-        random: draws the places and the typos.
     """
     places = [place for place, sign in enumerate(title) if sign.isalnum()]
     count = int(share * len(places) + random.random())
@@ -110,7 +108,6 @@ def swap_titles(ids: Sequence[str], titles: Sequence[str], labels: Sequence[str]
         ids: N ids, distinct.
         titles: N titles; empty titles stay, and no product gets one.
         labels: N labels.
-        seed: seed of the draw.
 
     Returns:
         N titles.

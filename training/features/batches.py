@@ -130,7 +130,6 @@ class FeatureBatches:
     """Batches of features for one pass, in the order of the rows or of a sampler.
 
     Args:
-        features: of all products.
         rows: (M,) the rows to read.
         batch_size: maximum number of rows in a batch.
         sampler: draws positions in ``rows``; None keeps the order and uses no augmentation.

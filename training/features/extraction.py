@@ -42,7 +42,6 @@ def extract_features(
         dataset: N products.
         image_encoder: None gives one empty cell for each product, for heads that read no picture.
         text_encoder: None gives one empty token for each product, for heads that read no title.
-        device: runs the encoders.
         more_titles: V - 1 thinned forms of the N titles.
         batch_size: number of pictures, or titles, in a batch.
         processes: extra processes that decode pictures.

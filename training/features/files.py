@@ -20,7 +20,6 @@ def read_or_compute(path: Path, blocks: Blocks, *, rows: Sequence[int]) -> NDArr
     """Read an array from its file, or compute it first. The next call resumes an interrupted one.
 
     Args:
-        path: the .npy file.
         blocks: k -> the blocks from the k-th on, each (rows, ...) float16.
         rows: number of rows of each block.
 

@@ -72,10 +72,8 @@ def fit(
     steps = len(train(0))
     scheduler = _warmup_cosine(optimizer, steps=epochs * steps)
     checkpointer = Checkpointer(state, model, optimizer, scheduler, save=after_epoch, every=save_every)
-    history, done = (
-        checkpointer.state.history,
-        len(checkpointer.state.history) * steps + checkpointer.state.progress.steps,
-    )
+    history = checkpointer.state.history
+    done = len(history) * steps + checkpointer.state.progress.steps
     bar = tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False)
     with bar, processes.distributed(model) if together else nullcontext(model) as network:
         trainer = _Trainer(network, optimizer, scheduler, device, objective, checkpointer, bar, together)
@@ -161,12 +159,9 @@ def train_epoch(
     """One pass over the batches, one step each; gradients are clipped to the norm ``clip``.
 
     Args:
-        model: to train.
         batches: the remaining ones of the epoch.
         optimizer: makes one step for each batch.
         scheduler: likewise.
-        device: with the precision.
-        objective: the loss.
         clip: maximum norm of the gradient.
         progress: of the epoch so far; it is updated.
         shares: this process's share of each batch, if several processes train together; None for whole batches.

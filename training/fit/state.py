@@ -18,7 +18,6 @@ class Epoch:
     """The result of one epoch, a line of ``history.csv``.
 
     Args:
-        stage: name of the fit.
         epoch: from 1.
         loss: mean training loss.
         accuracy: on validation, mean over the attributes.
@@ -111,7 +110,6 @@ class Checkpointer:
         model: gets the state's weights.
         optimizer: likewise.
         scheduler: likewise.
-        save: saves a state.
         every: seconds between two saves within an epoch; more if saving takes long.
     """
 
@@ -156,7 +154,8 @@ class Checkpointer:
         state.scheduler = self._scheduler.state_dict()
         pending = state.progress.random
         if state.progress.steps and not pending:  # at the start of an epoch, fit() seeds the generators
-            state.progress.random = _generators()
+            on_gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
+            state.progress.random = [torch.get_rng_state(), *on_gpu]
         self._save(state)
         state.progress.random = pending
         finished = time.monotonic()
@@ -176,8 +175,3 @@ class Checkpointer:
 def best_epoch(history: list[Epoch]) -> int:
     """Index of the best epoch on validation, the first of equals; 0 for an empty history."""
     return max(range(len(history)), key=lambda i: history[i].accuracy + history[i].macro_f1, default=0)
-
-
-def _generators() -> list[Tensor]:
-    on_gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
-    return [torch.get_rng_state(), *on_gpu]

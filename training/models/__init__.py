@@ -64,6 +64,15 @@ class ProductClassifier(nn.Module):
         return cells, tokens
 
 
+def build_classifier(
+    name: str, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None, *, sizes: Sequence[int]
+) -> ProductClassifier:
+    """Encoders with an untrained head of their widths; see :func:`build_head`."""
+    widths = [encoder.width if encoder else 0 for encoder in (image_encoder, text_encoder)]
+    head = build_head(name, image_width=widths[0], text_width=widths[1], sizes=sizes)
+    return ProductClassifier(image_encoder, text_encoder, head)
+
+
 def build_head(name: str, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
     """An untrained head by name.
 

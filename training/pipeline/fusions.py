@@ -10,7 +10,7 @@ from handlers.product_serving.settings import ProductSettings
 from training.data.attributes import MISSING
 from training.features.batches import FeatureBatches, Features
 from training.fit.loop import Epoch, predict
-from training.models import HEADS, ProductClassifier, build_head
+from training.models import HEADS, ProductClassifier, build_classifier
 from training.models.head import Head
 from training.pipeline.results import Calibrated, as_trained
 from training.pipeline.towers import Tower, tune
@@ -25,21 +25,12 @@ def train_fusion(
 ) -> tuple[ProductClassifier, list[Epoch]]:
     """Train a fusion: its head on features, then, with ``joint_epochs``, head and towers together."""
     options = run.data.options
-    image_encoder, text_encoder = image.classifier.image_encoder, text.classifier.text_encoder
-    assert image_encoder is not None and text_encoder is not None
-    head = run.seeded(
-        lambda: build_head(
-            name,
-            image_width=image_encoder.width,
-            text_width=text_encoder.width,
-            sizes=run.data.settings.sizes,
-        )
-    )
+    encoders = image.classifier.image_encoder, text.classifier.text_encoder
+    classifier = run.seeded(lambda: build_classifier(name, *encoders, sizes=run.data.settings.sizes))
     image_head, text_head = (as_trained(run, tower.classifier.head) for tower in (image, text))
-    head.start_from(image_head, text_head, weigh=bool(options.cross_fit))
-    history = run.fit_fusion(head, features, stage=name)
-    head.after_fit()
-    classifier = ProductClassifier(image_encoder, text_encoder, head)
+    classifier.head.start_from(image_head, text_head, weigh=bool(options.cross_fit))
+    history = run.fit_fusion(classifier.head, features, stage=name)
+    classifier.head.after_fit()
     if options.joint_epochs:
         classifier = copy.deepcopy(classifier)  # other models share these towers
         assert classifier.image_encoder is not None and classifier.text_encoder is not None
@@ -63,7 +54,6 @@ def weigh_corrections(run: Run, head: Head, features: Features) -> None:
     hidden. The smallest wins a tie; without such products it is 0.
 
     Args:
-        run: the current run.
         head: corrected for the true class frequencies; its shares are set if it has a correction.
         features: from :meth:`training.run.context.Run.held_out_features`.
     """
@@ -95,8 +85,6 @@ def weigh_fusion(name: str, image: Tower, text: Tower, by_image: Calibrated, by_
 
     Args:
         name: name of the fusion; its head is ``from_validation``.
-        image: the image tower.
-        text: the text tower.
         by_image: calibrated answers of the image model.
         by_text: calibrated answers of the text model.
     """
@@ -121,7 +109,6 @@ def weighed_head(
     """A fusion of two single models with the weights that fit some products best.
 
     Args:
-        name: name of the fusion.
         heads: heads of the image model and the text model.
         fitted: their calibrated settings.
         scores: their calibrated probabilities (N, C), each attribute's from its own logits.

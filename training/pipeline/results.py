@@ -1,4 +1,4 @@
-"""Calibrate a trained model and write its folder: answers, metrics, weights, settings."""
+"""Calibrate a trained model and write its folder: answers, metrics, weights, settings, attention for the report."""
 
 import copy
 import dataclasses
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from handlers.product_serving.calibration import calibrated_scores
 from handlers.product_serving.hierarchy import attribute_log_scores
@@ -23,6 +24,7 @@ from training.scores.attribute_metrics import summarize_attributes
 from training.scores.calibration import fitted_settings, frequency_shift, one_modality
 from training.system.storage import write_arrays
 
+ATTENDED_PRODUCTS = 8
 LogitsAndTruth = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -84,9 +86,6 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
     A model of two modalities gets further temperatures and thresholds for products with one modality.
 
     Args:
-        run: the current run.
-        name: name of the model.
-        classifier: the model.
         features: from :meth:`training.run.context.Run.held_out_features`.
     """
     settings = dataclasses.replace(
@@ -115,12 +114,17 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
     return Calibrated(
         fitted,
         served_scores(logits, features.present[validation], fitted),
-        np.exp(attribute_log_scores(logits.astype(np.float64), fitted)).astype(np.float32),
+        own_scores(logits, fitted),
         truth,
         np.asarray(features.present[validation].all(axis=1), dtype=np.bool_),
         served_scores(test_logits, features.present[test], fitted),
         test_truth,
     )
+
+
+def own_scores(logits: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:
+    """Logits (N, C) -> probabilities (N, C), each attribute's from its own logits."""
+    return np.exp(attribute_log_scores(logits.astype(np.float64), settings)).astype(np.float32)
 
 
 def served_scores(
@@ -145,3 +149,40 @@ def write_result(
     tokenizer = (run.data.options.out / "tokenizer.json").read_text(encoding="utf-8")
     save_model(folder, classifier, settings=settings, image_encoder=run.data.options.image_encoder, tokenizer=tokenizer)
     return summarize_attributes(answers.test, answers.test_truth, settings)
+
+
+@torch.no_grad()
+def write_attention(run: Run, name: str, head: Head, features: Features) -> None:
+    """Write ``attention.npz`` into a model's folder: ids (K,), tokens (K, 1 + T), weights (K, N, 1 + T).
+
+    Args:
+        head: trained; without attention, no file is written.
+        features: from :meth:`training.run.context.Run.held_out_features`.
+    """
+    if not head.attends:
+        return
+    places = np.searchsorted(run.data.held_out, run.data.rows("test"))
+    places = places[features.present[places].all(1)][:ATTENDED_PRODUCTS]
+    if not len(places):
+        return
+    inputs, _ = features.batch(places)
+    device = next(head.parameters()).device
+    weights = head.eval().attention_weights(*(each.to(device) for each in inputs))
+    rows = run.data.held_out[places]
+    write_arrays(
+        run.data.options.out / name / "attention.npz",
+        ids=run.data.products["id"].to_numpy(dtype=str)[rows],
+        tokens=_tokens(run, run.data.products["text"].iloc[rows].tolist(), width=weights.shape[2]),
+        weights=weights.cpu().numpy(),
+    )
+
+
+def _tokens(run: Run, titles: list[str], *, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.str_]]:
+    """The word (K, 1 + T) of each column of the weights; column 0 is the null key."""
+    tokenizer = Tokenizer.from_file(str(run.data.options.out / "tokenizer.json"))
+    tokens = np.full((len(titles), width), "", dtype="U64")
+    tokens[:, 0] = "[none]"
+    for number, title in enumerate(titles):
+        ids = run.data.preprocessor.tokens(title)
+        tokens[number, 1 : 1 + len(ids)] = [tokenizer.id_to_token(int(token)) for token in ids]
+    return tokens

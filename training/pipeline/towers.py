@@ -1,8 +1,7 @@
 """Train a tower with its single model: first a head on the pretrained features, then encoder and head together."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,14 +10,13 @@ from torch import nn
 
 from training.data.dataset import product_loader
 from training.fit.loop import Epoch
-from training.models import ProductClassifier, build_head
+from training.models import ProductClassifier, build_classifier
 from training.models.encoders import ImageEncoder, TextEncoder, build_image_encoder, build_text_encoder
 from training.run.context import Run, adamw
 from training.run.options import TrainOptions
 
 
-@dataclasses.dataclass(frozen=True)
-class Tower:
+class Tower(NamedTuple):
     """A trained encoder with the head of its single model.
 
     Args:
@@ -34,12 +32,9 @@ def train_tower(run: Run, modality: str) -> Tower:
     """Train the single model of one modality on all training rows.
 
     Args:
-        run: the current run.
         modality: ``image`` or ``text``.
     """
-    rows = run.data.rows("train")
-    classifier, history = _with_head(run, modality, stage=f"{modality}-head", rows=rows)
-    return Tower(classifier, history + _tune_tower(run, classifier, modality, stage=f"{modality}-tuned", rows=rows))
+    return _trained(run, modality, stages=(f"{modality}-head", f"{modality}-tuned"), rows=run.data.rows("train"))
 
 
 def cross_fitted_tower(run: Run, modality: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
@@ -48,7 +43,6 @@ def cross_fitted_tower(run: Run, modality: str, parts: Sequence[NDArray[np.int64
     All start from the same pretrained encoder.
 
     Args:
-        run: the current run.
         modality: ``image`` or ``text``.
         parts: row numbers of each part.
 
@@ -60,9 +54,7 @@ def cross_fitted_tower(run: Run, modality: str, parts: Sequence[NDArray[np.int64
     for number in range(len(parts)):
         rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
         stage = f"{modality}-fold-{number + 1}"
-        classifier, _ = _with_head(run, modality, stage=f"{stage}-head", rows=rows)
-        _tune_tower(run, classifier, modality, stage=stage, rows=rows, sizes=sizes)
-        fitted.append(classifier)
+        fitted.append(_trained(run, modality, stages=(f"{stage}-head", stage), rows=rows, sizes=sizes).classifier)
     return fitted
 
 
@@ -80,10 +72,8 @@ def tune(
     """Train encoders and head together on pictures and titles.
 
     Args:
-        run: the current run.
         classifier: training starts from its weights.
         stage: name of the fit and its files.
-        rows: training rows.
         modalities: the modalities to read.
         epochs: largest number of epochs.
         sizes: edge of the pictures in each epoch, in pixels; if empty, the served size in all epochs.
@@ -122,47 +112,39 @@ def tune(
     )
 
 
-def _with_head(
-    run: Run, modality: str, *, stage: str, rows: NDArray[np.int64]
-) -> tuple[ProductClassifier, list[Epoch]]:
-    """The pretrained encoder with a head trained on its features of some rows."""
-    options = run.data.options
-    classifier = _untrained(run, modality)
-    if modality == "image" and options.image_weights == "none" and options.image_epochs:
-        return classifier, []  # random features are useless for a head
-    features = run.features(classifier.image_encoder, classifier.text_encoder)
-    return classifier, run.fit_head(classifier.head, features, stage=stage, rows=rows)
+def _trained(
+    run: Run, modality: str, *, stages: tuple[str, str], rows: NDArray[np.int64], sizes: Sequence[int] = ()
+) -> Tower:
+    """The pretrained encoder with a head trained on its features of some rows, then both tuned together.
 
-
-def _tune_tower(
-    run: Run,
-    classifier: ProductClassifier,
-    modality: str,
-    *,
-    stage: str,
-    rows: NDArray[np.int64],
-    sizes: Sequence[int] = (),
-) -> list[Epoch]:
-    """Tune an encoder with its head; ``sizes``, if given, replace the options' picture sizes in each epoch."""
-    options = run.data.options
+    Args:
+        modality: ``image`` or ``text``.
+        stages: names of the two fits and their files.
+        sizes: replace the options' picture sizes in each epoch; if empty, the options' hold.
+    """
+    options, classifier, history = run.data.options, _untrained(run, modality), list[Epoch]()
     if modality == "text":
         epochs, rate = options.text_epochs, options.text_rate
     else:
         epochs, rate = len(sizes) or options.image_epochs, options.image_rate
         sizes = sizes or options.image_sizes
+    # Random features are useless for a head.
+    if modality == "text" or options.image_weights != "none" or not options.image_epochs:
+        features = run.features(classifier.image_encoder, classifier.text_encoder)
+        history += run.fit_head(classifier.head, features, stage=stages[0], rows=rows)
     encoder = classifier.image_encoder or classifier.text_encoder
-    if not epochs or encoder is None:
-        return []
-    return tune(
-        run,
-        classifier,
-        stage=stage,
-        rows=rows,
-        modalities=(modality,),
-        epochs=epochs,
-        sizes=sizes,
-        rates=[(encoder, rate)],
-    )
+    if epochs and encoder is not None:
+        history += tune(
+            run,
+            classifier,
+            stage=stages[1],
+            rows=rows,
+            modalities=(modality,),
+            epochs=epochs,
+            sizes=sizes,
+            rates=[(encoder, rate)],
+        )
+    return Tower(classifier, history)
 
 
 def require_weights(options: TrainOptions) -> None:
@@ -186,12 +168,4 @@ def _untrained(run: Run, modality: str) -> ProductClassifier:
         image_encoder = build_image_encoder(options.image_encoder, options.image_weights)
     else:
         text_encoder = build_text_encoder(options.text_encoder)
-    head = run.seeded(
-        lambda: build_head(
-            modality,
-            image_width=image_encoder.width if image_encoder else 0,
-            text_width=text_encoder.width if text_encoder else 0,
-            sizes=run.data.settings.sizes,
-        )
-    )
-    return ProductClassifier(image_encoder, text_encoder, head)
+    return run.seeded(lambda: build_classifier(modality, image_encoder, text_encoder, sizes=run.data.settings.sizes))

@@ -6,9 +6,12 @@ it stopped. ``run.json`` is written last.
 
 import dataclasses
 import json
+import resource
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,21 +19,19 @@ from typing import Any
 import pandas as pd
 
 from training.catalog.reading import Catalog
-from training.data.splits import PARTS, fold_products
+from training.data.corrections import read_corrections
+from training.data.splits import PARTS, fold_products, split_hash
 from training.features.batches import Features
 from training.models import HEADS, ProductClassifier
-from training.pipeline.attention import write_attention
-from training.pipeline.cross_fitting import fusion_features, training_parts
+from training.pipeline.cross_fitting import fusion_features, training_parts, write_out_of_fold
 from training.pipeline.fusions import train_fusion, weigh_corrections, weigh_fusion
-from training.pipeline.out_of_fold import write_out_of_fold
-from training.pipeline.results import Calibrated, calibrate, restore_frequencies, write_result
-from training.pipeline.summary import summarize_run
+from training.pipeline.results import Calibrated, calibrate, restore_frequencies, write_attention, write_result
 from training.pipeline.towers import Tower, cross_fitted_tower, require_weights, train_tower
 from training.run.checkpoint import RunError, run_lock
 from training.run.context import Run
 from training.run.data import RunData, draw_split, groups_for, open_products, prepare, write_tables
 from training.run.options import TrainOptions
-from training.run.record import write_run_record
+from training.run.record import ProductCounts, RunRecord, SplitCounts, write_run_record
 from training.run.stages import Stages
 from training.scores.attribute_metrics import summarize_predicted
 from training.scores.baseline import fit_predict
@@ -198,3 +199,41 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     seconds[stage] = time.monotonic() - started
+
+
+def summarize_run(run: Run, metrics: dict[str, Any], seconds: Mapping[str, float], *, baseline: str) -> RunRecord:
+    """The record of a run whose models are all trained.
+
+    Args:
+        metrics: on the test part, by model, attribute and name of the metric.
+        baseline: the baseline's name in ``metrics``.
+    """
+    data, options = run.data, run.data.options
+    return RunRecord(
+        source=data.catalog.source,
+        attributes=data.attributes,
+        hierarchies=tuple(hierarchy.attributes for hierarchy in data.hierarchies),
+        seed=options.seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=" ".join(["python -m training", *sys.argv[1:]]),
+        arguments=options.as_dict(),
+        device=run.device,
+        products=ProductCounts(
+            read=data.catalog.read,
+            used=len(data.catalog.products),
+            rejected=len(data.catalog.rejected),
+            sampled=len(data.products),
+            corrected=None if options.corrections is None else len(read_corrections(options.corrections)),
+        ),
+        split=SplitCounts(
+            kind=options.split,
+            hash=split_hash(data.split),
+            train=len(data.rows("train")),
+            validation=len(data.rows("validation")),
+            test=len(data.rows("test")),
+        ),
+        models=tuple(name for name in metrics if name != baseline),
+        seconds={stage: round(value, 1) for stage, value in seconds.items()},
+        peak_memory_gib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        metrics=metrics,
+    )

@@ -5,7 +5,7 @@ Run as ``python -m training report runs/<name> [more runs]``.
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +13,37 @@ from tqdm import tqdm
 
 from training.reporting.document.blocks import Section
 from training.reporting.document.html import render_html
-from training.reporting.document.markdown import render_markdown, render_table
+from training.reporting.document.markdown import padded_table, render_markdown, render_table
 from training.reporting.results.model_comparison import ModelComparison, compare_models
+from training.reporting.results.model_names import display_name
 from training.reporting.results.run_results import RunResults, read_results
 from training.reporting.sections.architectures import architectures
 from training.reporting.sections.attention import attention
-from training.reporting.sections.attributes import attribute_record, further_attributes
 from training.reporting.sections.classes import class_record, confusion, per_class
 from training.reporting.sections.confidence import calibration, coverage
 from training.reporting.sections.example_products import errors, predictions
-from training.reporting.sections.learning_curve import by_size, learning_curve
 from training.reporting.sections.overview import (
+    attribute_record,
     comparison_table,
     differences,
+    further_attributes,
     headline,
     more_numbers,
     notes,
     overview,
 )
 from training.reporting.sections.report_data import ReportData
-from training.reporting.sections.reproduction import reproduction
 from training.reporting.sections.robustness import robustness, robustness_record
 from training.reporting.sections.suspected_labels import suspected_labels
-from training.reporting.sections.training_cost import training_cost
-from training.reporting.sections.training_history import training_history
+from training.reporting.sections.training import by_size, learning_curve, reproduction, training_cost, training_history
 from training.run.checkpoint import RunError
 from training.system.storage import warn, write_json, write_text
 
+COLUMNS = {
+    "accuracy": "accuracy %",
+    "macro_f1": "macro-F1 %",
+    "coverage_at_95_precision": "coverage % at 95 % precision",
+}
 # The sections after the comparison, in order. Each draws its figures; it yields nothing if the runs lack its data.
 SECTIONS: tuple[Callable[[ReportData], Iterator[Section]], ...] = (
     further_attributes,
@@ -156,3 +160,26 @@ def _record(
         "robustness": robustness_record(data),
         "figures": {name: section.title for section in sections for name in section.figures},
     }
+
+
+def metrics_tables(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Metrics as padded Markdown tables.
+
+    Args:
+        metrics: by model, attribute and name of the metric.
+    """
+    names = dict.fromkeys(attribute for numbers in metrics.values() for attribute in numbers)
+    return "\n\n".join(f"{name}:\n{_table(name, metrics)}" for name in names)
+
+
+def _table(attribute: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    rows = [
+        [display_name(model), *(_percent(numbers[attribute].get(metric)) for metric in COLUMNS)]
+        for model, numbers in metrics.items()
+        if attribute in numbers
+    ]
+    return padded_table(["model", *COLUMNS.values()], rows, right=range(1, 1 + len(COLUMNS)))
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"

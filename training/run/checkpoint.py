@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from handlers.product_serving.settings import ProductSettings
 from training.fit.state import Epoch, FitState
-from training.models import ProductClassifier, build_head
+from training.models import ProductClassifier, build_classifier
 from training.models.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
 from training.system.rank import is_main_process
 from training.system.storage import atomic_path, locked, warn, write_json, write_text
@@ -85,6 +85,13 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(each)
 
 
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's weights as safetensors."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(path, needs=sum(tensor.nbytes for tensor in weights.values())) as partial:
+        save_file(weights, partial)
+
+
 def save_model(
     folder: Path, model: ProductClassifier, *, settings: ProductSettings, image_encoder: str, tokenizer: str
 ) -> None:
@@ -93,7 +100,6 @@ def save_model(
     Args:
         folder: the model's folder in a run.
         model: on any device.
-        settings: the settings for the server.
         image_encoder: name in ``IMAGE_ENCODERS``.
         tokenizer: content of ``tokenizer.json``.
     """
@@ -106,9 +112,7 @@ def save_model(
     if not is_main_process():
         return
     (folder / "settings.json").unlink(missing_ok=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(folder / "model.safetensors", needs=sum(tensor.nbytes for tensor in weights.values())) as partial:
-        save_file(weights, partial)
+    save_weights(folder / "model.safetensors", model)
     write_json(folder / "architecture.json", architecture)
     write_text(folder / "tokenizer.json", tokenizer)
     write_text(folder / "settings.json", settings.to_json())
@@ -131,13 +135,7 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
     architecture = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
     image_encoder = architecture["image_encoder"] and build_image_encoder(architecture["image_encoder"], "none")
     text_encoder = architecture["text_encoder"] and empty_text_encoder(architecture["text_encoder"])
-    head = build_head(
-        architecture["head"],
-        image_width=architecture["image_width"],
-        text_width=text_encoder.width if text_encoder else 0,
-        sizes=settings.sizes,
-    )
-    model = ProductClassifier(image_encoder, text_encoder, head)
+    model = build_classifier(architecture["head"], image_encoder, text_encoder, sizes=settings.sizes)
     weights = load_file(folder / "model.safetensors")
     try:
         model.load_state_dict(weights)

@@ -2,8 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,8 +31,6 @@ class Run:
 
     Args:
         data: products, parts and classes.
-        device: the device of the training.
-        stages: its finished and interrupted fits.
     """
 
     data: RunData
@@ -87,21 +84,11 @@ class Run:
 
         Args:
             head: training starts from its weights.
-            features: features of all products.
             stage: name of the fit and its files.
             rows: training rows; None for all.
         """
-        validation = FeatureBatches(features, self.data.rows("validation"))
         options = self.data.options
-        return self._fit_on(
-            head,
-            features,
-            validation,
-            stage=stage,
-            rows=rows,
-            epochs=options.head_epochs,
-            rate=options.head_rate,
-        )
+        return self._fit_on(head, features, stage=stage, rows=rows, epochs=options.head_epochs, rate=options.head_rate)
 
     def fit_fusion(self, head: nn.Module, features: Features, *, stage: str) -> list[Epoch]:
         """Train a fusion's head on cached features. In training, pictures, titles and words are hidden at random.
@@ -113,38 +100,33 @@ class Run:
         return self._fit_on(
             head,
             features,
-            FeatureBatches(features, self.data.rows("validation")),
             stage=stage,
             epochs=options.fusion_epochs,
             rate=options.fusion_rate,
             patience=None,
-            batches=partial(
-                FeatureBatches,
-                drop_image=options.drop_image,
-                drop_text=options.drop_text,
-                thin_titles=options.thin_titles,
-            ),
+            drop_image=options.drop_image,
+            drop_text=options.drop_text,
+            thin_titles=options.thin_titles,
         )
 
     def _fit_on(
         self,
         head: nn.Module,
         features: Features,
-        validation: FeatureBatches,
         *,
         stage: str,
         epochs: int,
         rate: float,
         patience: int | None = 3,
         rows: NDArray[np.int64] | None = None,
-        batches: Callable[..., FeatureBatches] = FeatureBatches,
+        **hiding: Any,
     ) -> list[Epoch]:
         trained = self.data.rows("train") if rows is None else rows
         sampler = self.sampler(trained, batch_size=HEAD_BATCH_SIZE)
 
         def train(epoch: int) -> FeatureBatches:
             sampler.epoch = epoch
-            return batches(features, trained, sampler=sampler)
+            return FeatureBatches(features, trained, sampler=sampler, **hiding)
 
         return self.stages.fit(
             head,
@@ -154,7 +136,7 @@ class Run:
             epochs=epochs,
             patience=patience,
             train=train,
-            validation=validation,
+            validation=FeatureBatches(features, self.data.rows("validation")),
             device=self.device,
             seed=self.data.options.seed,
         )

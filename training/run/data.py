@@ -40,8 +40,6 @@ class RunData:
     """The products of a run and their preprocessing.
 
     Args:
-        options: options of the run.
-        catalog: the catalogue with the pictures.
         products: N sampled rows of the catalogue.
         split: N rows with ``id, label, part, group``, aligned with ``products``.
         preprocessor: the server's preprocessor; its settings hold the attributes. The training part fixes the classes.
@@ -184,8 +182,6 @@ def prepare(
     """Split the products, fix the classes, and set up the preprocessing in the run folder.
 
     Args:
-        options: options of the run.
-        catalog: the catalogue of the products.
         products: N sampled rows.
         split: the split of a fold in cross-validation; None draws one.
 
@@ -207,7 +203,15 @@ def prepare(
     # A model of pictures needs no tokenizer, but its folder has one: minilm's needs no download.
     vocabulary = options.text_encoder if "text" in options.modalities else "minilm"
     write_text(options.out / "tokenizer.json", tokenizer_json(vocabulary))
-    preprocessor = ProductPreprocessor(_base_settings(options, attributes), options.out / "tokenizer.json")
+    settings = ProductSettings(
+        model="early",  # each model replaces it by its own
+        attributes=attributes,
+        image_size=options.image_size,
+        image_fit=options.image_fit,
+        max_tokens=options.max_tokens,
+        review_precision=options.review_precision,
+    )
+    preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())
     pictures = _decoded(options, catalog, products, preprocessor)
     return _with_hierarchies(RunData(options, catalog, products, aligned, preprocessor, lengths, pictures))
@@ -241,18 +245,6 @@ def _decoded(
     if "image" not in options.modalities or not options.image_epochs or needed > free * CACHE_SHARE:
         return None
     return open_picture_cache(options.out / "features", catalog, names, preprocessor)
-
-
-def _base_settings(options: TrainOptions, attributes: tuple[Attribute, ...]) -> ProductSettings:
-    """The settings that all models of a run share."""
-    return ProductSettings(
-        model="early",
-        attributes=attributes,
-        image_size=options.image_size,
-        image_fit=options.image_fit,
-        max_tokens=options.max_tokens,
-        review_precision=options.review_precision,
-    )
 
 
 def write_tables(folder: Path, data: RunData) -> None:

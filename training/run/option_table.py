@@ -1,18 +1,16 @@
 """Options as fields of a dataclass. Each field is the only definition of its type, default, help, group and limits.
 
-:func:`options_of` gives them to the command line (:mod:`training.run.option_parser`), the recipes
-(:mod:`training.run.recipe`) and the record of a run.
+:func:`options_of` gives them to the command line and the recipes (:mod:`training.run.option_parser`), and to the record
+of a run.
 """
 
 import dataclasses
-import types
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 NamedWeight = tuple[str, float]
 
-_METADATA = "option"
 _ACCEPTED: dict[Any, tuple[type | tuple[type, ...], str]] = {
     bool: (bool, "true or false"),
     int: (int, "a whole number"),
@@ -41,15 +39,11 @@ POSITIVE_SHARE = Limit("in (0, 1]", lambda value: 0 < value <= 1)
 ZERO_OR_SEVERAL = Limit("0 or at least 2", lambda value: value == 0 or value >= 2)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Option:
     """An option of the user.
 
     Args:
-        name: name of the field and the recipe's key; with dashes, of the flag.
-        item: type of a value.
-        many: True if the option takes several values.
-        default: the default; MISSING if the option is required.
         help: a description without a full stop.
         group: heading in the help.
         first: True if users need it first; ``--help`` shows these options, ``--help-all`` shows all.
@@ -59,21 +53,25 @@ class Option:
         default_words: description of a default that differs between machines.
         metavar: name of a value in the help.
         aliases: further flags.
+        name: name of the field and the recipe's key; with dashes, of the flag.
+        default: the default; MISSING if the option is required.
+        item: type of a value.
+        many: True if the option takes several values.
     """
 
-    name: str
-    item: Any
-    many: bool
-    default: Any
     help: str
     group: str
-    first: bool
-    experiment: bool
-    choices: Collection[str]
-    limit: Limit | None
-    default_words: str
-    metavar: str
-    aliases: tuple[str, ...]
+    first: bool = False
+    experiment: bool = False
+    choices: Collection[str] = ()
+    limit: Limit | None = None
+    default_words: str = ""
+    metavar: str = ""
+    aliases: tuple[str, ...] = ()
+    name: str = ""
+    default: Any = None
+    item: Any = None
+    many: bool = False
 
     @property
     def flag(self) -> str:
@@ -133,42 +131,21 @@ class Option:
         return value
 
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    group: str,
-    first: bool = False,
-    experiment: bool = False,
-    choices: Collection[str] = (),
-    limit: Limit | None = None,
-    default_words: str = "",
-    metavar: str = "",
-    aliases: tuple[str, ...] = (),
-) -> Any:
+def option(default: Any, help: str, group: str, **about: Any) -> Any:
     """A dataclass field that is an option; see :class:`Option`. A callable ``default`` computes the default."""
-    about = {
-        "help": help,
-        "group": group,
-        "first": first,
-        "experiment": experiment,
-        "choices": choices,
-        "limit": limit,
-        "default_words": default_words,
-        "metavar": metavar,
-        "aliases": aliases,
-    }
     how = {"default_factory": default} if callable(default) else {"default": default}
-    return dataclasses.field(**how, metadata={_METADATA: about})
+    return dataclasses.field(**how, metadata={"option": Option(help, group, **about)})
 
 
 def options_of(owner: type) -> dict[str, Option]:
     """The options among a dataclass's fields, by name, in order."""
     hints = get_type_hints(owner)
     return {
-        field.name: Option(name=field.name, default=_default(field), **_kind(hints[field.name]), **about)
+        field.name: dataclasses.replace(
+            field.metadata["option"], name=field.name, default=_default(field), **_kind(hints[field.name])
+        )
         for field in dataclasses.fields(owner)
-        if (about := field.metadata.get(_METADATA))
+        if "option" in field.metadata
     }
 
 
@@ -188,8 +165,5 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 def _kind(hint: Any) -> dict[str, Any]:
     """``item`` and ``many`` from an annotation such as ``int``, ``int | None`` or ``tuple[int, ...]``."""
-    if get_origin(hint) is types.UnionType:
-        hint = next(each for each in get_args(hint) if each is not type(None))
-    if get_origin(hint) is tuple:
-        return {"item": get_args(hint)[0], "many": True}
-    return {"item": hint, "many": False}
+    item, *_ = get_args(hint) or (hint,)
+    return {"item": item, "many": get_origin(hint) is tuple}

@@ -43,24 +43,24 @@ class CatalogOptions:
     data: str = option(
         dataclasses.MISSING,
         "a CSV, a folder with one, or the Kaggle fashion data set as folder or .zip",
-        group=CATALOG,
+        CATALOG,
         first=True,
         metavar="PATH",
     )
     image_column: str = option(
-        CatalogSource.image_column, "column of the picture's path, relative to the CSV", group=CATALOG, first=True
+        CatalogSource.image_column, "column of the picture's path, relative to the CSV", CATALOG, first=True
     )
-    text_column: str = option(CatalogSource.text_column, "column of the title", group=CATALOG, first=True)
+    text_column: str = option(CatalogSource.text_column, "column of the title", CATALOG, first=True)
     target: str | None = option(
         None,
         "column of the label (label; Kaggle: articleType); several, separated by commas, are predicted together, the "
         "first one is the main attribute",
-        group=CATALOG,
+        CATALOG,
         first=True,
         aliases=("--label-column",),
     )
     id_column: str | None = option(
-        None, "column of the product's id (id if there is one, else the line number)", group=CATALOG, first=True
+        None, "column of the product's id (id if there is one, else the line number)", CATALOG, first=True
     )
 
     @property
@@ -79,23 +79,17 @@ class CatalogOptions:
 class CommandOptions:
     """Options of the command, not of a run."""
 
-    recipe: str = option(
-        "quick", "a set of options: quick, full or a TOML file; typed options win", group=RUN, first=True
-    )
+    recipe: str = option("quick", "a set of options: quick, full or a TOML file; typed options win", RUN, first=True)
     out: Path | None = option(
         None,
         "run folder, by default below runs/; an interrupted run in it continues",
-        group=RUN,
+        RUN,
         first=True,
         metavar="FOLDER",
     )
-    report: bool = option(False, "measure robustness and write the report at the end", group=RUN, first=True)
+    report: bool = option(False, "measure robustness and write the report at the end", RUN, first=True)
     folds: int = option(
-        0,
-        "k-fold cross-validation with a run for each fold; 0 is one split",
-        group=RUN,
-        first=True,
-        limit=ZERO_OR_SEVERAL,
+        0, "k-fold cross-validation with a run for each fold; 0 is one split", RUN, first=True, limit=ZERO_OR_SEVERAL
     )
 
     def __post_init__(self) -> None:
@@ -106,10 +100,6 @@ class CommandOptions:
 class TrainOptions:
     """The options of one run. Two runs with equal options give equal results on a CPU.
 
-    Args:
-        source: the catalogue.
-        out: the run folder.
-
     The other fields are options with a help text.
 
     Raises:
@@ -118,44 +108,44 @@ class TrainOptions:
 
     source: CatalogSource
     out: Path
-    max_rejected: float = option(0.05, "largest accepted share of bad rows", group=CATALOG, limit=SHARE)
+    max_rejected: float = option(0.05, "largest accepted share of bad rows", CATALOG, limit=SHARE)
     corrections: Path | None = option(
-        None, "CSV of corrected labels: id, label, column; from an audit's sheet", group=RUN, first=True
+        None, "CSV of corrected labels: id, label, column; from an audit's sheet", RUN, first=True
     )
-    seed: int = option(0, "seed of sample, split, weights and batches", group=RUN, first=True)
-    precision: str = option("auto", "precision of the forward pass", group=RUN, choices=PRECISIONS)
+    seed: int = option(0, "seed of sample, split, weights and batches", RUN, first=True)
+    precision: str = option("auto", "precision of the forward pass", RUN, choices=PRECISIONS)
     processes: int = option(
         loader_processes,
         "extra processes that decode pictures",
-        group=RUN,
+        RUN,
         limit=COUNT,
         default_words="none on a CPU, up to 8 beside a GPU",
     )
 
-    classes: tuple[str, ...] = option((), "keep only these labels", group=SAMPLE, metavar="LABEL")
-    per_class: int | None = option(None, "number of products to draw from each class", group=SAMPLE, limit=AT_LEAST_ONE)
-    min_class: int | None = option(None, "leave out classes with fewer products", group=SAMPLE, limit=COUNT)
+    classes: tuple[str, ...] = option((), "keep only these labels", SAMPLE, metavar="LABEL")
+    per_class: int | None = option(None, "number of products to draw from each class", SAMPLE, limit=AT_LEAST_ONE)
+    min_class: int | None = option(None, "leave out classes with fewer products", SAMPLE, limit=COUNT)
     split: str = option(
         "stratified",
         "grouped: equal titles and near-identical pictures stay in one part",
-        group=SAMPLE,
+        SAMPLE,
         choices=("stratified", "grouped"),
     )
     train_share: float = option(
         1.0,
         "share of the training part to use, for a learning curve; the other parts stay whole",
-        group=SAMPLE,
+        SAMPLE,
         experiment=True,
         limit=POSITIVE_SHARE,
     )
     label_noise: float = option(
-        0.0, "share of training labels to replace by wrong ones", group=SAMPLE, experiment=True, limit=SHARE
+        0.0, "share of training labels to replace by wrong ones", SAMPLE, experiment=True, limit=SHARE
     )
 
     models: tuple[str, ...] = option(
         tuple(MODELS),
         "models to train; a fusion also trains the image and the text model",
-        group=ENCODERS,
+        ENCODERS,
         first=True,
         choices=HEADS,
         metavar="MODEL",
@@ -163,83 +153,76 @@ class TrainOptions:
     image_encoder: str = option(
         "efficientnet_lite0",
         "picture tower; the weights of resnet18 are downloaded",
-        group=ENCODERS,
+        ENCODERS,
         first=True,
         choices=sorted(IMAGE_ENCODERS),
     )
-    image_weights: str = option("imagenet", "imagenet, none (random) or a state dict file", group=ENCODERS)
+    image_weights: str = option("imagenet", "imagenet, none (random) or a state dict file", ENCODERS)
     text_encoder: str = option(
         "minilm",
         "title tower: minilm, a folder, or a name on the Hugging Face hub such as bert-base-uncased, which is "
         "downloaded",
-        group=ENCODERS,
+        ENCODERS,
         first=True,
     )
-    image_size: int = option(224, "edge of the picture, in pixels", group=ENCODERS, limit=AT_LEAST_ONE)
-    image_fit: str = option("pad", "how a picture becomes square", group=ENCODERS, choices=("pad", "squash"))
-    max_tokens: int = option(32, "longest title", group=ENCODERS, limit=AT_LEAST_ONE)
+    image_size: int = option(224, "edge of the picture, in pixels", ENCODERS, limit=AT_LEAST_ONE)
+    image_fit: str = option("pad", "how a picture becomes square", ENCODERS, choices=("pad", "squash"))
+    max_tokens: int = option(32, "longest title", ENCODERS, limit=AT_LEAST_ONE)
 
-    image_epochs: int = option(2, "epochs of the picture tower; 0 leaves it as pretrained", group=TUNING, limit=COUNT)
+    image_epochs: int = option(2, "epochs of the picture tower; 0 leaves it as pretrained", TUNING, limit=COUNT)
     image_sizes: tuple[int, ...] = option(
         (),
         "edge of the picture in each of those epochs; by default the image size in all epochs",
-        group=TUNING,
+        TUNING,
         limit=AT_LEAST_ONE,
     )
     batch_statistics: bool = option(
         False,
         "tune the picture tower with each batch's own mean and variance; better from a few thousand products on",
-        group=TUNING,
+        TUNING,
     )
     freeze_stem: bool = option(
-        False,
-        "keep the picture tower's pretrained layers up to a stride of 4; a step takes 0.6 of the time",
-        group=TUNING,
+        False, "keep the picture tower's pretrained layers up to a stride of 4; a step takes 0.6 of the time", TUNING
     )
-    image_rate: float = option(1e-4, "peak learning rate of the picture tower", group=TUNING, limit=POSITIVE)
-    text_epochs: int = option(2, "epochs of the title tower; 0 leaves it as pretrained", group=TUNING, limit=COUNT)
-    text_rate: float = option(3e-5, "peak learning rate of the title tower", group=TUNING, limit=POSITIVE)
-    thin_titles: float = option(0.0, "share of training titles that lose words", group=TUNING, limit=SHARE)
-    batch_size: int = option(32, "products in a step of tuning", group=TUNING, limit=AT_LEAST_ONE)
+    image_rate: float = option(1e-4, "peak learning rate of the picture tower", TUNING, limit=POSITIVE)
+    text_epochs: int = option(2, "epochs of the title tower; 0 leaves it as pretrained", TUNING, limit=COUNT)
+    text_rate: float = option(3e-5, "peak learning rate of the title tower", TUNING, limit=POSITIVE)
+    thin_titles: float = option(0.0, "share of training titles that lose words", TUNING, limit=SHARE)
+    batch_size: int = option(32, "products in a step of tuning", TUNING, limit=AT_LEAST_ONE)
 
     cross_fit: int = option(
         0,
         "parts of the training products; the fusions train on each part with encoders that were tuned on the others; "
         "0: with the served encoders",
-        group=FUSION,
+        FUSION,
         limit=ZERO_OR_SEVERAL,
     )
     cross_fit_sizes: tuple[int, ...] = option(
         (),
         "edge of the picture in each epoch of the parts' image encoders; by default as for the served one",
-        group=FUSION,
+        FUSION,
         limit=AT_LEAST_ONE,
     )
     head_epochs: int = option(
-        30, "largest number of epochs of each single model's head on pretrained features", group=FUSION, limit=COUNT
+        30, "largest number of epochs of each single model's head on pretrained features", FUSION, limit=COUNT
     )
-    fusion_epochs: int = option(10, "epochs of each fusion's head on cached features", group=FUSION, limit=COUNT)
-    head_rate: float = option(1e-3, "peak learning rate of the single models' heads", group=FUSION, limit=POSITIVE)
-    fusion_rate: float = option(1e-3, "peak learning rate of the fusions' heads", group=FUSION, limit=POSITIVE)
+    fusion_epochs: int = option(10, "epochs of each fusion's head on cached features", FUSION, limit=COUNT)
+    head_rate: float = option(1e-3, "peak learning rate of the single models' heads", FUSION, limit=POSITIVE)
+    fusion_rate: float = option(1e-3, "peak learning rate of the fusions' heads", FUSION, limit=POSITIVE)
     joint_epochs: int = option(
-        0, "epochs of tuning each learned fusion end to end; 0 keeps the encoders", group=FUSION, limit=COUNT
+        0, "epochs of tuning each learned fusion end to end; 0 keeps the encoders", FUSION, limit=COUNT
     )
     drop_image: float = option(
-        0.15, "chance of hiding a product's picture from a fusion in training", group=FUSION, limit=SHARE
+        0.15, "chance of hiding a product's picture from a fusion in training", FUSION, limit=SHARE
     )
-    drop_text: float = option(
-        0.25, "chance of hiding a product's title from a fusion in training", group=FUSION, limit=SHARE
-    )
+    drop_text: float = option(0.25, "chance of hiding a product's title from a fusion in training", FUSION, limit=SHARE)
     review_precision: float = option(
-        PRECISION_TARGET,
-        "precision, on validation, of the answers that need no review",
-        group=FUSION,
-        limit=POSITIVE_SHARE,
+        PRECISION_TARGET, "precision, on validation, of the answers that need no review", FUSION, limit=POSITIVE_SHARE
     )
     attribute_weights: tuple[NamedWeight, ...] = option(
         (),
         f"weights of further attributes in the loss; {ATTRIBUTE_WEIGHT} if not named; the main attribute has 1",
-        group=FUSION,
+        FUSION,
         limit=POSITIVE,
         metavar="NAME=WEIGHT",
     )

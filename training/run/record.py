@@ -52,18 +52,11 @@ class RunRecord:
     """The content of ``run.json``.
 
     Args:
-        source: the catalogue.
         attributes: A >= 1 attributes that the models predict, the main one first.
         hierarchies: names of attributes; the first of each determines the others.
-        seed: seed of all random choices.
         created: time of completion, ISO 8601.
-        command: the typed command.
         arguments: the options, from :meth:`training.run.options.TrainOptions.as_dict`.
-        device: the device of the training.
-        products: numbers of products.
-        split: the split of the products.
         models: the trained models, in order.
-        seconds: seconds of each stage.
         peak_memory_gib: peak memory of the process.
         metrics: on the test part, by model (and ``baseline``), attribute and name of the metric.
     """

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from training.fit.loop import Epoch, FitState, fit
-from training.run.checkpoint import load_fit_state, save_fit_state
+from training.run.checkpoint import load_fit_state, save_fit_state, save_weights
 from training.system.processes import main_first
 from training.system.rank import is_main_process, process_count
-from training.system.storage import atomic_path, warn, write_json
+from training.system.storage import warn, write_json
 
 SAVE_EVERY = 180.0  # seconds between saved states: a killed process loses no more
 
@@ -33,7 +33,6 @@ class Stages:
 
         Args:
             model: the initial model; it ends with the fitted weights.
-            stage: name of the files.
             together: True: all processes of a multi-process run fit together; False: only the main process fits.
             arguments: further arguments of :func:`training.fit.loop.fit`.
 
@@ -57,10 +56,7 @@ class Stages:
         history = fit(model, stage=stage, state=state, after_epoch=keep, save_every=SAVE_EVERY, **arguments)
         if is_main_process():
             write_json(self._history(stage), [dataclasses.asdict(epoch) for epoch in history])
-            weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-            needs = sum(tensor.nbytes for tensor in weights.values())
-            with atomic_path(self._weights(stage), needs=needs) as partial:
-                save_file(weights, partial)
+            save_weights(self._weights(stage), model)
             unfinished.unlink(missing_ok=True)
         return history
 

@@ -26,7 +26,6 @@ def answered_scores(scores: Probabilities, settings: ProductSettings) -> list[Pr
 
     Args:
         scores: (N, C), as from :func:`handlers.product_serving.hierarchy.attribute_scores`.
-        settings: of the model.
 
     Returns:
         For each attribute an (N, C_attribute) array. It holds the score of the served label and 0 elsewhere.
@@ -46,7 +45,6 @@ def summarize_attributes(scores: Probabilities, truth: Classes, settings: Produc
     Args:
         scores: (N, C).
         truth: (N, A), ``MISSING`` for no value.
-        settings: of the model.
     """
     metrics = {}
     whole = [scores[:, part] for part in settings.slices.values()]

@@ -95,7 +95,6 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
         logits: (N, C).
         truth: (N, A), ``MISSING`` for no value. An attribute without any value keeps its settings; if it has no review
             threshold, it gets 1, so that all answers are reviewed.
-        settings: of the model.
     """
     values = logits.astype(np.float64)
     temperatures = [

@@ -4,17 +4,16 @@ It needs predictions for products on which the models were not trained. cleanlab
 Legend: N predictions, P products, C classes.
 """
 
-import dataclasses
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 
-@dataclasses.dataclass(frozen=True)
-class LabelledAnswers:
+class LabelledAnswers(NamedTuple):
     """Predictions for products with labels on which the model was not trained.
 
     Args:
@@ -28,12 +27,10 @@ class LabelledAnswers:
     probabilities: NDArray[np.float32]
 
 
-@dataclasses.dataclass(frozen=True)
-class Suspect:
+class Suspect(NamedTuple):
     """A product whose label is probably wrong.
 
     Args:
-        product: its id.
         given: its class in the catalogue.
         suggested: the most probable class.
         quality: probability of the given class, 0..1; low values are suspect.

@@ -212,7 +212,6 @@ def paired_bootstrap(runs: Sequence[RunPredictions], *, draws: int = BOOTSTRAP_D
     Args:
         runs: with the same models in the same order.
         draws: D.
-        seed: of the draws.
     """
     names, which = np.unique(np.concatenate([run.groups for run in runs]), return_inverse=True)
     ends = np.cumsum([len(run.truth) for run in runs])

@@ -43,9 +43,6 @@ class BusyClock:
     CUDA events mark the start and the end of each step on the GPU. The time between steps, when the GPU waits for
     decoded products, counts as idle. Pauses between the kernels of one step count as busy, so the share is an upper
     bound. On a CPU nothing is measured. Not yet run on a GPU.
-
-    Args:
-        device: where the steps run.
     """
 
     def __init__(self, device: Device) -> None:

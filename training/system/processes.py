@@ -146,7 +146,6 @@ def predict_together(
 
     Args:
         predict: batches -> logits (N, C), targets (N, A).
-        batches: a data loader.
 
     Returns:
         Logits (N, C) and targets (N, A) of all batches, in every process.

@@ -45,7 +45,6 @@ def atomic_path(path: Path, *, needs: int = 0) -> Iterator[Path]:
     writes ``path``; the files of the others are thrown away.
 
     Args:
-        path: the file.
         needs: its least size in bytes; a disk with less room is refused before anything is written.
 
     Raises:
@@ -194,8 +193,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         if _is_caused_by(error, FULL):
             raise StorageError(_full(path)) from error
         if _is_caused_by(error, FORBIDDEN):
+            *_, innermost = _chain(error)
             raise StorageError(
-                f"{path} cannot be written: {_innermost(error)}; make the folder writable, or choose another --out"
+                f"{path} cannot be written: {innermost}; make the folder writable, or choose another --out"
             ) from error
         raise
 
@@ -228,10 +228,6 @@ def _is_caused_by(error: BaseException, numbers: tuple[int, ...]) -> bool:
         or any(f"(os error {number})" in str(each) for number in numbers)
         for each in _chain(error)
     )
-
-
-def _innermost(error: BaseException) -> BaseException:
-    return list(_chain(error))[-1]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

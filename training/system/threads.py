@@ -19,7 +19,6 @@ def map_threads(
 
     Args:
         function: must be thread-safe.
-        items: its arguments.
         description: text in front of the progress bar.
         progress: show the bar if there is a terminal.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.evaluation.picture_damage import GREY, add_noise, blur, compress, occlude
+from training.evaluation.conditions import GREY, add_noise, blur, compress, occlude
 
 
 def flat(colour: tuple[int, int, int] = (200, 100, 50), size: tuple[int, int] = (60, 80)) -> Image.Image:

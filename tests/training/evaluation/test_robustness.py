@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from handlers.product_serving.preprocessing import Product, collate
 from handlers.product_serving.settings import present_modalities
-from training import evaluate_command
+from training import commands
 from training.__main__ import main
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
 from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE
@@ -168,9 +168,7 @@ def test_damage_changes_only_models_that_read_the_modality(grid: Path, read_json
 def test_only_the_test_part_is_kept_in_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        evaluate_command, "evaluate_run", lambda run, source, **chosen: {"hints": [], "models": {}, **chosen}
-    )
+    monkeypatch.setattr(commands, "evaluate_run", lambda run, source, **chosen: {"hints": [], "models": {}, **chosen})
     kept, out = tmp_path / "robustness.json", tmp_path / "out.json"
     for part in (["--part", "validation"], []):
         assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--out", str(out), *part]) == 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.models.certainty import CertaintyWeights
+from training.models.residual import CertaintyWeights
 
 SIZES = (3, 2)
 

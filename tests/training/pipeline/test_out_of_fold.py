@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.pipeline.out_of_fold import OUT_OF_FOLD_FILE
+from training.pipeline.cross_fitting import OUT_OF_FOLD_FILE
 from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 

@@ -1,6 +1,6 @@
 """What a command prints of its models: a table for each attribute."""
 
-from training.reporting.metrics_tables import metrics_tables
+from training.reporting.report import metrics_tables
 
 
 def test_each_attribute_has_a_table_and_what_is_not_known_a_dash() -> None:

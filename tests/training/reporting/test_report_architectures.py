@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.models.early import EarlyFusion
 from training.models.intermediate import IntermediateFusion
-from training.reporting.figures.architectures import (
+from training.reporting.sections.architectures import (
     BOX_WIDTH,
     STEP,
     Diagram,

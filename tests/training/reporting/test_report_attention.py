@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.reporting.figures.attention import (
+from training.reporting.sections.attention import (
     MAX_KEYS,
     PICTURE_SIZE,
     AttendedProduct,

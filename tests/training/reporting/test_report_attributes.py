@@ -10,7 +10,7 @@ from written_run import write_catalogue, write_run
 from handlers.product_serving.settings import Attribute
 from training.reporting.document.blocks import Paragraph, Table
 from training.reporting.results.run_results import RunResults, read_results
-from training.reporting.sections.attributes import attribute_record, further_attributes
+from training.reporting.sections.overview import attribute_record, further_attributes
 from training.reporting.sections.report_data import ReportData
 
 

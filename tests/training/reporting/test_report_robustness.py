@@ -12,10 +12,9 @@ from written_run import MODELS, write_catalogue, write_run
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.reporting.document.blocks import Figure, Paragraph, Table
-from training.reporting.results.robustness_results import read_conditions
 from training.reporting.results.run_results import RunResults, read_results
 from training.reporting.sections.report_data import ReportData
-from training.reporting.sections.robustness import judge_fusions, robustness, robustness_record
+from training.reporting.sections.robustness import judge_fusions, read_conditions, robustness, robustness_record
 from training.run.checkpoint import RunError
 
 CLEAN = {"image": 0.88, "text": 0.96, "early": 0.97, "intermediate": 0.97, "late": 0.97, "baseline": 0.95}

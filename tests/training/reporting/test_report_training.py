@@ -13,11 +13,16 @@ from written_run import write_catalogue, write_run
 from training.reporting.document.blocks import Figure, Paragraph, Table
 from training.reporting.figures.style import drawing
 from training.reporting.results.run_results import RunResults, read_results
-from training.reporting.sections import training_history as history
-from training.reporting.sections.learning_curve import by_size, learning_curve
+from training.reporting.sections import training as history
 from training.reporting.sections.report_data import ReportData
-from training.reporting.sections.training_cost import training_cost
-from training.reporting.sections.training_history import draw_history, read_history, training_history
+from training.reporting.sections.training import (
+    by_size,
+    draw_history,
+    learning_curve,
+    read_history,
+    training_cost,
+    training_history,
+)
 
 HISTORY = """stage,epoch,loss,accuracy,macro_f1,seconds
 head,1,2.0,0.5,0.4,1.0

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import _parse
+from training.run.option_parser import FOLDER, KEYS, read_recipe, recipe_names
 from training.run.option_table import OptionsError
 from training.run.options import TRAIN_OPTIONS
-from training.run.recipe import FOLDER, KEYS, read_recipe, recipe_names
 
 DATA = ["train", "--data", "shop.csv"]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from training import train_command
+from training import commands
 from training.__main__ import main
 from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
@@ -42,7 +42,7 @@ def train(options: TrainOptions) -> int:
 
 def signal_instead_of_training(number: int, arguments: list[str]) -> int:
     """The command line, sent a signal where it would begin to train."""
-    train_command.train_run = lambda options: signal.raise_signal(number)  # type: ignore[assignment]
+    commands.train_run = lambda options: signal.raise_signal(number)  # type: ignore[assignment]
     return main(arguments)
 
 

@@ -24,16 +24,6 @@ DRAWINGS: Mapping[str, Draw] = {
     "Watches": goods.watch,
 }
 
-SHARED_DRAWINGS: Mapping[str, Draw] = {
-    "Backpacks": clothes.swatch,
-    "Caps": clothes.swatch,
-    "Dresses": clothes.swatch,
-    "Handbags": goods.box,
-    "Shirts": clothes.swatch,
-    "Shoes": goods.box,
-    "Socks": clothes.swatch,
-    "Sunglasses": goods.box,
-    "Trousers": clothes.swatch,
-    "Watches": goods.box,
-}
+BOXED = ("Handbags", "Shoes", "Sunglasses", "Watches")
+SHARED_DRAWINGS: Mapping[str, Draw] = {name: goods.box if name in BOXED else clothes.swatch for name in DRAWINGS}
 """Drawing functions that do not show the category: a close-up of the cloth, or a closed box."""

@@ -77,7 +77,6 @@ class Canvas:
 
     Args:
         width, height: of the finished picture, in pixels.
-        placement: of the product.
     """
 
     def __init__(self, width: int, height: int, placement: Placement) -> None:
@@ -128,7 +127,6 @@ def photograph(
     """Render the RGB picture: the product in directed light on a backdrop, with a soft shadow and grain.
 
     Args:
-        canvas: the drawn product.
         backdrop: colour behind the product.
         light: direction from which the light comes, (right, down), about a unit vector.
         grain: standard deviation of the noise, in grey levels.

@@ -91,12 +91,7 @@ def watch(canvas: Canvas, colour: Colour, pattern: str, rng: np.random.Generator
         if is_round:
             canvas.ellipse((0, 0), (half, half), fill)
         else:
-            corner = [
-                (half * 0.75, -half * 0.9),
-                (half * 0.9, -half * 0.75),
-                (half * 0.9, half * 0.75),
-                (half * 0.75, half * 0.9),
-            ]
+            corner = [(half * x, half * y) for x, y in ((0.75, -0.9), (0.9, -0.75), (0.9, 0.75), (0.75, 0.9))]
             canvas.polygon(mirrored(corner), fill)
     _clock_face(canvas, tint(dial, -0.8) if dial[0] > 128 else tint(dial, 0.85), rng)
 

@@ -4,31 +4,39 @@ All text is plain. The HTML and Markdown writers escape it, so titles and labels
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from training.reporting.figures.products import ProductCard
 
 Tone = Literal["", "good", "bad", "muted", "strong"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A cell of a table.
 
     Args:
-        text: the visible text.
         sort: the number that a sortable table sorts by; None sorts by the text.
-        tone: the emphasis.
     """
 
     text: str
     sort: float | None = None
     tone: Tone = ""
 
+    @classmethod
+    def mean(cls, value: Mapping[str, Any], *, scale: float = 100, digits: int = 1) -> "Cell":
+        """The scaled mean, and the standard deviation if there are several runs.
 
-@dataclasses.dataclass(frozen=True)
-class Column:
+        Args:
+            value: as from :func:`training.reporting.results.model_comparison.mean_and_std`.
+            scale: factor of the visible numbers; 100 for percent.
+            digits: decimals.
+        """
+        spread = "" if value["std"] is None else f" ± {scale * value['std']:,.{digits}f}"
+        return cls(f"{scale * value['mean']:,.{digits}f}{spread}", value["mean"])
+
+
+class Column(NamedTuple):
     """A column of a table; numbers are aligned right."""
 
     name: str
@@ -59,8 +67,7 @@ class Code:
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """A number in large type.
 
     Args:
@@ -118,8 +125,7 @@ class Figure:
     caption: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Products under a heading."""
 
     heading: str
@@ -144,8 +150,6 @@ class Section:
 
     Args:
         key: unique, a valid anchor.
-        title: one line.
-        blocks: in order.
     """
 
     key: str

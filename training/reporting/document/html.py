@@ -25,9 +25,6 @@ def render_html(title: str, subtitle: str, sections: Sequence[Section], *, figur
     """The whole document.
 
     Args:
-        title: heading of the document.
-        subtitle: the line below the heading.
-        sections: in order.
         figures: folder with the files that the sections name.
     """
     environment = Environment(

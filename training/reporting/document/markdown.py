@@ -25,9 +25,6 @@ def render_markdown(title: str, subtitle: str, sections: Sequence[Section], *, f
     """The whole document.
 
     Args:
-        title: heading of the document.
-        subtitle: the line below the heading.
-        sections: in order.
         figures: folder of the figures, relative to the document.
     """
     parts = [f"# {escape(title)}", escape(subtitle)]

@@ -1,15 +1,17 @@
-"""The charts of a report: comparison of models, confusion matrix, reliability diagram, risk-coverage curve.
+"""The charts of a report: comparison of models, confusion matrix, reliability diagram, curves of several models.
 
 Legend: N products, C classes.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -29,13 +31,13 @@ MATRIX_CLASSES = 20
 OTHER_CLASSES = "any other"
 FEW = 10
 PANELS = 4
+CURVE_PANELS = 3
 
 
 def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> None:
     """Draw accuracy and macro-F1 of every model with their intervals, and a vertical line at the baseline.
 
     Args:
-        path: PNG to write.
         numbers: as in :class:`training.reporting.results.model_comparison.ModelComparison`.
     """
     names = [name for name in numbers if name != MAJORITY]
@@ -56,7 +58,6 @@ def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> Non
             axes.xaxis.set_major_formatter(_percent)
             axes.xaxis.set_major_locator(MaxNLocator(6))
             axes.margins(x=0.08)
-            axes.tick_params(length=0)
         panels[0].set_yticks(range(len(names)), [model_style(name).display for name in names], color=INK)
         panels[0].set_ylim(len(names) - 0.5, -0.5)
 
@@ -65,7 +66,6 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], labels: Sequence[str])
     """Draw true against predicted classes. The colour shows the square root of the share of the true class.
 
     Args:
-        path: PNG to write.
         counts: (C, C) products, or (C, C + 1): the last column holds answers of any other class.
         labels: C names.
     """
@@ -81,16 +81,14 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], labels: Sequence[str])
         for label in axes.get_xticklabels():
             label.set(rotation=45, ha="right", rotation_mode="anchor")
         axes.set(xlabel="predicted", ylabel="true")
-        axes.tick_params(length=0, colors=INK)
+        axes.tick_params(colors=INK)
         axes.grid(which="minor", color="white", linewidth=1.5)
-        axes.tick_params(which="minor", length=0)
         axes.spines[:].set_visible(False)
         for row, column in np.argwhere(counts):
             colour = "white" if shares[row, column] > 0.35 else INK
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", size=7, color=colour)
         bar = figure.colorbar(picture, ax=axes, fraction=0.035, pad=0.02, format=_percent, ticks=[0, 0.05, 0.2, 0.5, 1])
         bar.set_label("share of the true class")
-        bar.ax.tick_params(length=0)
         bar.outline.set_visible(False)
 
 
@@ -100,7 +98,6 @@ def draw_reliability(path: Path, models: Mapping[str, tuple[Probabilities, Class
     A bin with fewer than ``FEW`` products is hollow: its accuracy is mostly chance.
 
     Args:
-        path: PNG to write.
         models: by name, probabilities (N, C) and truth (N,).
     """
     across = min(len(models), PANELS)
@@ -124,7 +121,6 @@ def draw_risk_coverage(path: Path, models: Mapping[str, tuple[Probabilities, Cla
     """Draw the share of errors by the share of products answered, the most confident first.
 
     Args:
-        path: PNG to write.
         models: by name, probabilities (N, C) and truth (N,).
     """
     with drawing(path, width=8.4, height=3.7) as figure:
@@ -172,4 +168,91 @@ def _percent(value: float, _: object = None) -> str:
 def _in_percent(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(_percent)
-    axes.tick_params(length=0)
+
+
+class Curve(NamedTuple):
+    """One panel.
+
+    Args:
+        title: the quantity on the horizontal axis.
+        places: P positions from left to right.
+        ticks: P names of the positions.
+        values: by model, for each of P positions the values of all runs.
+        axis: the quantity on the vertical axis.
+    """
+
+    title: str
+    places: Sequence[float]
+    ticks: Sequence[str]
+    values: Mapping[str, Sequence[Sequence[float]]]
+    axis: str = "accuracy %"
+
+
+def draw_curves(path: Path, curves: Sequence[Curve]) -> None:
+    """Draw means as lines; the band behind a line spans all runs.
+
+    Args:
+        curves: one or more.
+    """
+    across = min(len(curves), CURVE_PANELS)
+    down = -(-len(curves) // across)
+    with drawing(path, width=2.9 * across + 0.4, height=2.55 * down + 0.5) as figure:
+        panels = figure.subplots(down, across, squeeze=False)
+        for axes, curve in zip(panels.flat, curves, strict=False):
+            _draw_curve(axes, curve)
+        for axes in panels.flat[len(curves) :]:
+            axes.set_visible(False)
+        _legend(figure, list(dict.fromkeys(name for curve in curves for name in curve.values)))
+
+
+def draw_dots(path: Path, curve: Curve) -> None:
+    """Draw a row for each condition and a dot for each model. The first row is the reference.
+
+    Args:
+        curve: its places are the rows.
+    """
+    with drawing(path, width=8.4, height=1.1 + 0.36 * len(curve.places)) as figure:
+        axes = figure.subplots()
+        names = list(curve.values)
+        for number, name in enumerate(names):
+            look, shift = model_style(name), 0.34 * (number / max(len(names) - 1, 1) - 0.5)
+            means = 100 * np.array([np.mean(values) for values in curve.values[name]])
+            rows = np.array(curve.places) + shift
+            axes.scatter(means, rows, s=26, color=look.colour, marker=look.marker, label=look.display, zorder=3)
+        ticks = [fit_text(tick, width=2.6, size=9) for tick in curve.ticks]
+        axes.set_yticks(curve.places, ticks, color=INK)
+        axes.set_ylim(max(curve.places) + 0.5, min(curve.places) - 0.5)
+        axes.hlines(np.array(curve.places[:-1]) + 0.5, *axes.get_xlim(), color="#EEEEEE", linewidth=0.8, zorder=0)
+        axes.set_xlabel("accuracy %")
+        axes.grid(axis="x")
+        axes.spines["left"].set_visible(False)
+        _legend(figure, names, lines=False)
+
+
+def _draw_curve(axes: Axes, curve: Curve) -> None:
+    for name, values in curve.values.items():
+        look = model_style(name)
+        lowest, means, highest = (np.array([100 * of(runs) for runs in values]) for of in (np.min, np.mean, np.max))
+        axes.fill_between(curve.places, lowest, highest, color=look.colour, alpha=0.15, linewidth=0)
+        style = {"color": look.colour, "linestyle": look.line, "marker": look.marker}
+        axes.plot(curve.places, means, linewidth=1.6, markersize=4, **style)
+    axes.set_title(curve.title)
+    axes.set_ylabel(curve.axis)
+    axes.set_xticks(curve.places, curve.ticks)
+    axes.grid(axis="y")
+
+
+def _legend(figure: Figure, names: Sequence[str], *, lines: bool = True) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=model_style(name).colour,
+            linestyle=model_style(name).line if lines else "",
+            marker=model_style(name).marker,
+            markersize=5,
+            label=model_style(name).display,
+        )
+        for name in names
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(names), 8), handlelength=2.4 if lines else 1)

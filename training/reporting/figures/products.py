@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
-from training.catalog.images import decode_picture
+from training.catalog.files import decode_picture
 from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
 from training.reporting.figures.style import (
     FADED,
@@ -36,9 +36,6 @@ class CatalogProducts:
     """Titles and pictures of a catalogue, by product id.
 
     ``unreadable`` is the reason why the catalogue cannot be read; "" if it can. Then no product has a title or picture.
-
-    Args:
-        source: the catalogue.
     """
 
     def __init__(self, source: CatalogSource) -> None:
@@ -72,7 +69,6 @@ class CardAnswer(NamedTuple):
     """A model's answer to a product, as a card shows it.
 
     Args:
-        model: its name.
         label: the class that it chose.
         score: probability of the class; None if the model gives none.
         right: True if the class is the true one; None if the true class is unknown.

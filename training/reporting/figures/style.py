@@ -36,6 +36,7 @@ _STYLE: dict[Any, Any] = {
     "grid.color": FAINT,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
+    **{f"{axis}tick.{kind}.size": 0 for axis in "xy" for kind in ("major", "minor")},
     "text.color": INK,
     "text.parse_math": False,  # a title with two dollar signs is not a formula
     "savefig.facecolor": "white",

@@ -84,6 +84,11 @@ def mean_and_std(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "std": deviation, "runs": list(values)}
 
 
+def signed_points(difference: float) -> str:
+    """A difference of shares in points, with a minus sign as wide as the plus sign; never "-0.0"."""
+    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
+
+
 def _numbers(runs: Sequence[RunResults], name: str, boot: Bootstrap, model: int) -> dict[str, Any]:
     summaries = [_summary(run, name) for run in runs]
     numbers = {metric: mean_and_std([summary[metric] for summary in summaries]) for metric in summaries[0]}
@@ -111,10 +116,4 @@ def _summary(run: RunResults, name: str) -> dict[str, Any]:
 
 def _judged(boot: Bootstrap, metric: Metric, model: int, other: int) -> dict[str, Any]:
     difference = boot.difference(metric, model, other)
-    return {
-        "mean": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
-        "runs": list(difference.runs),
-        "verdict": verdict(difference),
-    }
+    return dataclasses.asdict(difference) | {"runs": list(difference.runs), "verdict": verdict(difference)}

@@ -15,7 +15,6 @@ class ModelStyle(NamedTuple):
 
     Args:
         display: its name in the report.
-        description: one line.
         colour: from the palettes of Okabe & Ito and of Tol, which people with colour blindness can distinguish.
         line: matplotlib's line style; it distinguishes the model without colour.
         marker: matplotlib's marker; likewise.

@@ -38,8 +38,6 @@ class RunResults:
     """A run's test part with the answers of all models.
 
     Args:
-        folder: the run folder.
-        record: of the run.
         ids: (N,) product ids.
         truth: (N,) classes.
         groups: (N,) groups of related products, from the split.

@@ -3,12 +3,12 @@
 Legend: N test products, C classes.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support
 
 from training.reporting.document.blocks import Block, Cell, Column, Figure, Group, Paragraph, Products, Section, Table
 from training.reporting.figures.charts import MATRIX_CLASSES, OTHER_CLASSES, draw_confusion
@@ -60,15 +60,10 @@ class ClassPair(NamedTuple):
 
 def class_scores(truth: Classes, predicted: Classes, *, classes: int) -> ClassScores:
     """Precision, recall and F1 of (N,) predictions by class."""
-    support, answered = np.bincount(truth, minlength=classes), np.bincount(predicted, minlength=classes)
-    hits = np.bincount(truth[truth == predicted], minlength=classes)
-    return ClassScores(
-        support,
-        answered,
-        hits / np.maximum(answered, 1),
-        hits / np.maximum(support, 1),
-        2 * hits / np.maximum(support + answered, 1),
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=range(classes), zero_division=0
     )
+    return ClassScores(support, np.bincount(predicted, minlength=classes), precision, recall, f1)
 
 
 def confusion_counts(truth: Classes, predicted: Classes, *, classes: int) -> NDArray[np.int64]:
@@ -91,8 +86,7 @@ def worst_pairs(counts: NDArray[np.int64]) -> list[ClassPair]:
 
 def most_confused(pairs: Sequence[ClassPair], *, classes: int) -> list[int]:
     """Classes in the order of the worst pairs, so that confused classes are neighbours."""
-    chain = itertools.chain.from_iterable((pair.first, pair.second) for pair in pairs)
-    return list(dict.fromkeys(chain))[:classes]
+    return list(dict.fromkeys(place for pair in pairs for place in (pair.first, pair.second)))[:classes]
 
 
 def class_record(pooled: RunResults) -> dict[str, Any]:
@@ -102,11 +96,7 @@ def class_record(pooled: RunResults) -> dict[str, Any]:
         label: {
             "support": int(scores[pooled.featured].support[place]),
             "models": {
-                name: {
-                    "precision": float(each.precision[place]),
-                    "recall": float(each.recall[place]),
-                    "f1": float(each.f1[place]),
-                }
+                name: {metric: float(getattr(each, metric)[place]) for metric in ("precision", "recall", "f1")}
                 for name, each in scores.items()
             },
         }
@@ -223,7 +213,9 @@ def _examples(data: ReportData, predicted: Classes, pairs: Sequence[ClassPair]) 
     assert probabilities is not None
     groups = []
     for pair in pairs:
-        inside = _between(pooled.truth, predicted, pair)
+        places = (pair.first, pair.second)
+        pairwise = np.isin(pooled.truth, places) & np.isin(predicted, places)
+        inside = np.flatnonzero(pairwise & (pooled.truth != predicted))
         order = inside[np.argsort(-probabilities[inside].max(1), kind="stable")]
         _, first = np.unique(pooled.ids[order], return_index=True)
         rows = order[np.sort(first)][:EXAMPLES]
@@ -231,9 +223,3 @@ def _examples(data: ReportData, predicted: Classes, pairs: Sequence[ClassPair]) 
         heading = f"{a} and {b}: {pair.lost + pair.back:,} confused"
         groups.append(Group(heading, [data.card(pooled, int(row), [pooled.featured]) for row in rows]))
     return groups
-
-
-def _between(truth: Classes, predicted: Classes, pair: ClassPair) -> NDArray[np.int64]:
-    return np.flatnonzero(
-        ((truth == pair.first) & (predicted == pair.second)) | ((truth == pair.second) & (predicted == pair.first))
-    )

@@ -32,9 +32,7 @@ def calibration(data: ReportData) -> Iterator[Section]:
 
 
 def _calibrated(data: ReportData) -> dict[str, tuple[Probabilities, Classes]]:
-    pooled, models = data.pooled, dict[str, tuple[Probabilities, Classes]]()
-    for name in data.models:
-        probabilities = pooled.answers[name].probabilities
-        if probabilities is not None:
-            models[name] = (probabilities, pooled.truth)
-    return models
+    answers = {name: data.pooled.answers[name].probabilities for name in data.models}
+    return {
+        name: (probabilities, data.pooled.truth) for name, probabilities in answers.items() if probabilities is not None
+    }

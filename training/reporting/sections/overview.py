@@ -1,6 +1,6 @@
-"""The sections that compare models: the table with its notes, the verdicts on differences, and further metrics."""
+"""The sections that compare models: the table with notes, verdicts on differences, further metrics and attributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from training.reporting.document.blocks import (
     Tone,
 )
 from training.reporting.figures.charts import draw_comparison
-from training.reporting.results.model_comparison import ModelComparison
+from training.reporting.results.model_comparison import ModelComparison, mean_and_std, signed_points
 from training.reporting.results.model_names import BASELINE, display_name, model_style
 from training.reporting.results.run_results import RunResults, pool_results
 from training.reporting.sections.report_data import ReportData
+from training.run.record import RunRecord
 from training.scores.metrics import BOOTSTRAP_DRAWS, FREQUENT, MIN_DIFFERENCE
 
+METRICS = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "ece": "ECE"}
 MORE_COLUMNS = {
     "macro_f1_frequent": f"macro-F1 %, classes with ≥ {FREQUENT} test products",
     "ece": "ECE",
@@ -72,8 +74,7 @@ def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
     Args:
         numbers: as in :class:`training.reporting.results.model_comparison.ModelComparison`.
     """
-    judged = [Column("accuracy %", True), Column("95 % interval", True)]
-    columns = [Column("model"), *judged, Column("macro-F1 %", True), Column("95 % interval", True)]
+    names = ("accuracy %", "95 % interval", "macro-F1 %", "95 % interval", "coverage % at 95 % precision")
     rows = [
         [
             Cell(display_name(name)),
@@ -82,7 +83,7 @@ def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
         ]
         for name, values in numbers.items()
     ]
-    return Table([*columns, Column("coverage % at 95 % precision", True)], rows, sortable=True)
+    return Table([Column("model"), *(Column(name, True) for name in names)], rows, sortable=True)
 
 
 def overview(data: ReportData, comparison: ModelComparison, known: Sequence[str]) -> Section:
@@ -98,7 +99,10 @@ def overview(data: ReportData, comparison: ModelComparison, known: Sequence[str]
     blocks: list[Block] = [
         Tiles(_tiles(shown, comparison)),
         comparison_table(numbers),
-        Paragraph(_legend(numbers)),
+        Paragraph(
+            f"Macro-F1: mean over the {_counted(numbers)} classes that have test products. Coverage: share of products "
+            "that the model can answer, the most confident first, with 95 % of these answers right."
+        ),
         Figure("comparison.png", alt, caption),
         Bullets(known),
         Table(
@@ -117,7 +121,17 @@ def differences(comparison: ModelComparison) -> Section:
         "the interval excludes 0, the difference has the same sign in most runs, and it is at least "
         f"{100 * MIN_DIFFERENCE:.1f} points. Otherwise it is “tie”."
     )
-    return Section("differences", "Significant differences", [Paragraph(text), _verdict_table(comparison.verdicts)])
+    judged = [Column("95 % interval", True), Column("verdict")]
+    columns = [Column("model"), Column("against"), Column("accuracy", True), *judged, Column("macro-F1", True), *judged]
+    rows = [
+        [
+            *(Cell(display_name(pair[key])) for key in ("model", "other")),
+            *(cell for metric in ("accuracy", "macro_f1") for cell in _judged(pair[metric])),
+        ]
+        for pair in comparison.verdicts
+    ]
+    blocks: list[Block] = [Paragraph(text), Table(columns, rows, sortable=True)]
+    return Section("differences", "Significant differences", blocks)
 
 
 def more_numbers(comparison: ModelComparison) -> Section:
@@ -138,20 +152,12 @@ def _tiles(shown: str, comparison: ModelComparison) -> list[Tile]:
         Tile(_percent(accuracy["mean"]), f"accuracy of {display_name(shown)}", f"95 % interval {_range(accuracy)}"),
         Tile(_percent(macro["mean"]), "macro-F1", f"all classes weigh the same; {_range(macro)}"),
         Tile(
-            f"{_points(pair['mean'])} points",
+            f"{signed_points(pair['mean'])} points",
             f"accuracy against {display_name(BASELINE)}",
-            f"{pair['verdict']}; {_points(pair['low'])} … {_points(pair['high'])}",
+            f"{pair['verdict']}; {signed_points(pair['low'])} … {signed_points(pair['high'])}",
         ),
         Tile(_percent(coverage["mean"]), "answered without review", "at 95 % precision"),
     ]
-
-
-def _legend(numbers: Mapping[str, Mapping[str, Any]]) -> str:
-    classes = _counted(next(iter(numbers.values()))["classes"]["runs"])
-    return (
-        f"Macro-F1: mean over the {classes} classes that have test products. Coverage: share of products that the "
-        "model can answer, the most confident first, with 95 % of these answers right."
-    )
 
 
 def _against_baseline(verdicts: Sequence[Mapping[str, Any]]) -> str:
@@ -173,30 +179,10 @@ def _differing(runs: Sequence[RunResults]) -> list[str]:
     )
 
 
-def _verdict_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
-    judged = [Column("95 % interval", True), Column("verdict")]
-    names = [Column("model"), Column("against")]
-    columns = [*names, Column("accuracy", True), *judged, Column("macro-F1", True), *judged]
-    rows = [
-        [
-            Cell(display_name(pair["model"])),
-            Cell(display_name(pair["other"])),
-            *_judged(pair["accuracy"]),
-            *_judged(pair["macro_f1"]),
-        ]
-        for pair in verdicts
-    ]
-    return Table(columns, rows, sortable=True)
-
-
 def _judged(difference: Mapping[str, Any]) -> list[Cell]:
-    mean, low, high = (_points(difference[key]) for key in ("mean", "low", "high"))
-    verdict = difference["verdict"]
-    return [
-        Cell(mean, difference["mean"]),
-        Cell(f"{low} … {high}", difference["low"]),
-        Cell(verdict, tone=TONES[verdict]),
-    ]
+    mean, low, high = (signed_points(difference[key]) for key in ("mean", "low", "high"))
+    verdict = Cell(difference["verdict"], tone=TONES[difference["verdict"]])
+    return [Cell(mean, difference["mean"]), Cell(f"{low} … {high}", difference["low"]), verdict]
 
 
 def _measured(value: Mapping[str, Any]) -> list[Cell]:
@@ -207,8 +193,7 @@ def _cell(metric: str, value: Mapping[str, Any] | None) -> Cell:
     if value is None:
         return Cell("–", -1, "muted")
     scale, digits = (100, 1) if metric in IN_PERCENT else (1, 3)
-    spread = "" if value["std"] is None else f" ± {scale * value['std']:.{digits}f}"
-    return Cell(f"{scale * value['mean']:.{digits}f}{spread}", value["mean"])
+    return Cell.mean(value, scale=scale, digits=digits)
 
 
 def _range(value: Mapping[str, Any]) -> str:
@@ -219,10 +204,75 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _counted(runs: Sequence[float]) -> str:
+def _counted(numbers: Mapping[str, Mapping[str, Any]]) -> str:
+    """The number of classes with test products, or its range over the runs."""
+    runs = next(iter(numbers.values()))["classes"]["runs"]
     return f"{min(runs):g}" if min(runs) == max(runs) else f"{min(runs):g} to {max(runs):g}"
 
 
-def _points(difference: float) -> str:
-    """Signed, with a minus sign as wide as the plus sign; never "-0.0"."""
-    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
+def further_attributes(data: ReportData) -> Iterator[Section]:
+    """The section on the further attributes, with the baseline; none if the runs have one attribute."""
+    records, names = _records(data)
+    if not names:
+        return
+    blocks: list[Block] = [Paragraph(_text(records[0], data.run.target))]
+    blocks += [_table(name, records, [*data.models, BASELINE]) for name in names]
+    yield Section("attributes", "Further attributes", blocks)
+
+
+def attribute_record(data: ReportData) -> dict[str, dict[str, dict[str, Any]]]:
+    """The numbers for ``report.json``: ``{"mean", "std", "runs"}`` by attribute, model and metric."""
+    records, names = _records(data)
+    return {
+        name: {
+            model: {
+                metric: mean_and_std(known) for metric in METRICS if (known := _known(records, name, model, metric))
+            }
+            for model in [*data.models, BASELINE]
+        }
+        for name in names
+    }
+
+
+def _records(data: ReportData) -> tuple[list[RunRecord], list[str]]:
+    """The records of all runs, and the further attributes that all runs have."""
+    records = [run.record for run in data.runs]
+    _, *further = (attribute.name for attribute in records[0].attributes)
+    of_each = [{attribute.name for attribute in each.attributes} for each in records]
+    return records, [name for name in further if all(name in names for names in of_each)]
+
+
+def _known(records: Sequence[RunRecord], name: str, model: str, metric: str) -> list[float]:
+    """A metric's values in the runs that have it; the baseline has no ECE."""
+    numbers = [record.metrics[model].get(name, {}) for record in records]
+    return [each[metric] for each in numbers if each.get(metric) is not None]
+
+
+def _text(record: RunRecord, target: str) -> str:
+    text = (
+        f"All other sections are about {target}. The same models predict these attributes in the same pass. "
+        "Products without a value are left out."
+    )
+    for finest, *followers in record.hierarchies:
+        text += (
+            f" In the training products, {finest} determines {' and '.join(followers)}. The models answer only "
+            "combinations that occur there, by their joint probability."
+        )
+    return text
+
+
+def _table(name: str, records: Sequence[RunRecord], models: Sequence[str]) -> Table:
+    rows = [
+        [
+            Cell(display_name(model)),
+            *(
+                _cell(metric, mean_and_std(known)) if (known := _known(records, name, model, metric)) else Cell("–")
+                for metric in METRICS
+            ),
+        ]
+        for model in models
+    ]
+    classes = next(len(each.labels) for each in records[0].attributes if each.name == name)
+    tested = [int(record.metrics[BASELINE].get(name, {}).get("products", 0)) for record in records]
+    caption = f"{name}: {classes} classes, {max(tested):,} test products with a value"
+    return Table([Column("model"), *(Column(title, True) for title in METRICS.values())], rows, caption, sortable=True)

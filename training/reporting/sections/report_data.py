@@ -16,7 +16,6 @@ class ReportData:
 
     Args:
         runs: one or more; the first gives the products that are shown.
-        figures: folder for the figures.
     """
 
     runs: Sequence[RunResults]
@@ -48,7 +47,6 @@ class ReportData:
         Args:
             run: one of the runs, or :attr:`pooled`.
             row: the product's row in the run.
-            names: the models.
         """
         product = str(run.ids[row])
         card_answers = []

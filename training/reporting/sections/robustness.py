@@ -3,24 +3,99 @@
 A fusion fails a condition if a single model does better on the same products: then the second modality does harm.
 """
 
-import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from training.evaluation.conditions import CLEAN
+from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.reporting.document.blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
-from training.reporting.figures.curves import Curve, draw_curves, draw_dots
-from training.reporting.results.model_comparison import mean_and_std
+from training.reporting.figures.charts import Curve, draw_curves, draw_dots
+from training.reporting.results.model_comparison import mean_and_std, signed_points
 from training.reporting.results.model_names import BASELINE, SINGLES, display_name
-from training.reporting.results.robustness_results import METRICS, ConditionScores, read_conditions
+from training.reporting.results.run_results import RunResults
 from training.reporting.sections.report_data import ReportData
+from training.run.checkpoint import RunError
 from training.scores.metrics import FREQUENT
 
 TOLERANCE = 0.005
+METRICS = {"accuracy": "accuracy", "macro_f1_frequent": "macro-F1"}
 
 
-@dataclasses.dataclass(frozen=True)
-class FusionVerdict:
+class ConditionScores(NamedTuple):
+    """The scores of all models under one condition.
+
+    Args:
+        tick: strength of the damage.
+        name: kind and strength, unique.
+        changed: share of changed titles (``title``) and of changed pictures (``image``).
+        scores: by metric in ``METRICS`` and by model, one score for each run.
+    """
+
+    kind: str
+    tick: str
+    name: str
+    changed: Mapping[str, float]
+    scores: Mapping[str, Mapping[str, list[float]]]
+
+    @property
+    def models(self) -> list[str]:
+        """Models measured in all runs."""
+        return list(self.scores["accuracy"])
+
+    def mean(self, metric: str, model: str) -> float:
+        """Mean over the runs."""
+        return float(np.mean(self.scores[metric][model]))
+
+
+def read_conditions(runs: Sequence[RunResults]) -> list[ConditionScores]:
+    """Conditions that all measured runs have, in the order of the first run; none if no run was measured.
+
+    Raises:
+        RunError: a file cannot be read.
+    """
+    measured = [_read(run.folder / ROBUSTNESS_FILE) for run in runs if (run.folder / ROBUSTNESS_FILE).is_file()]
+    if not measured:
+        return []
+    return [
+        _condition([each[name] for each in measured]) for name in measured[0] if all(name in each for each in measured)
+    ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Conditions by name."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        conditions = {condition["name"]: condition for condition in content["conditions"]}
+        for condition in conditions.values():
+            _condition([condition])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        command = "`python -m training evaluate RUN --data CATALOGUE --part test --robustness`"
+        raise RunError(f"{path} cannot be read ({error!r}): measure again with {command}") from error
+    return conditions
+
+
+def _condition(measured: Sequence[dict[str, Any]]) -> ConditionScores:
+    first = measured[0]
+    models = [name for name in first["models"] if all(name in each["models"] for each in measured)]
+    return ConditionScores(
+        kind=first["kind"],
+        tick=first["tick"],
+        name=first["kind"] if first["kind"] == CLEAN else first["name"],
+        changed={
+            input_: float(np.mean([each["changed"][input_] for each in measured])) for input_ in ("title", "image")
+        },
+        scores={
+            metric: {name: [float(each["models"][name][metric]) for each in measured] for name in models}
+            for metric in METRICS
+        },
+    )
+
+
+class FusionVerdict(NamedTuple):
     """The fusions compared with the best single model under one condition.
 
     Args:
@@ -158,7 +233,7 @@ def _scores(conditions: Sequence[ConditionScores], models: Sequence[str], metric
         [
             Cell(each.name),
             *(Cell(f"{100 * each.changed[key]:.0f}", each.changed[key], "muted") for key in ("title", "image")),
-            *(_percent(each.scores[metric][name]) for name in models),
+            *(Cell.mean(mean_and_std(each.scores[metric][name])) for name in models),
         ]
         for each in conditions
     ]
@@ -168,11 +243,4 @@ def _scores(conditions: Sequence[ConditionScores], models: Sequence[str], metric
 
 
 def _gain(gain: float) -> Cell:
-    text = f"{round(100 * gain, 1) + 0.0:+.1f}".replace("-", "−")
-    return Cell(text, gain, "bad" if gain < -TOLERANCE else "good" if gain > TOLERANCE else "")
-
-
-def _percent(values: Sequence[float]) -> Cell:
-    value = mean_and_std(values)
-    deviation = "" if value["std"] is None else f" ± {100 * value['std']:.1f}"
-    return Cell(f"{100 * value['mean']:.1f}{deviation}", value["mean"])
+    return Cell(signed_points(gain), gain, "bad" if gain < -TOLERANCE else "good" if gain > TOLERANCE else "")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.catalog.table import escape_formula
-from training.pipeline.out_of_fold import OUT_OF_FOLD_FILE
+from training.pipeline.cross_fitting import OUT_OF_FOLD_FILE
 from training.reporting.document.blocks import Figure, Group, Paragraph, Products, Section
 from training.reporting.figures.products import CardAnswer, CatalogProducts, ProductCard, draw_errors
 from training.reporting.results.model_names import SINGLES, display_name
@@ -25,7 +25,8 @@ DRAWN_CARDS = 12
 
 def suspected_labels(data: ReportData) -> Iterator[Section]:
     """The section; it also writes ``suspected-labels.csv`` beside the report."""
-    model = _checking_model(data)
+    # Late fusion if it has out-of-fold answers to the training part.
+    model = "late" if _is_cross_fitted(data, "late") else data.run.featured
     answers = held_out_answers(data.runs, model)
     labels, found = data.pooled.labels, find_suspects(answers)
     path = data.figures.parent / FILE
@@ -56,10 +57,7 @@ def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str
     """Write a line for each product, the most suspect first. A spreadsheet that opens it runs no formula.
 
     Args:
-        path: CSV to write.
         found: from :func:`training.scores.label_errors.find_suspects`.
-        labels: class names.
-        catalog: gives the titles.
     """
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -68,11 +66,6 @@ def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str
             names = (each.product, catalog.title(each.product), labels[each.given], labels[each.suggested])
             numbers = (f"{each.quality:.4f}", f"{each.confidence:.4f}", each.answers)
             writer.writerow([*(escape_formula(name) for name in names), *numbers])
-
-
-def _checking_model(data: ReportData) -> str:
-    """Late fusion if it has out-of-fold answers to the training part, else the featured model."""
-    return "late" if _is_cross_fitted(data, "late") else data.run.featured
 
 
 def _is_cross_fitted(data: ReportData, model: str) -> bool:
