@@ -18,9 +18,8 @@ from .errors import ProductError
 from .picture import open_picture
 from .settings import ProductSettings
 
-# WordPiece turns a word of more than 100 characters into one unknown token, so 101 characters (with the space) are
-# enough for any token.
-_CHARS_PER_TOKEN = 101
+# The tokenizer takes 20 ms for a title of 10,000 characters, and nearly all titles end within this many a token.
+_CHARS_PER_TOKEN = 16
 
 
 class Product(NamedTuple):
@@ -137,9 +136,25 @@ class ProductPreprocessor:
         return np.full((3, self.settings.image_size, self.settings.image_size), 255, dtype=np.uint8)
 
     def _encode(self, text: str) -> tuple[str, Any]:
-        """Return the part of the title that can yield tokens, and the tokenizer's encoding of it."""
-        title = self.title(text)[: _CHARS_PER_TOKEN * self.settings.max_tokens]
-        return title, self._tokenizer.encode(title)
+        """Return the part of the title that yields its tokens, and the tokenizer's encoding of it.
+
+        The part is as long as needed: any number of characters can be dropped by the tokenizer or become one token.
+        """
+        title, length = self.title(text), _CHARS_PER_TOKEN * self.settings.max_tokens
+        while True:
+            encoding = self._tokenizer.encode(title[:length])
+            if length >= len(title) or _has_whole_words(encoding):
+                return title[:length], encoding
+            length *= 2
+
+
+def _has_whole_words(encoding: Any) -> bool:
+    """True if the last token that was kept belongs to a word before the last one, so that no cut touches it."""
+    kept, dropped = (
+        [word for word in part.word_ids if word is not None]
+        for part in (encoding, encoding.overflowing[-1] if encoding.overflowing else encoding)
+    )
+    return bool(kept) and kept[-1] != dropped[-1]
 
 
 def collate(products: Sequence[Product]) -> Batch:

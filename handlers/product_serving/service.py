@@ -6,7 +6,6 @@ The worker calls ``initialize`` once and ``handle`` for every batch.
 import functools
 import itertools
 import logging
-import os
 import timeit
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from .archive import (
     require_golden_answers,
     verified_engines,
 )
+from .cores import usable_cores
 from .engines.cached import CachedEngine
 from .engines.choice import EngineChoice
 from .engines.engine import Engine
@@ -266,5 +266,4 @@ def _gpu(properties: Mapping[str, Any]) -> int | None:
 
 def _threads(worker_config: Mapping[str, Any]) -> int:
     """Threads for this worker: the cores that the process may use, divided by the number of the model's workers."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // max(1, int(worker_config.get("maxWorkers", 1))))
+    return max(1, usable_cores() // max(1, int(worker_config.get("maxWorkers", 1))))

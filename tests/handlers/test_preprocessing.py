@@ -186,3 +186,34 @@ def test_a_title_without_a_word_has_the_tokens_of_the_rest(preprocessor: Product
         rest = " ".join(other for other in TITLES[0].split() if other != word.text)
         shorter = np.delete(preprocessor.tokens(TITLES[0]), np.arange(word.start, word.stop))
         np.testing.assert_array_equal(shorter, preprocessor.tokens(rest))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("\u200b" * 3232, id="invisible"),
+        pytest.param("\u200d\ufeff\u00ad" * 2000, id="joiners, byte order marks, soft hyphens"),
+        pytest.param("\u0301" * 3232 + " ", id="accents without a letter"),
+        pytest.param("\0\u202e" * 2000, id="control characters"),
+        pytest.param("x" * 5000 + " ", id="a word that becomes one unknown token"),
+        pytest.param("\u2800" * 4000 + " ", id="blank symbols"),
+        pytest.param(" \t\n\u3000" * 2000, id="white space"),
+    ],
+)
+def test_what_vanishes_before_a_title_does_not_cut_it(preprocessor: ProductPreprocessor, before: str) -> None:
+    ends = [preprocessor.tokens(text)[-3:].tolist() for text in ("shoe", before + "red shoe")]
+    assert ends[1][-2:] == ends[0][-2:]
+    assert preprocessor(None, before + "red shoe").present[1]
+
+
+@given(
+    st.lists(st.sampled_from(["\u200b", "\u0301", "x", "\u9774", ".", " ", "shoe"]), min_size=1, max_size=8),
+    st.integers(1, 700),
+)
+def test_long_titles_have_the_tokens_of_their_whole_text(
+    preprocessor: ProductPreprocessor, tokenizer_file: Path, parts: list[str], times: int
+) -> None:
+    title = preprocessor.title(("".join(parts) * times + " red shoe")[: preprocessor.settings.max_text_chars])
+    whole = Tokenizer.from_file(str(tokenizer_file))
+    whole.enable_truncation(preprocessor.settings.max_tokens)
+    assert preprocessor.tokens(title).tolist() == whole.encode(title).ids
