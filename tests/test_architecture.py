@@ -64,8 +64,8 @@ BENCHMARK_ROOMS: dict[str, set[str]] = {
     BENCH: {f"{BENCH}/{name}" for name in ("load", "systems", "measure", "report")},
     "benchmarks/studies": {f"{BENCH}/systems", f"{BENCH}/report"},
 }
-# Of training a client takes one door, the reading of catalogues, and the writing of files.
-CLIENT_DOORS = {"training.catalog", "training.system.storage"}
+# Of training a client takes the reading of catalogues, the writing of files, and the handling of signals.
+CLIENT_DOORS = {"training.catalog", "training.system.interrupts", "training.system.storage"}
 # The engine without a server is the handler itself, so that it answers as a server does.
 RUNS_THE_HANDLER = {"client/scoring/local.py"}
 ENGINES = {
@@ -153,7 +153,7 @@ def test_clients_never_import_the_handler(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sources("client"), ids=name_of)
-def test_clients_take_of_training_only_the_reading_of_catalogues(path: Path) -> None:
+def test_clients_take_of_training_only_its_doors(path: Path) -> None:
     assert {name for name in own_imports(path) if name.split(".")[0] == "training"} <= CLIENT_DOORS
 
 

@@ -13,12 +13,12 @@ from training.reporting.report import write_report
 from training.run.checkpoint import RunError
 from training.run.option_table import OptionsError
 from training.system.device import keep_freed_memory
-from training.system.interrupts import Terminated, sigterm_like_ctrl_c
+from training.system.interrupts import Terminated, signals_like_ctrl_c, status_of, tell
 from training.system.processes import only_main_prints
 from training.system.storage import FORBIDDEN, FULL, StorageError
 
 USER_ERRORS = (CatalogError, OptionsError, RunError, StorageError, WeightsError)
-DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+DONE, FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,11 +35,12 @@ def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
         resumable: the same command goes on where it stopped; messages then say so.
 
     Returns:
-        0 for success, 1 for an error that the user can fix, 130 after Ctrl-C, 143 after SIGTERM.
+        0 for success, 1 for an error that the user can fix, 130 after Ctrl-C, 143 after SIGTERM,
+        129 after SIGHUP.
     """
     how = "; the same command goes on where it stopped" if resumable else ""
     try:
-        with sigterm_like_ctrl_c():
+        with signals_like_ctrl_c():
             command()
     except USER_ERRORS as error:
         return _print_error(FAILED, f"error: {error}")
@@ -47,15 +48,14 @@ def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
         if error.errno not in (*FULL, *FORBIDDEN):
             raise
         return _print_error(FAILED, f"error: {error}; make room, or choose a folder that can be written to{how}")
-    except Terminated:
-        return _print_error(TERMINATED, f"\nstopped by SIGTERM{how}")
-    except KeyboardInterrupt:
-        return _print_error(INTERRUPTED, f"\ninterrupted{how}")
+    except KeyboardInterrupt as interrupt:
+        by = f"stopped by {interrupt}" if isinstance(interrupt, Terminated) else "interrupted"
+        return _print_error(status_of(interrupt), f"\n{by}{how}")
     return DONE
 
 
 def _print_error(status: int, message: str) -> int:
-    print(message, file=sys.stderr)
+    tell(message, sys.stderr)
     return status
 
 

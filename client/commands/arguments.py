@@ -6,6 +6,7 @@ Slow modules are imported only in the functions that need them.
 import argparse
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +15,7 @@ from client.api.inference import DEFAULT_MODEL
 from client.archives.model_store import ModelStore
 from client.server.config import CONFIG, ServerConfig
 from training.catalog import CatalogSource
+from training.system.interrupts import tell
 
 if TYPE_CHECKING:
     from client.scoring.engines import ScoringEngine
@@ -168,5 +170,5 @@ share = _number("a number from 0 to 1, such as 0.95", largest=1)
 
 
 def echo(text: str) -> None:
-    """Print a line and flush it."""
-    print(text, flush=True)
+    """Print a line and flush it; a reader that has gone, such as `head`, stops nothing."""
+    tell(text, sys.stdout)

@@ -85,9 +85,10 @@ def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, log: Log = pr
     _refuse_taken_ports(config)
     began = time.monotonic()
     failures = LoadFailures.from_now_on(config.folder)
-    server = _launch(config)
+    server = LocalServer(config, Path(tempfile.mkdtemp(prefix="torchserve-")))
     with ExitStack() as on_failure:
         on_failure.callback(_end, server)
+        _launch(server)
         log(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
         with Management(config.management_url, tokens=config.tokens()) as management:
             _wait(server, archives, management, failures, deadline=began + timeout)
@@ -112,9 +113,9 @@ def stop(config: ServerConfig) -> bool:
     return server is not None
 
 
-def _launch(config: ServerConfig) -> LocalServer:
+def _launch(server: LocalServer) -> None:
+    config = server.config
     config.key_file.unlink(missing_ok=True)  # left by an earlier server
-    server = LocalServer(config, Path(tempfile.mkdtemp(prefix="torchserve-")))
     state = config.folder / STATE
     state.parent.mkdir(exist_ok=True)
     state.write_text(json.dumps({"temporary": str(server.temporary), "config": str(config.path)}), encoding="utf-8")
@@ -134,7 +135,6 @@ def _launch(config: ServerConfig) -> LocalServer:
         )
     if result.returncode:
         raise _failure(server, "torchserve refused to start")
-    return server
 
 
 def _environment(config: ServerConfig, temporary: Path) -> dict[str, str]:

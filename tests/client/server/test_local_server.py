@@ -23,7 +23,7 @@ def config(tmp_path: Path, store: ModelStore) -> ServerConfig:
 
 @pytest.fixture
 def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(config: ServerConfig) -> None:
+    def refuse(server: local_server.LocalServer) -> None:
         raise AssertionError("TorchServe was started")
 
     monkeypatch.setattr(local_server, "_launch", refuse)

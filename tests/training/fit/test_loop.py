@@ -16,7 +16,7 @@ from training.fit import loop
 from training.fit.loop import Epoch, FitState, describe, fit, predict
 from training.fit.objective import Objective
 from training.system.device import BusyClock, Device, choose_device, loader_processes
-from training.system.interrupts import Terminated, sigterm_like_ctrl_c
+from training.system.interrupts import Terminated, signals_like_ctrl_c
 
 CPU = Device("cpu", False, "test")
 OBJECTIVE = Objective(sizes=(2,), weights=(1.0,))
@@ -126,14 +126,17 @@ def test_a_failed_step_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not states
 
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, Terminated)],
+)
 def test_ctrl_c_within_a_step_waits_for_its_end(
     number: signal.Signals, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states: list[FitState] = []
     clip = nn.utils.clip_grad_norm_
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *given: (os.kill(os.getpid(), number), clip(*given))[1])
-    with pytest.raises(error), sigterm_like_ctrl_c():
+    with pytest.raises(error), signals_like_ctrl_c():
         run(model(), 2, after_epoch=states.append)
     [state] = states
     assert state.progress.steps == 1 and state.optimizer["state"][0]["step"] == 1
