@@ -1,20 +1,21 @@
-"""The model store: the archive of each version, the default version that a server start loads, and past switches."""
+"""The model store: the archive of each version, and what a server start loads."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import zipfile
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from client.api.errors import ClientError
-from training.system.storage import link, locked
+from client.archives.switches import SwitchRecord
+from training.system.storage import link, locked, prepared_link
 
-SWITCHES = "switches.jsonl"
 LOCK = ".switch.lock"
 CONFIG = "model-config.yaml"
 
@@ -55,6 +56,11 @@ class ModelStore:
 
     folder: Path
 
+    @property
+    def switches(self) -> SwitchRecord:
+        """The switches so far."""
+        return SwitchRecord(self.folder)
+
     def archive(self, name: str) -> Archive:
         """An archive by its file name.
 
@@ -84,9 +90,10 @@ class ModelStore:
         )
 
     def default_version(self, model: str) -> str | None:
-        """The version that a server start loads; None if the store has no ``<model>.mar``."""
-        path = self.folder / f"{model}.mar"
-        return identify_archive(path).version if path.exists() else None
+        """The version of ``<model>.mar``; None if there is none, or if it cannot be read."""
+        with contextlib.suppress(ClientError):
+            return identify_archive(self.folder / f"{model}.mar").version
+        return None
 
     def lock(self) -> AbstractContextManager[None]:
         """Lock out other switches: two at once would retire each other's versions.
@@ -97,31 +104,56 @@ class ModelStore:
         taken = f"another switch is running in {self.folder}; wait until it has ended"
         return locked(self.folder / LOCK, taken=taken)
 
-    def make_default(self, archive: Archive) -> None:
-        """Make this archive the one that a server start loads, by an atomic hard link ``<model>.mar``."""
+    @contextmanager
+    def next_default(self, archive: Archive) -> Iterator[Callable[[], None]]:
+        """Prepare an archive as the one that a server start loads, under the name ``<model>.mar``.
+
+        The archive that has this name keeps one with its version, so that a rollback finds it.
+
+        Yields:
+            A function that changes the name in one step; without a call nothing changes.
+
+        Raises:
+            StorageError: the store cannot be written to, or its disk is full.
+        """
         target = self.folder / f"{archive.model}.mar"
         if archive.path == target:
+            yield lambda: None
             return
-        if target.exists():  # kept under a name with its version, so that a rollback finds it
-            old = identify_archive(target)
-            kept = self.folder / f"{old.model}-{old.version}.mar"
-            if not kept.exists():
-                link(target, kept)
-        link(archive.path, target)
+        if before := self.default_version(archive.model):
+            own = self.folder / f"{archive.model}-{before}.mar"
+            if not own.exists():
+                link(target, own)
+        with prepared_link(archive.path, target, partial=self.folder / f".{target.name}.next") as rename:
+            yield rename
 
-    def record_switch(self, model: str, *, old: str, new: str) -> None:
-        """Record a switch, for a later rollback."""
-        entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "model": model, "from": old, "to": new}
-        with (self.folder / SWITCHES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+    def loaded_at_start(self, names: Iterable[str]) -> dict[str, str]:
+        """The default version of each model after a start of the server.
 
-    def version_before(self, model: str, version: str) -> str | None:
-        """The version that the last switch to this one replaced; None if no switch is on record."""
-        path = self.folder / SWITCHES
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        switches: list[dict[str, str]] = [json.loads(line) for line in lines]
-        olds = [entry["from"] for entry in switches if (entry["model"], entry["to"]) == (model, version)]
-        return olds[-1] if olds else None
+        Args:
+            names: ``load_models`` of its configuration: file names, ``MODEL=FILE``, or ``all``. TorchServe leaves out
+                what it cannot read, and the first version of a model becomes its default version.
+        """
+        files: list[tuple[str | None, str]] = []
+        for name in names:
+            if name.lower() == "all":
+                files += [(None, file) for file in _visible(self.folder)]
+            else:
+                *called, file = name.split("=", 1)
+                files.append((called[0] if called else None, file))
+        found: dict[str, str] = {}
+        for model, file in files:
+            with contextlib.suppress(ClientError):
+                archive = identify_archive(self.folder / file)
+                found.setdefault(model or archive.model, archive.version)
+        return found
+
+
+def _visible(folder: Path) -> list[str]:
+    """Archives in the order of the file system, as TorchServe reads them."""
+    with contextlib.suppress(OSError):
+        return [path.name for path in folder.iterdir() if path.match("[!.]*.mar")]
+    return []
 
 
 def identify_archive(path: Path) -> Archive:

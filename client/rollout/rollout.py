@@ -2,14 +2,15 @@
 
 The steps of a switch: compare the archive with its checksums -> register the new version beside the old one -> wait for
 READY workers -> ask for the golden products at ``/predictions/{model}/{new}`` -> compare both versions on a sample ->
-set-default -> check the default -> drain the old version -> unregister it. If a step up to the check fails, the old
-version stays or becomes the default again, and the new one is unregistered.
+set-default -> check the default -> make it the version that a server start loads -> drain the old version ->
+unregister it. If a step up to the check fails, the old version stays or becomes the default again, and the new one is
+unregistered. What the file system may refuse is tried before the server is changed. A switch that was killed on its way
+is finished by the same command.
 """
 
 import dataclasses
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from client.api.errors import ClientError, ServerError
 from client.api.inference import ProductClient
@@ -17,23 +18,18 @@ from client.api.log import Log
 from client.api.management import Management, ModelVersion
 from client.archives.golden_products import GoldenSet, check_files, check_golden_answers, read_golden
 from client.archives.model_store import Archive, ModelStore
+from client.archives.switches import Switch
 from client.rollout.comparison import compare_versions
+from client.rollout.interrupts import uninterrupted
+from client.rollout.loading import add_workers, bring_up
+from client.rollout.queues import DRAIN_GRACE, drain
 from client.rollout.sample import Sample
 from client.server.logs import LoadFailures
-
-DRAIN_TIMEOUT = 60.0
-CATCH_UP_TIMEOUT, CAUGHT_UP = 20.0, 4  # seconds; requests in the queue of a server that keeps up with its load
-# Longer than a batch takes: TorchServe counts the requests in a queue, not those that a worker is answering.
-DRAIN_GRACE = 2.0
-_POLL = 0.2
+from training.system.storage import StorageError
 
 
 class RefusedError(ClientError):
     """The new version was refused; the server is in its earlier state."""
-
-
-class DrainError(ClientError):
-    """A version still has requests; it stays registered."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,68 +55,83 @@ class Rollout:
     def register(self, name: str, *, workers: int | None = None) -> None:
         """Register an archive, as a new model or as another version of a registered one.
 
+        If it is registered, this adds the workers that are missing and asks for the golden products.
+
         Args:
             name: file name in the store.
             workers: number of workers; None takes the archive's own number.
 
         Raises:
             RefusedError: the archive is damaged, does not load, or gives wrong answers to its golden products.
-            ClientError: the archive does not exist or is already registered.
+            ClientError: the archive does not exist.
         """
         archive = self.store.archive(name)
-        if self.management.find(archive.model, archive.version) is not None:
-            raise ClientError(f"{archive.model} {archive.version} is already registered")
+        found = self.management.find(archive.model, archive.version)
+        if found is not None:  # perhaps by a registration that was cut short
+            self.log(f"register: {archive.model} {archive.version} is already registered")
+            golden = self._verified(archive)
+            add_workers(self.management, archive, have=found.min_workers, workers=workers or archive.workers())
+            self._ask(golden, archive, "it", version=archive.version)
+            return
         with self._undone_on_failure(archive, self.management.find(archive.model)):
             golden = self._verified(archive)
-            self._bring_up(archive, workers=workers or archive.workers())
+            self._load(archive, workers or archive.workers())
             self._ask(golden, archive, "it", version=archive.version)
 
-    def switch(self, model: str, version: str, *, sample: Sample | None = None) -> None:
-        """Make another version the default.
+    def switch(self, model: str, version: str, *, sample: Sample | None = None, command: str = "switch") -> None:
+        """Make another version the default, or finish a switch to it that was cut short.
 
         Args:
             model: registered name.
             version: exact version; its archive is in the store.
             sample: real products that both versions have to answer alike; None asks only for the golden products.
+            command: for the record: ``switch`` or ``rollback``.
 
         Raises:
             RefusedError: the new version is damaged, does not load, gives wrong answers to its golden products, or
-                differs too often on the sample; the old version is still the default.
+                differs too often on the sample; or the store cannot be written to. The old version is still the
+                default.
             DrainError: the new version is the default, but the old one still gets requests and stays registered.
-            ClientError: the archive or the model does not exist, or the version is already the default.
+            ClientError: the archive or the model does not exist.
             LockedError: another switch is running.
         """
         with self.store.lock():
             archive, old = self.store.version(model, version), self._default(model)
             if old.version == version:
-                if self.store.default_version(model) != version:  # a switch was killed after set-default
-                    self.store.make_default(archive)
-                    self.log(f"{model}.mar is {version} now: an earlier switch to it had been interrupted")
-                raise ClientError(f"{model} {version} is already the default version")
-            with self._undone_on_failure(archive, old):
+                self._finish(archive)
+                return
+            cut_short = self.store.switches.unfinished(model, old.version)
+            if cut_short:
+                self._end_of_switch(model, cut_short.old)
+            with ExitStack() as held, self._undone_on_failure(archive, old), self.store.next_default(archive) as load:
                 golden = self._verified(archive)
-                self._bring_up(archive, workers=max(1, old.min_workers))
+                self._load(archive, max(1, old.min_workers))
                 self._ask(golden, archive, "it", version=version)
                 if sample is not None:
                     self._compare(archive, old, sample)
+                self.store.switches.add(Switch(model, old.version, version, begun=command))
                 self.management.set_default(model, version)
                 self.log(f"set-default: {model} {version} is the default version")
                 self._check(golden, archive)
-            self.store.make_default(archive)
-            self.store.record_switch(model, old=old.version, new=version)
-            self.retire(model, old.version)
+                held.enter_context(uninterrupted())  # until the block is left, because then nothing is undone any more
+                load()
+            self._leave(model, old.version, version)
+            if cut_short and cut_short.old not in (version, old.version):
+                self._leave(model, cut_short.old, version)
 
     def plan(self, model: str, version: str, *, sample: Sample | None = None) -> None:
         """Check the archive and log the steps of :meth:`switch` without changing anything.
 
         Raises:
             RefusedError: the archive is damaged.
-            ClientError: the archive or the model does not exist, or the version is already the default.
+            ClientError: the archive or the model does not exist.
         """
         archive, old = self.store.version(model, version), self._default(model)
-        if old.version == version:
-            raise ClientError(f"{model} {version} is already the default version")
         golden = self._verified(archive)
+        if old.version == version:
+            self.log(f"{model} {version} is already the default version")
+            self.log("would ask for its golden products, and finish the switch to it if that was cut short")
+            return
         again = self.management.find(model, version) is not None
         workers = max(1, old.min_workers)
         compared = []
@@ -155,13 +166,16 @@ class Rollout:
             ClientError: no earlier switch is on record.
         """
         now = self._default(model).version
-        before = version or self.store.version_before(model, now)
+        cut_short = self.store.switches.unfinished(model, now)
+        before = version or self.store.switches.version_before(model, now)
+        if version is None and cut_short and cut_short.begun == "rollback":
+            before = now
         if before is None:
             raise ClientError(
                 f"no switch to {model} {now} is on record; "
                 f"name the version: `python -m client rollback {model} VERSION`"
             )
-        self.switch(model, before)
+        self.switch(model, before, command="rollback")
         return before
 
     def retire(self, model: str, version: str) -> None:
@@ -178,9 +192,47 @@ class Rollout:
             )
         if found.default:
             raise ClientError(f"{model} {version} is the default version; switch to another one, or stop the server")
-        self._drain(model, version)
+        drain(self.management, model, version, grace=self.drain_grace)
         self.management.unregister(model, version)
         self.log(f"retire: {model} {version} is unregistered; its archive stays in {self.store.folder}")
+        self._end_of_switch(model, version)
+
+    def _finish(self, archive: Archive) -> None:
+        """Finish a switch that was killed after set-default; if none was, only check the answers."""
+        model, version = archive.model, archive.version
+        self.log(f"{model} {version} is already the default version")
+        cut_short, loaded = self.store.switches.unfinished(model, version), self.store.default_version(model)
+        with ExitStack() as held, ExitStack() as stack:
+            if cut_short and (old := self.management.find(model, cut_short.old)):
+                stack.enter_context(self._undone_on_failure(archive, old))
+            load = stack.enter_context(self.store.next_default(archive))
+            self._check(self._verified(archive), archive)
+            held.enter_context(uninterrupted())
+            load()
+        if loaded != version:
+            self.log(f"{model}.mar is {version} now: an earlier switch to it was cut short")
+        if cut_short is None and loaded not in (None, version):
+            cut_short = Switch(model, str(loaded), version, begun="switch")
+            self.store.switches.add(cut_short)
+        if cut_short:
+            self._leave(model, cut_short.old, version)
+
+    def _leave(self, model: str, old: str, new: str) -> None:
+        """Take out the version that was the default, at the end of a switch."""
+        try:
+            if self.management.find(model, old) is None:
+                self._end_of_switch(model, old)
+            else:
+                self.retire(model, old)
+        except KeyboardInterrupt:
+            self.log(f"{model} {new} is the default version; {old} stays registered until you repeat the command")
+            raise
+
+    def _end_of_switch(self, model: str, old: str, *, undone: bool = False) -> None:
+        try:
+            self.store.switches.end(model, old=old, undone=undone)
+        except StorageError as error:  # the first line of the switch is enough for a rollback
+            self.log(f"warning: the end of the switch is not on record: {error}")
 
     def _verified(self, archive: Archive) -> GoldenSet:
         """Check an archive's files and return its golden products."""
@@ -217,27 +269,8 @@ class Rollout:
             )
         return found
 
-    def _bring_up(self, archive: Archive, *, workers: int) -> None:
-        left_over = self.management.find(archive.model, archive.version)
-        if left_over is not None:
-            self.log(f"register: {archive.model} {archive.version} was already registered; it is loaded again")
-            self.management.unregister(archive.model, archive.version)
-        began = time.monotonic()
-        self._let_catch_up(archive.model)
-        self.management.register(archive.path.name)
-        for number in range(2, workers + 1):  # one by one: a worker that loads takes a core from those that answer
-            self.management.wait_ready(archive.model, archive.version)
-            self._let_catch_up(archive.model)
-            self.management.scale(archive.model, archive.version, workers=number)
-        ready = self.management.wait_ready(archive.model, archive.version)
-        seconds = time.monotonic() - began
-        self.log(f"register: {archive.path.name}, {len(ready.workers)} worker(s) READY after {seconds:.1f} s")
-
-    def _let_catch_up(self, model: str) -> None:
-        """Wait until the default version's queue is short again: a full queue rejects requests."""
-        deadline = time.monotonic() + CATCH_UP_TIMEOUT
-        while (found := self.management.find(model)) and found.pending > CAUGHT_UP and time.monotonic() < deadline:
-            time.sleep(_POLL)
+    def _load(self, archive: Archive, workers: int) -> None:
+        bring_up(self.management, archive, workers=workers, drain_grace=self.drain_grace, log=self.log)
 
     def _ask(self, golden: GoldenSet, archive: Archive, asked: str, *, version: str | None) -> None:
         if faults := check_golden_answers(self.client, golden, model=archive.model, version=version):
@@ -258,8 +291,12 @@ class Rollout:
         try:
             yield
         except BaseException as error:
-            outcome = self._undo(archive, old)
-            if not isinstance(error, ClientError):
+            with uninterrupted():
+                outcome = self._undo(archive, old)
+                if old is not None:
+                    self._end_of_switch(archive.model, old.version, undone=True)
+            if not isinstance(error, ClientError | StorageError):
+                self.log(f"undone: {outcome}")
                 raise
             # TorchServe's own answer is not specific; the workers' log may give the reason.
             is_answer = isinstance(error, ServerError)
@@ -271,28 +308,9 @@ class Rollout:
         try:
             if old is not None and self.management.default_version(archive.model) != old.version:
                 self.management.set_default(archive.model, old.version)
-                self._drain(archive.model, archive.version)
+                drain(self.management, archive.model, archive.version, grace=self.drain_grace)
             if self.management.find(archive.model, archive.version) is not None:
                 self.management.unregister(archive.model, archive.version)
         except ClientError as error:
             return f"It could not be unregistered ({error}): check with `python -m client versions {archive.model}`"
         return "It is not registered" if old is None else f"{archive.model} {old.version} is still the default version"
-
-    def _drain(self, model: str, version: str) -> None:
-        """Wait until the queue has been empty for ``drain_grace`` seconds."""
-        began = time.monotonic()
-        idle_since: float | None = None
-        while True:
-            found, now = self.management.find(model, version), time.monotonic()
-            if found is not None and found.pending:
-                idle_since = None
-            elif idle_since is None:
-                idle_since = now
-            if idle_since is not None and now - idle_since >= self.drain_grace:
-                return
-            if now - began > DRAIN_TIMEOUT:
-                raise DrainError(
-                    f"{model} {version} still gets requests, so it stays registered; "
-                    f"run `python -m client retire {model} {version}` once they have ended"
-                )
-            time.sleep(_POLL)

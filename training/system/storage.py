@@ -3,6 +3,7 @@
 It imports no heavy library, because the client uses it too.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -10,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,11 +125,71 @@ def make_folder(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Make ``target`` a hard link to ``source``, atomically: a reader finds the old content or the new one."""
-    partial = target.with_name(f".{target.name}.partial")
-    partial.unlink(missing_ok=True)
-    os.link(source, partial)
-    partial.replace(target)
+    """Make ``target`` another name or a copy of ``source``, atomically: a reader finds the old content or the new.
+
+    Raises:
+        StorageError: the folder cannot be written to, or the disk is full.
+    """
+    with prepared_link(source, target) as rename:
+        rename()
+
+
+@contextmanager
+def prepared_link(source: Path, target: Path, *, partial: Path | None = None) -> Iterator[Callable[[], None]]:
+    """Prepare :func:`link` under a temporary name: what can fail does so before anything has changed.
+
+    Hard links can be forbidden: by the file system, between two of them, or for files of another owner. A copy does
+    the same and takes room.
+
+    Args:
+        source: the file.
+        target: its other name.
+        partial: temporary name in the folder of ``target``; no other process may use it meanwhile.
+
+    Yields:
+        A function that gives it the name ``target``; without a call nothing remains.
+
+    Raises:
+        StorageError: the folder cannot be written to, or the disk is full.
+    """
+    partial = partial or target.with_name(f".{target.name}.partial")
+    with changed_file(target):
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(source, partial)
+        except OSError:
+            require_room(target, source.stat().st_size)
+            shutil.copy(source, partial)
+            _sync(partial)
+
+    def rename() -> None:
+        with changed_file(target):
+            partial.replace(target)
+        with contextlib.suppress(OSError):  # not every file system can; nothing may fail after the change
+            _sync(target.parent)
+
+    try:
+        yield rename
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)  # it stays if both names were the same file already
+
+
+@contextmanager
+def changed_file(path: Path) -> Iterator[None]:
+    """Turn every error of the system in a short piece of work on a file into :class:`StorageError`.
+
+    Args:
+        path: the file, for the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageError(_full(path)) from error
+        raise StorageError(
+            f"{path} cannot be read or written ({_reason(error)}); make it and its folder readable and writable"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -44,7 +44,9 @@ def test_a_truncated_archive_is_refused(store: ModelStore, length: int) -> None:
 
 
 def test_the_default_version_changes_in_one_step(store: ModelStore) -> None:
-    store.make_default(store.version("intermediate", "2.0"))
+    with store.next_default(store.version("intermediate", "2.0")) as load:
+        assert store.default_version("intermediate") == "1.0"
+        load()
     assert identify_archive(store.folder / "intermediate.mar").version == "2.0"
     assert identify_archive(store.folder / "intermediate-1.0.mar").version == "1.0"
     assert not list(store.folder.glob(".*"))
@@ -54,14 +56,6 @@ def test_a_version_that_has_only_the_name_of_the_model_is_kept(tmp_path: Path) -
     write_archive(tmp_path, "late", "1.0", default=True)
     write_archive(tmp_path, "late", "2.0")
     store = ModelStore(tmp_path)
-    store.make_default(store.version("late", "2.0"))
+    with store.next_default(store.version("late", "2.0")) as load:
+        load()
     assert store.version("late", "1.0").path.name == "late-1.0.mar"
-
-
-def test_the_last_switch_tells_the_way_back(store: ModelStore) -> None:
-    assert store.version_before("intermediate", "2.0") is None
-    store.record_switch("intermediate", old="1.0", new="2.0")
-    store.record_switch("late", old="7.0", new="2.0")
-    store.record_switch("intermediate", old="1.5", new="2.0")
-    assert store.version_before("intermediate", "2.0") == "1.5"
-    assert store.version_before("intermediate", "1.5") is None

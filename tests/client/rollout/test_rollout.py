@@ -1,6 +1,7 @@
 """A switch of the version: the order of its steps, and that whatever fails leaves the old version the default."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from client.api.errors import ClientError
 from client.api.inference import Product
 from client.api.management import Management
 from client.archives.model_store import ModelStore, identify_archive
-from client.rollout import rollout as rollout_module
-from client.rollout.rollout import DrainError, RefusedError, Rollout
+from client.rollout import queues
+from client.rollout.queues import DrainError
+from client.rollout.rollout import RefusedError, Rollout
 from client.rollout.sample import Sample
 from client.server.logs import MODEL_LOG
 from training.system.storage import LockedError
@@ -75,7 +77,7 @@ def test_a_broken_version_is_refused(
     assert "intermediate 1.0 is still the default version" in str(caught.value)
     assert serving.defaults == {"intermediate": "1.0"} and list(serving.models["intermediate"]) == ["1.0"]
     assert identify_archive(store.folder / "intermediate.mar").version == "1.0"
-    assert store.version_before("intermediate", "2.0") is None
+    assert store.switches.version_before("intermediate", "2.0") is None
 
 
 def test_the_reason_comes_from_the_workers_log(rollout: Rollout, serving: FakeTorchServe, tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_what_a_refused_version_had_taken_on_is_answered_first(
         serving.models["intermediate"]["2.0"].pending = pending
         raise ClientError("no")
 
-    monkeypatch.setattr(rollout_module, "_POLL", 0)
+    monkeypatch.setattr(queues, "_POLL", 0)
     monkeypatch.setattr(Rollout, "_check", refuse)
     with pytest.raises(RefusedError, match=r"intermediate 1\.0 is still the default version"):
         rollout.switch("intermediate", "2.0")
@@ -170,14 +172,26 @@ def test_two_switches_do_not_meet(rollout: Rollout, serving: FakeTorchServe, sto
     assert steps(serving) == []
 
 
-def test_a_switch_cut_short_is_finished_by_the_next(
-    rollout: Rollout, serving: FakeTorchServe, management: Management, store: ModelStore
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda rollout: rollout.switch("intermediate", "1.0"),
+        lambda rollout: rollout.plan("intermediate", "1.0"),
+        lambda rollout: rollout.register("intermediate.mar"),
+    ],
+)
+def test_what_is_so_already_is_only_checked(
+    rollout: Rollout, serving: FakeTorchServe, said: list[str], action: Callable[[Rollout], None]
 ) -> None:
-    management.register("intermediate-2.0.mar")
-    management.set_default("intermediate", "2.0")
-    with pytest.raises(ClientError, match="already the default version"):
-        rollout.switch("intermediate", "2.0")
-    assert store.default_version("intermediate") == "2.0"
+    """The same command twice does no harm, also if the first one was cut short at its very end."""
+    action(rollout)
+    assert not [step for step in steps(serving) if "/predictions/" not in step]
+    assert any("already" in line for line in said)
+    serving.broken["1.0"] = "labels"
+    if steps(serving):
+        with pytest.raises(ClientError, match="golden product 1"):
+            action(rollout)
+    assert serving.defaults == {"intermediate": "1.0"}
 
 
 def test_a_version_left_over_is_loaded_afresh(rollout: Rollout, serving: FakeTorchServe) -> None:
@@ -197,7 +211,7 @@ def test_a_version_is_loaded_once_the_default_has_caught_up(
         waiting.extend(serving.models["intermediate"]["1.0"].pending)
         register(*arguments, **options)
 
-    monkeypatch.setattr(rollout_module, "_POLL", 0)
+    monkeypatch.setattr(queues, "_POLL", 0)
     monkeypatch.setattr(Management, "register", registered)
     serving.models["intermediate"]["1.0"].pending = [70] * 10 + [0] * 10
     rollout.switch("intermediate", "2.0")
@@ -207,7 +221,7 @@ def test_a_version_is_loaded_once_the_default_has_caught_up(
 def test_a_server_that_never_catches_up_gets_its_new_version_nevertheless(
     rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout_module, "CATCH_UP_TIMEOUT", 0)
+    monkeypatch.setattr(queues, "CATCH_UP_TIMEOUT", 0)
     serving.models["intermediate"]["1.0"].pending = [90] * 2
     rollout.switch("intermediate", "2.0")
     assert serving.defaults == {"intermediate": "2.0"}
@@ -216,7 +230,7 @@ def test_a_server_that_never_catches_up_gets_its_new_version_nevertheless(
 def test_the_old_version_is_drained_first(
     rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout_module, "_POLL", 0)
+    monkeypatch.setattr(queues, "_POLL", 0)
     pending = [9, 9, 5, 1, 0]
     rollout.management.register("intermediate-2.0.mar")
     rollout.management.set_default("intermediate", "2.0")
@@ -228,7 +242,7 @@ def test_the_old_version_is_drained_first(
 def test_a_version_that_never_gets_idle_stays(
     rollout: Rollout, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout_module, "DRAIN_TIMEOUT", 0)
+    monkeypatch.setattr(queues, "DRAIN_TIMEOUT", 0)
     rollout.management.register("intermediate-2.0.mar")
     serving.models["intermediate"]["2.0"].pending = [1] * 1000
     with pytest.raises(DrainError, match=r"python -m client retire intermediate 2\.0"):
@@ -275,13 +289,11 @@ def test_a_model_that_does_not_answer_is_not_registered(
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda rollout: rollout.switch("intermediate", "1.0"), "already the default version"),
         (lambda rollout: rollout.switch("intermediate", "9"), "no archive of intermediate 9"),
         (lambda rollout: rollout.rollback("intermediate"), r"no switch to intermediate 1\.0 is on record"),
         (lambda rollout: rollout.rollback("late"), "registered models: intermediate"),
         (lambda rollout: rollout.retire("intermediate", "1.0"), "is the default version"),
         (lambda rollout: rollout.retire("intermediate", "2.0"), "is not registered"),
-        (lambda rollout: rollout.register("intermediate.mar"), "already registered"),
     ],
 )
 def test_what_makes_no_sense_changes_nothing(
