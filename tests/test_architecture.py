@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client/api": set(),
     "client/archives": {SERVING, "training/system", "client/api"},
     "client/server": {"client/api", "client/archives"},
-    "client/rollout": {"client/api", "client/archives", "client/server"},
+    "client/rollout": {"client/api", "client/archives", "client/server", "training/system"},
     "client/scoring": {"handlers", *HANDLERS, *CLIENT_READS, "client/api", "client/archives", "client/server"},
     "client/audit": {*CLIENT_READS, "client/api", "client/scoring"},
     "client/page": {SERVING, *CLIENT_READS, *SERVER_ROOMS, "client/scoring"},

@@ -3,12 +3,15 @@
 import argparse
 import dataclasses
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from client.commands.answer_text import versions_table
 from client.commands.arguments import Subcommands, count, echo, share
 from client.commands.session import Session
 from client.rollout.sample import MAX_PRODUCTS, MIN_AGREEMENT, Sample, read_sample
+from training.system.storage import warn
 
 
 def add(commands: Subcommands) -> None:
@@ -54,13 +57,31 @@ def add(commands: Subcommands) -> None:
 
 
 def versions(session: Session) -> None:
-    """List the registered versions."""
+    """List the registered versions, and say what a start of the server would load."""
     models = [session.options.model] if session.options.model else session.management.models()
     found = [version for model in models for version in session.management.versions(model)]
+    loaded = session.store.loaded_at_start(session.config.load_models)
     if session.options.json:
-        echo(json.dumps([dataclasses.asdict(version) for version in found], indent=2))
+        at_start = [{"at_start": loaded.get(version.model) == version.version} for version in found]
+        listed = [dataclasses.asdict(version) | start for version, start in zip(found, at_start, strict=True)]
+        echo(json.dumps(listed, indent=2))
     else:
         echo(versions_table(found))
+        shown = ", ".join(f"{model} {version}" for model, version in loaded.items()) or "no model"
+        print(f"A start of the server would load: {shown}", file=sys.stderr)
+    _compare_with_start(session, {version.model: version.version for version in found if version.default})
+
+
+def _compare_with_start(session: Session, served: Mapping[str, str]) -> None:
+    """Warn where a start would load another version than the default one, so that nobody goes back without knowing."""
+    loaded = session.store.loaded_at_start(session.config.load_models)
+    for model, version in served.items():
+        if loaded.get(model, version) == version:
+            continue
+        mend = f"`python -m client switch {model} {version}` changes that"
+        if session.store.default_version(model) == version:
+            mend = f"let load_models in {session.config.path.name} name {model}.mar"
+        warn(f"a start of the server would load {model} {loaded[model]}, not {version}; {mend}")
 
 
 def register(session: Session) -> None:
@@ -74,11 +95,14 @@ def switch(session: Session) -> None:
     sample = options.sample and Sample(read_sample(options.sample, limit=options.sample_size), options.min_agreement)
     act = session.rollout.plan if options.dry_run else session.rollout.switch
     act(options.model, options.version, sample=sample)
+    if not options.dry_run:
+        _compare_with_start(session, {options.model: options.version})
 
 
 def rollback(session: Session) -> None:
     """Make the previous default version the default again."""
-    session.rollout.rollback(session.options.model, session.options.version)
+    version = session.rollout.rollback(session.options.model, session.options.version)
+    _compare_with_start(session, {session.options.model: version})
 
 
 def retire(session: Session) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fake_torchserve import FakeTorchServe
+from fake_torchserve import FakeTorchServe, write_archive
 
 from client.__main__ import main
 from client.api.management import Management
+from client.archives.model_store import ModelStore
 from client.rollout.rollout import Rollout
 
 
@@ -55,6 +56,29 @@ def test_versions_are_listed(config: Path, management: Management, capsys: pytes
     ]
     assert run(config, "versions", "intermediate", "--json") == 0
     assert [entry["default"] for entry in json.loads(capsys.readouterr().out)] == [True, False]
+
+
+def test_versions_say_what_a_start_would_load(
+    config: Path, management: Management, store: ModelStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_archive(store.folder, "late", "1.0", default=True)
+    management.register("late.mar")
+    assert run(config, "versions") == 0
+    assert capsys.readouterr().err == "A start of the server would load: intermediate 1.0\n"
+    management.register("intermediate-2.0.mar")
+    management.set_default("intermediate", "2.0")
+    assert run(config, "versions") == 0
+    warning = "warning: a start of the server would load intermediate 1.0, not 2.0; "
+    assert f"{warning}`python -m client switch intermediate 2.0` changes that" in capsys.readouterr().err
+    assert run(config, "versions", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {entry["version"]: entry["at_start"] for entry in shown if entry["default"]} == {"2.0": False, "1.0": False}
+    config.write_text("load_models=late.mar,intermediate-1.0.mar\n")
+    assert run(config, "switch", "intermediate", "2.0") == 0
+    assert f"{warning}let load_models in config.properties name intermediate.mar" in capsys.readouterr().err
+    config.write_text("load_models=late.mar,intermediate=intermediate.mar\n")
+    assert run(config, "versions") == 0
+    assert capsys.readouterr().err == "A start of the server would load: late 1.0, intermediate 2.0\n"
 
 
 def test_a_switch_and_the_way_back(config: Path, serving: FakeTorchServe, capsys: pytest.CaptureFixture[str]) -> None:
