@@ -5,8 +5,8 @@ import time
 from client.api.log import Log
 from client.api.management import Management
 from client.archives.model_store import Archive
-from client.rollout.interrupts import uninterrupted
 from client.rollout.queues import drain, let_catch_up
+from training.system.interrupts import delay_signals
 
 FOUND_TIMEOUT, _POLL = 5.0, 0.2
 
@@ -33,7 +33,7 @@ def bring_up(management: Management, archive: Archive, *, workers: int, drain_gr
     try:
         management.register(archive.path.name)
     except KeyboardInterrupt:  # the server goes on with it; what it does not know yet cannot be unregistered
-        with uninterrupted():
+        with delay_signals(at_once=3):
             _wait_found(management, archive)
         raise
     count = add_workers(management, archive, have=1, workers=workers)

@@ -20,11 +20,11 @@ from client.archives.golden_products import GoldenSet, check_files, check_golden
 from client.archives.model_store import Archive, ModelStore
 from client.archives.switches import Switch
 from client.rollout.comparison import compare_versions
-from client.rollout.interrupts import uninterrupted
 from client.rollout.loading import add_workers, bring_up
 from client.rollout.queues import DRAIN_GRACE, drain
 from client.rollout.sample import Sample
 from client.server.logs import LoadFailures
+from training.system.interrupts import delay_signals
 from training.system.storage import StorageError
 
 
@@ -113,7 +113,9 @@ class Rollout:
                 self.management.set_default(model, version)
                 self.log(f"set-default: {model} {version} is the default version")
                 self._check(golden, archive)
-                held.enter_context(uninterrupted())  # until the block is left, because then nothing is undone any more
+                held.enter_context(
+                    delay_signals(at_once=3)
+                )  # until the block is left, because then nothing is undone any more
                 load()
             self._leave(model, old.version, version)
             if cut_short and cut_short.old not in (version, old.version):
@@ -207,7 +209,7 @@ class Rollout:
                 stack.enter_context(self._undone_on_failure(archive, old))
             load = stack.enter_context(self.store.next_default(archive))
             self._check(self._verified(archive), archive)
-            held.enter_context(uninterrupted())
+            held.enter_context(delay_signals(at_once=3))
             load()
         if loaded != version:
             self.log(f"{model}.mar is {version} now: an earlier switch to it was cut short")
@@ -291,7 +293,7 @@ class Rollout:
         try:
             yield
         except BaseException as error:
-            with uninterrupted():
+            with delay_signals(at_once=3):
                 outcome = self._undo(archive, old)
                 if old is not None:
                     self._end_of_switch(archive.model, old.version, undone=True)

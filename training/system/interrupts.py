@@ -70,17 +70,21 @@ def tell(text: str, stream: TextIO) -> None:
 
 
 @contextmanager
-def delay_signals() -> Iterator[None]:
-    """Deliver the first signal at the end of the block, a second one at once; a closed terminal may send two."""
+def delay_signals(*, at_once: int = 2) -> Iterator[None]:
+    """Deliver the first signal at the end of the block.
+
+    Args:
+        at_once: of several signals, the one that is delivered at once; a closed terminal may send two.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if received and number != signal.SIGHUP:
-            _deliver(number, previous)
         received.append(number)
+        if len(received) >= at_once and number != signal.SIGHUP:
+            _deliver(number, previous)
 
     with _handled_by(note) as previous:
         yield
