@@ -13,6 +13,7 @@ from strict_skips import pytest_addoption, pytest_runtest_makereport  # noqa: F4
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel
 
+from export.build import build_archive, read_run_products
 from training.catalog.drawn import write_sample_catalog
 from training.catalog.reading import CatalogSource
 from training.pipeline.training_run import train_run
@@ -85,6 +86,15 @@ def options(
 def trained_run(options: Callable[..., TrainOptions]) -> Path:
     """A complete run folder of all five models; read it, never change it."""
     return train_run(options())
+
+
+@pytest.fixture(scope="session")
+def intermediate_archive(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1.0 of that run's intermediate model, with all engines that pass here; alone in a store."""
+    test = read_run_products(trained_run, limit=None)
+    train = read_run_products(trained_run, limit=8, part="train")
+    store = tmp_path_factory.mktemp("trained-store")
+    return build_archive(trained_run, "intermediate", version="1.0", store=store, test=test, train=train).archive
 
 
 @pytest.fixture(scope="session")

@@ -14,28 +14,23 @@ import yaml
 from export import build as build_module
 from export.__main__ import main
 from export.archive import BuildError, archive_version, check_archive
-from export.build import Built, build_archive, read_run_products
+from export.build import build_archive, read_run_products
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.run.checkpoint import RunError
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture(scope="module")
-def built(trained_run: Path, store: Path) -> Built:
-    test = read_run_products(trained_run, limit=None)
-    train = read_run_products(trained_run, limit=8, part="train")
-    return build_archive(trained_run, "intermediate", version="1.0", store=store, test=test, train=train)
-
-
 @pytest.fixture
-def content(built: Built) -> zipfile.ZipFile:
-    return zipfile.ZipFile(built.archive)
+def content(intermediate_archive: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(intermediate_archive)
+
+
+@pytest.fixture(scope="module")
+def text_archive(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1.0 of the model that is built fastest, alone in a store."""
+    test, store = read_run_products(trained_run, limit=4), tmp_path_factory.mktemp("store")
+    return build_archive(trained_run, "text", version="1.0", store=store, test=test).archive
 
 
 def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
@@ -66,9 +61,9 @@ def test_an_archive_holds_no_path_of_the_machine(content: zipfile.ZipFile, train
             assert str(trained_run.parent) not in content.read(name).decode("utf-8")
 
 
-def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
+def test_a_changed_archive_does_not_load(text_archive: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed.mar"
-    with zipfile.ZipFile(built.archive) as source, zipfile.ZipFile(changed, "w") as target:
+    with zipfile.ZipFile(text_archive) as source, zipfile.ZipFile(changed, "w") as target:
         for name in source.namelist():
             data = source.read(name)
             target.writestr(name, data.replace(b'"pad"', b'"squash"') if name == "settings.json" else data)
@@ -76,13 +71,13 @@ def test_a_changed_archive_does_not_load(built: Built, tmp_path: Path) -> None:
         check_archive(changed)
 
 
-def test_building_another_version_keeps_the_default_version(built: Built, trained_run: Path, store: Path) -> None:
-    test = read_run_products(trained_run, limit=4)
-    second = build_archive(trained_run, "intermediate", version="2.0", store=store, test=test, engine="onnx")
+def test_building_another_version_keeps_the_default_version(text_archive: Path, trained_run: Path) -> None:
+    test, store = read_run_products(trained_run, limit=4), text_archive.parent
+    second = build_archive(trained_run, "text", version="2.0", store=store, test=test, engine="onnx")
     with zipfile.ZipFile(second.archive) as content:
         assert json.loads(content.read("settings.json"))["engine"] == "onnx"
     assert archive_version(second.archive) == "2.0"
-    assert archive_version(store / "intermediate.mar") == "1.0"
+    assert archive_version(store / "text.mar") == "1.0"
     assert not list(store.glob(".*"))
 
 
@@ -115,19 +110,19 @@ def test_a_catalogue_that_changed_is_noticed(trained_run: Path, monkeypatch: pyt
 
 
 def test_another_run_does_not_overwrite_a_version(
-    built: Built, trained_run: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text_archive: Path, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The refusal comes before the export; the same run may build its archives again."""
-    other, before = tmp_path / "shop", built.archive.read_bytes()
+    other, before = tmp_path / "shop", text_archive.read_bytes()
     shutil.copytree(trained_run, other)
     record = json.loads((other / "run.json").read_text(encoding="utf-8"))
     (other / "run.json").write_text(json.dumps({**record, "created": "2026-11-30T12:00:00+00:00"}), encoding="utf-8")
-    given = ["--model", "intermediate", "--store", str(store), "--limit", "4"]
+    given = ["--model", "text", "--store", str(text_archive.parent), "--limit", "4"]
     assert main(["--run", str(other), *given]) == 1
     told = capsys.readouterr()
     assert f"make archive RUN={other} VERSION=2.0" in told.err and f"make archive RUN={other} REPLACE=1" in told.err
-    assert "Archiving" not in told.out and built.archive.read_bytes() == before
+    assert "Archiving" not in told.out and text_archive.read_bytes() == before
     assert main(["--run", str(other), *given, "--replace"]) == 0
-    assert built.archive.read_bytes() != before
+    assert text_archive.read_bytes() != before
     assert main(["--run", str(trained_run), *given]) == 1, "as a bare `make archive` after it"
     assert main(["--run", str(other), *given]) == 0, "the same run again"

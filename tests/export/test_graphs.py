@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from small_tower import picture_encoder
 
 from export.to_onnx import export_onnx
 from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
@@ -23,10 +24,12 @@ SIZE = 64
 @pytest.fixture(scope="module", params=list(MODELS))
 def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassifier:
     torch.manual_seed(0)
-    image = None if request.param == "text" else build_image_encoder("resnet18", "none")
-    text = None if request.param == "image" else build_text_encoder(str(tiny_bert))
-    head = build_head(request.param, image_width=512, text_width=32, sizes=[4])
-    return ProductClassifier(image, text, head).eval()
+    image = build_image_encoder("resnet18", "none") if request.param == "intermediate" else picture_encoder()
+    text = build_text_encoder(str(tiny_bert))
+    head = build_head(request.param, image_width=image.width, text_width=32, sizes=[4])
+    alone = request.param in ("image", "text")
+    towers = (image, None) if request.param == "image" else (None if alone else image, text)
+    return ProductClassifier(*towers, head).eval()
 
 
 @pytest.fixture(scope="module")

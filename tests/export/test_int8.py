@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from torch import nn
+from small_tower import CHANNELS, CONVOLUTIONS, picture_encoder
 
 from export.build import _drop_unusable_int8, _require_forced
 from export.inference_form import inference_form
@@ -20,18 +20,9 @@ from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.preprocessing import Product, collate
 from training.models import ProductClassifier, build_head
-from training.models.encoders import ImageEncoder, build_text_encoder
+from training.models.encoders import build_text_encoder
 
-SIZE, CHANNELS, CONVOLUTIONS = 32, 16, 5
-
-
-def picture_encoder() -> ImageEncoder:
-    """A tower of convolutions, (B, 3, H, W) uint8 -> (B, 16, 16) cells."""
-    layers: list[nn.Module] = []
-    for number in range(CONVOLUTIONS):
-        stride = 2 if number < 3 else 1
-        layers += [nn.Conv2d(CHANNELS if number else 3, CHANNELS, 3, stride=stride, padding=1), nn.ReLU6()]
-    return ImageEncoder(nn.Sequential(*layers), CHANNELS)
+SIZE = 32
 
 
 @pytest.fixture(scope="module")
