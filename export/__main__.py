@@ -18,6 +18,7 @@ from training.catalog.reading import CatalogError
 from training.models import MODELS
 from training.run.checkpoint import RunError
 from training.run.record import read_run
+from training.system.device import follow_cpu_quota
 
 DEFAULT_LIMIT = 1000
 # Each archive is loaded on a CPU before it is stored, so only CPU engines can be forced.
@@ -124,4 +125,5 @@ def _same_class(parity: Parity) -> str:
 
 
 if __name__ == "__main__":
+    follow_cpu_quota()
     sys.exit(main())

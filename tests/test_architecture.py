@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     f"{SERVING}/engines": set(),
     SERVING: {f"{SERVING}/engines"},
     "handlers": {SERVING},
-    "training/system": set(),
+    "training/system": {SERVING},
     "training/catalog/drawing": set(),
     "training/catalog": {SERVING, "training/system", "training/catalog/drawing"},
     "training/data": {SERVING, "training/system", "training/catalog"},

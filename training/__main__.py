@@ -12,7 +12,7 @@ from training.models.encoders import WeightsError
 from training.reporting.report import write_report
 from training.run.checkpoint import RunError
 from training.run.option_table import OptionsError
-from training.system.device import keep_freed_memory
+from training.system.device import follow_cpu_quota, keep_freed_memory
 from training.system.interrupts import Terminated, signals_like_ctrl_c, status_of, tell
 from training.system.processes import only_main_prints
 from training.system.storage import FORBIDDEN, FULL, StorageError
@@ -104,4 +104,5 @@ def _report(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     keep_freed_memory()  # only in our own process, never in one that uses the library
+    follow_cpu_quota()
     sys.exit(main())

@@ -3,7 +3,6 @@
 Threads read and decode the pictures of the next batches while the model computes and earlier answers are written.
 """
 
-import os
 import tempfile
 import zipfile
 import zlib
@@ -26,6 +25,7 @@ from client.scoring.workspace import Workspace
 from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
 from handlers.product_serving.archive import ArchiveError
+from handlers.product_serving.cores import usable_cores
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.errors import ProductError, run_step
 from handlers.product_serving.request import ProductFields, read_product
@@ -133,7 +133,7 @@ def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> 
         ClientError: the archive is damaged, or gives wrong answers to its golden products.
     """
     entry = identify_archive(archive)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     context: Any = SimpleNamespace(
         system_properties={"model_dir": str(folder), "gpu_id": None},
         model_yaml_config={"maxWorkers": cores // min(threads or cores, cores)},

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
+
+from handlers.product_serving.cores import usable_cores
 
 PRECISIONS = ("auto", "fp32", "bf16")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
@@ -105,6 +108,17 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 
+def follow_cpu_quota() -> None:
+    """Give PyTorch and the numeric libraries no more threads than the cores that this process may use.
+
+    They count the machine's cores, also in a container with a quota for a few. A smaller number that is already set,
+    for example by ``OMP_NUM_THREADS``, stays.
+    """
+    threads = min(torch.get_num_threads(), usable_cores())
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
+
+
 def loader_processes() -> int:
     """Default number of extra processes that decode pictures: up to 8 with a GPU, none on a CPU.
 
@@ -112,7 +126,7 @@ def loader_processes() -> int:
     """
     if not torch.cuda.is_available():
         return 0
-    return min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return min(8, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def _bf16_support(name: str) -> tuple[bool, str]:

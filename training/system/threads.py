@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from handlers.product_serving.cores import usable_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -22,7 +24,7 @@ def map_threads(
         description: text in front of the progress bar.
         progress: show the bar if there is a terminal.
     """
-    pool = ThreadPoolExecutor()
+    pool = ThreadPoolExecutor(min(32, usable_cores() + 4))  # the default, but it counts the machine's cores
     try:
         results = pool.map(function, items)
         return list(tqdm(results, total=len(items), desc=description, disable=None if progress else True))
