@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_tower  # noqa: F401 - training then knows it by name
 import torch
 from known_model import build_known_archive
 from strict_skips import pytest_addoption, pytest_runtest_makereport  # noqa: F401 - pytest finds its hooks here
@@ -65,7 +66,7 @@ def options(
         small: dict[str, Any] = {
             "source": CatalogSource(path=str(drawn_catalogue)),
             "out": tmp_path_factory.mktemp("runs") / "run",
-            "image_encoder": "efficientnet_lite0",
+            "image_encoder": "small",
             "text_encoder": str(tiny_bert),
             "image_size": 64,
             "image_epochs": 0,

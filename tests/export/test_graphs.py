@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from small_tower import picture_encoder
+from small_tower import small_tower
 
 from export.to_onnx import export_onnx
 from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
@@ -24,7 +24,7 @@ SIZE = 64
 @pytest.fixture(scope="module", params=list(MODELS))
 def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassifier:
     torch.manual_seed(0)
-    image = build_image_encoder("resnet18", "none") if request.param == "intermediate" else picture_encoder()
+    image = build_image_encoder("resnet18", "none") if request.param == "intermediate" else small_tower()
     text = build_text_encoder(str(tiny_bert))
     head = build_head(request.param, image_width=image.width, text_width=32, sizes=[4])
     alone = request.param in ("image", "text")

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from small_tower import CHANNELS, CONVOLUTIONS, picture_encoder
+from small_tower import CHANNELS, CONVOLUTIONS, small_tower
 
 from export.build import _drop_unusable_int8, _require_forced
 from export.inference_form import inference_form
@@ -22,7 +22,7 @@ from handlers.product_serving.preprocessing import Product, collate
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_text_encoder
 
-SIZE = 32
+SIZE = 64
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def products() -> list[Product]:
 def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     head = build_head("intermediate", image_width=CHANNELS, text_width=32, sizes=[4])
-    model = ProductClassifier(picture_encoder(), build_text_encoder(str(tiny_bert)), head).eval()
+    model = ProductClassifier(small_tower(), build_text_encoder(str(tiny_bert)), head).eval()
     model = inference_form(model, example_inputs(SIZE))
     folder = tmp_path_factory.mktemp("int8")
     export_torchscript(model, folder / "model.pt", image_size=SIZE)

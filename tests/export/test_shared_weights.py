@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from small_tower import REAL_TOWERS
 from torch import nn
 
 from export.inference_form import inference_form
@@ -14,12 +15,12 @@ from export.torchscript import example_inputs, export_torchscript
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.models import ProductClassifier, build_head
-from training.models.encoders import IMAGE_ENCODERS, build_image_encoder, build_text_encoder
+from training.models.encoders import build_image_encoder, build_text_encoder
 
 SIZE = 64
 
 
-@pytest.fixture(scope="module", params=sorted(IMAGE_ENCODERS))
+@pytest.fixture(scope="module", params=REAL_TOWERS)
 def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassifier:
     """A model whose batch norms have trained statistics."""
     torch.manual_seed(0)

@@ -18,7 +18,7 @@ def test_folds_end_with_mean_and_spread(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["train", "--data", str(drawn_catalogue), "--out", str(tmp_path), "--folds", "2"]
-    arguments += ["--image-encoder", "efficientnet_lite0", "--text-encoder", str(tiny_bert), "--image-size", "32"]
+    arguments += ["--image-encoder", "small", "--text-encoder", str(tiny_bert), "--image-size", "32"]
     arguments += ["--image-epochs", "0", "--text-epochs", "0", "--head-epochs", "1"]
     assert main(arguments) == 0
     assert f"report: {tmp_path}" in capsys.readouterr().out
@@ -34,7 +34,7 @@ def test_one_command_from_the_catalogue_to_the_report(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["train", "--data", str(drawn_catalogue), "--out", str(tmp_path), "--report"]
-    arguments += ["--image-encoder", "efficientnet_lite0", "--text-encoder", str(tiny_bert), "--image-size", "32"]
+    arguments += ["--image-encoder", "small", "--text-encoder", str(tiny_bert), "--image-size", "32"]
     arguments += ["--image-epochs", "0", "--text-epochs", "0", "--head-epochs", "1", "--models", "image", "text"]
     assert main(arguments) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -238,7 +238,7 @@ def test_finished_batches_are_not_read_again() -> None:
 @pytest.mark.parametrize(("gpus", "ranks", "expected"), [(0, 1, 0), (1, 1, 8), (4, 4, 4)])
 def test_a_gpu_gets_loader_processes(gpus: int, ranks: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr("training.system.device.usable_cores", lambda: 16)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
     assert loader_processes() == expected
 

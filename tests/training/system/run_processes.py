@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import small_tower  # noqa: F401 - training then knows it by name
 import torch
 
 from training import commands
