@@ -14,7 +14,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import small_tower  # noqa: F401 - training then knows it by name
 import torch
 
 from training import commands
@@ -23,7 +22,7 @@ from training.pipeline.training_run import train_run
 from training.run.options import TrainOptions
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["training.__main__"])
+CONTEXT.set_forkserver_preload(["tests.small_tower", "training.__main__"])
 
 
 def start(
