@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +34,21 @@ class Proxy:
 
 
 @contextmanager
-def running_proxy(folder: Path, config: ServerConfig, **changes: str) -> Iterator[Proxy]:
-    """Start it, with our configuration but for addresses, files and ``changes`` (directive -> its new value)."""
+def running_proxy(
+    folder: Path, config: ServerConfig, *, through: Sequence[str] = (), **changes: str
+) -> Iterator[Proxy]:
+    """Start it, with our configuration but for addresses, files and ``changes`` (directive -> its new value).
+
+    Args:
+        through: a command that starts nginx, given behind it.
+    """
     assert NGINX is not None
     [port] = free_ports(1)
     certificate = make_certificate(folder)
     (folder / "nginx.conf").write_text(adapted(folder, config, port, certificate, changes), encoding="utf-8")
     options = f"daemon off;{' user root;' if os.geteuid() == 0 else ''}"
     command = [
+        *through,
         NGINX,
         "-e",
         str(folder / "error.log"),
@@ -73,7 +80,6 @@ def adapted(folder: Path, config: ServerConfig, port: int, certificate: Path, ch
         r"/var/log/nginx/": f"{folder}/",
         r"127\.0\.0\.1:8080": upstream,
         r"listen 443 ": f"listen 127.0.0.1:{port} ",
-        r" *listen \[::\]:443 .*\n": "",
         r"/etc/ssl/certs/products\.pem": str(certificate),
         r"/etc/ssl/private/products\.key": str(certificate.with_suffix(".key")),
         r"http \{\n": f"http {{\n{temporary}",

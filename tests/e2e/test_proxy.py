@@ -1,7 +1,10 @@
 """The proxy's configuration in a real nginx: what passes, what does not, and what is said."""
 
 import json
+import platform
+import shutil
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +12,14 @@ import httpx
 import pytest
 from proxy import NGINX, OPENSSL, Proxy, running_proxy
 
+from benchmarks.server.systems.torchserve_config import ROOT, free_ports
 from client.server.config import ServerConfig
 
 pytestmark = pytest.mark.skipif(
     NGINX is None or OPENSSL is None, reason="needs nginx and openssl: apt install nginx-light"
 )
 ROUTE = "/predictions/intermediate"
+WITHOUT_IPV6 = (sys.executable, str(ROOT / "tests" / "without_ipv6.py"))
 TITLE = "Marlow Men Navy Classic Running Shoes"
 
 
@@ -151,3 +156,35 @@ def test_a_server_that_is_down_is_worth_another_try(config: ServerConfig, tmp_pa
         answer = client.post(ROUTE, content=b"shoe")
     assert error(answer) == (503, "server_down") and answer.headers["Retry-After"] == "5"
     assert json.loads(answer.text)["message"]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the filter of system calls is written for x86-64")
+def test_without_ipv6_it_starts_and_with_ipv6_it_hears_both(config: ServerConfig, tmp_path: Path) -> None:
+    """The line that listens on IPv6 alone keeps nginx from starting, so that it is a file of its own."""
+    with running_proxy(tmp_path, config, through=WITHOUT_IPV6) as proxy, connected(proxy, {}) as client:
+        assert error(client.post(ROUTE)) == (401, "missing_token")
+    [port] = free_ports(1)
+    line = (ROOT / "deploy" / "nginx-ipv6.conf").read_text(encoding="utf-8")
+    (tmp_path / "nginx-ipv6.conf").write_text(line.replace("[::]:443", f"[::]:{port}"), encoding="utf-8")
+    with pytest.raises(AssertionError, match="Address family not supported"):
+        running_proxy(tmp_path, config, through=WITHOUT_IPV6).__enter__()
+    if not Path("/proc/net/if_inet6").exists():
+        return
+    with running_proxy(tmp_path, config) as proxy:
+        context = ssl.create_default_context(cafile=str(proxy.certificate))
+        context.check_hostname = False
+        with httpx.Client(verify=context, trust_env=False) as client:
+            assert error(client.post(f"https://[::1]:{port}{ROUTE}")) == (401, "missing_token")
+
+
+def test_a_proxy_that_cannot_keep_a_body_says_so_in_json(config: ServerConfig, tmp_path: Path) -> None:
+    """Its folder for bodies is gone, as on a full disk or without rights."""
+    with (
+        running_proxy(tmp_path, config) as proxy,
+        connected(proxy, config.tokens().headers("inference")) as client,
+    ):
+        shutil.rmtree(tmp_path / "client_body")
+        assert error(client.post(ROUTE, content=bytes(1_000_000))) == (500, "proxy_failed")
+        assert client.post(ROUTE, content=b"shoe", headers={"Content-Type": "text/plain"}).status_code == 200
+        strange = client.post(ROUTE, content=b"shoe", headers={"Transfer-Encoding": "gzip"})
+        assert error(strange) == (501, "bad_request")
