@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from client.api.errors import ClientError
 from client.scoring.local import LocalEngine, archive_identity
 from client.scoring.workspace import Workspace
+from handlers.product_serving.cores import usable_cores
 from training.catalog import CatalogFiles
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,10 @@ PACKAGES = ("client", "handlers", "training")
 # Enough, since tasks return only numbers; Ray's default is a third of the memory.
 STORE_BYTES = 100_000_000
 MAX_BLOCKS = 10_000
+# Of one actor: the interpreter with its libraries, then the weights, which an engine keeps in its own form too.
+BASE_BYTES, ARCHIVES_IN_MEMORY = 256 * 2**20, 3
+RESTARTS = 5  # of an actor whose process was killed; without a limit one that is killed each time restarts for ever
+CONNECT_SECONDS = 5.0
 # By default Ray sends usage reports, and its core prints warnings to the terminal.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
@@ -53,7 +59,8 @@ class RayEngine:
         self.identity = archive_identity(archive)
         self._archive, self._top_k = archive.absolute(), top_k
         self._actors, self._address = actors, address
-        self._cpus = cpus or max(1, len(os.sched_getaffinity(0)) // actors)
+        self._cpus = cpus or max(1, usable_cores() // actors)
+        self._bytes = BASE_BYTES + ARCHIVES_IN_MEMORY * archive.stat().st_size
         self.description = (
             f"{self.identity['model']} {self.identity['version']} (Ray, actors: {actors}, cores each: {self._cpus})"
         )
@@ -70,6 +77,8 @@ class RayEngine:
                 fn_constructor_args=(self._archive, self._top_k, self._cpus, workspace, files),
                 batch_size=1,
                 num_cpus=self._cpus,
+                memory=self._bytes,
+                max_restarts=RESTARTS,
                 compute=data.ActorPoolStrategy(size=self._actors),
             )
             try:
@@ -85,7 +94,8 @@ class RayEngine:
         """Start Ray on this machine or join a cluster, without its own output."""
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is None:
-            cores = max(len(os.sched_getaffinity(0)), self._actors * self._cpus)
+            refuse_too_large([{"CPU": usable_cores()}], cpus=self._cpus, memory=0)
+            cores = max(usable_cores(), self._actors * self._cpus)
             options |= {"address": "local", "include_dashboard": False, "num_cpus": cores}
             options |= {"object_store_memory": STORE_BYTES}
         else:
@@ -93,12 +103,16 @@ class RayEngine:
             options |= {"address": self._address, "runtime_env": {"py_modules": modules}}
         try:
             with _environment(QUIET):
+                if self._address is not None:
+                    _require_answer(self._address)
                 self._ray.init(**options)
-        except Exception as error:  # Ray raises plain exceptions here
-            raise ClientError(f"Ray cannot be started or joined: {_last_line(error)}") from error
+        except Exception as error:  # Ray raises plain exceptions here, some over many lines
+            raise ClientError(f"Ray cannot be started or joined: {' '.join(str(error).split())}") from error
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         self._ray.data.DataContext.get_current().enable_progress_bars = False
         try:
+            machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            refuse_too_large(machines, cpus=self._cpus, memory=self._bytes)
             yield
         finally:
             self._ray.shutdown()
@@ -130,6 +144,48 @@ class ChunkScorer:
         """
         chunks = [int(chunk) for chunk in batch["chunk"]]
         return {"rows": [sum(self._engine.score(self._workspace, self._files, [chunk])) for chunk in chunks]}
+
+
+def refuse_too_large(machines: Sequence[Mapping[str, float]], *, cpus: int, memory: int) -> None:
+    """Refuse an actor that no machine has room for: Ray would wait for such a machine without an end.
+
+    Args:
+        machines: Ray's resources of each: ``CPU`` and ``memory``, in bytes; a machine may lack either.
+        cpus: cores of an actor.
+        memory: bytes of an actor.
+
+    Raises:
+        ClientError: no machine has the cores, or the cores and the memory.
+    """
+    cores = max((int(each.get("CPU", 0)) for each in machines), default=0)
+    if cores < cpus:
+        raise ClientError(
+            f"a copy of the model wants {cpus} cores, and the largest machine has {cores}: give --actor-cpus "
+            f"{max(1, cores)}, or more --actors" + ("" if cores else ", to a cluster with machines that compute")
+        )
+    free = max(each.get("memory", memory) for each in machines if each.get("CPU", 0) >= cpus)
+    if free < memory:
+        raise ClientError(
+            f"a copy of the model wants about {memory / 2**20:,.0f} MiB of memory, and the largest machine with "
+            f"{cpus} cores lends Ray {free / 2**20:,.0f} MiB: start Ray there with more (`ray start --memory BYTES`), "
+            "or score with --engine local"
+        )
+
+
+def _require_answer(address: str) -> None:
+    """Check that something listens at a cluster's address; Ray itself would try for minutes.
+
+    Raises:
+        OSError, ValueError: nothing does, or the address has another form.
+    """
+    if address.startswith("ray://"):
+        return
+    found = importlib.import_module("ray._private.services").canonicalize_bootstrap_address(address)
+    host, _, port = str(found).rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise OSError(f"no Ray cluster answers at {found} ({error}); see --ray-address") from error
 
 
 def _import_ray() -> Any:

@@ -4,18 +4,22 @@ import hashlib
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from known_model import BLUE, LABELS, RED, picture
 from stub_engine import fingerprint, rows_of, run
 
 from client.api.errors import ClientError
+from client.scoring import ray_data
 from client.scoring.local import LocalEngine
-from client.scoring.ray_data import RayEngine
+from client.scoring.ray_data import RayEngine, refuse_too_large
 from handlers.product_serving.archive import SUMS, format_sums
 
 ROOT = Path(__file__).parents[3]
@@ -106,3 +110,53 @@ def test_ray_that_is_not_installed_is_said(known_archive: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(ClientError, match=r"pip install 'ray\[data\]'"):
         RayEngine(known_archive)
+
+
+@pytest.mark.parametrize(
+    ("machines", "told"),
+    [
+        pytest.param([{"CPU": 2.0}], r"wants 4 cores, and the largest machine has 2: give --actor-cpus 2", id="cores"),
+        pytest.param(
+            [{"CPU": 3.0}] * 9, r"wants 4 cores, and the largest machine has 3", id="an actor is in one place"
+        ),
+        pytest.param([{"memory": 1e12}], r"has 0: .*machines that compute", id="a cluster's head without cores"),
+        pytest.param([], "has 0", id="no machine"),
+        pytest.param(
+            [{"CPU": 4.0, "memory": 2.0**29}, {"CPU": 2.0, "memory": 1e12}],
+            r"about 1,024 MiB of memory, and the largest machine with 4 cores lends Ray 512 MiB",
+            id="memory where the cores are",
+        ),
+    ],
+)
+def test_an_actor_that_no_machine_has_room_for_is_refused(machines: list[dict[str, float]], told: str) -> None:
+    """Ray would wait for ever."""
+    with pytest.raises(ClientError, match=told):
+        refuse_too_large(machines, cpus=4, memory=2**30)
+    refuse_too_large([*machines, {"CPU": 4.0, "memory": 2.0**30}], cpus=4, memory=2**30)
+
+
+@with_ray
+def test_a_run_that_ray_cannot_begin_is_told_within_seconds(
+    known_archive: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(**given: Any) -> str:
+        began = time.monotonic()
+        with pytest.raises(ClientError) as refused:
+            run(shop, tmp_path / "out", RayEngine(known_archive, **given))
+        assert time.monotonic() - began < 30
+        return str(refused.value)
+
+    monkeypatch.setattr(ray_data, "usable_cores", lambda: 2)
+    assert "wants 3 cores, and the largest machine has 2" in told(cpus=3)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert "no Ray cluster answers" in told(address=f"127.0.0.1:{port}")
+    assert "Invalid address format" in told(address="cluster")
+
+    def other_version(**options: Any) -> None:
+        raise RuntimeError(
+            "Version mismatch: The cluster was started with:\n    Ray: 2.9\n    Python: 3.9\nThis process"
+        )
+
+    monkeypatch.setattr("ray.init", other_version)
+    assert "mismatch: The cluster was started with: Ray: 2.9 Python: 3.9 This" in told()
