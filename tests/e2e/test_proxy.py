@@ -6,6 +6,7 @@ import shutil
 import ssl
 import sys
 from collections.abc import Iterator
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import httpx
@@ -186,5 +187,9 @@ def test_a_proxy_that_cannot_keep_a_body_says_so_in_json(config: ServerConfig, t
         shutil.rmtree(tmp_path / "client_body")
         assert error(client.post(ROUTE, content=bytes(1_000_000))) == (500, "proxy_failed")
         assert client.post(ROUTE, content=b"shoe", headers={"Content-Type": "text/plain"}).status_code == 200
-        strange = client.post(ROUTE, content=b"shoe", headers={"Transfer-Encoding": "gzip"})
-        assert error(strange) == (501, "bad_request")
+        address = proxy.url.removeprefix("https://")
+        other = HTTPSConnection(address, context=ssl.create_default_context(cafile=str(proxy.certificate)))
+        other.request("POST", ROUTE, headers={"Transfer-Encoding": "gzip"})  # which httpx does not send
+        answer = other.getresponse()
+        assert (answer.status, json.loads(answer.read())["type"]) == (501, "bad_request")
+        other.close()
