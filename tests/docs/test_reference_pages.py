@@ -36,7 +36,8 @@ def section(text: str, heading: str) -> str:
 
 def test_options_of_training_are_those_of_the_one_definition() -> None:
     shown = text_of("reference/command-line.md").split("<!-- options: begin -->")[1].split("<!-- options: end -->")[0]
-    assert shown.strip() == options_markdown().strip(), f"the table is what this prints: {RENEW}"
+    printed = options_markdown().replace("resnet18, small", "resnet18")  # the tests' own tower: tests/small_tower.py
+    assert shown.strip() == printed.strip(), f"the table is what this prints: {RENEW}"
 
 
 @pytest.mark.parametrize("kind", [ProductSettings, Attribute, Hierarchy, OneModality])
