@@ -38,6 +38,7 @@ def _refuse_repository(folder: Path) -> None:
     own_names = {path.stem for path in folder.glob("*.py")} | {
         path.parent.name for path in folder.glob("*/__init__.py")
     }
+    own_names.discard("sitecustomize")  # an isolated Python starts with the system's, if there is one
     strangers = [
         name
         for name, module in sys.modules.items()

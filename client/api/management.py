@@ -23,6 +23,7 @@ class ModelVersion:
         archive: file that it was registered from.
         min_workers: number of workers that it should have.
         workers: status of each worker, such as ``READY``.
+        processes: process id of each worker; 0 or less until it is known.
         pending: requests in its queue.
         default: it answers requests that name no version.
     """
@@ -32,6 +33,7 @@ class ModelVersion:
     archive: str
     min_workers: int
     workers: tuple[str, ...]
+    processes: tuple[int, ...]
     pending: int
     default: bool
 
@@ -88,33 +90,53 @@ class Management(ApiClient):
     def register(self, archive: str, *, workers: int = 1, timeout: float = REGISTER_TIMEOUT) -> None:
         """Register an archive of the model store and start its workers. The default version does not change.
 
+        This does not wait until the workers are READY: :meth:`wait_ready` does. While TorchServe itself waits for them
+        ("synchronous"), one of its few network threads answers nothing, so other requests hang for as long.
+
         Args:
             archive: file name in the model store.
             workers: number of workers; TorchServe's own default is 0.
-            timeout: seconds to wait until they are READY.
+            timeout: seconds to wait for the answer.
         """
-        params: dict[str, Any] = {"url": archive, "initial_workers": workers, "synchronous": "true"}
+        params: dict[str, Any] = {"url": archive, "initial_workers": workers, "synchronous": "false"}
         self.request("POST", "/models", params=params, timeout=timeout)
 
-    def wait_ready(self, model: str, version: str | None = None, *, timeout: float = REGISTER_TIMEOUT) -> ModelVersion:
+    def wait_ready(
+        self, model: str, version: str | None = None, *, timeout: float = REGISTER_TIMEOUT, at_first: bool = False
+    ) -> ModelVersion:
         """Wait until all workers of a version are READY.
 
+        Args:
+            model: registered name.
+            version: exact version; None takes the default one.
+            timeout: seconds.
+            at_first: a worker that has ended is an error at once. TorchServe would start it again for minutes.
+
         Raises:
+            ServerError: a worker has ended.
             ClientError: some are not READY within ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
+        started: dict[int, int] = {}
         while True:
             found = self.find(model, version)
             if found is not None and found.ready:
                 return found
+            for worker, process in enumerate(found.processes if found is not None and at_first else ()):
+                if process > 0 and started.setdefault(worker, process) != process:
+                    message = f"Failed to start workers for model {model} version: {version}"
+                    raise ServerError(500, "InternalServerException", message)
             if time.monotonic() > deadline:
                 state = "not registered" if found is None else f"workers: {', '.join(found.workers) or 'none'}"
                 raise ClientError(f"{model} {version or ''} is not READY after {timeout:g} s ({state})")
             time.sleep(_POLL)
 
     def scale(self, model: str, version: str, *, workers: int, timeout: float = REGISTER_TIMEOUT) -> None:
-        """Set the number of workers. Removed workers lose their requests, so take the version out of use first."""
-        params: dict[str, Any] = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
+        """Set the number of workers, without waiting for new ones, as in :meth:`register`.
+
+        Removed workers lose their requests, so take the version out of use first.
+        """
+        params: dict[str, Any] = {"min_worker": workers, "max_worker": workers, "synchronous": "false"}
         self.request("PUT", _path(model, version), params=params, timeout=timeout)
 
     def set_default(self, model: str, version: str) -> None:
@@ -140,6 +162,7 @@ def _version(document: Any, *, default: str) -> ModelVersion:
         archive=document["modelUrl"],
         min_workers=int(document["minWorkers"]),
         workers=tuple(worker["status"] for worker in document["workers"]),
+        processes=tuple(int(worker.get("pid", 0)) for worker in document["workers"]),
         pending=int(document["jobQueueStatus"]["pendingRequests"]),
         default=document["modelVersion"] == default,
     )

@@ -53,10 +53,10 @@ def add_workers(management: Management, archive: Archive, *, have: int, workers:
         The number of workers, all READY.
     """
     for number in range(have + 1, workers + 1):
-        management.wait_ready(archive.model, archive.version)
+        management.wait_ready(archive.model, archive.version, at_first=True)
         let_catch_up(management, archive.model)
         management.scale(archive.model, archive.version, workers=number)
-    return len(management.wait_ready(archive.model, archive.version).workers)
+    return len(management.wait_ready(archive.model, archive.version, at_first=True).workers)
 
 
 def _wait_found(management: Management, archive: Archive) -> None:

@@ -1,9 +1,12 @@
-"""How many cores a process may use, which decides the threads of engines and of training."""
+"""How many cores a process may use, which decides the threads of engines and of training; and who loads meanwhile."""
 
 import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+_LOADING = ".loading"
 _CGROUPS = "sys/fs/cgroup"
 
 
@@ -18,6 +21,20 @@ def usable_cores(root: Path = Path("/")) -> int:
     """
     cores = len(os.sched_getaffinity(0))
     return max(1, min([cores, *(int(quota) for quota in _quotas(root))]))
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Let the processes that load one archive do so one after the other: they take cores from those that answer.
+
+    Args:
+        folder: the unpacked archive. Where no file can be made in it, nobody waits.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            file = stack.enter_context((folder / _LOADING).open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)  # the end of the process gives it back too
+        yield
 
 
 def _quotas(root: Path) -> list[float]:

@@ -25,7 +25,7 @@ from .archive import (
     require_golden_answers,
     verified_engines,
 )
-from .cores import usable_cores
+from .cores import in_turn, usable_cores
 from .engines.cached import CachedEngine
 from .engines.choice import EngineChoice
 from .engines.engine import Engine
@@ -58,6 +58,11 @@ class ProductService:
             EngineError: no engine gives the expected answers to the golden products.
         """
         folder = Path(context.system_properties["model_dir"])
+        with in_turn(folder):
+            self._load(folder, context)
+        logger.info("%s %s answers with %s (%s)", *self.model.values())
+
+    def _load(self, folder: Path, context: Any) -> None:
         threads = _threads(context.model_yaml_config or {})
         manifest = read_manifest(folder)
         self.settings = read_settings(folder)
@@ -79,7 +84,6 @@ class ProductService:
         if self.settings.cache_mib:
             self.engine = CachedEngine(self.engine, mib=self.settings.cache_mib, count=self.metrics.count_cached)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
-        logger.info("%s %s answers with %s (%s)", *self.model.values())
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         """Answer a batch: return one JSON text for each request and set its HTTP status in the context."""

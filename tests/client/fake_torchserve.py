@@ -36,6 +36,7 @@ class FakeVersion:
     workers: list[str]
     answer: Callable[[Answer], Answer] | None = None
     pending: list[int] = dataclasses.field(default_factory=list)
+    process: int = 100
 
 
 class FakeTorchServe:
@@ -140,21 +141,25 @@ class FakeTorchServe:
         if version in self.models.get(model, {}):
             return error(409, "ConflictStatusException", f"Model version {version} is already registered")
         fails = self.broken.get(version) == "workers"
-        workers = [] if fails else ["READY"] * int(request.url.params.get("initial_workers", 0))
+        workers = ["UNLOADING" if fails else "READY"] * int(request.url.params.get("initial_workers", 0))
         self.models.setdefault(model, {})[version] = FakeVersion(name, workers)
         self.defaults.setdefault(model, version)
-        if fails:
-            return error(500, "InternalServerException", f"Failed to start workers for model {model}")
-        return httpx.Response(200, json={"status": "registered"})
+        assert request.url.params["synchronous"] == "false", "TorchServe would answer nothing else meanwhile"
+        return httpx.Response(202, json={"status": "Processing worker updates..."})
 
     def _describe(self, model: str, version: str) -> Answer:
         entry = self.models[model][version]
+        if "UNLOADING" in entry.workers:  # it died, and TorchServe has started another process
+            entry.process += 1
         return {
             "modelName": model,
             "modelVersion": version,
             "modelUrl": entry.archive,
             "minWorkers": len(entry.workers),
-            "workers": [{"id": str(9000 + row), "status": status} for row, status in enumerate(entry.workers)],
+            "workers": [
+                {"id": str(9000 + row), "status": status, "pid": entry.process}
+                for row, status in enumerate(entry.workers)
+            ],
             "jobQueueStatus": {"pendingRequests": entry.pending.pop(0) if entry.pending else 0},
         }
 

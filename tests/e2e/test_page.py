@@ -83,6 +83,7 @@ def test_an_example_is_answered_with_its_reasons(view: Any, url: str, client: Pr
 @pytest.fixture
 def second_version(management: Management) -> Iterator[str]:
     management.register("intermediate-2.0.mar")
+    management.wait_ready("intermediate", "2.0")
     yield "intermediate 2.0"
     management.unregister("intermediate", "2.0")
 
