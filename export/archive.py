@@ -72,7 +72,7 @@ def stage(
     shutil.copy(run_model / "tokenizer.json", folder)
     write_text(folder / "settings.json", settings.to_json())
     speed = products_a_second(folder, settings, manifest)
-    config = {**worker_config(workers), "jobQueueSize": queue_size(speed)}
+    config = worker_config(workers, queue=queue_size(speed))
     write_text(folder / "model-config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_json(folder / MANIFEST, manifest)
 
@@ -100,9 +100,9 @@ def queue_size(speed: float) -> int:
     return min(QUEUE_MOST, max(QUEUE_LEAST, 100 * round(QUEUE_SECONDS * speed / 100)))
 
 
-def worker_config(workers: int) -> dict[str, Any]:
-    """Return the content of ``model-config.yaml`` for a number of worker processes."""
-    return {"minWorkers": workers, "maxWorkers": workers, **WORKER_CONFIG}
+def worker_config(workers: int, *, queue: int = QUEUE_LEAST) -> dict[str, Any]:
+    """Return the content of ``model-config.yaml`` for a number of worker processes and of requests that may wait."""
+    return {"minWorkers": workers, "maxWorkers": workers, **WORKER_CONFIG, "jobQueueSize": queue}
 
 
 def pack(folder: Path, *, model: str, version: str, store: Path) -> Path:

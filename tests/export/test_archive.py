@@ -13,7 +13,7 @@ import yaml
 
 from export import build as build_module
 from export.__main__ import main
-from export.archive import BuildError, archive_version, check_archive
+from export.archive import BuildError, archive_version, check_archive, queue_size
 from export.build import build_archive, read_run_products
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.run.checkpoint import RunError
@@ -46,6 +46,7 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
     } <= names
     config = yaml.safe_load(content.read("model-config.yaml"))
     assert config["minWorkers"] == config["maxWorkers"] == 2
+    assert 100 <= config["jobQueueSize"] <= 1000
     assert names - {line.split("  ")[1] for line in sums.splitlines()[1:]} == {"SHA256SUMS"}
     assert not any(name.endswith((".pkl", ".bin")) for name in names)
     assert manifest["parity"]["onnx"]["passed"] and manifest["parity"]["torchscript"]["passed"]
@@ -126,3 +127,8 @@ def test_another_run_does_not_overwrite_a_version(
     assert text_archive.read_bytes() != before
     assert main(["--run", str(trained_run), *given]) == 1, "as a bare `make archive` after it"
     assert main(["--run", str(other), *given]) == 0, "the same run again"
+
+
+@pytest.mark.parametrize(("speed", "queue"), [(0.5, 100), (50, 100), (160, 300), (3000, 1000)])
+def test_a_queue_is_two_seconds_long_within_bounds(speed: float, queue: int) -> None:
+    assert queue_size(speed) == queue

@@ -47,6 +47,16 @@ def test_all_workers_have_to_be_ready(management: Management, serving: FakeTorch
     assert found is not None and not found.ready
 
 
+def test_a_worker_that_has_ended_is_an_error_at_once(management: Management, serving: FakeTorchServe) -> None:
+    """TorchServe starts it again and again, and says nothing; its log has the reason."""
+    serving.broken["2.0"] = "workers"
+    management.register("intermediate-2.0.mar", workers=2)
+    with pytest.raises(ServerError, match=r"Failed to start workers for model intermediate version: 2\.0"):
+        management.wait_ready("intermediate", "2.0", at_first=True)
+    with pytest.raises(ClientError, match="UNLOADING, UNLOADING"):
+        management.wait_ready("intermediate", "2.0", timeout=0.3)
+
+
 def test_scaling_sets_both_bounds(management: Management, serving: FakeTorchServe) -> None:
     management.scale("intermediate", "1.0", workers=3)
     assert serving.requests[-1].url.params["max_worker"] == "3"
