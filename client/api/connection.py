@@ -1,13 +1,13 @@
 """HTTP connections to TorchServe: requests carry the right token, errors become exceptions that name the remedy."""
 
 import http.client
-import ipaddress
 import json
 from typing import Any, ClassVar, Self
 
 import httpx
 
 from client.api.errors import INVALID_TOKEN, ServerDown, ServerError, ServerTimeout, TokenError
+from client.api.proxies import http_client, proxy_of
 from client.api.tokens import MANAGEMENT_URL, Role, Tokens
 
 CONNECT_TIMEOUT = 5.0
@@ -42,12 +42,10 @@ class ApiClient:
         self.url = (url or self.default_url).rstrip("/")
         self._tokens = tokens or Tokens(management_url=self.url if self.role == "management" else MANAGEMENT_URL)
         self._timeout = timeout
-        self._client = httpx.Client(
-            base_url=self.url,
-            timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
-            transport=transport,
-            trust_env=not _is_local(self.url),  # a proxy from the environment cannot reach this machine's loopback
+        self._client = http_client(
+            self.url, timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT), transport=transport
         )
+        self._proxy = None if transport else proxy_of(self.url)
 
     def __enter__(self) -> Self:
         return self
@@ -76,11 +74,15 @@ class ApiClient:
         except httpx.TimeoutException as error:
             raise ServerTimeout(f"{self.url} did not answer within {timeout:g} s; {_WAITING}") from error
         except httpx.HTTPError as error:
-            raise ServerDown(
-                f"no server answers at {self.url} ({str(error) or type(error).__name__}); {_START}"
-            ) from error
+            reason = str(error) or type(error).__name__
+            if self._proxy:
+                host = self._client.base_url.host
+                how = f"through {self._proxy}: {reason}); check the proxy, or add {host} to NO_PROXY"
+            else:
+                how = f"{reason}); {_START}"
+            raise ServerDown(f"no server answers at {self.url} ({how}") from error
         if response.is_error:
-            raise _error_of(response)
+            raise _error_of(response, f" through {self._proxy}" if self._proxy else "")
         return response
 
     def close(self) -> None:
@@ -107,21 +109,13 @@ _START = "start it with `make serve`"
 _WAITING = "requests wait as long as no worker is READY: check with `python -m client ready`"
 
 
-def _is_local(url: str) -> bool:
-    host = httpx.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _error_of(response: httpx.Response) -> ServerError:
+def _error_of(response: httpx.Response, way: str) -> ServerError:
     try:
         document = json.loads(response.text)
         code, kind, message = int(document["code"]), str(document["type"]), str(document["message"])
     except (ValueError, TypeError, KeyError):
         status = response.status_code
         phrase = http.client.responses.get(status, "Unknown Error")
-        code, kind, message = status, phrase.replace(" ", ""), f"the server answers {status} {phrase}"
+        code, kind, message = status, phrase.replace(" ", ""), f"the server answers {status} {phrase}{way}"
     error = TokenError if kind == INVALID_TOKEN else ServerError
     return error(code, kind, message)

@@ -11,12 +11,14 @@ from typing import Any, Literal
 import httpx
 
 from client.api.errors import ClientError, ServerDown
+from client.api.proxies import http_client
 
 KEY_FILE = "key_file.json"
 MANAGEMENT_URL = "http://127.0.0.1:8081"
 Role = Literal["inference", "management"]
 _WRITING = 1.0  # seconds; the server uses a new token before it has written it, and overwrites the file in place
 _POLL = 0.05
+_RENEWAL = 5.0  # seconds
 
 
 class Tokens:
@@ -98,8 +100,8 @@ class Tokens:
             if self.headers(role) == refused:
                 self._read_another(role, refused)
             if self.headers(role) == refused and self._expired(role):
-                with httpx.Client(transport=self._transport, trust_env=False) as client:
-                    client.get(f"{self._management_url}/token", params={"type": role}, headers=self.headers("API"))
+                with http_client(self._management_url, timeout=_RENEWAL, transport=self._transport) as client:
+                    client.get("/token", params={"type": role}, headers=self.headers("API"))
                 self._keys = self._read()
             return self.headers(role) != refused
 
