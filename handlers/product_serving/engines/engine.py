@@ -3,7 +3,10 @@
 Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
 """
 
+import os
+import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -63,6 +66,25 @@ class Engine(Protocol):
 
     def parts(self) -> Parts:
         """Load the same graph in parts. A worker that explains nothing never calls this and saves the memory."""
+
+
+class KeptFile:
+    """A file of the archive that is read again later. It stays open, so that it can be read even after it was deleted:
+    archives are unpacked into a temporary folder, and many systems delete old files there.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def path(self) -> Path:
+        """Where it can be read."""
+        return self._path if self._path.exists() else Path(f"/proc/self/fd/{self._descriptor}")
 
 
 class EngineError(RuntimeError):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import FP32_TOLERANCE, Batch, Parts, no_features
+from .engine import FP32_TOLERANCE, Batch, KeptFile, Parts, no_features
 
 
 class OnnxEngine:
@@ -24,7 +24,7 @@ class OnnxEngine:
     tolerance = FP32_TOLERANCE
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        self._path, self._threads = path, threads
+        self._file, self._threads = KeptFile(path), threads
         self._session = _session(str(path), threads)
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
@@ -33,7 +33,7 @@ class OnnxEngine:
 
     def parts(self) -> Parts:
         """Cut the graph at the towers' outputs; the parts hold a second copy of the weights in memory."""
-        return load_parts(self._path, threads=self._threads)
+        return load_parts(self._file.path, threads=self._threads)
 
 
 def load_parts(path: Path, *, threads: int) -> Parts:

@@ -1,5 +1,6 @@
 """The engines agree at every shape, load no other engine's library, and use the given number of threads."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from handlers.product_serving.engines.engine import Batch, EngineError
+from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.engines.openvino import OpenVinoEngine
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
@@ -64,6 +66,25 @@ def test_a_gpu_agrees(graphs: Path) -> None:
     onnx = OnnxEngine(graphs / "model.onnx", threads=1)
     cuda = TorchScriptEngine(graphs / "model.pt", device="cuda:0", threads=1)
     np.testing.assert_allclose(cuda(batch(4, 7)), onnx(batch(4, 7)), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [OnnxEngine, OpenVinoEngine, Int8Engine])
+def test_an_explanation_needs_no_file_that_may_be_deleted(
+    graphs: Path, tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Archives are unpacked into a temporary folder, from which many systems delete old files."""
+    monkeypatch.setattr("handlers.product_serving.engines.int8.require_vnni", lambda: None)
+    unpacked = tmp_path / "unpacked"
+    shutil.copytree(graphs, unpacked)
+    shutil.copy(unpacked / "model.onnx", unpacked / INT8_GRAPH)
+    try:
+        engine = kind(unpacked if kind is Int8Engine else unpacked / "model.onnx", threads=1)
+    except EngineError as error:
+        pytest.skip(str(error))
+    expected = OnnxEngine(graphs / "model.onnx", threads=1).parts()
+    shutil.rmtree(unpacked)
+    one = batch(2, 5)
+    np.testing.assert_allclose(engine.parts().cells(one.image), expected.cells(one.image), atol=1e-6)
 
 
 def test_inputs_that_the_graph_lacks_are_not_fed(tmp_path: Path) -> None:
