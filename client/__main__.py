@@ -5,6 +5,7 @@ Exit status: 0 done, 1 refused or not ready, 2 wrong arguments, 3 no server answ
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from client.commands.arguments import Parser, add_server
 from client.commands.session import Session
 from training.catalog import CatalogError
 from training.system.interrupts import signals_like_ctrl_c, status_of, tell
-from training.system.storage import StorageError
+from training.system.storage import StorageError, describe
 
 EXIT_REFUSED, EXIT_NO_ANSWER = 1, 3
 COMMANDS = (server, predict, score, audit, page, versions)
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message, status = f"error: {error}", EXIT_NO_ANSWER
     except (CatalogError, ClientError, StorageError) as error:
         message, status = f"error: {error}", EXIT_REFUSED
+    except OSError as error:
+        message, status = f"error: {describe(error)}", EXIT_REFUSED
     except KeyboardInterrupt as interrupt:
         message, status = "interrupted", status_of(interrupt)
     tell(message, sys.stderr)
@@ -49,4 +52,6 @@ def parser() -> Parser:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 cannot show every letter
     sys.exit(main())

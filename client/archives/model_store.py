@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import yaml
 
 from client.api.errors import ClientError
 from client.archives.switches import SwitchRecord
+from handlers.product_serving.archive import SUMS
 from training.system.storage import link, locked, prepared_link
 
 LOCK = ".switch.lock"
@@ -38,6 +39,11 @@ class Archive:
         """SHA-256 of the file, in hexadecimal."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def unpacked_size(self) -> int:
+        """Bytes of its files; TorchServe unpacks it when it is registered."""
+        with zipfile.ZipFile(self.path) as content:
+            return sum(member.file_size for member in content.infolist())
 
     def workers(self) -> int:
         """Number of worker processes that its ``model-config.yaml`` asks for."""
@@ -72,6 +78,38 @@ class ModelStore:
             there = ", ".join(sorted(file.name for file in self.folder.glob("*.mar"))) or "none"
             raise ClientError(f"{path} does not exist; archives there: {there}. `make archive` builds them")
         return identify_archive(path)
+
+    def loaded(self, names: Sequence[str]) -> list[Archive]:
+        """The archives that a server start loads, in that order; the first of a model is its default version.
+
+        Args:
+            names: entries of ``load_models``; "all" is every archive of the store, ``<model>.mar`` first.
+
+        Raises:
+            ClientError: an entry names no archive of the store, or another model than its archive.
+        """
+        if [name.lower() for name in names] == ["all"]:
+            return self._all()
+        return [self._listed(name) for name in names]
+
+    def _all(self) -> list[Archive]:
+        found = [identify_archive(path) for path in sorted(self.folder.glob("*.mar"), key=lambda path: path.name)]
+        if not found:
+            raise ClientError(f"{self.folder} holds no archive; `make archive` builds them")
+        found.sort(key=lambda archive: (archive.model, archive.path.name != f"{archive.model}.mar"))
+        versions: dict[tuple[str, str], Archive] = {}
+        for archive in found:  # <model>.mar is one of its versions
+            versions.setdefault((archive.model, archive.version), archive)
+        return list(versions.values())
+
+    def _listed(self, entry: str) -> Archive:
+        alias, _, name = entry.rpartition("=")
+        if Path(name).name != name:
+            raise ClientError(f"load_models: {name} is no file name; name an archive that lies in {self.folder}")
+        archive = self.archive(name)
+        if alias not in ("", archive.model):
+            raise ClientError(f"load_models: {name} holds the model {archive.model}; write {name} without {alias}=")
+        return archive
 
     def version(self, model: str, version: str) -> Archive:
         """The archive of one version of a model.
@@ -128,32 +166,27 @@ class ModelStore:
             yield rename
 
     def loaded_at_start(self, names: Iterable[str]) -> dict[str, str]:
-        """The default version of each model after a start of the server.
+        """The default version of each model after a start of the server: of the first archive that is listed.
 
         Args:
-            names: ``load_models`` of its configuration: file names, ``MODEL=FILE``, or ``all``. TorchServe leaves out
-                what it cannot read, and the first version of a model becomes its default version.
+            names: as for :meth:`loaded`; what a start refuses is left out.
         """
-        files: list[tuple[str | None, str]] = []
-        for name in names:
-            if name.lower() == "all":
-                files += [(None, file) for file in _visible(self.folder)]
-            else:
-                *called, file = name.split("=", 1)
-                files.append((called[0] if called else None, file))
         found: dict[str, str] = {}
-        for model, file in files:
+        for name in names:
             with contextlib.suppress(ClientError):
-                archive = identify_archive(self.folder / file)
-                found.setdefault(model or archive.model, archive.version)
+                for archive in self.loaded([name]):
+                    found.setdefault(archive.model, archive.version)
         return found
 
 
-def _visible(folder: Path) -> list[str]:
-    """Archives in the order of the file system, as TorchServe reads them."""
-    with contextlib.suppress(OSError):
-        return [path.name for path in folder.iterdir() if path.match("[!.]*.mar")]
-    return []
+def missing_files(unpacked: Path) -> list[str]:
+    """Files that an unpacked archive should have by its own list, and has not."""
+    try:
+        lines = (unpacked / SUMS).read_text(encoding="utf-8").splitlines()[1:]
+    except OSError:
+        return [SUMS]
+    names = [line.partition("  ")[2] for line in lines]
+    return [name for name in names if not (unpacked / name).is_file()]
 
 
 def identify_archive(path: Path) -> Archive:

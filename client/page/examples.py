@@ -20,11 +20,15 @@ def golden_examples(config: ServerConfig, folder: Path) -> list[Product]:
     """
     store = ModelStore(config.model_store)
     found: list[Product] = []
-    for name in config.load_models:
+    try:
+        archives = store.loaded(config.load_models)
+    except ClientError:
+        archives = []  # the page works without examples
+    for archive in archives:
         try:
-            golden = read_golden(store.archive(name.split("=")[-1]).path)
+            golden = read_golden(archive.path)
         except ClientError:
-            continue  # the page works without examples
+            continue
         for number, product in enumerate(golden.products):
             path = folder / f"{golden.archive}-{number}.jpg"
             if product.image is not None:

@@ -1,7 +1,8 @@
 """Start and stop a local TorchServe, for ``make serve`` and ``make stop``.
 
 The server runs in the folder of its configuration file, where it keeps its key file and ``logs/``. Each server also has
-a temporary folder of its own, which identifies its processes: servers stay apart, and only our own ones are stopped.
+a temporary folder of its own (``run_folder``), which identifies its processes: servers stay apart, and only our own
+ones are stopped. What a killed server has left is cleared away by the next start or stop.
 """
 
 import dataclasses
@@ -11,8 +12,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,15 +24,19 @@ from client.api.management import Management
 from client.archives.model_store import Archive, ModelStore
 from client.server.config import ServerConfig
 from client.server.logs import LoadFailures, last_lines
-from client.server.processes import end_server, server_processes
+from client.server.processes import end_server, front_end_folders, server_processes
 from client.server.readiness import check_ready
+from client.server.run_folder import STATE_FOLDER, is_run_folder, make_run_folder, remove_left_folders
+from client.server.start_watch import StartWatch
+from training.system.storage import locked, make_folder, write_json
 
-STATE = Path(".torchserve") / "server.json"
+STATE = Path(STATE_FOLDER) / "server.json"
 CONSOLE = Path("logs") / "console.log"
 START_TIMEOUT = 180.0
 STOP_PATIENCE = 30.0
 _POLL = 0.25
 _LOG_LINES = 15
+_NOT_INHERITED = ("PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION", "TS_MODEL_SERVER_HOME", "TS_DEBUG")
 
 
 class StartError(ClientError):
@@ -52,18 +57,19 @@ class LocalServer:
 
     @property
     def running(self) -> bool:
-        """True while any of its processes runs."""
-        return bool(server_processes(self.temporary))
+        """True while its front end runs; workers without one fade within seconds."""
+        return any(server_processes(self.temporary).values())
 
 
 def find_server(config: ServerConfig) -> LocalServer | None:
     """The running server that was started with this configuration; None if there is none."""
-    try:
-        state = json.loads((config.folder / STATE).read_text(encoding="utf-8"))
-        server = LocalServer(config, Path(state["temporary"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-    return server if server.running else None
+    left = _left_server(config)
+    if left is not None and left.running:
+        return left
+    for temporary in front_end_folders(config.folder):  # the state file was deleted under the server
+        if is_run_folder(temporary, config.folder):
+            return LocalServer(config, temporary)
+    return None
 
 
 def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, log: Log = print) -> LocalServer:
@@ -76,22 +82,33 @@ def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, log: Log = pr
 
     Raises:
         StartError: the server did not start properly; all its processes were stopped.
-        ClientError: an archive is missing, a port is taken, or the server is already running.
+        ClientError: a setting cannot work, an archive is missing, a port is taken, or the server is already running.
+        StorageError: another start is under way, or a folder cannot be written to.
     """
+    taken = f"another start is under way in {config.folder}; wait until it has ended"
+    with locked(config.folder / STATE.parent / "start.lock", taken=taken):
+        return _start(config, timeout=timeout, log=log)
+
+
+def _start(config: ServerConfig, *, timeout: float, log: Log) -> LocalServer:
     if find_server(config) is not None:
         raise ClientError("the server is already running; `make stop` stops it")
+    config.require_usable()
     store = ModelStore(config.model_store)
-    archives = [store.archive(name.split("=")[-1]) for name in config.load_models]
+    archives = store.loaded(config.load_models)
+    _clear(config)
     _refuse_taken_ports(config)
     began = time.monotonic()
+    room = sum(archive.unpacked_size() for archive in archives)
     failures = LoadFailures.from_now_on(config.folder)
-    server = LocalServer(config, Path(tempfile.mkdtemp(prefix="torchserve-")))
+    server = LocalServer(config, make_run_folder(config.folder, needs=room))
     with ExitStack() as on_failure:
         on_failure.callback(_end, server)
-        _launch(server)
+        _launch(server, archives)
         log(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
         with Management(config.management_url, tokens=config.tokens()) as management:
-            _wait(server, archives, management, failures, deadline=began + timeout)
+            watch = StartWatch(failures, config.folder / CONSOLE, server.temporary)
+            _wait(server, archives, management, watch, deadline=began + timeout)
             with ProductClient(config.inference_url, tokens=config.tokens()) as client:
                 for archive in archives:
                     log(check_ready(client, management, store, model=archive.model))
@@ -109,19 +126,39 @@ def stop(config: ServerConfig) -> bool:
     server = find_server(config)
     if server is not None:
         _end(server)
-    (config.folder / STATE).unlink(missing_ok=True)
+    _clear(config)
     return server is not None
 
 
-def _launch(server: LocalServer) -> None:
+def _clear(config: ServerConfig) -> None:
+    """Clear away what a dead server has left: fading workers, temporary files, key file and state."""
+    left = _left_server(config)
+    if left is not None:
+        end_server(left.temporary, patience=STOP_PATIENCE)
+        if not any(_taken(host, port) for host, port in config.listeners.values()):  # else of one started by hand
+            config.key_file.unlink(missing_ok=True)
+    (config.folder / STATE).unlink(missing_ok=True)
+    remove_left_folders(config.folder)
+
+
+def _left_server(config: ServerConfig) -> LocalServer | None:
+    """The server of the state file, whether it runs or not."""
+    try:
+        state = json.loads((config.folder / STATE).read_text(encoding="utf-8"))
+        return LocalServer(config, Path(state["temporary"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _launch(server: LocalServer, archives: Sequence[Archive]) -> None:
     config = server.config
     config.key_file.unlink(missing_ok=True)  # left by an earlier server
-    state = config.folder / STATE
-    state.parent.mkdir(exist_ok=True)
-    state.write_text(json.dumps({"temporary": str(server.temporary), "config": str(config.path)}), encoding="utf-8")
+    write_json(config.folder / STATE, {"temporary": str(server.temporary), "config": str(config.path)})
     console = config.folder / CONSOLE
-    console.parent.mkdir(exist_ok=True)
+    make_folder(console.parent)
     command = [sys.executable, "-m", "ts.model_server", "--start", "--ncs", "--ts-config", str(config.path)]
+    if archives:
+        command += ["--models", *(archive.path.name for archive in archives)]  # overrides load_models
     with console.open("wb") as output:
         result = subprocess.run(
             command,
@@ -138,10 +175,19 @@ def _launch(server: LocalServer) -> None:
 
 
 def _environment(config: ServerConfig, temporary: Path) -> dict[str, str]:
-    """The server's environment. TS_CONFIG_FILE would override --ts-config, PYTHONPATH the modules of an archive."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    """The server's environment. TS_CONFIG_FILE would override --ts-config, PYTHONPATH the modules of an archive, and
+    the others would hide the logs. Java reads the names of files by the locale. A worker that crashes says by which
+    signal.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     java = {} if (home := _java_home()) is None else {"JAVA_HOME": home}
-    own = {"TS_CONFIG_FILE": str(config.path), "TEMP": str(temporary), "TMPDIR": str(temporary)}
+    own = {
+        "TS_CONFIG_FILE": str(config.path),
+        "TEMP": str(temporary),
+        "TMPDIR": str(temporary),
+        "LC_ALL": "C.UTF-8",
+        "PYTHONFAULTHANDLER": "1",
+    }
     return {**inherited, **java, **own}
 
 
@@ -157,29 +203,38 @@ def _java_home() -> str | None:
 
 
 def _refuse_taken_ports(config: ServerConfig) -> None:
-    for port in config.ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise ClientError(
-                    f"port {port} is taken; stop the process that uses it (`torchserve --stop` for a server that was "
-                    f"started by hand), or set other ports in {config.path.name}"
-                ) from error
+    for host, port in config.listeners.values():
+        error = _taken(host, port)
+        if isinstance(error, PermissionError):
+            raise ClientError(f"port {port} is for root only; set one above 1023 in {config.path.name}") from error
+        if error:
+            raise ClientError(
+                f"port {port} is taken; stop the process that uses it (`torchserve --stop` for a server that was "
+                f"started by hand), or set other ports in {config.path.name}"
+            ) from error
+
+
+def _taken(host: str, port: int) -> OSError | None:
+    """Why a server could not listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error
+    return None
 
 
 def _wait(
-    server: LocalServer, archives: list[Archive], management: Management, failures: LoadFailures, *, deadline: float
+    server: LocalServer, archives: list[Archive], management: Management, watch: StartWatch, *, deadline: float
 ) -> None:
-    """Wait until the models are READY; fail at once if the server ends or a model does not load."""
+    """Wait until the models are READY; fail as soon as it is known that one will not be, or the server ends."""
     waiting = list(archives)
     while waiting or not _answers(management):
         if not server.running:
             raise _failure(server, "TorchServe ended")
-        for archive in waiting:
-            if reasons := failures.reasons(archive.model, archive.version):
-                raise _failure(server, f"{archive.path.name} does not load: {reasons[-1]}")
+        if fault := watch.fault(waiting):
+            raise _failure(server, fault)
         if time.monotonic() > deadline:
             names = ", ".join(archive.path.name for archive in waiting)
             raise _failure(server, f"{names}: not READY in time")

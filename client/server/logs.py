@@ -7,6 +7,13 @@ from pathlib import Path
 
 MODEL_LOG = Path("logs") / "model_log.log"
 _FAILURE = re.compile(r"W-\d+-(\S+)-stdout MODEL_LOG - Failed to load model \S+, exception (.*)")
+_LINE = re.compile(r"W-\d+-(\S+)-std(out|err) MODEL_LOG - (.*)")
+# A crash of the interpreter (PYTHONFAULTHANDLER), an exception, an abort of a C++ library, the dynamic linker.
+_LAST_WORDS = re.compile(
+    r"(Fatal Python error: .*|(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b.*|"
+    r"\s*what\(\): .*|.*error while loading shared libraries.*)"
+)
+_CONSEQUENCE = re.compile(r"No module named 'ts\.torch_handler|507 - System out of memory")  # of the error before it
 _FLUSH_SECONDS = 2.0
 _POLL = 0.1
 
@@ -33,6 +40,16 @@ class LoadFailures:
         """The distinct reasons why workers of a version did not load."""
         found = [reason for worker, reason in _FAILURE.findall(self._read()) if worker == f"{model}_{version}"]
         return list(dict.fromkeys(found))
+
+    def last_words(self, model: str, version: str) -> str | None:
+        """What the workers of a version said last before they died: a signal with its cause, an exception, else the
+        last line of stderr.
+        """
+        said = [(stream, line) for name, stream, line in _LINE.findall(self._read()) if name == f"{model}_{version}"]
+        found = [line.strip() for _, line in said if _LAST_WORDS.fullmatch(line) and not _CONSEQUENCE.search(line)]
+        fatal = [line for line in found if line.startswith("Fatal Python error")]
+        errors = [line.strip() for stream, line in said if stream == "err" and line.strip()]
+        return next(iter([*reversed(fatal), *reversed(found), *reversed(errors)]), None)
 
     def wait_for_reason(self, model: str, version: str) -> str | None:
         """The last reason; waits for it, since the server answers before it writes the log."""

@@ -3,11 +3,32 @@
 TorchServe's ``/ping`` reports "Healthy" even while every worker crashes.
 """
 
+from pathlib import Path
+
 from client.api.errors import ClientError
 from client.api.inference import ProductClient
 from client.api.management import Management
 from client.archives.golden_products import check_golden_answers, read_golden
-from client.archives.model_store import ModelStore
+from client.archives.model_store import ModelStore, missing_files
+from client.server.processes import worker_folders
+
+
+def check_files(home: Path) -> None:
+    """Check that the running workers' files are still there: a worker that ends could not come back without them.
+
+    Args:
+        home: folder in which the server runs, on this machine.
+
+    Raises:
+        ClientError: some were deleted; the message names them.
+    """
+    for folder in sorted(worker_folders(home)):
+        if missing := missing_files(folder):
+            raise ClientError(
+                f"{folder}, where a running worker's archive was unpacked, has lost {missing[0]} and "
+                f"{len(missing) - 1} other files: something deletes old temporary files. A worker that ends cannot "
+                "come back; restart the server: `make stop serve`"
+            )
 
 
 def check_ready(client: ProductClient, management: Management, store: ModelStore, *, model: str) -> str:

@@ -25,6 +25,18 @@ from training.system.rank import is_main_process
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+# What a user can do about an error of the system.
+_MENDS = (
+    (FULL, "make room on that disk, and look for free inodes too (df -i)"),
+    (FORBIDDEN, f"let this user (id {os.getuid()}) read and write there, or choose another folder"),
+    (
+        (errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+        "a file lies where a folder is needed, or the other way round; move it",
+    ),
+    ((errno.ENOENT,), "the folder or file is not there; make it, or choose another one"),
+    ((errno.EMFILE, errno.ENFILE), "too many files are open; raise the limit (ulimit -n)"),
+    ((errno.ENOMEM, errno.EAGAIN), "memory or processes are used up; end something, or raise the limit"),
+)
 MIB = 2**20
 _PARTIAL = re.compile(r"\.(.+)\.partial")
 
@@ -259,6 +271,13 @@ def storage_errors(path: Path) -> Iterator[None]:
                 f"{path} cannot be written: {innermost}; make the folder writable, or choose another --out"
             ) from error
         raise
+
+
+def describe(error: OSError) -> str:
+    """One sentence on an error of the system: the path, the reason, and the mend where one is known."""
+    path = error.filename if error.filename is not None else "a file"
+    mend = next((mend for numbers, mend in _MENDS if error.errno in numbers), "look at that path, then try again")
+    return f"{os.fsdecode(path) if isinstance(path, bytes) else path}: {_reason(error)}; {mend}"
 
 
 def warn(message: str) -> None:

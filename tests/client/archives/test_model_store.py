@@ -59,3 +59,42 @@ def test_a_version_that_has_only_the_name_of_the_model_is_kept(tmp_path: Path) -
     with store.next_default(store.version("late", "2.0")) as load:
         load()
     assert store.version("late", "1.0").path.name == "late-1.0.mar"
+
+
+def test_all_archives_load_with_the_default_version_first(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    for model, version in (("late", "1.0"), ("late", "2.0"), ("image", "1.0"), ("image-small", "1.0")):
+        write_archive(tmp_path, model, version)
+    (tmp_path / "late.mar").hardlink_to(tmp_path / "late-2.0.mar")
+    (tmp_path / "image-small.mar").hardlink_to(tmp_path / "image-small-1.0.mar")
+    (tmp_path / "notes.txt").touch()
+    for name in ("all", "ALL"):
+        found = [archive.path.name for archive in store.loaded([name])]
+        assert found == ["image-1.0.mar", "image-small.mar", "late.mar", "late-1.0.mar"]
+    assert store.loaded_at_start(["all"]) == {"image": "1.0", "image-small": "1.0", "late": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("none.mar", r"none\.mar does not exist; archives there: late-1\.0\.mar"),
+        ("shoes=late-1.0.mar", r"holds the model late; write late-1\.0\.mar without shoes="),
+        ("https://example.com/late-1.0.mar", "is no file name"),
+        ("../late-1.0.mar", "is no file name"),
+        ("broken.mar", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused(tmp_path: Path, entry: str, message: str) -> None:
+    write_archive(tmp_path, "late", "1.0")
+    if entry == "broken.mar":
+        (tmp_path / entry).write_bytes(b"PK")
+    store = ModelStore(tmp_path)
+    with pytest.raises(ClientError, match=message):
+        store.loaded([entry])
+    assert store.loaded_at_start([entry, "late-1.0.mar"]) == {"late": "1.0"}
+    assert [archive.version for archive in store.loaded(["late=late-1.0.mar"])] == ["1.0"]
+
+
+def test_an_empty_store_has_nothing_to_load(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="holds no archive; `make archive` builds them"):
+        ModelStore(tmp_path).loaded(["all"])

@@ -1,7 +1,9 @@
 """The command line: what people read, what machines read, and the exit status."""
 
+import errno
 import functools
 import json
+import os
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,7 @@ from client.__main__ import main
 from client.api.management import Management
 from client.archives.model_store import ModelStore
 from client.rollout.rollout import Rollout
+from client.server import local_server
 
 
 @pytest.fixture
@@ -132,6 +135,43 @@ def test_what_goes_wrong_is_one_sentence(
     assert run(config, *arguments) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and message in captured.err
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [
+        (errno.EACCES, "let this user"),
+        (errno.EROFS, "let this user"),
+        (errno.ENOSPC, "make room"),
+        (errno.EDQUOT, "make room"),
+        (errno.ENOTDIR, "a file lies where a folder is needed"),
+        (errno.ENOENT, "is not there"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EIO, "look at that path"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(
+    config: Path, number: int, mend: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), b"/some/path")
+
+    monkeypatch.setattr(local_server, "start", refuse)
+    assert run(config, "serve") == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: /some/path: {os.strerror(number)}; ") and mend in message
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("blocked", [".torchserve", "logs"])
+def test_a_file_where_the_server_needs_a_folder(
+    config: Path, store: ModelStore, blocked: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local_server, "_taken", lambda host, port: None)
+    (config.parent / blocked).write_text("a file")
+    assert run(config, "serve") == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("error: ") and str(config.parent / blocked) in message and "folder" in message
 
 
 def test_no_server_has_an_exit_status_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 """Ending a server ends its processes, and no other."""
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -8,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from client.server.processes import end_server, server_processes
+from client.api.errors import ClientError
+from client.server.processes import end_server, server_processes, worker_folders, workers
+from client.server.readiness import check_files
+from handlers.product_serving.archive import SUMS, format_sums
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 WAITS = "import time; time.sleep(60)"
@@ -60,3 +66,43 @@ def test_what_does_not_end_is_killed(spawn: Spawn, tmp_path: Path) -> None:
 
 def test_no_server_ends_at_once(tmp_path: Path) -> None:
     assert end_server(tmp_path, patience=0)
+
+
+def test_a_worker_on_a_port_is_told_by_its_environment(tmp_path: Path) -> None:
+    """As where TorchServe's library for sockets cannot be loaded."""
+    command = [sys.executable, "-c", WAITS, "/x/ts/model_service_worker.py", "--port", "9000"]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}) as worker:
+        deadline = time.monotonic() + 60
+        while not workers(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert workers(tmp_path) == {worker.pid} and server_processes(tmp_path) == {worker.pid: False}
+        assert not workers(tmp_path.parent)
+        end_server(tmp_path, patience=10)
+        assert worker.wait(60) == -9
+
+
+def test_files_that_were_deleted_under_a_worker_are_named(tmp_path: Path) -> None:
+    home, unpacked = tmp_path / "home", tmp_path / "unpacked"
+    home.mkdir()
+    unpacked.mkdir()
+    (unpacked / SUMS).write_text(format_sums({"model.onnx": "0", "settings.json": "0"}))
+    for name in ("model.onnx", "settings.json"):
+        (unpacked / name).touch()
+    started = f"[sys.executable, '-c', {WAITS!r}, *sys.argv[1:]], cwd={str(unpacked)!r}"
+    worker = f"import subprocess, sys; subprocess.run({started})"
+    command = [sys.executable, "-c", worker, "/x/ts/model_service_worker.py"]
+    with subprocess.Popen(command, cwd=home, start_new_session=True) as front_end:
+        try:
+            deadline = time.monotonic() + 60
+            while unpacked not in worker_folders(home) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            check_files(home)
+            (unpacked / "model.onnx").unlink()
+            with pytest.raises(ClientError, match=r"has lost model\.onnx and 0 other files"):
+                check_files(home)
+            shutil.rmtree(unpacked)
+            with pytest.raises(ClientError, match="has lost SHA256SUMS"):
+                check_files(home)
+            check_files(tmp_path)
+        finally:
+            os.killpg(front_end.pid, signal.SIGKILL)
