@@ -12,7 +12,7 @@ from training.models.encoders import WeightsError
 from training.reporting.report import write_report
 from training.run.checkpoint import RunError
 from training.run.option_table import OptionsError
-from training.system.device import follow_cpu_quota, keep_freed_memory
+from training.system.device import follow_cpu_quota, keep_freed_memory, loader_fault
 from training.system.interrupts import Terminated, signals_like_ctrl_c, status_of, tell
 from training.system.processes import only_main_prints
 from training.system.storage import FORBIDDEN, FULL, StorageError
@@ -44,8 +44,10 @@ def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
             command()
     except USER_ERRORS as error:
         return _print_error(FAILED, f"error: {error}")
-    except OSError as error:
-        if error.errno not in (*FULL, *FORBIDDEN):
+    except (OSError, RuntimeError) as error:
+        if fault := loader_fault(error):
+            return _print_error(FAILED, f"error: {fault}; give fewer --processes, or 0{how}")
+        if not isinstance(error, OSError) or error.errno not in (*FULL, *FORBIDDEN):
             raise
         return _print_error(FAILED, f"error: {error}; make room, or choose a folder that can be written to{how}")
     except KeyboardInterrupt as interrupt:

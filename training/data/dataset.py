@@ -21,6 +21,7 @@ from training.catalog.reading import Catalog
 from training.data.attributes import MISSING
 from training.data.picture_cache import PictureCache, read_picture
 from training.data.title_thinning import TitleThinner
+from training.system.device import affordable_processes
 
 GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
 LabelledProducts = tuple[GraphInputs, Tensor]
@@ -186,11 +187,12 @@ def product_loader(
     dataset: ProductDataset, *, batch_size: int, sampler: EpochSampler | None = None, processes: int = 0
 ) -> DataLoader[LabelledProducts]:
     """Batches of graph inputs and targets, in the order of the rows or of the sampler."""
+    size = dataset.preprocessor.settings.image_size
     order: dict[str, Any] = {"batch_size": batch_size} if sampler is None else {"batch_sampler": sampler}
     return DataLoader[Any](
         dataset,
         collate_fn=to_tensors,
-        num_workers=processes,
+        num_workers=affordable_processes(processes, 3 * size * size * batch_size),
         pin_memory=torch.cuda.is_available(),  # the copy to a GPU overlaps with the previous step
         **order,
     )

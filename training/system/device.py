@@ -2,18 +2,25 @@
 
 import ctypes
 import dataclasses
+import errno
+import functools
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 from torch import nn
 
 from handlers.product_serving.cores import usable_cores
+from training.system.storage import MIB, warn
 
 PRECISIONS = ("auto", "fp32", "bf16")
+SHARED_MEMORY = Path("/dev/shm")  # where PyTorch hands over what a loader process has read
+BATCHES_OF_A_PROCESS = 3  # two wait, one is being written
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 
 
@@ -127,6 +134,52 @@ def loader_processes() -> int:
     if not torch.cuda.is_available():
         return 0
     return min(8, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def affordable_processes(wanted: int, batch_bytes: int) -> int:
+    """Number of loader processes for whose batches the shared memory has room; a warning says if that is fewer.
+
+    A process that finds no room there dies by a bus error. Containers often have 64 MB, or none.
+
+    Args:
+        wanted: number of processes.
+        batch_bytes: size of a batch.
+    """
+    if not wanted:
+        return 0
+    try:
+        room = shutil.disk_usage(SHARED_MEMORY).free if os.access(SHARED_MEMORY, os.W_OK) else 0
+    except OSError:
+        room = 0
+    needs = BATCHES_OF_A_PROCESS * batch_bytes * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    affordable = min(wanted, room // needs)
+    if affordable < wanted:
+        _warn_of_shared_memory(wanted, affordable, needs)
+    return affordable
+
+
+@functools.cache  # once for each sentence, not for each loader
+def _warn_of_shared_memory(wanted: int, affordable: int, needs: int) -> None:
+    warn(
+        f"{SHARED_MEMORY} has no room for {wanted} loader processes, which need {wanted * needs / MIB:,.0f} MiB there: "
+        f"{affordable or 'none'} will decode pictures; enlarge it (docker run --shm-size 1g), or give --processes "
+        f"{affordable}"
+    )
+
+
+def loader_fault(error: Exception) -> str | None:
+    """What went wrong with the loader processes, in a clause; None for any other error.
+
+    Shared memory may fill up under way, the system may kill a process, or give no more of them.
+    """
+    last = (str(error).strip().splitlines() or [""])[-1]
+    if isinstance(error, OSError):
+        limits = (errno.EAGAIN, errno.EMFILE, errno.ENOMEM, errno.ENOSYS)
+        return f"the system gives no more processes, files or memory ({last})" if error.errno in limits else None
+    if "DataLoader worker (pid" in str(error):
+        return "a loader process was killed, perhaps for want of memory or of room in /dev/shm"
+    handing_over = "shared memory" in last or "ancdata" in last
+    return f"a loader process cannot hand over a batch ({last})" if handing_over else None
 
 
 def _bf16_support(name: str) -> tuple[bool, str]:
