@@ -43,7 +43,7 @@ WORKER_CONFIG = {
 }
 # A queue counts requests, but those who wait count time: 100 requests are 33 ms of a model that answers 3,000 a second,
 # and a pause that long turns requests away. The upper bound is memory: TorchServe holds what waits.
-QUEUE_SECONDS, QUEUE_LEAST, QUEUE_MOST = 2.0, 100, 1000
+QUEUE_SECONDS, QUEUE_LEAST, QUEUE_MOST = 2.0, 200, 1000
 _TIMED_TRIES = 3
 
 

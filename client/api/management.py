@@ -25,6 +25,7 @@ class ModelVersion:
         workers: status of each worker, such as ``READY``.
         processes: process id of each worker; 0 or less until it is known.
         pending: requests in its queue.
+        queue: requests that its queue can hold; 0 if the server does not say.
         default: it answers requests that name no version.
     """
 
@@ -35,6 +36,7 @@ class ModelVersion:
     workers: tuple[str, ...]
     processes: tuple[int, ...]
     pending: int
+    queue: int
     default: bool
 
     @property
@@ -156,6 +158,7 @@ def _path(*names: str) -> str:
 
 
 def _version(document: Any, *, default: str) -> ModelVersion:
+    waiting = document["jobQueueStatus"]
     return ModelVersion(
         model=document["modelName"],
         version=document["modelVersion"],
@@ -163,6 +166,9 @@ def _version(document: Any, *, default: str) -> ModelVersion:
         min_workers=int(document["minWorkers"]),
         workers=tuple(worker["status"] for worker in document["workers"]),
         processes=tuple(int(worker.get("pid", 0)) for worker in document["workers"]),
-        pending=int(document["jobQueueStatus"]["pendingRequests"]),
+        pending=int(waiting["pendingRequests"]),
+        queue=int(waiting["pendingRequests"]) + int(waiting["remainingCapacity"])
+        if "remainingCapacity" in waiting
+        else 0,
         default=document["modelVersion"] == default,
     )

@@ -163,7 +163,7 @@ def server_engine(
     """The engine of a configured server.
 
     Args:
-        config: addresses and queue length; half of the queue stays free for other clients.
+        config: addresses, and the queue's length if the server does not say it; half stays free for other clients.
         tokens: the server's tokens.
         model: registered name.
         version: exact version; None takes the default version at the start of the run.
@@ -174,12 +174,6 @@ def server_engine(
         ClientError: no server answers, the model is not registered or has no READY worker, or there are more
             connections than half of the queue.
     """
-    room = max(1, config.job_queue_size // 2)
-    if connections is not None and connections > room:
-        raise ClientError(
-            f"{connections} connections are too many: half of the server's queue of {config.job_queue_size} stays free "
-            f"for other clients. Use at most {room}, or a larger job_queue_size in {config.path.name}"
-        )
     with Management(config.management_url, tokens=tokens) as management:
         found = management.find(model, version)
         if found is None:
@@ -190,6 +184,13 @@ def server_engine(
             raise ClientError(
                 f"{model} {found.version} has no READY worker; `python -m client ready {model}` gives the reason"
             )
+    queue = found.queue or config.job_queue_size
+    room = max(1, queue // 2)
+    if connections is not None and connections > room:
+        raise ClientError(
+            f"{connections} connections are too many: half of the queue of {queue} stays free for other clients; "
+            f"at most {room} are left"
+        )
     return ServerEngine(
         lambda: ProductClient(config.inference_url, tokens=tokens, timeout=TIMEOUT),
         model=model,

@@ -46,7 +46,7 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
     } <= names
     config = yaml.safe_load(content.read("model-config.yaml"))
     assert config["minWorkers"] == config["maxWorkers"] == 2
-    assert 100 <= config["jobQueueSize"] <= 1000
+    assert 200 <= config["jobQueueSize"] <= 1000
     assert names - {line.split("  ")[1] for line in sums.splitlines()[1:]} == {"SHA256SUMS"}
     assert not any(name.endswith((".pkl", ".bin")) for name in names)
     assert manifest["parity"]["onnx"]["passed"] and manifest["parity"]["torchscript"]["passed"]
@@ -129,6 +129,6 @@ def test_another_run_does_not_overwrite_a_version(
     assert main(["--run", str(other), *given]) == 0, "the same run again"
 
 
-@pytest.mark.parametrize(("speed", "queue"), [(0.5, 100), (50, 100), (160, 300), (3000, 1000)])
+@pytest.mark.parametrize(("speed", "queue"), [(0.5, 200), (80, 200), (160, 300), (3000, 1000)])
 def test_a_queue_is_two_seconds_long_within_bounds(speed: float, queue: int) -> None:
     assert queue_size(speed) == queue

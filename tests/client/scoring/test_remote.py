@@ -213,6 +213,21 @@ def test_an_engine_takes_the_default_version_and_half_of_the_queue(
     assert len(labels(tmp_path / "out")) == 100
 
 
+def test_the_queue_of_the_model_counts_where_the_server_says_it(
+    configured: Path, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive has a number of its own, which wins over the configuration."""
+    describe = FakeTorchServe._describe
+
+    def with_capacity(server: FakeTorchServe, *names: str) -> dict[str, Any]:
+        shown = describe(server, *names)
+        return shown | {"jobQueueStatus": {"pendingRequests": 2, "remainingCapacity": 6}}
+
+    monkeypatch.setattr(FakeTorchServe, "_describe", with_capacity)
+    config = read_config(configured)
+    assert "4 connections" in server_engine(config, config.tokens(), model="intermediate").description
+
+
 def test_an_archive_that_is_built_anew_is_another_run(
     configured: Path, store: ModelStore, titles: Path, tmp_path: Path
 ) -> None:
