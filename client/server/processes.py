@@ -29,9 +29,10 @@ def server_processes(temporary: Path) -> dict[int, bool]:
 
 
 def workers(temporary: Path) -> set[int]:
-    """The workers that use a temporary folder."""
+    """The workers that use a temporary folder. A worker's own child looks like one until it runs its program."""
     found = server_processes(temporary)
-    return {process for process in found if any(argument.endswith(_WORKER) for argument in _read(process, "cmdline"))}
+    alike = {process for process in found if any(argument.endswith(_WORKER) for argument in _read(process, "cmdline"))}
+    return {process for process in alike if _parent(process) not in alike}
 
 
 def front_end_folders(home: Path) -> Iterator[Path]:

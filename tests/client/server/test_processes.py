@@ -106,3 +106,12 @@ def test_files_that_were_deleted_under_a_worker_are_named(tmp_path: Path) -> Non
             check_files(tmp_path)
         finally:
             os.killpg(front_end.pid, signal.SIGKILL)
+
+
+def test_a_workers_child_is_no_worker(spawn: Spawn, tmp_path: Path) -> None:
+    """Libraries ask other programs while they load; a child that ends is no worker that dies."""
+    forks = "import os, time; child = os.fork(); print(flush=True); time.sleep(60 if child else 5)"
+    worker = spawn("/x/ts/model_service_worker.py", "--sock-name", f"{tmp_path}/.ts.sock.9000", code=forks)
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    assert len(server_processes(tmp_path)) == 2 and workers(tmp_path) == {worker.pid}
