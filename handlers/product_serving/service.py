@@ -100,6 +100,7 @@ class ProductService:
         answers = self.explain(items, products, scores, explained)
         with self.metrics.timed("respond"):
             bodies = self.postprocess(requests, answers, context)
+            _end_calls(headers, context)
         self.metrics.record(answers, explained)
         return bodies
 
@@ -260,6 +261,21 @@ def _content_type(headers: Mapping[str, Any]) -> str | None:
 def _asks_explanation(headers: Mapping[str, Any]) -> bool:
     """True for a request to /explanations: TorchServe then sets its own lower-case header."""
     return headers.get("explain") == "True"
+
+
+def _end_calls(headers: Sequence[Mapping[str, Any]], context: Any) -> None:
+    """Tell the front end that the answer to a gRPC call is its last one; otherwise StreamPredictions kills the worker.
+
+    HTTP answers must not have this header: they would lose their status. The front end gives each HTTP request, and no
+    gRPC call, a Content-Length. StreamPredictions2 has already failed in the front end, because it needs sequence
+    batching; an answer to it would kill the worker, so there is none. Source: GRPCJob.java, RestJob.java, Model.java.
+    """
+    for number, header in enumerate(headers):
+        names = {name.lower() for name, value in header.items() if isinstance(value, str)}
+        if "content-length" not in names:
+            context.set_response_header(number, "ts_stream_next", "false")
+            if "ts_request_sequence_id" in names:
+                del context.request_ids[number]
 
 
 def _gpu(properties: Mapping[str, Any]) -> int | None:

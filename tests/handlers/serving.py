@@ -29,6 +29,7 @@ class Answer(NamedTuple):
     phrase: str
     content_type: str
     body: str
+    headers: Mapping[str, str]
 
     @property
     def json(self) -> Any:
@@ -101,9 +102,8 @@ def decode_reply(message: bytes) -> list[Answer]:
     while (length := number()) != -1:
         position += length
         content_type, status, phrase = text(), number(), text()
-        for _ in range(number()):
-            text(), text()
-        answers.append(Answer(status, phrase, content_type, text()))
+        headers = {text(): text() for _ in range(number())}
+        answers.append(Answer(status, phrase, content_type, text(), headers))
     return answers
 
 

@@ -95,6 +95,18 @@ def test_top_k_is_clipped_to_the_labels(worker: Worker) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+def test_a_grpc_call_is_told_that_its_answer_is_the_last(worker: Worker) -> None:
+    """Each HTTP request has a Content-Length, and its answer not that header; a stream of questions gets no answer."""
+    fields = form(text=TITLES[0])[1]
+    http = {"content-length": "9", "ts_request_sequence_id": "s"}
+    answers = worker.ask(({}, fields), (http, fields), ({"ts_request_sequence_id": "s"}, fields), ({}, form(x="")[1]))
+    assert [answer.status for answer in answers] == [200, 200, 400]
+    assert [answer.headers.get("ts_stream_next") for answer in answers] == ["false", None, "false"]
+    assert worker.ask(({"ts_request_sequence_id": "s"}, fields)) == []
+    [hidden] = worker.ask(({}, form(text=TITLES[0], **{"content-length": "9"})[1]))
+    assert hidden.headers["ts_stream_next"] == "false"
+
+
 def test_all_orientations_have_the_same_answer(worker: Worker) -> None:
     answers = worker.ask(*(form(image=turned(orientation)) for orientation in range(1, 9)))
     assert all(same(answer, answers[0]) for answer in answers)
