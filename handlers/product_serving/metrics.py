@@ -4,6 +4,8 @@ Each update is a line on the worker's output that the front end parses. So this 
 at most once a second, whatever the load. ``deploy/metrics.yaml`` declares the counters; without the declaration nothing
 is counted.
 
+A thread reports the front end's memory, also while no request comes through.
+
 No dimension ever holds a caller's text: values are the model's labels, error codes and words of this file. The version
 is a dimension because TorchServe's own metrics call it "default" if the request names no version.
 """
@@ -12,11 +14,13 @@ import contextlib
 import itertools
 import logging
 import math
+import os
 import re
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .errors import ERROR_CODES, ProductError
@@ -38,6 +42,7 @@ READ = ("image", "text", "both")
 CACHED = ("hit", "miss")
 STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
 REPORT_SECONDS = 1.0
+FRONT_END, FRONT_END_SECONDS = "FrontEndMemory", 10.0
 _PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
 _MILLISECONDS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
 # Commas, colons, bars and brackets separate the fields of a metric's line; see Metric.java of TorchServe.
@@ -79,8 +84,10 @@ class ProductMetrics:
                 self._spent[stage] += 1000 * (time.perf_counter() - start)
 
     def announce(self) -> None:
-        """Report every series as 0. Prometheus needs this start value to see the first increase."""
+        """Report every series as 0, which Prometheus needs to see the first increase, and watch the front end."""
         if self._counters:
+            arguments = (self._counters[FRONT_END], os.getppid())
+            threading.Thread(target=report_front_end, args=arguments, daemon=True).start()
             with self._lock:
                 for key in self._series():
                     self._counts[key] += 0
@@ -173,12 +180,23 @@ def _distinct_values(labels: Sequence[str]) -> dict[str, str]:
     return values
 
 
+def report_front_end(gauge: Any, process: int, *, seconds: float = FRONT_END_SECONDS) -> None:
+    """Report the resident memory of the front end, the worker's parent, until it ends; nothing where Linux is not."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        while True:
+            pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
+            gauge.add_or_update(round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20), ["Host"])
+            time.sleep(seconds)
+
+
 def _declared(cache: Any) -> dict[str, Any]:
-    """TorchServe's counters by name; empty if one of them is not declared."""
+    """TorchServe's counters by name, and its gauge of the front end; empty if one of them is not declared."""
     if cache is None:
         return {}
     try:
-        return {name: cache.get_metric(name) for name in COUNTERS}
+        counters = {name: cache.get_metric(name) for name in COUNTERS}
+        kinds = type(counters["product_items_total"].metric_type)
+        return {**counters, FRONT_END: cache.get_metric(FRONT_END, kinds.GAUGE)}
     except Exception as error:  # a server with another metrics.yaml must still serve
         logger.warning("no metrics: %s; set metrics_config to this project's deploy/metrics.yaml", type(error).__name__)
         return {}

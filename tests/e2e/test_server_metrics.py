@@ -85,4 +85,4 @@ def test_a_label_of_any_signs_is_counted(
 def test_torchserves_own_metrics_are_still_there(client: ProductClient, scrape: Callable[[], Samples]) -> None:
     client.predict(text=TITLE)
     names = {name for name, _ in scrape()}
-    assert {"ts_inference_requests_total", "Requests2XX", "QueueTime", "PredictionTime"} <= names
+    assert {"ts_inference_requests_total", "Requests2XX", "QueueTime", "PredictionTime", "FrontEndMemory"} <= names

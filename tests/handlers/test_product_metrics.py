@@ -2,6 +2,8 @@
 
 import logging
 import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from pictures import draw, encode
 from serving import LABELS, METRICS, TITLES, Worker, document, explained, form, metrics_cache
 
 from handlers.product_serving.errors import ProductError
-from handlers.product_serving.metrics import COUNTERS, STAGES, ProductMetrics, dimension_value
+from handlers.product_serving.metrics import COUNTERS, STAGES, ProductMetrics, dimension_value, report_front_end
 
 PICTURE = encode(draw())
 MODEL = {"name": "tiny", "version": "1.0", "backend": "onnx"}
@@ -195,3 +197,25 @@ def test_counting_costs_little(lines: Callable[[], Lines]) -> None:
     for _ in range(200):
         count()
     assert (time.process_time() - started) / 200 < 0.002
+
+
+def test_the_front_ends_memory_is_reported_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[tuple[float, list[str]]] = []
+
+    class Gauge:
+        def add_or_update(self, value: float, dimensions: list[str]) -> None:
+            reported.append((value, dimensions))
+
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as front_end:
+        assert front_end.stdout is not None and front_end.stdout.readline()
+
+        def sleep(_: float) -> None:
+            if len(reported) == 2:
+                front_end.kill()
+                front_end.wait()
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        report_front_end(Gauge(), front_end.pid)
+    assert len(reported) == 2
+    assert all(1 <= value < 200 and dimensions == ["Host"] for value, dimensions in reported)
