@@ -1,12 +1,12 @@
-"""Checks that a model is served: its workers are READY, and it answers its golden products as expected.
+"""Checks that a model is served: workers are READY, golden products have the expected answers, large requests pass.
 
 TorchServe's ``/ping`` reports "Healthy" even while every worker crashes.
 """
 
 from pathlib import Path
 
-from client.api.errors import ClientError
-from client.api.inference import ProductClient
+from client.api.errors import ClientError, ServerDown, ServerError, ServerTimeout
+from client.api.inference import MAX_BODY, ProductClient
 from client.api.management import Management
 from client.archives.golden_products import check_golden_answers, read_golden
 from client.archives.model_store import ModelStore, missing_files
@@ -58,4 +58,27 @@ def check_ready(client: ProductClient, management: Management, store: ModelStore
     golden = read_golden(store.version(model, found.version).path)
     if faults := check_golden_answers(client, golden, model=model, version=found.version):
         raise ClientError(f"{model} {found.version} gives other answers than when it was verified: {faults[0]}")
+    _check_memory(client, model=model, version=found.version)
     return f"{model} {found.version}: {len(found.workers)} READY, {len(golden.products)} golden products as expected"
+
+
+def _check_memory(client: ProductClient, *, model: str, version: str) -> None:
+    """Send bytes that are no picture, of nearly the largest size: the handler refuses them if they come through.
+
+    Raises:
+        ServerError: the queue is full.
+        ClientError: the front end is out of memory.
+    """
+    try:
+        client.predict(bytes(MAX_BODY), model=model, version=version)
+    except (ServerDown, ServerError, ServerTimeout) as error:
+        kind, code = (error.type, error.code) if isinstance(error, ServerError) else ("", 0)
+        if kind.islower() or code == 413:  # the handler's own, not a Java class; or above a smaller max_request_size
+            return
+        if code == 503:
+            raise
+        raise ClientError(
+            f"{model} {version} answers small requests, but none of {MAX_BODY:,} bytes ({error}): the front end is out "
+            "of memory. If it stays so, restart the server (`make stop`, `make serve`); a larger -Xmx in vmargs of "
+            "config.properties gives it more"
+        ) from error

@@ -1,9 +1,10 @@
 """Golden products and readiness, as a client checks them."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
-from fake_torchserve import FakeTorchServe, write_archive
+from fake_torchserve import Answer, FakeTorchServe, write_archive
 
 from client.api.errors import ClientError
 from client.api.inference import ProductClient
@@ -81,6 +82,42 @@ def test_a_model_that_answers_otherwise_is_not_ready(
 ) -> None:
     serving.broken["1.0"] = "labels"
     with pytest.raises(ClientError, match="gives other answers than when it was verified"):
+        check_ready(client, management, store, model="intermediate")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        (507, "OutOfDirectMemoryError", r"answers small requests, but none of 6,000,000 bytes .* restart the server"),
+        (500, "InternalServerException", "the front end is out of memory"),
+        (503, "ServiceUnavailableException", "all workers are busy"),
+        (413, "RequestEntityTooLarge", None),
+        (415, "unsupported_image", None),
+    ],
+)
+def test_a_front_end_without_memory_is_not_ready(
+    *,
+    client: ProductClient,
+    management: Management,
+    serving: FakeTorchServe,
+    store: ModelStore,
+    code: int,
+    kind: str,
+    message: str | None,
+) -> None:
+    version, known = serving.models["intermediate"]["1.0"], FakeTorchServe._answer
+
+    def answer(product: Answer) -> Answer:
+        if len(product.get("image") or "") > 1_000_000:
+            return {"code": code, "type": kind, "message": "no"}
+        version.answer = None
+        try:
+            return known(serving, product, "intermediate", "1.0")
+        finally:
+            version.answer = answer
+
+    version.answer = answer
+    with contextlib.nullcontext() if message is None else pytest.raises(ClientError, match=message):
         check_ready(client, management, store, model="intermediate")
 
 
