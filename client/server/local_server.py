@@ -36,7 +36,8 @@ START_TIMEOUT = 180.0
 STOP_PATIENCE = 30.0
 _POLL = 0.25
 _LOG_LINES = 15
-_NOT_INHERITED = ("PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION", "TS_MODEL_SERVER_HOME", "TS_DEBUG")
+_JAVA_OPTIONS = ("_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")
+_NOT_INHERITED = ("PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION", *_JAVA_OPTIONS)
 
 
 class StartError(ClientError):
@@ -105,6 +106,8 @@ def _start(config: ServerConfig, *, timeout: float, log: Log) -> LocalServer:
     with ExitStack() as on_failure:
         on_failure.callback(_end, server)
         _launch(server, archives)
+        if ignored := [name for name in _JAVA_OPTIONS if os.environ.get(name)]:
+            log(f"Ignored: {', '.join(ignored)} of the environment; Java's options: vmargs in {config.path.name}")
         log(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
         with Management(config.management_url, tokens=config.tokens()) as management:
             watch = StartWatch(failures, config.folder / CONSOLE, server.temporary)
@@ -175,11 +178,13 @@ def _launch(server: LocalServer, archives: Sequence[Archive]) -> None:
 
 
 def _environment(config: ServerConfig, temporary: Path) -> dict[str, str]:
-    """The server's environment. TS_CONFIG_FILE would override --ts-config, PYTHONPATH the modules of an archive, and
-    the others would hide the logs. Java reads the names of files by the locale. A worker that crashes says by which
-    signal.
+    """The server's environment. TS_CONFIG_FILE would override --ts-config, PYTHONPATH the modules of an archive, Java's
+    options those of vmargs, and the others would hide the logs. Java reads the names of files by the locale. A worker
+    that crashes says by which signal.
     """
-    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in _NOT_INHERITED and not name.startswith("TS_")
+    }
     java = {} if (home := _java_home()) is None else {"JAVA_HOME": home}
     own = {
         "TS_CONFIG_FILE": str(config.path),

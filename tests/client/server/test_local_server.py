@@ -194,12 +194,12 @@ def test_the_server_gets_an_environment_of_its_own(
     config: ServerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TS_CONFIG_FILE", "another.properties")
-    monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    monkeypatch.setenv("LOG_LOCATION", "/elsewhere")
+    for name in ("TS_OPEN_INFERENCE_PROTOCOL", "TS_DEBUG", *local_server._NOT_INHERITED):
+        monkeypatch.setenv(name, "/somewhere")
     monkeypatch.setenv("LC_ALL", "C")
     environment = local_server._environment(config, tmp_path)
     assert environment["TS_CONFIG_FILE"] == str(config.path)
     assert environment["TEMP"] == environment["TMPDIR"] == str(tmp_path)
-    assert not {"PYTHONPATH", "LOG_LOCATION"} & set(environment)
+    assert "/somewhere" not in environment.values()
     assert environment["LC_ALL"] == "C.UTF-8" and environment["PYTHONFAULTHANDLER"] == "1"
     assert (Path(environment["JAVA_HOME"]) / "bin" / "java").is_file()
