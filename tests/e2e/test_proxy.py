@@ -3,11 +3,13 @@
 import json
 import platform
 import shutil
+import socket
 import ssl
 import sys
 from collections.abc import Iterator
-from http.client import HTTPSConnection
+from http.client import HTTPResponse, HTTPSConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -85,6 +87,51 @@ def test_only_the_inference_routes_pass(http: httpx.Client, method: str, path: s
 def test_who_shows_no_token_stays_outside(proxy: Proxy, token: str | None) -> None:
     with connected(proxy, {} if token is None else {"Authorization": token}) as client:
         assert error(client.post(ROUTE, content=b"shoe")) == (401, "missing_token")
+
+
+WIRE: dict[str, tuple[str, int, str]] = {
+    # name: the first line and more, status and type; {} is where the address goes
+    "a star": ("POST * HTTP/1.1", 400, "bad_request"),
+    "OPTIONS of a star": ("OPTIONS * HTTP/1.1", 400, "bad_request"),
+    "CONNECT to a host": ("CONNECT x:80 HTTP/1.1", 400, "bad_request"),
+    "CONNECT to a route": ("CONNECT {} HTTP/1.1", 405, "wrong_method"),
+    "a method in small letters": ("post {} HTTP/1.1", 400, "bad_request"),
+    "an invented method": ("PURGE {} HTTP/1.1", 405, "wrong_method"),
+    "a broken escape": ("POST /predictions/%zz HTTP/1.1", 400, "bad_request"),
+    "an address with NUL": ("POST {}%00 HTTP/1.1", 400, "bad_request"),
+    "bytes as a model": ("POST /predictions/%ff HTTP/1.1", 404, "unknown_route"),
+    "a slash behind": ("POST {}/ HTTP/1.1", 404, "unknown_route"),
+    "dots": ("POST /predictions/../{} HTTP/1.1", 200, ""),
+    "a host before the path": ("POST http://elsewhere{} HTTP/1.1", 200, ""),
+    "HTTP/1.0": ("POST {} HTTP/1.0", 200, ""),
+    "HTTP/2.0": ("POST {} HTTP/2.0", 505, "bad_request"),
+    "another Expect": ("POST {} HTTP/1.1\r\nExpect: 200-ok", 200, ""),
+    "two hosts": ("POST {} HTTP/1.1\r\nHost: y", 400, "bad_request"),
+    "two lengths": ("POST {} HTTP/1.1\r\nContent-Length: 4", 400, "bad_request"),
+    "length and chunks": ("POST {} HTTP/1.1\r\nTransfer-Encoding: chunked", 400, "bad_request"),
+    "another encoding": ("POST {} HTTP/1.1\r\nTransfer-Encoding: gzip", 501, "bad_request"),
+    "a long line": ("POST {} HTTP/1.1\r\nX: " + "a" * 9000, 431, "request_too_large"),
+    "many lines": ("POST {} HTTP/1.1" + "\r\nX: aaaa" * 5000, 431, "request_too_large"),
+    "a header on two lines": ("POST {} HTTP/1.1\r\nX: a\r\n b", 400, "bad_request"),
+    "a header with NUL": ("POST {} HTTP/1.1\r\nX: \0", 400, "bad_request"),
+}
+
+
+@pytest.mark.parametrize("name", WIRE)
+def test_what_no_library_sends_is_answered_as_documented(proxy: Proxy, config: ServerConfig, name: str) -> None:
+    start, status, kind = WIRE[name]
+    token = config.tokens().headers("inference")["Authorization"]
+    head = f"{start.format(ROUTE)}\r\nHost: x\r\nAuthorization: {token}\r\nContent-Type: text/plain\r\n"
+    parts, context = urlsplit(proxy.url), ssl.create_default_context(cafile=str(proxy.certificate))
+    with (
+        socket.create_connection((parts.hostname, parts.port), timeout=60) as plain,
+        context.wrap_socket(plain, server_hostname=parts.hostname) as connection,
+    ):
+        connection.sendall(f"{head}Content-Length: 4\r\n\r\nshoe".encode())
+        response = HTTPResponse(connection)
+        response.begin()
+        answer = json.loads(response.read())
+    assert (response.status, answer.get("type", "")) == (status, kind)
 
 
 def test_the_token_is_the_servers_to_judge(proxy: Proxy, config: ServerConfig) -> None:
