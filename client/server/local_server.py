@@ -26,7 +26,13 @@ from client.server.config import ServerConfig
 from client.server.logs import LoadFailures, last_lines
 from client.server.processes import end_server, front_end_folders, server_processes
 from client.server.readiness import check_ready
-from client.server.run_folder import STATE_FOLDER, is_run_folder, make_run_folder, remove_left_folders
+from client.server.run_folder import (
+    STATE_FOLDER,
+    is_run_folder,
+    make_run_folder,
+    remove_left_folders,
+    require_room_for_logs,
+)
 from client.server.start_watch import StartWatch
 from training.system.storage import locked, make_folder, write_json
 
@@ -99,6 +105,7 @@ def _start(config: ServerConfig, *, timeout: float, log: Log) -> LocalServer:
     archives = store.loaded(config.load_models)
     _clear(config)
     _refuse_taken_ports(config)
+    require_room_for_logs(config.folder)
     began = time.monotonic()
     room = sum(archive.unpacked_size() for archive in archives)
     failures = LoadFailures.from_now_on(config.folder)

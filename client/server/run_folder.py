@@ -19,6 +19,7 @@ from client.server.processes import server_processes
 STATE_FOLDER = ".torchserve"
 _LONGEST_SOCKET = 107 - len("/.ts.sock.65535")  # bytes of the folder's path
 _FEWEST_FILES = 500
+_LOGS = 5_000_000  # bytes
 _MB = 1e6
 
 
@@ -58,6 +59,16 @@ def make_run_folder(home: Path, *, needs: int) -> Path:
     return second_best
 
 
+def require_room_for_logs(home: Path) -> None:
+    """Check that logs, tokens and state fit on the disk of a configuration; TorchServe ends without a word if not.
+
+    Raises:
+        ClientError: it is full.
+    """
+    if reason := _without_room(home, _LOGS):
+        raise ClientError(f"the disk of {home} is full, where logs and tokens are written: {reason}; make room")
+
+
 def remove_left_folders(home: Path) -> None:
     """Remove the folders that servers of this configuration left when they were killed."""
     for base, prefix in _places(home):
@@ -93,6 +104,10 @@ def _unusable(path: Path, needs: int) -> str | None:
         probe.unlink()
     except OSError as error:
         return f"it takes no socket ({error.strerror})"
+    return _without_room(path, needs)
+
+
+def _without_room(path: Path, needs: int) -> str | None:
     room = os.statvfs(path)
     if (free := room.f_bavail * room.f_frsize) < needs:
         return f"{needs / _MB:,.0f} MB are needed, {free / _MB:,.0f} MB are free"

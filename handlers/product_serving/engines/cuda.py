@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Batch, EngineError, KeptFile, Parts
+from .engine import Batch, EngineError, KeptFiles, Parts
 from .graph_replay import Captured, GraphReplayer, Inputs
 from .half_precision import HALF_TOLERANCE, load_half_graph
 from .torchscript import TorchScriptEngine
@@ -45,7 +45,7 @@ class CudaHalfEngine:
     ) -> None:
         import torch  # noqa: PLC0415 - seconds and gigabytes that the ONNX path must not pay for
 
-        self._device, self._file = require_gpu(gpu), KeptFile(path)
+        self._device, self._files, self._name = require_gpu(gpu), KeptFiles(path.parent), path.name
         own = half_precision(torch.cuda.get_device_capability(gpu))
         if own != precision:
             raise EngineError(f"this GPU computes in {own}, not in {precision}")
@@ -60,7 +60,7 @@ class CudaHalfEngine:
 
     def parts(self) -> Parts:
         """In fp32, so that an explanation shows the model without the rounding of half precision."""
-        return TorchScriptEngine(self._file.path, device=self._device, threads=1).parts()
+        return TorchScriptEngine(self._files.path(self._name), device=self._device, threads=1).parts()
 
 
 class CudaDevice:

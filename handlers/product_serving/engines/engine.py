@@ -68,23 +68,28 @@ class Engine(Protocol):
         """Load the same graph in parts. A worker that explains nothing never calls this and saves the memory."""
 
 
-class KeptFile:
-    """A file of the archive that is read again later. It stays open, so that it can be read even after it was deleted:
-    archives are unpacked into a temporary folder, and many systems delete old files there.
+class KeptFiles:
+    """The graphs of an archive, which explanations read again later. They stay open, so that they can be read even
+    after they were deleted: archives are unpacked into a temporary folder, and many systems delete old files there.
 
     Args:
-        path: the file.
+        folder: holds ``model.pt`` and the ``model*.onnx`` that share its weights.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._descriptor)
+    def __init__(self, folder: Path) -> None:
+        files = (path for path in folder.glob("model*") if path.is_file())
+        self._descriptors = {path.name: os.open(path, os.O_RDONLY) for path in files}
+        for descriptor in self._descriptors.values():
+            weakref.finalize(self, os.close, descriptor)
 
-    @property
-    def path(self) -> Path:
-        """Where it can be read."""
-        return self._path if self._path.exists() else Path(f"/proc/self/fd/{self._descriptor}")
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """The bytes of a file, or some of them."""
+        descriptor = self._descriptors[name]
+        return os.pread(descriptor, os.fstat(descriptor).st_size if length is None else length, offset)
+
+    def path(self, name: str) -> Path:
+        """Where a library can open a file."""
+        return Path(f"/proc/self/fd/{self._descriptors[name]}")
 
 
 class EngineError(RuntimeError):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Batch, EngineError, KeptFile, Parts
+from .engine import Batch, EngineError, KeptFiles, Parts
 from .onnx import OnnxEngine, load_parts
 
 INT8_TOLERANCE = 0.1  # largest error of a score: activations between two layers have 256 steps
@@ -33,7 +33,7 @@ class Int8Engine:
 
     def __init__(self, folder: Path, *, threads: int) -> None:
         require_vnni()
-        self._exact, self._threads = KeptFile(folder / "model.onnx"), threads
+        self._files, self._threads = KeptFiles(folder), threads
         self._graph = OnnxEngine(folder / INT8_GRAPH, threads=threads)
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
@@ -42,7 +42,7 @@ class Int8Engine:
 
     def parts(self) -> Parts:
         """In fp32, so that an explanation shows the model without the rounding of int8."""
-        return load_parts(self._exact.path, threads=self._threads)
+        return load_parts(self._files, "model.onnx", threads=self._threads)
 
 
 def require_vnni() -> None:

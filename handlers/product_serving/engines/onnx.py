@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import FP32_TOLERANCE, Batch, KeptFile, Parts, no_features
+from .engine import FP32_TOLERANCE, Batch, KeptFiles, Parts, no_features
 
 
 class OnnxEngine:
@@ -24,7 +24,7 @@ class OnnxEngine:
     tolerance = FP32_TOLERANCE
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        self._file, self._threads = KeptFile(path), threads
+        self._files, self._name, self._threads = KeptFiles(path.parent), path.name, threads
         self._session = _session(str(path), threads)
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
@@ -33,10 +33,10 @@ class OnnxEngine:
 
     def parts(self) -> Parts:
         """Cut the graph at the towers' outputs; the parts hold a second copy of the weights in memory."""
-        return load_parts(self._file.path, threads=self._threads)
+        return load_parts(self._files, self._name, threads=self._threads)
 
 
-def load_parts(path: Path, *, threads: int) -> Parts:
+def load_parts(files: KeptFiles, name: str, *, threads: int) -> Parts:
     """Load the subgraphs of ``model.onnx`` before and after the values ``cells`` and ``tokens``, one session each.
 
     ONNX Runtime always computes the whole graph. An explanation runs the title's tower some ten times, and must not run
@@ -45,7 +45,13 @@ def load_parts(path: Path, *, threads: int) -> Parts:
     import onnx  # noqa: PLC0415 - only explanations need it
     from onnx.utils import Extractor  # noqa: PLC0415
 
-    model = onnx.load(str(path))
+    model = onnx.load_model_from_string(files.read(name))
+    for tensor in model.graph.initializer:
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        if place:  # weights that model.pt holds
+            tensor.raw_data = files.read(place["location"], int(place["offset"]), int(place["length"]))
+            tensor.ClearField("external_data")
+            tensor.data_location = onnx.TensorProto.DEFAULT
     extractor = Extractor(model)
     features = [name for node in model.graph.node for name in node.output if name in ("cells", "tokens")]
     inputs = [value.name for value in model.graph.input]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Batch, EngineError, KeptFile, Parts
+from .engine import Batch, EngineError, KeptFiles, Parts
 from .onnx import load_parts
 
 # OpenVINO builds and keeps kernels for every shape: the first batch of a new length costs some 6 ms and 2.5 MB.
@@ -38,7 +38,7 @@ class OpenVinoEngine:
         core = _shared_core(openvino.Core)
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineError("this CPU has no bf16")
-        self._file, self._threads = KeptFile(path), threads
+        self._files, self._name, self._threads = KeptFiles(path.parent), path.name, threads
         options = {
             "INFERENCE_PRECISION_HINT": "bf16",
             "PERFORMANCE_HINT": "LATENCY",
@@ -59,7 +59,7 @@ class OpenVinoEngine:
 
     def parts(self) -> Parts:
         """In fp32, by ONNX Runtime, so that an explanation shows the model without the rounding of bf16."""
-        return load_parts(self._file.path, threads=self._threads)
+        return load_parts(self._files, self._name, threads=self._threads)
 
 
 @functools.cache

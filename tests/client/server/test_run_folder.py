@@ -11,7 +11,7 @@ import pytest
 
 from client.api.errors import ClientError
 from client.server import run_folder
-from client.server.run_folder import is_run_folder, make_run_folder, remove_left_folders
+from client.server.run_folder import is_run_folder, make_run_folder, remove_left_folders, require_room_for_logs
 
 SOCKET = "/.ts.sock.65535"
 
@@ -82,6 +82,8 @@ def test_a_file_system_without_inodes_or_sockets(home: Path, monkeypatch: pytest
     monkeypatch.setattr(run_folder.os, "statvfs", used_up)
     with pytest.raises(ClientError, match="only 3 inodes left"):
         make_run_folder(home, needs=1)
+    with pytest.raises(ClientError, match=f"the disk of {home} is full.*only 3 inodes left.*make room"):
+        require_room_for_logs(home)
 
 
 def test_a_place_from_which_no_library_can_be_loaded_is_the_second_best(

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 
+from export.shared_weights import share_weights
 from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
@@ -76,6 +77,7 @@ def test_an_explanation_needs_no_file_that_may_be_deleted(
     monkeypatch.setattr("handlers.product_serving.engines.int8.require_vnni", lambda: None)
     unpacked = tmp_path / "unpacked"
     shutil.copytree(graphs, unpacked)
+    assert share_weights(unpacked / "model.onnx", unpacked / "model.pt") > 0
     shutil.copy(unpacked / "model.onnx", unpacked / INT8_GRAPH)
     try:
         engine = kind(unpacked if kind is Int8Engine else unpacked / "model.onnx", threads=1)
