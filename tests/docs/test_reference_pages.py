@@ -9,7 +9,7 @@ import pytest
 from client.commands.arguments import ENGINE_HELP as SCORERS
 from export.archive import worker_config
 from handlers.product_serving.engines.table import ENGINES
-from handlers.product_serving.metrics import COUNTERS
+from handlers.product_serving.metrics import COUNTERS, FRONT_END
 from handlers.product_serving.settings import Attribute, Hierarchy, OneModality, ProductSettings
 from training.run.option_parser import options_markdown
 
@@ -69,9 +69,9 @@ def test_engines_are_those_of_the_table() -> None:
     assert first_cells(table) == {row.name for row in ENGINES}
 
 
-def test_counters_are_those_of_the_handler() -> None:
+def test_metrics_are_those_of_the_handler() -> None:
     shown = first_cells(section(text_of("reference/metrics.md"), "Of the handler"))
-    assert shown == set(COUNTERS)
+    assert shown == {*COUNTERS, FRONT_END}
 
 
 def test_counters_name_their_dimensions() -> None:

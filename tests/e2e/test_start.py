@@ -95,6 +95,8 @@ def test_an_environment_that_is_left_leaves_nothing_behind(tmp_path: Path, tempo
     command = f'. "{ACTIVATE}"; test -x "$JAVA_HOME/bin/java"; test "$TS_CONFIG_FILE" = config.properties; deactivate; '
     shell(command + 'test -z "${JAVA_HOME:-}${TS_CONFIG_FILE:-}"', tmp_path, temporary)
     shell(command + 'test "$JAVA_HOME" = /my/java', tmp_path, temporary, JAVA_HOME="/my/java")
+    options = f'. "{ACTIVATE}"; test -z "${{_JAVA_OPTIONS:-}}"; deactivate; test "$_JAVA_OPTIONS" = -Xmx1m'
+    shell(options, tmp_path, temporary, _JAVA_OPTIONS="-Xmx1m")
     shell(f'. "{ACTIVATE}"; {command}test -z "${{JAVA_HOME:-}}"', tmp_path, temporary)  # sourced twice
 
 
