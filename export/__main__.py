@@ -19,6 +19,7 @@ from training.models import MODELS
 from training.run.checkpoint import RunError
 from training.run.record import read_run
 from training.system.device import follow_cpu_quota
+from training.system.storage import StorageError, describe
 
 DEFAULT_LIMIT = 1000
 # Each archive is loaded on a CPU before it is stored, so only CPU engines can be forced.
@@ -54,8 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 cache_mib=options.cache_mib,
             )
             print(_describe(built), flush=True)
-    except (BuildError, CatalogError, RunError, VerificationError) as error:
+    except (BuildError, CatalogError, RunError, StorageError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {describe(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -223,7 +223,7 @@ def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) ->
     environment = {**os.environ, "TMPDIR": str(temporary)}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise BuildError(f"torch-model-archiver failed on {model}:\n{result.stderr}")
+        raise BuildError(f"torch-model-archiver failed on {model}: {result.stderr.strip().splitlines()[-1]}")
 
 
 def _sha256(archive: zipfile.ZipFile, name: str) -> str:

@@ -1,6 +1,7 @@
 """Turn one model of a run into a verified archive in the store."""
 
 import dataclasses
+import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from training.data.corrections import reapply_corrections
 from training.models import ProductClassifier
 from training.run.checkpoint import RunError, load_model
 from training.run.record import read_run
+from training.system.storage import StorageError, require_room
 
 _USE_AUTO = "leave the choice to --engine auto"
 
@@ -123,8 +125,10 @@ def build_archive(
             accuracy gate; nothing is archived.
         BuildError: the archive does not load on its own.
         RunError: the run lacks the model.
+        StorageError: a disk is too full.
     """
     model, settings = load_model(run / model_name)
+    _require_room(model_name, model, store)
     settings = dataclasses.replace(settings, engine=engine, cache_mib=cache_mib)
     preprocessor = ProductPreprocessor(settings, run / model_name / "tokenizer.json")
     with tempfile.TemporaryDirectory() as temporary:
@@ -149,6 +153,21 @@ def build_archive(
         }
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
         return Built(model_name, pack(folder, model=model_name, version=version, store=store), exact | fast)
+
+
+def _require_room(name: str, model: ProductClassifier, store: Path) -> None:
+    """Refuse a disk that is too full before the graphs are exported, which takes a minute.
+
+    Raises:
+        StorageError: the temporary folder lacks room for both graphs and the unpacked archive, or the store's disk for
+            the archive and the archiver's copy; or one of them cannot be written to.
+    """
+    weights = sum(value.nbytes for value in model.state_dict().values())
+    existing = next(folder for folder in (store.absolute(), *store.absolute().parents) if folder.exists())
+    for folder, copies in ((Path(tempfile.gettempdir()), 3), (existing, 2)):
+        if not os.access(folder, os.W_OK):
+            raise StorageError(f"{folder} cannot be written to; let this user write there, or choose another folder")
+        require_room(folder / f"{name}.mar", copies * weights)
 
 
 def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSettings) -> None:

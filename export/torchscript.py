@@ -5,6 +5,7 @@ towers, ``classify`` the head. The head's input is cast to fp32, because
 :mod:`handlers.product_serving.engines.half_precision` may cast the towers to half precision.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -69,7 +70,10 @@ def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int)
         warnings.simplefilter("ignore", category=FutureWarning)
         warnings.simplefilter("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         traced = torch.jit.trace_module(_ClassifierParts(model).eval(), _examples(model, image_size), check_trace=False)  # type: ignore[no-untyped-call]
-        traced.save(str(path))
+        # Into memory first: written to a file by PyTorch, a full disk would end the process (abort).
+        buffer = io.BytesIO()
+        torch.jit.save(traced, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def _examples(model: ProductClassifier, image_size: int) -> dict[str, tuple[Tensor, ...]]:

@@ -15,7 +15,7 @@ from training.run.option_table import OptionsError
 from training.system.device import follow_cpu_quota, keep_freed_memory, loader_fault
 from training.system.interrupts import Terminated, signals_like_ctrl_c, status_of, tell
 from training.system.processes import only_main_prints
-from training.system.storage import FORBIDDEN, FULL, StorageError
+from training.system.storage import FORBIDDEN, FULL, StorageError, describe, storage_errors
 
 USER_ERRORS = (CatalogError, OptionsError, RunError, StorageError, WeightsError)
 DONE, FAILED = 0, 1
@@ -49,7 +49,7 @@ def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
             return _print_error(FAILED, f"error: {fault}; give fewer --processes, or 0{how}")
         if not isinstance(error, OSError) or error.errno not in (*FULL, *FORBIDDEN):
             raise
-        return _print_error(FAILED, f"error: {error}; make room, or choose a folder that can be written to{how}")
+        return _print_error(FAILED, f"error: {describe(error)}{how}")
     except KeyboardInterrupt as interrupt:
         by = f"stopped by {interrupt}" if isinstance(interrupt, Terminated) else "interrupted"
         return _print_error(status_of(interrupt), f"\n{by}{how}")
@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sample(options: argparse.Namespace) -> None:
-    path = write_sample_catalog(options.out, per_class=options.per_class, seed=options.seed)
+    with storage_errors(options.out / "products.csv"):
+        path = write_sample_catalog(options.out, per_class=options.per_class, seed=options.seed)
     print(f"built-in catalogue: {path}")
 
 

@@ -3,6 +3,7 @@
 Threads read and decode the pictures of the next batches while the model computes and earlier answers are written.
 """
 
+import errno
 import tempfile
 import zipfile
 import zlib
@@ -147,6 +148,11 @@ def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> 
             content.extractall(folder)
         handler.initialize(context)
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ClientError(
+                f"{archive} cannot be unpacked into {folder}, whose disk is full; make room there, or set TMPDIR to a "
+                "folder on another disk"
+            ) from error
         raise ClientError(f"{archive} cannot be unpacked ({error}); build it again with `make archive`") from error
     except (ArchiveError, EngineError) as error:
         raise ClientError(f"{archive.name}: {error}") from error

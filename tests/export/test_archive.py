@@ -1,10 +1,14 @@
 """Archives: their content, loading without the repository, and refusals."""
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
+import tempfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,7 @@ from export.archive import BuildError, archive_version, check_archive, queue_siz
 from export.build import build_archive, read_run_products
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.run.checkpoint import RunError
+from training.system import storage
 
 pytestmark = pytest.mark.slow
 
@@ -132,3 +137,33 @@ def test_another_run_does_not_overwrite_a_version(
 @pytest.mark.parametrize(("speed", "queue"), [(0.5, 200), (80, 200), (160, 300), (3000, 1000)])
 def test_a_queue_is_two_seconds_long_within_bounds(speed: float, queue: int) -> None:
     assert queue_size(speed) == queue
+
+
+def test_a_disk_without_room_is_refused_before_the_export(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build_module, "export_graphs", lambda *_: pytest.fail("the slow part has begun"))
+    store = tmp_path / "new" / "store"
+    for full in (Path(tempfile.gettempdir()), tmp_path):
+
+        def free(folder: Path, full: Path = full) -> SimpleNamespace:
+            return SimpleNamespace(free=2**12 if folder == full else 2**40)
+
+        monkeypatch.setattr(storage.shutil, "disk_usage", free)
+        assert main(["--run", str(trained_run), "--model", "text", "--store", str(store)]) == 1
+        assert f"the disk of {full} is full: text.mar takes" in capsys.readouterr().err
+    assert not store.parent.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_what_the_system_refuses_under_way_is_a_sentence(
+    number: int, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*given: Any, **named: Any) -> None:
+        raise OSError(number, os.strerror(number), "model.onnx")
+
+    monkeypatch.setattr(build_module, "export_graphs", refused)
+    assert main(["--run", str(trained_run), "--model", "text", "--store", str(tmp_path / "store")]) == 1
+    [told] = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"error: model.onnx: {os.strerror(number)}; ")
+    assert not (tmp_path / "store").exists()
