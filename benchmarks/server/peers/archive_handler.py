@@ -77,3 +77,6 @@ class _Context:
 
     def set_response_content_type(self, number: int, value: str) -> None:
         """Ignore the content type; every peer sets its own."""
+
+    def set_response_header(self, number: int, key: str, value: str) -> None:
+        """Ignore headers, which are for TorchServe."""
