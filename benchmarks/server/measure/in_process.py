@@ -7,7 +7,6 @@ It prints the figures of :func:`measure` as JSON. Batch times are measured with 
 
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from benchmarks.server.peers.archive_handler import ArchiveHandler
 from benchmarks.server.systems.process_usage import own_peak
 from benchmarks.server.systems.torchserve_config import ROOT
 from client.api.errors import ClientError
+from handlers.product_serving.cores import usable_cores
 from handlers.product_serving.engines.engine import Batch, Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.errors import ProductError
@@ -116,7 +116,7 @@ class _Bench:
         with tempfile.TemporaryDirectory() as folder:
             with zipfile.ZipFile(self._archive) as content:
                 content.extractall(folder, ["model.onnx", "model.pt"])
-            engine = OnnxEngine(Path(folder) / "model.onnx", threads=len(os.sched_getaffinity(0)))
+            engine = OnnxEngine(Path(folder) / "model.onnx", threads=usable_cores())
             return self._engine_rate(engine, products, CAP, tokens=tokens)
 
     def _times(self, call: Callable[[T], object], values: Iterator[T]) -> list[float]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,9 +18,10 @@ from benchmarks.server.systems.process_usage import Usage, usage
 from benchmarks.server.systems.system import NotServing, Running, ask
 from benchmarks.server.systems.torchserve import TorchServe, stage_milliseconds
 from benchmarks.server.systems.torchserve_config import ROOT
+from handlers.product_serving.cores import usable_cores
 
 CHECKED = 8
-CORES = len(os.sched_getaffinity(0))
+CORES = usable_cores()
 TURNS = 4
 """Fewest answers for each connection at saturation. Answers come in batches, and a few batches do not give a rate."""
 _LABEL = re.compile(rb'label[\\"]*: *[\\"]*([^\\"]*)')  # BentoML puts JSON into a JSON string

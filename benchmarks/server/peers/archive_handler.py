@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from client.scoring.local import LocalEngine
+from handlers.product_serving.cores import usable_cores
 
 HOST = "127.0.0.1"
 DELAY_MS = 1  # as maxBatchDelay in the archive's model-config.yaml
@@ -54,7 +55,7 @@ class ArchiveHandler:
     """
 
     def __init__(self, archive: Path, *, workers: int = 1) -> None:
-        threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        threads = max(1, usable_cores() // workers)
         self.handler = LocalEngine(archive, threads=threads).handler
 
     def __call__(self, bodies: Sequence[bytes | Mapping[str, Any]]) -> list[str]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmarks.server.peers.archive_handler import DELAY_MS, HOST, ArchiveHandler, settings
+from handlers.product_serving.cores import usable_cores
 
 
 @serve.deployment(num_replicas=settings().workers, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
@@ -31,7 +32,7 @@ class ProductDeployment:
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     ray.init(
-        num_cpus=max(1 + settings().workers, len(os.sched_getaffinity(0))),
+        num_cpus=max(1 + settings().workers, usable_cores()),
         include_dashboard=False,
         configure_logging=False,
         _temp_dir=os.environ["PRODUCT_FOLDER"],

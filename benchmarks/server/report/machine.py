@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.server.systems.peer import triton_python
 from benchmarks.server.systems.torchserve_config import ROOT
+from handlers.product_serving.cores import usable_cores
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "onnxruntime", "openvino", "torchserve", "numpy", "pillow", "tokenizers")
@@ -32,7 +33,7 @@ def describe_machine(peers_python: Path) -> dict[str, Any]:
     flags = core.get("flags", "").split()
     return {
         "cpu": core.get("model name") or platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "flags": [flag for flag in FLAGS if flag in flags],
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
