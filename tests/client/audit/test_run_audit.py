@@ -166,7 +166,8 @@ def test_damaged_labels_are_found_and_can_be_corrected(options: Callable[..., Tr
             shade = np.clip(COLOURS[row % 3] + random.normal(0, 15, 3), 0, 255).astype(int)
             Image.new("RGB", (32, 32), tuple(shade.tolist())).save(tmp_path / f"{row}.png")
             writer.writerow([f"{row}.png", f"{right[row]} {row}", label])
-    easy = {"cross_fit": 2, "head_epochs": 20, "head_rate": 1e-2, "text_epochs": 0, "models": ("early", "late")}
+    easy: dict[str, object] = {"cross_fit": 2, "head_epochs": 20, "head_rate": 1e-2, "text_epochs": 0}
+    easy |= {"models": ("early", "late"), "image_encoder": "efficientnet_lite0"}
     chosen = options(source=CatalogSource(path=str(table)), **easy)
     assert main(["audit", "--run", str(train_run(chosen)), "--out", str(tmp_path / "out")]) == 0
     found = [row for row in findings(tmp_path / "out").values() if row["kind"] != MODALITIES_DIFFER]
