@@ -1,6 +1,7 @@
 """Start and stop: bare in an activated environment, from an unpacked archive elsewhere, and what fails."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -106,8 +107,8 @@ def test_an_unpacked_archive_serves_without_the_repository(store: ModelStore, tm
     with zipfile.ZipFile(store.folder / "intermediate.mar") as content:
         content.extractall(models / "intermediate")
     config = write_config(tmp_path, store=models, load_models="intermediate")
-    text = config.path.read_text().replace(f"-Dlog4j.configurationFile={ROOT}/deploy/log4j2.xml", "")
-    config.path.write_text(text.replace(f"metrics_config={ROOT}/deploy/metrics.yaml\n", ""))
+    own = rf"-D[\w.]+={ROOT}/deploy/\S+|metrics_config={ROOT}/deploy/metrics.yaml\n"
+    config.path.write_text(re.sub(own, "", config.path.read_text()))
     assert str(ROOT) not in config.path.read_text()
     start = f"{sys.executable} -m ts.model_server --start --ncs --ts-config config.properties"
     java = str(local_server._java_home())
