@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -187,6 +188,24 @@ def missing_files(unpacked: Path) -> list[str]:
         return [SUMS]
     names = [line.partition("  ")[2] for line in lines]
     return [name for name in names if not (unpacked / name).is_file()]
+
+
+def unpack_missing(archive: Path, folder: Path) -> int:
+    """Unpack those files of an archive that a folder lacks; existing ones, which a worker may read, stay.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        ClientError: the archive is damaged, or the folder cannot be written to.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            names = [name for name in content.namelist() if not (folder / name).exists()]
+            content.extractall(folder, names)
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ClientError(f"{archive.name} cannot be unpacked into {folder}: {error}") from error
+    return len(names)
 
 
 def identify_archive(path: Path) -> Archive:

@@ -4,7 +4,7 @@ from client.api.errors import ClientError
 from client.commands.arguments import Subcommands, echo, seconds
 from client.commands.session import Session
 from client.server import local_server
-from client.server.readiness import check_files, check_ready
+from client.server.readiness import check_ready, restore_files
 
 TOKEN_TIMEOUT = 10.0
 
@@ -68,7 +68,7 @@ def ready(session: Session) -> None:
     models = session.options.models or session.management.models()
     if not models:
         raise ClientError("no model is registered; `python -m client register intermediate.mar` registers one")
-    check_files(session.config.folder)
+    restore_files(session.config.folder, session.management, session.store, log=echo)
     for model in models:
         echo(check_ready(session.client, session.management, session.store, model=model))
 

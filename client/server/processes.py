@@ -43,13 +43,13 @@ def front_end_folders(home: Path) -> Iterator[Path]:
                 yield Path(os.fsdecode(argument.removeprefix(_FOLDER)))
 
 
-def worker_folders(home: Path) -> set[Path]:
-    """The unpacked archives of the workers whose front end runs in a folder, whether they are still there or not."""
-    found = set()
+def worker_folders(home: Path) -> dict[int, Path]:
+    """Process id -> unpacked archive, of the workers whose front end runs in a folder; the archive may be gone."""
+    found = {}
     for process, arguments in _all_processes():
         if any(argument.endswith(_WORKER) for argument in arguments) and _works_in(_parent(process), home):
             with contextlib.suppress(OSError):  # it has just ended
-                found.add(Path(str(Path(f"/proc/{process}/cwd").readlink()).removesuffix(" (deleted)")))
+                found[process] = Path(str(Path(f"/proc/{process}/cwd").readlink()).removesuffix(" (deleted)"))
     return found
 
 

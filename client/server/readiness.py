@@ -7,28 +7,38 @@ from pathlib import Path
 
 from client.api.errors import ClientError, ServerDown, ServerError, ServerTimeout
 from client.api.inference import MAX_BODY, ProductClient
+from client.api.log import Log
 from client.api.management import Management
 from client.archives.golden_products import check_golden_answers, read_golden
-from client.archives.model_store import ModelStore, missing_files
+from client.archives.model_store import ModelStore, missing_files, unpack_missing
 from client.server.processes import worker_folders
 
 
-def check_files(home: Path) -> None:
-    """Check that the running workers' files are still there: a worker that ends could not come back without them.
+def restore_files(home: Path, management: Management, store: ModelStore, *, log: Log = print) -> None:
+    """Put back what was deleted of the running workers' files: a worker that ends could not come back without them.
 
     Args:
         home: folder in which the server runs, on this machine.
+        management: client of the server's management API.
+        store: store with the archives that the workers' files are from.
+        log: gets a line for each folder that lacked files.
 
     Raises:
-        ClientError: some were deleted; the message names them.
+        ClientError: files cannot be put back.
     """
-    for folder in sorted(worker_folders(home)):
-        if missing := missing_files(folder):
+    folders = worker_folders(home)
+    lacking = {process: missing for process, folder in folders.items() if (missing := missing_files(folder))}
+    versions = [version for model in management.models() for version in management.versions(model)] if lacking else []
+    archives = {process: version for version in versions for process in version.processes}
+    for process, missing in lacking.items():
+        folder, version = folders[process], archives.get(process)
+        if version is None:
             raise ClientError(
-                f"{folder}, where a running worker's archive was unpacked, has lost {missing[0]} and "
-                f"{len(missing) - 1} other files: something deletes old temporary files. A worker that ends cannot "
-                "come back; restart the server: `make stop serve`"
+                f"{folder} has lost {missing[0]}, and its worker ends; restart the server: `make stop serve`"
             )
+        archive = store.version(version.model, version.version)
+        if unpack_missing(archive.path, folder):
+            log(f"{folder} had lost {missing[0]}: unpacked again. Something deletes the server's temporary files")
 
 
 def check_ready(client: ProductClient, management: Management, store: ModelStore, *, model: str) -> str:

@@ -6,14 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from client.api.errors import ClientError
+from client.api.management import Management, ModelVersion
+from client.archives.model_store import ModelStore
 from client.server.processes import end_server, server_processes, worker_folders, workers
-from client.server.readiness import check_files
+from client.server.readiness import restore_files
 from handlers.product_serving.archive import SUMS, format_sums
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -81,37 +85,51 @@ def test_a_worker_on_a_port_is_told_by_its_environment(tmp_path: Path) -> None:
         assert worker.wait(60) == -9
 
 
-def test_files_that_were_deleted_under_a_worker_are_named(tmp_path: Path) -> None:
-    home, unpacked = tmp_path / "home", tmp_path / "unpacked"
+class OneWorker(Management):
+    """A server with one model, whose only worker is a given process."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__()
+        self.process = process
+
+    def models(self) -> list[str]:
+        return ["known"]
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        return [ModelVersion(model, "1.0", "known.mar", 1, ("READY",), (self.process,), 0, 100, default=True)]
+
+
+def test_files_that_were_deleted_under_a_worker_are_put_back(tmp_path: Path) -> None:
+    home, unpacked, store = tmp_path / "home", tmp_path / "unpacked", tmp_path / "store"
     home.mkdir()
-    unpacked.mkdir()
-    (unpacked / SUMS).write_text(format_sums({"model.onnx": "0", "settings.json": "0"}))
-    for name in ("model.onnx", "settings.json"):
-        (unpacked / name).touch()
+    store.mkdir()
+    names = {"MAR-INF/MANIFEST.json": '{"model": {"modelName": "known", "modelVersion": "1.0"}}', "model.onnx": "graph"}
+    with zipfile.ZipFile(store / "known-1.0.mar", "w") as archive:
+        for name, content in {**names, SUMS: format_sums({"model.onnx": "0"})}.items():
+            archive.writestr(name, content)
+        archive.extractall(unpacked)
     started = f"[sys.executable, '-c', {WAITS!r}, *sys.argv[1:]], cwd={str(unpacked)!r}"
     worker = f"import subprocess, sys; subprocess.run({started})"
     command = [sys.executable, "-c", worker, "/x/ts/model_service_worker.py"]
+    said: list[str] = []
     with subprocess.Popen(command, cwd=home, start_new_session=True) as front_end:
         try:
             deadline = time.monotonic() + 60
-            while unpacked not in worker_folders(home) and time.monotonic() < deadline:
+            while unpacked not in worker_folders(home).values() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            check_files(home)
+            [process] = worker_folders(home)
+            restore = partial(restore_files, home, store=ModelStore(store), log=said.append)
+            restore(OneWorker(process))
+            assert not said
             (unpacked / "model.onnx").unlink()
-            with pytest.raises(ClientError, match=r"has lost model\.onnx and 0 other files"):
-                check_files(home)
+            with pytest.raises(ClientError, match=r"has lost model\.onnx, and its worker ends"):
+                restore(OneWorker(process + 1))
+            restore(OneWorker(process))
+            assert [line for line in said if "had lost model.onnx" in line] == said and len(said) == 1
+            assert (unpacked / "model.onnx").read_text() == "graph"
             shutil.rmtree(unpacked)
-            with pytest.raises(ClientError, match="has lost SHA256SUMS"):
-                check_files(home)
-            check_files(tmp_path)
+            restore(OneWorker(process))
+            assert "had lost SHA256SUMS" in said[1] and (unpacked / "MAR-INF" / "MANIFEST.json").exists()
+            restore_files(tmp_path, OneWorker(process), ModelStore(store))  # a server of another folder
         finally:
             os.killpg(front_end.pid, signal.SIGKILL)
-
-
-def test_a_workers_child_is_no_worker(spawn: Spawn, tmp_path: Path) -> None:
-    """Libraries ask other programs while they load; a child that ends is no worker that dies."""
-    forks = "import os, time; child = os.fork(); print(flush=True); time.sleep(60 if child else 5)"
-    worker = spawn("/x/ts/model_service_worker.py", "--sock-name", f"{tmp_path}/.ts.sock.9000", code=forks)
-    assert worker.stdout is not None
-    worker.stdout.readline()
-    assert len(server_processes(tmp_path)) == 2 and workers(tmp_path) == {worker.pid}
