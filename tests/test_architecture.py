@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {*HANDLERS, *BELOW_PIPELINE},
     "client/api": set(),
     "client/archives": {SERVING, "training/system", "client/api"},
-    "client/server": {"training/system", "client/api", "client/archives"},
+    "client/server": {SERVING, "training/system", "client/api", "client/archives"},
     "client/rollout": {"client/api", "client/archives", "client/server", "training/system"},
     "client/scoring": {"handlers", *HANDLERS, *CLIENT_READS, "client/api", "client/archives", "client/server"},
     "client/audit": {*CLIENT_READS, "client/api", "client/scoring"},

@@ -12,12 +12,11 @@ from pathlib import Path
 from client.archives.model_store import Archive
 from client.server.logs import LoadFailures
 from client.server.processes import workers
+from handlers.product_serving.cores import memory_limit
 
 _MOST_DEATHS = 2  # a worker that died once may have been unlucky
 _NOT_LOADED = re.compile(r"Failed to load model: (\S+)\n(?:\S+: )?(.*)")
 _NO_PROCESS = re.compile(r"Failed start worker process[\s\S]*?(Cannot run program .*)")
-_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_UNLIMITED = 2**60
 _FLUSH_SECONDS = 1.0  # TorchServe logs what a worker said after its death
 _GB = 1e9
 
@@ -85,10 +84,8 @@ def _memory_kills() -> int:
 
 def _memory() -> str:
     """The memory of this machine, or the limit of this container."""
-    for name in _MEMORY_LIMITS:
-        text = Path(name).read_text(encoding="ascii").strip() if Path(name).is_file() else ""
-        if text.isdecimal() and int(text) < _UNLIMITED:
-            return f"this container may use {int(text) / _GB:.1f} GB"
+    if (limit := memory_limit()) is not None:
+        return f"this container or service may use {limit / _GB:.1f} GB"
     found = dict(re.findall(r"^(\w+): +(\d+) kB$", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE))
     total, free = (int(found.get(name, 0)) * 1024 / _GB for name in ("MemTotal", "MemAvailable"))
     return f"this machine has {total:.1f} GB, {free:.1f} GB are free"

@@ -1,4 +1,4 @@
-"""How many cores a process may use, which decides the threads of engines and of training; and who loads meanwhile."""
+"""The cores and the memory that a process may use, and whose turn it is to load an archive."""
 
 import contextlib
 import fcntl
@@ -8,6 +8,7 @@ from pathlib import Path
 
 _LOADING = ".loading"
 _CGROUPS = "sys/fs/cgroup"
+_UNLIMITED = 2**60  # version 1 writes "no limit" as a number above it
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -37,25 +38,45 @@ def in_turn(folder: Path) -> Iterator[None]:
         yield
 
 
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Bytes that the control groups of this process allow it, with all other processes in them; None without a limit.
+
+    Args:
+        root: folder that holds ``proc`` and ``sys``.
+    """
+    limits = []
+    for folder, version in _control_groups("memory", root):
+        with contextlib.suppress(OSError, ValueError):  # "max" in version 2 is no number
+            name = "memory.limit_in_bytes" if version == 1 else "memory.max"
+            limits.append(int((folder / name).read_text(encoding="ascii")))
+    return min((limit for limit in limits if limit < _UNLIMITED), default=None)
+
+
 def _quotas(root: Path) -> list[float]:
-    """The CPU quotas of the process's control groups and of the groups above them, in cores; versions 1 and 2."""
+    """The CPU quotas of the process's control groups, in cores."""
+    found = []
+    for folder, version in _control_groups("cpu", root):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(_quota(folder, version=version))
+    return found
+
+
+def _control_groups(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
+    """The folders of the process's groups and of the groups above them, each with its version of control groups."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return []
-    found = []
+        return
     for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         top = root / _CGROUPS / controllers
         group = top / path.strip("/")
         # In a container the path is often one of the host, which is not there: only the top is then read.
         for folder in (group, *group.parents):
-            with contextlib.suppress(OSError, ValueError):
-                found.append(_quota(folder, version=1 if controllers else 2))
+            yield folder, 1 if controllers else 2
             if folder == top:
                 break
-    return found
 
 
 def _quota(folder: Path, *, version: int) -> float:

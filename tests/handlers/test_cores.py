@@ -1,4 +1,4 @@
-"""The cores that a process may use, from the files of control groups as kernels and containers show them."""
+"""The cores and the memory that a process may use, from the files of control groups as containers show them."""
 
 import os
 import threading
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.product_serving.cores import in_turn, usable_cores
+from handlers.product_serving.cores import in_turn, memory_limit, usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +45,30 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_threads_follow_the_quota(cgroup: str, files: dict[str, str], cores: int, tmp_path: Path) -> None:
+    write_groups(tmp_path, cgroup, files)
+    assert usable_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "limit"),
+    [
+        pytest.param("0::/", {"memory.max": "max"}, None, id="version 2 without a limit"),
+        pytest.param("0::/a/b", {"a/memory.max": "4096", "a/b/memory.max": "max"}, 4096, id="the slice above a unit"),
+        pytest.param("4:memory:/a", {"memory/a/memory.limit_in_bytes": "8192"}, 8192, id="version 1"),
+        pytest.param("4:memory:/", {"memory/memory.limit_in_bytes": str(2**63 - 4096)}, None, id="version 1 without"),
+        pytest.param("3:cpu:/", {"cpu/memory.limit_in_bytes": "1"}, None, id="another controller's group"),
+    ],
+)
+def test_the_limit_of_memory(cgroup: str, files: dict[str, str], limit: int | None, tmp_path: Path) -> None:
+    write_groups(tmp_path, cgroup, files)
+    assert memory_limit(tmp_path) == limit
+
+
+def write_groups(root: Path, cgroup: str, files: dict[str, str]) -> None:
     for name, content in {"proc/self/cgroup": cgroup, **{f"sys/fs/cgroup/{n}": c for n, c in files.items()}}.items():
-        path = tmp_path / name
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content + "\n", encoding="ascii")
-    assert usable_cores(tmp_path) == cores
 
 
 def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:

@@ -87,13 +87,11 @@ def test_a_death_for_want_of_memory(watch: StartWatch, alive: Alive, monkeypatch
     assert fault is not None and "(SIGKILL) for want of memory" in fault and "WORKERS=1" in fault
 
 
-def test_a_limit_of_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(start_watch, "_MEMORY_LIMITS", (str(tmp_path / "none"), str(limit)))
-    limit.write_text("max\n")
+def test_a_limit_of_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_watch, "memory_limit", lambda: None)
     assert start_watch._memory().startswith("this machine has ")
-    limit.write_text("2147483648\n")
-    assert start_watch._memory() == "this container may use 2.1 GB"
+    monkeypatch.setattr(start_watch, "memory_limit", lambda: 2**31)
+    assert start_watch._memory() == "this container or service may use 2.1 GB"
 
 
 def test_what_torchserve_only_logs(watch: StartWatch, alive: Alive, tmp_path: Path) -> None:
