@@ -21,7 +21,7 @@ from handlers.product_serving.errors import ERROR_CODES
 PAGES = [page for page in all_pages() if page.name != "CHANGELOG.md"]
 MOST_WORDS_OF_README = 1000
 # Folders whose files only a run, an export or a test makes.
-MADE = ("runs/", "model_store/", "logs/", "build/", "shop/", "new/", "scores/", "audit/")
+MADE = (".torchserve/", "runs/", "model_store/", "logs/", "build/", "shop/", "new/", "scores/", "audit/")
 PROGRAMS = ("training", "export", "client", "benchmarks.server")
 HTTP_API = ROOT / "docs" / "reference" / "http-api.md"
 
