@@ -9,6 +9,8 @@ import importlib
 import logging
 import os
 import socket
+import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ RESTARTS = 5  # of an actor whose process was killed; without a limit one that i
 CONNECT_SECONDS = 5.0
 # By default Ray sends usage reports, and its core prints warnings to the terminal.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+# Bytes. A socket's path has 107 at most, and Ray's are some 66 longer than the folder for temporary files.
+LONGEST_TEMPORARY = 40
 
 
 class RayEngine:
@@ -72,15 +76,17 @@ class RayEngine:
         with self._cluster():
             numbers = [{"chunk": chunk} for chunk in chunks]
             data = self._ray.data
-            scored = data.from_items(numbers, override_num_blocks=min(len(chunks), MAX_BLOCKS)).map_batches(
-                ChunkScorer,
-                fn_constructor_args=(self._archive, self._top_k, self._cpus, workspace, files),
-                batch_size=1,
-                num_cpus=self._cpus,
-                memory=self._bytes,
-                max_restarts=RESTARTS,
-                compute=data.ActorPoolStrategy(size=self._actors),
-            )
+            with warnings.catch_warnings():  # Ray has no other way to limit restarts yet
+                warnings.simplefilter("ignore", DeprecationWarning)
+                scored = data.from_items(numbers, override_num_blocks=min(len(chunks), MAX_BLOCKS)).map_batches(
+                    ChunkScorer,
+                    fn_constructor_args=(self._archive, self._top_k, self._cpus, workspace, files),
+                    batch_size=1,
+                    num_cpus=self._cpus,
+                    memory=self._bytes,
+                    max_restarts=RESTARTS,
+                    compute=data.ActorPoolStrategy(size=self._actors),
+                )
             try:
                 for row in scored.iter_rows():
                     yield int(row["rows"])
@@ -101,21 +107,22 @@ class RayEngine:
         else:
             modules = [str(ROOT / name) for name in PACKAGES]
             options |= {"address": self._address, "runtime_env": {"py_modules": modules}}
-        try:
-            with _environment(QUIET):
+        with contextlib.ExitStack() as stack:
+            try:
                 if self._address is not None:
                     _require_answer(self._address)
-                self._ray.init(**options)
-        except Exception as error:  # Ray raises plain exceptions here, some over many lines
-            raise ClientError(f"Ray cannot be started or joined: {' '.join(str(error).split())}") from error
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        self._ray.data.DataContext.get_current().enable_progress_bars = False
-        try:
+                elif len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMPORARY:
+                    options["_temp_dir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp"))
+                with _environment(QUIET):
+                    self._ray.init(**options)
+            except Exception as error:  # Ray raises plain exceptions here, some over many lines
+                raise ClientError(f"Ray cannot be started or joined: {' '.join(str(error).split())}") from error
+            stack.callback(self._ray.shutdown)
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            self._ray.data.DataContext.get_current().enable_progress_bars = False
             machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
             refuse_too_large(machines, cpus=self._cpus, memory=self._bytes)
             yield
-        finally:
-            self._ray.shutdown()
 
 
 class ChunkScorer:

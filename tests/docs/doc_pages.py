@@ -75,7 +75,7 @@ def blocks(page: Path) -> list[Block]:
 def command_blocks(page: Path) -> list[Block]:
     """The ``bash`` blocks of a page, each with the output shown below it."""
     every = blocks(page)
-    following = [*every[1:], None]
+    following: list[Block | None] = [*every[1:], None][: len(every)]
     return [
         dataclasses.replace(block, output=after.text) if after is not None and after.language == "text" else block
         for block, after in zip(every, following, strict=True)
