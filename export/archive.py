@@ -4,28 +4,23 @@ Each version has its ``model_store/<model>-<version>.mar``. ``model_store/<model
 the server loads when it starts. A first build makes both; building another version does not change the default version.
 """
 
-import functools
 import hashlib
-import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import timeit
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from export.queue_size import BATCH, QUEUE_LEAST, products_a_second, queue_size
 from handlers.product_serving.archive import MANIFEST, SUMS, format_sums, read_golden_products
-from handlers.product_serving.cores import usable_cores
-from handlers.product_serving.engines.engine import Engine
-from handlers.product_serving.engines.onnx import OnnxEngine
-from handlers.product_serving.preprocessing import ProductPreprocessor, collate
+from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.system.storage import link, write_json, write_text
 
@@ -35,16 +30,12 @@ LOAD_CHECK = Path(__file__).with_name("load_check.py")
 # Per model. A worker either computes or exchanges a batch with the front end; two workers can overlap these.
 WORKERS = 2
 WORKER_CONFIG = {
-    "batchSize": 16,
+    "batchSize": BATCH,
     # Milliseconds from when the worker becomes free. Under load, batches form without it; a lone request waits for it.
     "maxBatchDelay": 1,
     "responseTimeout": 60,
     "startupTimeout": 120,
 }
-# A queue counts requests, but those who wait count time: 100 requests are 33 ms of a model that answers 3,000 a second,
-# and a pause that long turns requests away. The upper bound is memory: TorchServe holds what waits.
-QUEUE_SECONDS, QUEUE_LEAST, QUEUE_MOST = 2.0, 200, 1000
-_TIMED_TRIES = 3
 
 
 class BuildError(ValueError):
@@ -71,7 +62,8 @@ def stage(
     copy_handler(folder)
     shutil.copy(run_model / "tokenizer.json", folder)
     write_text(folder / "settings.json", settings.to_json())
-    speed = products_a_second(folder, settings, manifest)
+    preprocessor = ProductPreprocessor(settings, folder / "tokenizer.json")
+    speed = products_a_second(folder / "model.onnx", preprocessor, read_golden_products(manifest))
     config = worker_config(workers, queue=queue_size(speed))
     write_text(folder / "model-config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_json(folder / MANIFEST, manifest)
@@ -82,22 +74,6 @@ def copy_handler(folder: Path) -> None:
     for name in (HANDLER, STARTUP):
         shutil.copy(HANDLERS / name, folder)
     shutil.copytree(HANDLERS / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def products_a_second(folder: Path, settings: ProductSettings, manifest: dict[str, Any]) -> float:
-    """How many products this machine answers with ``model.onnx``, in batches of golden products; the best of some."""
-    size = WORKER_CONFIG["batchSize"]
-    golden = itertools.islice(itertools.cycle(read_golden_products(manifest)), size)
-    pairs = [(product.image, product.text) for product in golden]
-    preprocessor = ProductPreprocessor(settings, folder / "tokenizer.json")
-    engine = OnnxEngine(folder / "model.onnx", threads=usable_cores())
-    call = functools.partial(_answer, engine, preprocessor, pairs)
-    return size / min(timeit.repeat(call, number=1, repeat=_TIMED_TRIES))
-
-
-def queue_size(speed: float) -> int:
-    """Requests that may wait for a model of this speed (products a second), in hundreds."""
-    return min(QUEUE_MOST, max(QUEUE_LEAST, 100 * round(QUEUE_SECONDS * speed / 100)))
 
 
 def worker_config(workers: int, *, queue: int = QUEUE_LEAST) -> dict[str, Any]:
@@ -199,12 +175,6 @@ def archive_version(archive: Path) -> str:
     """Read the version that TorchServe takes from an archive."""
     with zipfile.ZipFile(archive) as content:
         return str(json.loads(content.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"])
-
-
-def _answer(
-    engine: Engine, preprocessor: ProductPreprocessor, pairs: Sequence[tuple[bytes | None, str | None]]
-) -> None:
-    engine(collate([preprocessor(*pair) for pair in pairs]))
 
 
 def _run_archiver(folder: Path, *, model: str, version: str, temporary: Path) -> None:

@@ -113,9 +113,8 @@ class Rollout:
                 self.management.set_default(model, version)
                 self.log(f"set-default: {model} {version} is the default version")
                 self._check(golden, archive)
-                held.enter_context(
-                    delay_signals(at_once=3)
-                )  # until the block is left, because then nothing is undone any more
+                # Until both blocks are left: after load() nothing is undone any more.
+                held.enter_context(delay_signals(at_once=3))
                 load()
             self._leave(model, old.version, version)
             if cut_short and cut_short.old not in (version, old.version):

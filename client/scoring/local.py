@@ -26,10 +26,10 @@ from client.scoring.workspace import Workspace
 from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
 from handlers.product_serving.archive import ArchiveError
-from handlers.product_serving.cores import usable_cores
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.errors import ProductError, run_step
 from handlers.product_serving.request import ProductFields, read_product
+from handlers.product_serving.resources import usable_cores
 from training.catalog import CatalogFiles
 
 READERS = 4

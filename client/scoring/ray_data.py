@@ -18,7 +18,7 @@ from typing import Any
 from client.api.errors import ClientError
 from client.scoring.local import LocalEngine, archive_identity
 from client.scoring.workspace import Workspace
-from handlers.product_serving.cores import usable_cores
+from handlers.product_serving.resources import usable_cores
 from training.catalog import CatalogFiles
 
 ROOT = Path(__file__).parents[2]

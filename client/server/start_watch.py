@@ -12,7 +12,7 @@ from pathlib import Path
 from client.archives.model_store import Archive
 from client.server.logs import LoadFailures
 from client.server.processes import workers
-from handlers.product_serving.cores import memory_limit
+from handlers.product_serving.resources import memory_limit
 
 _MOST_DEATHS = 2  # a worker that died once may have been unlucky
 _NOT_LOADED = re.compile(r"Failed to load model: (\S+)\n(?:\S+: )?(.*)")

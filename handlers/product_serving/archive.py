@@ -1,4 +1,4 @@
-"""Check an unpacked archive: the checksums of its files, and golden products with their expected answers.
+"""Check an unpacked archive (checksums of its files, answers to its golden products), and take turns in loading it.
 
 ``SHA256SUMS`` lists every other file in the format of ``sha256sum -c``. Its first line is the checksum of the list, so
 damage to the list is detected too. The checksums detect damage, not an attack: whoever can write to the model store can
@@ -7,9 +7,11 @@ checked. If damage stops them from running, the worker stops as well.
 """
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +34,7 @@ REQUIRED_FILES = (
     "model.onnx",
 )
 _LIST_CHECKSUM = "# sha256 of the lines below: "
+_LOADING = ".loading"
 _REBUILD = "build the archive again with `make archive`"
 
 
@@ -59,6 +62,20 @@ class GoldenProduct(NamedTuple):
     def label(self) -> str:
         """Expected label of the main attribute."""
         return next(iter(self.labels.values()))
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Let the processes that load one archive do so one after the other: they take cores from those that answer.
+
+    Args:
+        folder: the unpacked archive. Where no file can be made in it, nobody waits.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            file = stack.enter_context((folder / _LOADING).open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)  # the end of the process gives it back too
+        yield
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

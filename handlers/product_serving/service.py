@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from .answer import product_answer, serialise
 from .archive import (
     check_labels,
+    in_turn,
     read_golden_products,
     read_manifest,
     read_settings,
     require_golden_answers,
     verified_engines,
 )
-from .cores import in_turn, usable_cores
 from .engines.cached import CachedEngine
 from .engines.choice import EngineChoice
 from .engines.engine import Engine
@@ -36,6 +36,7 @@ from .metrics import ProductMetrics
 from .picture import header_pixels
 from .preprocessing import Product, ProductPreprocessor, collate
 from .request import ProductFields, ProductRequest, limit_explained, read_request
+from .resources import usable_cores
 from .scores import score_batches, score_products
 from .settings import present_modalities
 

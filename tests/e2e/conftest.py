@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_server import client, http, management, repack, rollout, running_server  # noqa: F401 - fixtures
+from live_server import client, every_worker_lives, http, management, repack, rollout, running_server  # noqa: F401 - fixtures
 from PIL import Image
 
 from benchmarks.server.systems.torchserve_config import write_config

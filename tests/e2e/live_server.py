@@ -21,6 +21,7 @@ from client.rollout.rollout import Rollout
 from client.server import local_server
 from client.server.config import ServerConfig
 from client.server.logs import LoadFailures
+from client.server.processes import server_processes
 from handlers.product_serving.archive import SUMS, format_sums
 
 PATIENCE = 60.0
@@ -73,6 +74,18 @@ def management(config: ServerConfig) -> Iterator[Management]:
 @pytest.fixture
 def rollout(config: ServerConfig, client: ProductClient, management: Management, store: ModelStore) -> Rollout:
     return Rollout(client, management, store, LoadFailures.from_now_on(config.folder))
+
+
+@pytest.fixture
+def every_worker_lives(config: ServerConfig, client: ProductClient, picture: bytes) -> Iterator[None]:
+    """The server has the same processes after a test as before it, and answers."""
+    found = local_server.find_server(config)
+    assert found is not None
+    before = server_processes(found.temporary)
+    yield
+    for _ in before:
+        assert client.predict(picture).label
+    assert server_processes(found.temporary) == before
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from live_server import first_answer
 from benchmarks.server.load.connections import encode
 from client.api.inference import ProductClient
 from client.server.config import ServerConfig
-from client.server.local_server import find_server
-from client.server.processes import server_processes
 
+pytestmark = pytest.mark.usefixtures("every_worker_lives")
 CURL = shutil.which("curl")
 needs_http2 = pytest.mark.skipif(
     CURL is None or b"HTTP2" not in subprocess.run([CURL, "--version"], capture_output=True, check=True).stdout,
@@ -25,18 +24,6 @@ needs_http2 = pytest.mark.skipif(
 )
 TITLE = b"Marlow Men Navy"
 LEAK, GROWTH = 600, 400  # megabytes that are sent, and that memory may grow by
-
-
-@pytest.fixture(autouse=True)
-def every_worker_lives(config: ServerConfig, client: ProductClient, picture: bytes) -> object:
-    found = find_server(config)
-    assert found is not None
-    before = server_processes(found.temporary)
-    yield
-    for _ in range(len(before)):
-        assert client.predict(picture).label
-    assert server_processes(found.temporary) == before
-    return None
 
 
 def test_broken_forms_are_answered_and_leave_no_memory(config: ServerConfig) -> None:

@@ -15,9 +15,8 @@ import pytest
 from pictures import blank_png
 
 from client.server.config import ServerConfig
-from client.server.local_server import find_server
-from client.server.processes import server_processes
 
+pytestmark = pytest.mark.usefixtures("every_worker_lives")
 TEXT = b'{"text": "Marlow Men Navy"}'
 CANARY = "canary-1"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -59,17 +58,6 @@ def build(config: ServerConfig) -> Build:
         return "\r\n".join(head).encode("latin-1") + body
 
     return request
-
-
-@pytest.fixture(autouse=True)
-def the_server_lives(config: ServerConfig, ask: Ask, build: Build) -> object:
-    found = find_server(config)
-    assert found is not None
-    before = server_processes(found.temporary)
-    yield
-    assert ask(build()) == [200]
-    assert server_processes(found.temporary) == before
-    return None
 
 
 HEAD_CASES: dict[str, tuple[list[str], int]] = {

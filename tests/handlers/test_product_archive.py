@@ -1,7 +1,8 @@
-"""An archive with changed files or unexpected answers does not load."""
+"""An archive with changed files or unexpected answers does not load; processes load one in turn."""
 
 import shutil
 import subprocess
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from handlers.product_serving.archive import (
     SUMS,
     ArchiveError,
     GoldenProduct,
+    in_turn,
     read_golden_products,
     read_manifest,
     require_golden_answers,
@@ -203,3 +205,24 @@ def test_labels_must_be_the_verified_ones(copy_archive: Callable[..., Path]) -> 
 def test_labels_in_another_order_are_noticed() -> None:
     with pytest.raises(ArchiveError, match="golden product 1: 'c', expected 'b'"):
         require_golden_answers(GOLDEN, np.array([[0.2, 0.7, 0.1]]), settings=settings_of("acb"), tolerance=1e-3)
+
+
+def test_who_loads_one_archive_waits_for_the_other(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with in_turn(tmp_path):
+            order.append("second")
+
+    with in_turn(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_folder_that_cannot_be_written_to_stops_nobody(tmp_path: Path) -> None:
+    with in_turn(tmp_path / "gone"), in_turn(tmp_path / "gone"):
+        assert not (tmp_path / "gone").exists()

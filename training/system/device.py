@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from handlers.product_serving.cores import usable_cores
+from handlers.product_serving.resources import usable_cores
 from training.system.storage import MIB, warn
 
 PRECISIONS = ("auto", "fp32", "bf16")

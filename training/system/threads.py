@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from handlers.product_serving.cores import usable_cores
+from handlers.product_serving.resources import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

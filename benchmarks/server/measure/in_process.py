@@ -24,12 +24,12 @@ from benchmarks.server.peers.archive_handler import ArchiveHandler
 from benchmarks.server.systems.process_usage import own_peak
 from benchmarks.server.systems.torchserve_config import ROOT
 from client.api.errors import ClientError
-from handlers.product_serving.cores import usable_cores
 from handlers.product_serving.engines.engine import Batch, Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import Product, collate
 from handlers.product_serving.request import read_request
+from handlers.product_serving.resources import usable_cores
 
 ENGINE_SIZES = (1, 8, 16, 32)
 BATCH_SIZES = (1, 2, 4, 8, 12, 16)

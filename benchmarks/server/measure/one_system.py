@@ -18,7 +18,7 @@ from benchmarks.server.systems.process_usage import Usage, usage
 from benchmarks.server.systems.system import NotServing, Running, ask
 from benchmarks.server.systems.torchserve import TorchServe, stage_milliseconds
 from benchmarks.server.systems.torchserve_config import ROOT
-from handlers.product_serving.cores import usable_cores
+from handlers.product_serving.resources import usable_cores
 
 CHECKED = 8
 CORES = usable_cores()

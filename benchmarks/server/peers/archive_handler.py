@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from client.scoring.local import LocalEngine
-from handlers.product_serving.cores import usable_cores
+from handlers.product_serving.resources import usable_cores
 
 HOST = "127.0.0.1"
 DELAY_MS = 1  # as maxBatchDelay in the archive's model-config.yaml

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmarks.server.peers.archive_handler import DELAY_MS, HOST, ArchiveHandler, settings
-from handlers.product_serving.cores import usable_cores
+from handlers.product_serving.resources import usable_cores
 
 
 @serve.deployment(num_replicas=settings().workers, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.server.systems.peer import triton_python
 from benchmarks.server.systems.torchserve_config import ROOT
-from handlers.product_serving.cores import usable_cores
+from handlers.product_serving.resources import usable_cores
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "onnxruntime", "openvino", "torchserve", "numpy", "pillow", "tokenizers")

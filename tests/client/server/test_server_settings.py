@@ -125,7 +125,9 @@ def test_what_cannot_work_is_refused_with_its_line_and_the_mend(tmp_path: Path, 
 def test_what_works_is_let_through(tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERE", "metrics.yaml")
     (tmp_path / "metrics.yaml").touch()
-    configured(tmp_path, f"{line}\n").require_usable()
+    config = configured(tmp_path, f"{line}\n")
+    assert not config.settings.faults()
+    config.require_usable()
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:

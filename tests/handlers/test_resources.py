@@ -1,12 +1,11 @@
 """The cores and the memory that a process may use, from the files of control groups as containers show them."""
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
 
-from handlers.product_serving.cores import in_turn, memory_limit, usable_cores
+from handlers.product_serving.resources import memory_limit, usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -73,24 +72,3 @@ def write_groups(root: Path, cgroup: str, files: dict[str, str]) -> None:
 
 def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
     assert usable_cores(tmp_path) == 8
-
-
-def test_who_loads_one_archive_waits_for_the_other(tmp_path: Path) -> None:
-    order: list[str] = []
-
-    def second() -> None:
-        with in_turn(tmp_path):
-            order.append("second")
-
-    with in_turn(tmp_path):
-        thread = threading.Thread(target=second)
-        thread.start()
-        thread.join(0.2)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-
-
-def test_a_folder_that_cannot_be_written_to_stops_nobody(tmp_path: Path) -> None:
-    with in_turn(tmp_path / "gone"):
-        pass

@@ -1,12 +1,10 @@
-"""The cores and the memory that a process may use, and whose turn it is to load an archive."""
+"""The cores and the memory that a process may use."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_LOADING = ".loading"
 _CGROUPS = "sys/fs/cgroup"
 _UNLIMITED = 2**60  # version 1 writes "no limit" as a number above it
 
@@ -22,20 +20,6 @@ def usable_cores(root: Path = Path("/")) -> int:
     """
     cores = len(os.sched_getaffinity(0))
     return max(1, min([cores, *(int(quota) for quota in _quotas(root))]))
-
-
-@contextlib.contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """Let the processes that load one archive do so one after the other: they take cores from those that answer.
-
-    Args:
-        folder: the unpacked archive. Where no file can be made in it, nobody waits.
-    """
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            file = stack.enter_context((folder / _LOADING).open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX)  # the end of the process gives it back too
-        yield
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:
