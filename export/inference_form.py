@@ -1,7 +1,7 @@
 """Prepare a trained model for export.
 
 Batch norms are folded into convolutions, and matrices get the memory layout of ONNX. TorchScript and ONNX then contain
-the same bytes, so the archive can store them once.
+the same bytes, so the archive can store them once. The lexical tower's embeddings become int8.
 
 The image backbone casts its input to the type of its weights. In fp32 this changes nothing. If the loaded graph's
 weights are cast to half precision, the graph computes in half precision.
@@ -16,9 +16,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.models import ProductClassifier
 from training.models.depthwise import DepthwiseConv2d
+from training.models.lexical_encoder import LexicalEncoder, row_scales, weighted_mean
 
 
-def inference_form(model: ProductClassifier, example: tuple[Tensor, Tensor, Tensor, Tensor]) -> ProductClassifier:
+def inference_form(model: ProductClassifier, example: tuple[Tensor, ...]) -> ProductClassifier:
     """Return a copy with the same answers except for rounding.
 
     Args:
@@ -40,6 +41,8 @@ def inference_form(model: ProductClassifier, example: tuple[Tensor, Tensor, Tens
             module.weight.data = module.weight.data.t().contiguous().t()
     if model.image_encoder is not None:
         model.image_encoder.backbone = CastToWeightType(model.image_encoder.backbone)
+    if model.lexical_encoder is not None:
+        _replace(model, "lexical_encoder", RoundedLexicalEncoder(model.lexical_encoder))
     return model
 
 
@@ -60,7 +63,33 @@ class CastToWeightType(nn.Module):
         return answer
 
 
-def _pairs(model: ProductClassifier, example: tuple[Tensor, Tensor, Tensor, Tensor]) -> list[tuple[str, str]]:
+class RoundedLexicalEncoder(nn.Module):
+    """The lexical encoder with int8 embeddings, a quarter of the size; the answers are the same.
+
+    Args:
+        encoder: its weights were rounded by :meth:`training.models.lexical_encoder.LexicalEncoder.round_weights`.
+    """
+
+    embedding: Tensor
+    scale: Tensor
+    importance: Tensor
+
+    def __init__(self, encoder: LexicalEncoder) -> None:
+        super().__init__()
+        self.width = encoder.width
+        weights = encoder.embedding.weight.detach()
+        scale = row_scales(weights)
+        self.register_buffer("embedding", (weights / scale).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self.register_buffer("importance", encoder.importance.weight.detach())
+
+    def forward(self, ngrams: Tensor) -> Tensor:
+        """As :meth:`training.models.lexical_encoder.LexicalEncoder.forward`."""
+        embedded = self.embedding[ngrams].float() * self.scale[ngrams]
+        return weighted_mean(embedded, self.importance[ngrams], ngrams)
+
+
+def _pairs(model: ProductClassifier, example: tuple[Tensor, ...]) -> list[tuple[str, str]]:
     """Run the model to find each convolution and the batch norm that reads its output; return their names."""
     answers: dict[int, tuple[str, Tensor]] = {}  # keeps the tensors alive, so that their ids stay unique
     pairs: list[tuple[str, str]] = []

@@ -1,7 +1,7 @@
 """Export a trained model to one ONNX file, with dynamic batch and title length.
 
-The only output is ``logits``. The towers' outputs are inner values named ``cells`` and ``tokens``; explanations cut the
-graph there.
+The only output is ``logits``. The towers' outputs are inner values named ``cells``, ``tokens`` and ``lexical``;
+explanations cut the graph there.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from export.torchscript import INPUT_NAMES, example_inputs
+from handlers.product_serving.ngrams import MAX_NGRAMS
 from training.models import ProductClassifier
 
 
@@ -24,13 +25,15 @@ class _WithFeatures(nn.Module):
     def __init__(self, classifier: ProductClassifier) -> None:
         super().__init__()
         self.classifier = classifier
-        towers = {"cells": classifier.image_encoder, "tokens": classifier.text_encoder}
-        self.features = [name for name, tower in towers.items() if tower is not None]
+        towers = zip(("cells", "tokens", "lexical"), classifier.encoders, strict=True)
+        self.features = [name for name, tower in towers if tower is not None]
 
-    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> tuple[Tensor, ...]:
-        cells, tokens = self.classifier.encode(image, input_ids, attention_mask)
-        logits = self.classifier.head(cells, tokens, attention_mask, present).float()
-        named = {"cells": cells, "tokens": tokens}
+    def forward(
+        self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor, ngrams: Tensor
+    ) -> tuple[Tensor, ...]:
+        cells, tokens, lexical = self.classifier.encode(image, input_ids, attention_mask, ngrams)
+        logits = self.classifier.head(cells, tokens, attention_mask, present, lexical).float()
+        named = {"cells": cells, "tokens": tokens, "lexical": lexical}
         return logits, *(named[name] for name in self.features)
 
 
@@ -44,9 +47,10 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
         max_tokens: length of the longest title.
     """
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=max_tokens)
-    text = {0: batch, 1: tokens}
-    unread_text = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
-    title = text if model.text_encoder is not None else unread_text
+    ngrams = torch.export.Dim("ngrams", max=MAX_NGRAMS)
+    unread = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
+    title = unread if model.text_encoder is None else {0: batch, 1: tokens}
+    letters = unread if model.lexical_encoder is None else {0: batch, 1: ngrams}
     exported = _WithFeatures(model).eval()
     logging.disable(logging.WARNING)  # the exporter's messages about constant folding
     try:
@@ -58,7 +62,7 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
                 dynamo=True,
                 input_names=INPUT_NAMES,
                 output_names=["logits", *exported.features],
-                dynamic_shapes=({0: batch}, title, title, {0: batch}),
+                dynamic_shapes=({0: batch}, title, title, {0: batch}, letters),
                 verbose=False,
             )
     finally:

@@ -1,7 +1,7 @@
 """Export a trained model to TorchScript: traced once, at batch 2, for any batch and title length.
 
-For explanations, the file has more methods than ``forward``, on the same weights: ``cells`` and ``tokens`` run the
-towers, ``classify`` the head. The head's input is cast to fp32, because
+For explanations, the file has more methods than ``forward``, on the same weights: ``cells``, ``tokens`` and ``lexical``
+run the towers, ``classify`` the head. The head's input is cast to fp32, because
 :mod:`handlers.product_serving.engines.half_precision` may cast the towers to half precision.
 """
 
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from training.models import ProductClassifier
 
-INPUT_NAMES = ("image", "input_ids", "attention_mask", "present")
+INPUT_NAMES = ("image", "input_ids", "attention_mask", "present", "ngrams")
 
 
-def example_inputs(image_size: int, tokens: int = 9) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def example_inputs(image_size: int, tokens: int = 9, ngrams: int = 20) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return example inputs for tracing: batch 2, because attention traced at batch 1 can freeze its sizes."""
     generator = torch.Generator().manual_seed(0)
     return (
@@ -25,6 +25,7 @@ def example_inputs(image_size: int, tokens: int = 9) -> tuple[Tensor, Tensor, Te
         torch.randint(1, 5, (2, tokens), generator=generator),
         torch.ones(2, tokens, dtype=torch.int64),
         torch.ones(2, 2, dtype=torch.bool),
+        torch.randint(1, 5, (2, ngrams), generator=generator),
     )
 
 
@@ -35,9 +36,11 @@ class _ClassifierParts(nn.Module):
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        cells, tokens = self.classifier.encode(image, input_ids, attention_mask)
-        return self.classify(cells.float(), tokens.float(), attention_mask, present)
+    def forward(
+        self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor, ngrams: Tensor
+    ) -> Tensor:
+        cells, tokens, lexical = self.classifier.encode(image, input_ids, attention_mask, ngrams)
+        return self.classify(cells.float(), tokens.float(), attention_mask, present, lexical)
 
     def cells(self, image: Tensor) -> Tensor:
         assert self.classifier.image_encoder is not None
@@ -49,8 +52,15 @@ class _ClassifierParts(nn.Module):
         tokens: Tensor = self.classifier.text_encoder(input_ids, attention_mask)
         return tokens.float()
 
-    def classify(self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        logits: Tensor = self.classifier.head(cells, tokens, attention_mask, present)
+    def lexical(self, ngrams: Tensor) -> Tensor:
+        assert self.classifier.lexical_encoder is not None
+        feature: Tensor = self.classifier.lexical_encoder(ngrams)
+        return feature
+
+    def classify(
+        self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor
+    ) -> Tensor:
+        logits: Tensor = self.classifier.head(cells, tokens, attention_mask, present, lexical)
         return logits.float()
 
 
@@ -78,14 +88,16 @@ def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int)
 
 def _examples(model: ProductClassifier, image_size: int) -> dict[str, tuple[Tensor, ...]]:
     """Example inputs for each method; a missing tower has no method."""
-    image, input_ids, attention_mask, present = example_inputs(image_size)
-    features = model.encode(image, input_ids, attention_mask)
+    image, input_ids, attention_mask, present, ngrams = example_inputs(image_size)
+    cells, tokens, lexical = model.encode(image, input_ids, attention_mask, ngrams)
     methods: dict[str, tuple[Tensor, ...]] = {
-        "forward": (image, input_ids, attention_mask, present),
-        "classify": (*features, attention_mask, present),
+        "forward": (image, input_ids, attention_mask, present, ngrams),
+        "classify": (cells, tokens, attention_mask, present, lexical),
     }
     if model.image_encoder is not None:
         methods["cells"] = (image,)
     if model.text_encoder is not None:
         methods["tokens"] = (input_ids, attention_mask)
+    if model.lexical_encoder is not None:
+        methods["lexical"] = (ngrams,)
     return methods

@@ -54,7 +54,9 @@ class KnownTokens(nn.Module):
 class KnownHead(nn.Module):
     """Adds all votes; a missing picture or title has none."""
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         picture = PICTURE_VOTES * image.mean((1, 2)) * present[:, 0]
         votes = picture + text.sum((1, 2)) * present[:, 1]
         return torch.stack([-votes / 2, votes / 2], dim=1)

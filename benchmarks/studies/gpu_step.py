@@ -35,6 +35,7 @@ from handlers.product_serving.engines.graph_replay import Size
 from handlers.product_serving.engines.torchscript import load_graph
 from handlers.product_serving.settings import ProductSettings
 
+NGRAMS = 120  # ids of the letters of an average title
 PRODUCTS = 64
 MATRIX_SIZES = (4096, 8192)  # edges of the matrices for the peak
 TURNS = 10
@@ -98,6 +99,7 @@ def measure(archive: Path, *, gpu: int) -> list[Turn]:
             precision=half_precision(torch.cuda.get_device_capability(gpu)),
             image_size=settings.image_size,
             max_tokens=settings.max_tokens,
+            max_ngrams=settings.max_ngrams,
             max_batch=PRODUCTS,
         )
         graph = load_graph(Path(folder) / "model.pt")
@@ -129,6 +131,7 @@ def products(count: int, tokens: int, edge: int) -> Batch:
         random.integers(1, 100, (count, tokens)),
         np.ones((count, tokens), dtype=np.int64),
         np.ones((count, 2), dtype=np.bool_),
+        random.integers(1, 100, (count, NGRAMS)),
     )
 
 

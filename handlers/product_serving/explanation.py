@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from .engines.engine import Parts
 from .errors import ProductError
-from .preprocessing import Product, ProductPreprocessor, Word, collate
+from .preprocessing import Product, ProductPreprocessor, TitleIds, Word, collate
 from .settings import ProductSettings, present_modalities
 
 # Limits on runs of the title's tower. In a model without a picture's tower each run costs a whole forward pass.
@@ -78,7 +78,7 @@ class ProductExplainer:
         case = _ProductLogOdds(self._parts, self._settings, product, label)
         words = self._preprocessor.words(text) if text is not None and product.present[1] else []
         runs = MAX_RUNS if "image" in self._settings.modalities else MAX_RUNS_OF_TITLES
-        weights = _word_weights(case, words, runs)
+        weights = _WordWeights(case, words, self._preprocessor.title(text or ""), self._preprocessor)(runs)
         grid = case.cell_weights(self._white) if product.present[0] else None
         return {
             "text": [
@@ -101,14 +101,20 @@ class _ProductLogOdds:
         self._batch = collate([product])
         self._cells = parts.cells(self._batch.image)
         self._tokens = parts.tokens(self._batch.input_ids, self._batch.attention_mask)
-        self.whole = float(self._classify(self._cells, self._tokens, self._batch.attention_mask, product.present)[0])
+        self._lexical = parts.lexical(self._batch.ngrams)
+        self.whole = self._of_product(product.present)
 
-    def without_words(self, spans: Sequence[tuple[int, int]]) -> Floats:
-        """(spans,) log-odds; each entry leaves the tokens of one span out of the title."""
-        kept = [np.delete(self.product.input_ids, np.arange(*span)) for span in spans]
-        batch = collate([self.product._replace(input_ids=ids, attention_mask=np.ones_like(ids)) for ids in kept])
+    def with_titles(self, titles: Sequence[TitleIds]) -> Floats:
+        """(titles,) log-odds of the product with other titles."""
+        batch = collate(
+            [
+                self.product._replace(input_ids=ids, attention_mask=np.ones_like(ids), ngrams=grams)
+                for ids, grams in titles
+            ]
+        )
         tokens = self._parts.tokens(batch.input_ids, batch.attention_mask)
-        return self._classify(self._cells, tokens, batch.attention_mask, self.product.present)
+        lexical = self._parts.lexical(batch.ngrams)
+        return self._classify(self._cells, tokens, batch.attention_mask, self.product.present, lexical)
 
     def cell_weights(self, white: NDArray[np.float32]) -> Floats:
         """(h, w): how much each cell alone adds to the log-odds of a white picture."""
@@ -116,14 +122,16 @@ class _ProductLogOdds:
         grid_size = round(count**0.5)
         cells = np.repeat(white, count + 1, axis=0)  # the last copy stays white
         cells[np.arange(count), np.arange(count)] = self._cells[0]
-        odds = self._classify(cells, self._tokens, self._batch.attention_mask, self.product.present)
+        odds = self._classify(cells, self._tokens, self._batch.attention_mask, self.product.present, self._lexical)
         weights: Floats = (odds[:-1] - odds[-1]).reshape(grid_size, grid_size)
         return weights
 
     def alone(self, modality: int) -> float:
         """Log-odds from one modality alone (0 picture, 1 title)."""
-        present = np.arange(2) == modality
-        return float(self._classify(self._cells, self._tokens, self._batch.attention_mask, present)[0])
+        return self._of_product(np.arange(2) == modality)
+
+    def _of_product(self, present: NDArray[np.bool_]) -> float:
+        return float(self._classify(self._cells, self._tokens, self._batch.attention_mask, present, self._lexical)[0])
 
     def _classify(
         self,
@@ -131,11 +139,15 @@ class _ProductLogOdds:
         tokens: NDArray[np.float32],
         attention_mask: NDArray[np.int64],
         present: NDArray[np.bool_],
+        lexical: NDArray[np.float32],
     ) -> Floats:
         rows = max(len(attention_mask), len(cells))
-        mask = _repeated(attention_mask, rows)
         logits = self._parts.classify(
-            _repeated(cells, rows), _repeated(tokens, rows), mask, np.tile(present, (rows, 1))
+            _repeated(cells, rows),
+            _repeated(tokens, rows),
+            _repeated(attention_mask, rows),
+            np.tile(present, (rows, 1)),
+            _repeated(lexical, rows),
         )
         if not np.isfinite(logits).all():
             raise ProductError("model_output_invalid", "the model gave no finite scores for a part of this product")
@@ -143,41 +155,63 @@ class _ProductLogOdds:
         return _log_odds(logits[:, self._main] / temperature, self._label)
 
 
-def _word_weights(case: _ProductLogOdds, words: Sequence[Word], runs: int) -> list[float]:
+class _WordWeights:
     """How much each word adds to the log-odds.
 
-    If there are more words than runs, leave out whole spans first, then parts of the span with the largest weight. The
-    words of a span share its weight equally.
+    Args:
+        case: of the product.
+        words: that the model reads, in order.
+        title: normalised.
+        preprocessor: of the model.
     """
-    if len(words) == 1:  # without this word there is no title
-        return [case.whole - (case.alone(0) if case.product.present[0] else case.nothing)]
-    if len(words) <= runs:
-        return _span_weights(case, words, [(number, number + 1) for number in range(len(words))])
-    spans = _split(0, len(words), runs // 2)
-    weights = _span_weights(case, words, spans)
-    start, stop = max(spans, key=lambda span: abs(sum(weights[slice(*span)])))
-    parts = _split(start, stop, runs - len(spans))
-    weights[start:stop] = _span_weights(case, words, parts)
-    return weights
+
+    def __init__(
+        self, case: _ProductLogOdds, words: Sequence[Word], title: str, preprocessor: ProductPreprocessor
+    ) -> None:
+        self._case, self._words, self._preprocessor = case, words, preprocessor
+        self._title_words = title.split(" ")
+
+    def __call__(self, runs: int) -> list[float]:
+        """A weight for each word, with at most this many runs of the title's towers.
+
+        If there are more words than runs, leave out whole spans first, then parts of the span with the largest weight.
+        The words of a span share its weight equally.
+        """
+        case, count = self._case, len(self._words)
+        if count == 1:  # without this word there is no title
+            return [case.whole - (case.alone(0) if case.product.present[0] else case.nothing)]
+        if count <= runs:
+            return self._of_spans([(number, number + 1) for number in range(count)])
+        spans = _split(0, count, runs // 2)
+        weights = self._of_spans(spans)
+        start, stop = max(spans, key=lambda span: abs(sum(weights[slice(*span)])))
+        weights[start:stop] = self._of_spans(_split(start, stop, runs - len(spans)))
+        return weights
+
+    def _of_spans(self, spans: Sequence[tuple[int, int]]) -> list[float]:
+        """Weights of all words in adjacent spans."""
+        if not spans:
+            return []
+        lost = self._case.whole - self._case.with_titles([self._without(*span) for span in spans])
+        return [
+            float(loss) / (stop - start)
+            for (start, stop), loss in zip(spans, lost, strict=True)
+            for _ in range(start, stop)
+        ]
+
+    def _without(self, start: int, stop: int) -> TitleIds:
+        """The ids of the title without the words of a span."""
+        left_out = self._words[start:stop]
+        tokens = np.delete(self._case.product.input_ids, np.arange(left_out[0].start, left_out[-1].stop))
+        places = {word.place for word in left_out}
+        rest = " ".join(word for place, word in enumerate(self._title_words) if place not in places)
+        return TitleIds(tokens, self._preprocessor.ngrams(rest))
 
 
 def _split(start: int, stop: int, count: int) -> list[tuple[int, int]]:
     """Split a range into at most ``count`` spans of nearly equal length."""
     edges = np.linspace(start, stop, min(count, stop - start) + 1).round().astype(int).tolist()
     return list(itertools.pairwise(edges))
-
-
-def _span_weights(case: _ProductLogOdds, words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> list[float]:
-    """Weights of all words in adjacent spans."""
-    if not spans:
-        return []
-    tokens = [(words[start].start, words[stop - 1].stop) for start, stop in spans]
-    lost = case.whole - case.without_words(tokens)
-    return [
-        float(loss) / (stop - start)
-        for (start, stop), loss in zip(spans, lost, strict=True)
-        for _ in range(start, stop)
-    ]
 
 
 def _shares(case: _ProductLogOdds) -> dict[str, float]:

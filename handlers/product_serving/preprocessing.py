@@ -1,6 +1,6 @@
 """Turn picture bytes and titles into the arrays that every graph reads, for training and for serving.
 
-Legend: B batch, H = W picture height and width, T title tokens.
+Legend: B batch, H = W picture height and width, T title tokens, G ids of a title's letters.
 """
 
 import unicodedata
@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, normalizers
 
 from .engines.engine import Batch
 from .errors import ProductError
+from .ngrams import PADDING, ngram_ids
 from .picture import open_picture
 from .settings import ProductSettings
 
@@ -30,12 +31,26 @@ class Product(NamedTuple):
         input_ids: (T,) int64, from [CLS] to [SEP].
         attention_mask: (T,) int64 of ones.
         present: (2,) bool: has a picture, has a title.
+        ngrams: (G,) int64 ids of the title's letters; empty for a model without the lexical tower.
     """
 
     image: NDArray[np.uint8]
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
     present: NDArray[np.bool_]
+    ngrams: NDArray[np.int64]
+
+
+class TitleIds(NamedTuple):
+    """A title as ids.
+
+    Args:
+        tokens: (T,) int64, from [CLS] to [SEP].
+        ngrams: as in :class:`Product`.
+    """
+
+    tokens: NDArray[np.int64]
+    ngrams: NDArray[np.int64]
 
 
 class Word(NamedTuple):
@@ -45,11 +60,13 @@ class Word(NamedTuple):
         text: normalised.
         start: position of its first token.
         stop: position after its last token.
+        place: its number among the words of the title, from 0.
     """
 
     text: str
     start: int
     stop: int
+    place: int
 
 
 class ProductPreprocessor:
@@ -76,12 +93,22 @@ class ProductPreprocessor:
         Raises:
             ProductError: the picture or title is invalid.
         """
-        return self.product(None if image is None else self.pixels(image), self.tokens("" if text is None else text))
+        title = self.title_ids("" if text is None else text)
+        return self.product(None if image is None else self.pixels(image), title)
 
-    def product(self, pixels: NDArray[np.uint8] | None, input_ids: NDArray[np.int64]) -> Product:
-        """Combine (3, H, W) pixels, or None, with (T,) tokens, which may be those of an empty title."""
-        present = np.array([pixels is not None, len(input_ids) > self._empty_length])
-        return Product(self.blank() if pixels is None else pixels, input_ids, np.ones_like(input_ids), present)
+    def title_ids(self, text: str) -> TitleIds:
+        """A title, which may be empty -> its ids for both towers that read titles.
+
+        Raises:
+            ProductError: the title is invalid.
+        """
+        return TitleIds(self.tokens(text), self.ngrams(text))
+
+    def product(self, pixels: NDArray[np.uint8] | None, title: TitleIds) -> Product:
+        """Combine (3, H, W) pixels, or None, with the ids of a title, which may be empty."""
+        present = np.array([pixels is not None, len(title.tokens) > self._empty_length])
+        picture = self.blank() if pixels is None else pixels
+        return Product(picture, title.tokens, np.ones_like(title.tokens), present, title.ngrams)
 
     def picture(self, image: bytes) -> Image.Image:
         """Encoded bytes -> RGB picture in its own proportions; see :func:`product_serving.picture.open_picture`."""
@@ -118,6 +145,10 @@ class ProductPreprocessor:
         """A title -> (T,) int64 token ids with [CLS] and [SEP]; T is at most ``max_tokens``."""
         return np.array(self._encode(text)[1].ids, dtype=np.int64)
 
+    def ngrams(self, text: str) -> NDArray[np.int64]:
+        """A title -> (G,) ids of its letters; none for a model without the lexical tower."""
+        return ngram_ids(self.title(text)) if self.settings.lexical else np.empty(0, dtype=np.int64)
+
     def words(self, text: str) -> list[Word]:
         """The words of a title, split at white space, that have at least one token in :meth:`tokens`; in order."""
         title, encoding = self._encode(text)
@@ -128,7 +159,7 @@ class ProductPreprocessor:
             if not special:
                 number = title.count(" ", 0, begin)
                 start = words[number].start if number in words else position
-                words[number] = Word(title.split(" ")[number], start, position + 1)
+                words[number] = Word(title.split(" ")[number], start, position + 1, number)
         return list(words.values())
 
     def blank(self) -> NDArray[np.uint8]:
@@ -158,18 +189,25 @@ def _has_whole_words(encoding: Any) -> bool:
 
 
 def collate(products: Sequence[Product]) -> Batch:
-    """Stack products into a batch; T is the length of the longest title.
+    """Stack products into a batch; T and G are those of the longest title.
 
     Raises:
         ValueError: there are no products.
     """
     if not products:
         raise ValueError("a batch needs at least one product")
-    longest = max(len(product.input_ids) for product in products)
-    input_ids = np.zeros((len(products), longest), dtype=np.int64)
-    attention_mask = np.zeros_like(input_ids)
-    for row, product in enumerate(products):
-        input_ids[row, : len(product.input_ids)] = product.input_ids
-        attention_mask[row, : len(product.input_ids)] = product.attention_mask
-    image = np.stack([product.image for product in products])
-    return Batch(image, input_ids, attention_mask, np.stack([product.present for product in products]))
+    return Batch(
+        np.stack([product.image for product in products]),
+        padded([product.input_ids for product in products]),
+        padded([product.attention_mask for product in products]),
+        np.stack([product.present for product in products]),
+        padded([product.ngrams for product in products], filler=PADDING),
+    )
+
+
+def padded(rows: Sequence[NDArray[np.int64]], *, filler: int = 0) -> NDArray[np.int64]:
+    """Rows of different lengths -> one array (B, longest), at least one column wide."""
+    array = np.full((len(rows), max(1, *map(len, rows))), filler, dtype=np.int64)
+    for place, row in enumerate(rows):
+        array[place, : len(row)] = row
+    return array

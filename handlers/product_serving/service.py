@@ -218,10 +218,10 @@ class ProductService:
         image = fields.image if "image" in reads else None
         text = fields.text if "text" in reads else None
         with self.metrics.timed("tokenise"):
-            input_ids = self.preprocessor.tokens(text or "")
+            title = self.preprocessor.title_ids(text or "")
         with self.metrics.timed("decode"):
             pixels = None if image is None else self.preprocessor.pixels(image)
-        product = self.preprocessor.product(pixels, input_ids)
+        product = self.preprocessor.product(pixels, title)
         if not product.present.any():
             raise ProductError(
                 "missing_field", f"{' or '.join(reads)}: this model needs it; the request has none that it can read"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engines.table import AUTO, ENGINE_NAMES
+from .ngrams import MAX_NGRAMS
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")
@@ -117,6 +118,7 @@ class ProductSettings:
         image_size: height and width of the graph's input picture, in pixels.
         image_fit: ``pad`` keeps proportions on a white square, ``squash`` stretches.
         max_tokens: longest title in WordPiece tokens, ``[CLS]`` and ``[SEP]`` included; longer titles are cut.
+        lexical: the model has the lexical tower, which reads the ids of a title's letters.
         review_precision: precision on the validation part that each ``review_threshold`` aims for.
         default_top_k: number of classes answered if the request does not say.
         max_top_k: the most classes a request may ask for.
@@ -145,6 +147,7 @@ class ProductSettings:
     image_size: int = 224
     image_fit: str = "pad"
     max_tokens: int = 32
+    lexical: bool = False
     review_precision: float = 0.95
     default_top_k: int = 5
     max_top_k: int = 20
@@ -199,6 +202,11 @@ class ProductSettings:
     def labels(self) -> tuple[str, ...]:
         """The class names of the first attribute."""
         return self.main.labels
+
+    @property
+    def max_ngrams(self) -> int:
+        """The most ids of a title's letters; 1, for padding, if the model does not read them."""
+        return MAX_NGRAMS if self.lexical else 1
 
     @functools.cached_property
     def sizes(self) -> tuple[int, ...]:

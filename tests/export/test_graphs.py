@@ -15,8 +15,10 @@ from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
-from training.models import MODELS, ProductClassifier, build_head
+from handlers.product_serving.ngrams import PADDING
+from training.models import MODELS, Encoders, ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
+from training.models.lexical_encoder import LexicalEncoder
 
 SIZE = 64
 
@@ -26,10 +28,10 @@ def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassi
     torch.manual_seed(0)
     image = build_image_encoder("resnet18", "none") if request.param == "intermediate" else small_tower()
     text = build_text_encoder(str(tiny_bert))
-    head = build_head(request.param, image_width=image.width, text_width=32, sizes=[4])
-    alone = request.param in ("image", "text")
-    towers = (image, None) if request.param == "image" else (None if alone else image, text)
-    return ProductClassifier(*towers, head).eval()
+    head = build_head(request.param, image_width=image.width, text_width=32, lexical_width=8, sizes=[4])
+    towers = Encoders(image, text, LexicalEncoder(8))
+    read = [tower if name in head.towers else None for name, tower in towers._asdict().items()]
+    return ProductClassifier(read[0], read[1], head, read[2]).eval()
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def requests(batch: int, tokens: int) -> tuple[torch.Tensor, ...]:
     inputs = [torch.cat([tensor] * 4)[:batch].clone() for tensor in example_inputs(SIZE, tokens)]
     inputs[2][0, tokens // 2 + 1 :] = 0
     inputs[3][0, 0] = False
+    inputs[4][0, tokens // 2 :] = PADDING
     if batch > 1:
         inputs[3][-1, 1] = False
     return tuple(inputs)
@@ -73,7 +76,7 @@ def test_graphs_agree_at_every_shape(classifier: ProductClassifier, exported: Pa
 def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
     """Also for padded titles, and for a head that gets more rows than the towers."""
     assert [value.name for value in onnx.load(exported / "model.onnx").graph.output] == ["logits"]
-    image, input_ids, attention_mask, present = (tensor.numpy() for tensor in requests(3, 9))
+    image, input_ids, attention_mask, present, ngrams = (tensor.numpy() for tensor in requests(3, 9))
     for engine in (
         TorchScriptEngine(exported / "model.pt", device="cpu", threads=1),
         OnnxEngine(exported / "model.onnx", threads=1),
@@ -85,8 +88,14 @@ def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
                 np.repeat(array, copies, 0) if len(array) else array
                 for array in (parts.cells(image), parts.tokens(ids, mask))
             ]
-            logits = parts.classify(*features, np.repeat(mask, copies, 0), np.repeat(present, copies, 0))
-            expected = engine(Batch(image, ids, mask, present))
+            letters = parts.lexical(ngrams)
+            logits = parts.classify(
+                *features,
+                np.repeat(mask, copies, 0),
+                np.repeat(present, copies, 0),
+                np.repeat(letters, copies, 0) if len(letters) else letters,
+            )
+            expected = engine(Batch(image, ids, mask, present, ngrams))
             np.testing.assert_allclose(logits, np.repeat(expected, copies, 0), atol=1e-5)
 
 

@@ -24,18 +24,21 @@ from handlers.product_serving.engines.torchscript import TorchScriptEngine, load
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
+from training.models.lexical_encoder import LexicalEncoder
 
 SIZE = 64
 MULTIPLIES = ("convolution", "addmm", "aten.mm", "linear")
 
 
-@pytest.fixture(scope="module", params=["intermediate", "late", "image", "text"])
+@pytest.fixture(scope="module", params=["intermediate", "late", "image", "text", "three towers"])
 def exported(request: pytest.FixtureRequest, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     image = None if request.param == "text" else build_image_encoder("resnet18", "none")
     text = None if request.param == "image" else build_text_encoder(str(tiny_bert))
-    head = build_head(request.param, image_width=512, text_width=32, sizes=[4])
-    model = ProductClassifier(image, text, head).eval()
+    lexical = LexicalEncoder(8) if request.param == "three towers" else None
+    name = "intermediate" if lexical else request.param
+    head = build_head(name, image_width=512, text_width=32, lexical_width=lexical.width if lexical else 0, sizes=[4])
+    model = ProductClassifier(image, text, head, lexical).eval()
     path = tmp_path_factory.mktemp(request.param) / "model.pt"
     export_torchscript(inference_form(model, example_inputs(SIZE)), path, image_size=SIZE)
     return path
@@ -62,7 +65,7 @@ def test_the_head_keeps_its_weights_and_convolutions_are_channels_last(exported:
     for name, weight in graph.named_parameters():
         assert weight.dtype == (torch.float32 if name.startswith(HEAD_PREFIX) else torch.bfloat16), name
         assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last), name
-    assert {buffer.dtype for buffer in graph.buffers()} <= {torch.float32, torch.int64}
+    assert {buffer.dtype for buffer in graph.buffers()} <= {torch.float32, torch.int64, torch.int8}
 
 
 def test_convolutions_do_not_round_to_tf32(exported: Path) -> None:

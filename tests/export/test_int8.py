@@ -15,12 +15,13 @@ from export.int8 import EXACT_CONVOLUTIONS, export_int8
 from export.to_onnx import export_onnx
 from export.torchscript import example_inputs, export_torchscript
 from export.verify import Parity, VerificationError
-from handlers.product_serving.engines.engine import Batch, EngineError
+from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.preprocessing import Product, collate
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_text_encoder
+from training.models.lexical_encoder import LexicalEncoder
 
 SIZE = 64
 
@@ -35,6 +36,7 @@ def products() -> list[Product]:
             ids,
             np.ones_like(ids),
             np.array([row != 1, row != 2]),
+            random.integers(1, 100, 20),
         )
         for row, ids in enumerate(titles)
     ]
@@ -43,8 +45,10 @@ def products() -> list[Product]:
 @pytest.fixture(scope="module")
 def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    head = build_head("intermediate", image_width=CHANNELS, text_width=32, sizes=[4])
-    model = ProductClassifier(small_tower(), build_text_encoder(str(tiny_bert)), head).eval()
+    head = build_head("intermediate", image_width=CHANNELS, text_width=32, lexical_width=8, sizes=[4])
+    lexical = LexicalEncoder(8)
+    lexical.round_weights()
+    model = ProductClassifier(small_tower(), build_text_encoder(str(tiny_bert)), head, lexical).eval()
     model = inference_form(model, example_inputs(SIZE))
     folder = tmp_path_factory.mktemp("int8")
     export_torchscript(model, folder / "model.pt", image_size=SIZE)
@@ -73,7 +77,7 @@ def test_an_answer_does_not_depend_on_the_batch_or_padding(int8: Int8Engine, pro
     np.testing.assert_allclose(alone, together, atol=1e-5)
     batch = collate(products[:2])
     ids, mask = (np.pad(array, ((0, 0), (0, 5))) for array in (batch.input_ids, batch.attention_mask))
-    np.testing.assert_allclose(int8(Batch(batch.image, ids, mask, batch.present)), together[:2], atol=1e-5)
+    np.testing.assert_allclose(int8(batch._replace(input_ids=ids, attention_mask=mask)), together[:2], atol=1e-5)
 
 
 def test_the_right_operations_are_quantised(folder: Path) -> None:
@@ -98,7 +102,8 @@ def test_explanations_read_the_exact_graph(folder: Path, int8: Int8Engine, produ
     batch = collate(products)
     parts = int8.parts()
     tokens = parts.tokens(batch.input_ids, batch.attention_mask)
-    logits = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present)
+    letters = parts.lexical(batch.ngrams)
+    logits = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present, letters)
     np.testing.assert_allclose(logits, OnnxEngine(folder / "model.onnx", threads=1)(batch), atol=1e-5)
 
 

@@ -16,6 +16,7 @@ from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
+from training.models.lexical_encoder import LexicalEncoder
 
 SIZE = 64
 
@@ -27,8 +28,10 @@ def classifier(request: pytest.FixtureRequest, tiny_bert: Path) -> ProductClassi
     image = build_image_encoder(request.param, "none").train()
     for _ in range(3):
         image(torch.randint(0, 256, (4, 3, SIZE, SIZE), dtype=torch.uint8))
-    head = build_head("intermediate", image_width=image.width, text_width=32, sizes=[4])
-    return ProductClassifier(image, build_text_encoder(str(tiny_bert)), head).eval()
+    head = build_head("intermediate", image_width=image.width, text_width=32, lexical_width=8, sizes=[4])
+    lexical = LexicalEncoder(8)
+    lexical.round_weights()
+    return ProductClassifier(image, build_text_encoder(str(tiny_bert)), head, lexical).eval()
 
 
 @pytest.fixture(scope="module")
@@ -60,5 +63,6 @@ def test_the_weights_are_stored_once(classifier: ProductClassifier, folder: Path
     assert (after(batch) == before).all()
     parts = after.parts()
     tokens = parts.tokens(batch.input_ids, batch.attention_mask)
-    logits = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present)
+    letters = parts.lexical(batch.ngrams)
+    logits = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present, letters)
     torch.testing.assert_close(logits, before, rtol=1e-5, atol=1e-5)

@@ -22,7 +22,7 @@ SETTINGS = ProductSettings(
 def product(number: int) -> Product:
     ids = np.array([2, *range(10, 10 + number % 5), 3], dtype=np.int64)
     image = np.full((3, 4, 4), number, dtype=np.uint8)
-    return Product(image, ids, np.ones_like(ids), np.array([True, True]))
+    return Product(image, ids, np.ones_like(ids), np.array([True, True]), np.empty(0, np.int64))
 
 
 def reference(batch: Batch) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pictures import draw, encode, turned
 from serving import LABELS, TITLES, Worker, b64, seal
-from tiny_model import TinyCells, TinyHead, TinyTokens
+from tiny_model import LETTERS, TinyCells, TinyHead, TinyTokens
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from export.archive import copy_handler
@@ -22,6 +22,7 @@ from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.scores import score_batch
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier
+from training.models.lexical_encoder import LexicalEncoder
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,7 @@ def settings() -> ProductSettings:
         attributes=(Attribute(name="label", labels=LABELS, temperature=1.3, review_threshold=0.5),),
         image_size=32,
         max_tokens=16,
+        lexical=True,
     )
 
 
@@ -61,7 +63,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory, settings: ProductSettings, 
     folder = tmp_path_factory.mktemp("graphs")
     torch.manual_seed(0)
     tokens = TinyTokens(Tokenizer.from_file(str(tokenizer_file)).get_vocab_size())
-    model = ProductClassifier(TinyCells(), tokens, TinyHead()).eval()  # type: ignore[arg-type]
+    model = ProductClassifier(TinyCells(), tokens, TinyHead(), LexicalEncoder(LETTERS)).eval()  # type: ignore[arg-type]
     export_torchscript(model, folder / "model.pt", image_size=settings.image_size)
     export_onnx(model, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
     return folder

@@ -14,7 +14,7 @@ from captum.attr import FeatureAblation, ShapleyValues
 from numpy.typing import NDArray
 from pictures import draw, encode
 from serving import LABELS, TITLES, Worker, b64, document, explained, form, same
-from tiny_model import TinyCells, TinyHead, TinyTokens
+from tiny_model import LETTERS, TinyCells, TinyHead, TinyTokens
 from torch import Tensor
 
 from handlers.product_serving.engines.engine import Engine, Parts
@@ -166,7 +166,7 @@ class Failing:
     """Parts that break on a chosen call."""
 
     def __init__(self, parts: Parts, failure: Callable[[], NDArray[np.float32]]) -> None:
-        self.cells, self.tokens, self._failure = parts.cells, parts.tokens, failure
+        self.cells, self.tokens, self.lexical, self._failure = parts.cells, parts.tokens, parts.lexical, failure
 
     def classify(self, *arrays: Any) -> NDArray[np.float32]:
         return self._failure()
@@ -224,9 +224,12 @@ def test_the_weights_equal_captums(graphs: Path, preprocessor: ProductPreprocess
         for array in (parts.cells(batch.image), parts.tokens(batch.input_ids, batch.attention_mask))
     )
 
+    lexical = parts.lexical(batch.ngrams)
+
     def odds(features: Tensor, present: Tensor) -> Tensor:
         mask = batch.attention_mask.repeat(len(features), 0)
-        logits = parts.classify(features.numpy(), tokens.repeat(len(features), 1, 1).numpy(), mask, present.numpy() > 0)
+        titles, letters = tokens.repeat(len(features), 1, 1).numpy(), lexical.repeat(len(features), 0)
+        logits = parts.classify(features.numpy(), titles, mask, present.numpy() > 0, letters)
         scores = (torch.from_numpy(logits).double() / settings.main.temperature).softmax(1)
         scores[~(present.numpy() > 0).any(1)] = 1 / len(LABELS)
         return torch.log(scores[:, label] / (1 - scores[:, label]))
@@ -259,6 +262,9 @@ class Counting:
     def tokens(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
         self.titles += len(input_ids)
         return self._tokens(torch.from_numpy(input_ids), torch.from_numpy(attention_mask)).detach().numpy()
+
+    def lexical(self, ngrams: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.zeros((len(ngrams), LETTERS), np.float32)
 
     def classify(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
         self.heads += len(arrays[0])

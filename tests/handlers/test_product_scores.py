@@ -19,7 +19,8 @@ SETTINGS = ProductSettings(
 
 def product(value: int) -> Product:
     ids = np.array([2, 3], dtype=np.int64)
-    return Product(np.full((3, 2, 2), value, dtype=np.uint8), ids, np.ones_like(ids), np.array([True, False]))
+    picture = np.full((3, 2, 2), value, dtype=np.uint8)
+    return Product(picture, ids, np.ones_like(ids), np.array([True, False]), np.empty(0, np.int64))
 
 
 OnBatch = Callable[[NDArray[np.uint8], NDArray[np.float32]], None]

@@ -4,6 +4,8 @@ import torch
 from serving import LABELS
 from torch import Tensor, nn
 
+LETTERS = 4
+
 
 class TinyCells(nn.Module):
     """The colours of a picture's quarters: (B, 4, 3)."""
@@ -25,14 +27,18 @@ class TinyTokens(nn.Module):
 
 
 class TinyHead(nn.Module):
-    """Reads the quarters and the mean of the words, each only if present."""
+    """Reads the quarters, the mean of the words and the letters, each only if present."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.linear = nn.Linear(12 + 8, len(LABELS))
+        self.linear = nn.Linear(12 + 8 + LETTERS, len(LABELS))
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         words = text.sum(1) / attention_mask.sum(1, keepdim=True)
-        both = torch.cat([image.flatten(1) * present[:, :1], words * present[:, 1:]], 1)
+        assert lexical is not None
+        title = torch.cat([words, 20 * lexical], 1) * present[:, 1:]
+        both = torch.cat([image.flatten(1) * present[:, :1], title], 1)
         logits: Tensor = self.linear(both) * 3
         return logits

@@ -19,11 +19,11 @@ from torchvision.transforms import v2
 from handlers.product_serving.preprocessing import Product, ProductPreprocessor, collate
 from training.catalog.reading import Catalog
 from training.data.attributes import MISSING
+from training.data.damage.titles import TitleDamager
 from training.data.picture_cache import PictureCache, read_picture
-from training.data.title_thinning import TitleThinner
 from training.system.device import affordable_processes
 
-GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor]
+GraphInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 LabelledProducts = tuple[GraphInputs, Tensor]
 
 
@@ -50,8 +50,8 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
         modalities: to be read; the other one counts as missing.
         pictures: decoded pictures; None decodes those of the catalogue.
         augment: change pictures by :func:`augmentation`.
-        thin_titles: share of the titles to thin, 0..1.
-        thinner: thins them; None leaves out random words.
+        damage_titles: share of the titles to damage, 0..1.
+        damager: damages them; None knows no words that it could add or that are informative.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
         modalities: Sequence[str] = ("image", "text"),
         pictures: PictureCache | None = None,
         augment: bool = False,
-        thin_titles: float = 0.0,
-        thinner: TitleThinner | None = None,
+        damage_titles: float = 0.0,
+        damager: TitleDamager | None = None,
         seed: int = 0,
     ) -> None:
         self.catalog = catalog
@@ -75,8 +75,8 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
         self.preprocessor = preprocessor
         self.pictures = pictures
         self.augment = augmentation(preprocessor.settings.image_size) if augment else None
-        self.thin_titles = thin_titles
-        self.thinner = thinner or TitleThinner()
+        self.damage_titles = damage_titles
+        self.damager = damager or TitleDamager()
         self.seed = seed
         self.epoch = 0
 
@@ -109,10 +109,10 @@ class ProductDataset(Dataset[tuple[Product, NDArray[np.int64]]]):
 
     def _title(self, row: int) -> str | None:
         title = self.texts[row] or None
-        if title is None or not self.thin_titles:
+        if title is None or not self.damage_titles:
             return title
         random = np.random.default_rng((self.seed, self.epoch, row))
-        return self.thinner(title, random) if random.random() < self.thin_titles else title
+        return self.damager(title, random) if random.random() < self.damage_titles else title
 
 
 class EpochSampler(Sampler[list[int]]):
@@ -199,7 +199,7 @@ def product_loader(
 
 
 def to_tensors(rows: Sequence[tuple[Product, NDArray[np.int64]]]) -> LabelledProducts:
-    """Products and targets -> ((B,3,H,W) uint8, (B,T) int64, (B,T) int64, (B,2) bool), (B, A) int64."""
-    batch = collate([product for product, _ in rows])
-    image, input_ids, attention_mask, present = (torch.from_numpy(array) for array in batch)
-    return (image, input_ids, attention_mask, present), torch.from_numpy(np.stack([target for _, target in rows]))
+    """Products and targets -> the fields of :class:`handlers.product_serving.engines.engine.Batch`, targets (B, A)."""
+    image, input_ids, attention_mask, present, ngrams = map(torch.from_numpy, collate([product for product, _ in rows]))
+    targets = torch.from_numpy(np.stack([target for _, target in rows]))
+    return (image, input_ids, attention_mask, present, ngrams), targets

@@ -14,7 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from training.evaluation.text_damage import drop_label_words, mask_words, mistype, product_random, swap_titles
+from training.data.damage.characters import add_characters, exchange_characters, lose_characters, misread, mistype
+from training.data.damage.draws import product_random
+from training.data.damage.labels import drop_label_words, swap_titles
+from training.data.damage.words import add_words, join_words, mask_words, reorder_words, shorten_words, split_words
 
 CLEAN = "clean"
 TitleDamage = Callable[[pd.DataFrame, int], list[str]]
@@ -111,6 +114,20 @@ def _swapped(products: pd.DataFrame, seed: int) -> list[str]:
     return swap_titles(products["id"].tolist(), products["text"].tolist(), products["label"].tolist(), seed=seed)
 
 
+def _with_words_of_others(products: pd.DataFrame, seed: int) -> list[str]:
+    """Add as many words as a title has, from the titles of other products."""
+    words = sorted({word for title in products["text"] for word in title.split()})
+
+    def changed(title: str, random: np.random.Generator) -> str:
+        count = len(title.split())
+        return add_words(title, [words[place] for place in random.integers(len(words), size=count)], random)
+
+    return [
+        changed(title, product_random(seed, product, "add"))
+        for product, title in zip(products["id"], products["text"], strict=True)
+    ]
+
+
 TITLE_DAMAGE: dict[str, TitleDamage] = {
     "masked 15 %": _word_damage(mask_words, 0.15, "mask"),
     "masked 30 %": _word_damage(mask_words, 0.3, "mask"),
@@ -118,6 +135,15 @@ TITLE_DAMAGE: dict[str, TitleDamage] = {
     "without label": _without_label,
     "typos 10 %": _word_damage(mistype, 0.1, "type"),
     "typos 20 %": _word_damage(mistype, 0.2, "type"),
+    "lost 20 %": _word_damage(lose_characters, 0.2, "lose"),
+    "added 20 %": _word_damage(add_characters, 0.2, "insert"),
+    "exchanged 20 %": _word_damage(exchange_characters, 0.2, "exchange"),
+    "misread 20 %": _word_damage(misread, 0.2, "misread"),
+    "joined": _word_damage(join_words, 1.0, "join"),
+    "split": _word_damage(split_words, 0.2, "split"),
+    "shortened": _word_damage(shorten_words, 1.0, "shorten"),
+    "reordered": _word_damage(lambda title, share, random: reorder_words(title, random), 1.0, "reorder"),
+    "words added": _with_words_of_others,
     "swapped": _swapped,
 }
 
@@ -146,6 +172,15 @@ CONDITIONS = (
     Condition("label's own words removed", title="without label"),
     Condition("characters mistyped", "10 %", title="typos 10 %"),
     Condition("characters mistyped", "20 %", title="typos 20 %"),
+    Condition("characters lost", "20 %", title="lost 20 %"),
+    Condition("characters added", "20 %", title="added 20 %"),
+    Condition("characters exchanged", "20 %", title="exchanged 20 %"),
+    Condition("characters misread (not in training)", "20 %", title="misread 20 %"),
+    Condition("words joined", title="joined"),
+    Condition("words split", title="split"),
+    Condition("words shortened", title="shortened"),
+    Condition("words reordered", title="reordered"),
+    Condition("words of other products added", title="words added"),
     Condition("title of another product", title="swapped"),
     Condition("picture blurred", picture="blur"),
     Condition("picture with noise", picture="noise"),

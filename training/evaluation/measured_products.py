@@ -20,12 +20,13 @@ from training.catalog.files import open_files
 from training.catalog.reading import Catalog, CatalogSource, product_columns
 from training.catalog.table import open_table
 from training.data.attributes import MISSING, product_targets
+from training.data.damage.draws import product_random
 from training.data.dataset import ProductDataset, title_lengths
 from training.evaluation.conditions import PictureDamage
 from training.evaluation.model_groups import ModelGroup
-from training.evaluation.text_damage import product_random
 from training.features.batches import Features, JoinedRows
 from training.features.extraction import extract_features
+from training.models import Encoders
 from training.system.device import Device
 
 
@@ -63,12 +64,16 @@ class Titles(NamedTuple):
         tokens: (all tokens, D) float16.
         starts: (V + 1, N) int64, the start of a title in ``tokens``.
         lengths: (V + 1, N) int64, its number of tokens.
+        lexical: (titles, D_lexical) float32.
+        titles: (V + 1, N) int64, the row of a title in ``lexical``.
         present: (V, N) bool, True if the server would count the title as present.
     """
 
     tokens: NDArray[np.float16]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    lexical: NDArray[np.float32]
+    titles: NDArray[np.int64]
     present: NDArray[np.bool_]
 
 
@@ -142,10 +147,7 @@ class GroupFeatures:
         features = self._extract(dataset, pictures=False, more_titles=[*others, [""] * count])
         empty = len(preprocessor.tokens(""))
         present = np.stack([title_lengths(preprocessor, form) > empty for form in forms])
-        shape = (len(forms) + 1, count)  # without a text encoder there is one form, of one empty token
-        return Titles(
-            features.tokens, np.broadcast_to(features.starts, shape), np.broadcast_to(features.lengths, shape), present
-        )
+        return Titles(features.tokens, features.starts, features.lengths, features.lexical, features.titles, present)
 
     def put_together(
         self,
@@ -178,6 +180,8 @@ class GroupFeatures:
             tokens=read.tokens,
             starts=np.where(no_title, read.starts[-1], read.starts[form])[None],
             lengths=np.where(no_title, read.lengths[-1], read.lengths[form])[None],
+            lexical=read.lexical,
+            titles=np.where(no_title, read.titles[-1], read.titles[form])[None],
             present=np.stack([clean.present[rows, 0], read.present[form]], axis=1) & ~hidden,
             targets=self.measured.truth,
         )
@@ -197,8 +201,12 @@ class GroupFeatures:
         return extract_features(
             folder or self.folder,
             dataset,
-            image_encoder=self.group.image_encoder if pictures else None,
-            text_encoder=self.group.text_encoder if titles else None,
+            encoders=Encoders(
+                *(
+                    encoder if (pictures if tower == "image" else titles) else None
+                    for tower, encoder in self.group.encoders._asdict().items()
+                )
+            ),
             device=self.device,
             more_titles=more_titles,
         )
@@ -207,10 +215,13 @@ class GroupFeatures:
         """The original titles, followed by the empty title."""
         clean, rows = self._clean, self.measured.rows
         at_end = np.full_like(clean.starts[0, rows], len(clean.tokens))
+        last = np.full_like(at_end, len(clean.lexical))
         return Titles(
             np.concatenate([clean.tokens, self._blank.tokens]),
             np.stack([clean.starts[0, rows], at_end]),
             np.stack([clean.lengths[0, rows], np.full_like(at_end, self._blank.lengths[0, 0])]),
+            np.concatenate([clean.lexical, self._blank.lexical]),
+            np.stack([clean.titles[0, rows], last]),
             clean.present[rows, 1][None],
         )
 

@@ -18,8 +18,7 @@ from handlers.product_serving.settings import ProductSettings
 from training.features.batches import FeatureBatches, Features
 from training.features.extraction import weights_sha256
 from training.fit.loop import predict
-from training.models import ProductClassifier
-from training.models.encoders import ImageEncoder, TextEncoder
+from training.models import Encoders, ProductClassifier
 from training.pipeline.results import served_scores
 from training.run.checkpoint import load_model
 from training.system.device import Device
@@ -36,9 +35,9 @@ class HeadsTogether(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList(heads)
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(self, *features: Tensor) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> logits (B, M, C) float32."""
-        return torch.stack([head(image, text, attention_mask, present).float() for head in self.heads], dim=1)
+        return torch.stack([head(*features).float() for head in self.heads], dim=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +45,12 @@ class ModelGroup:
     """Models that read the same features.
 
     Args:
-        image_encoder: the picture tower; None if no model reads pictures.
-        text_encoder: the title tower; None if no model reads titles.
+        encoders: the towers; None for one that no model reads.
         heads: M heads.
         settings: settings of each model by name, in the order of the heads.
     """
 
-    image_encoder: ImageEncoder | None
-    text_encoder: TextEncoder | None
+    encoders: Encoders
     heads: HeadsTogether
     settings: dict[str, ProductSettings]
     preprocessor: ProductPreprocessor
@@ -72,7 +69,7 @@ class _Loaded(NamedTuple):
     name: str
     model: ProductClassifier
     settings: ProductSettings
-    towers: tuple[str, str]
+    towers: tuple[str, ...]
 
 
 def load_groups(run: Path, names: Sequence[str]) -> list[ModelGroup]:
@@ -84,11 +81,10 @@ def load_groups(run: Path, names: Sequence[str]) -> list[ModelGroup]:
     loaded = []
     for name in names:
         model, settings = load_model(run / name)
-        encoders = (model.image_encoder, model.text_encoder)
-        image, text = ("" if encoder is None else weights_sha256(encoder) for encoder in encoders)
-        loaded.append(_Loaded(name, model, settings, (image, text)))
+        towers = tuple("" if encoder is None else weights_sha256(encoder) for encoder in model.encoders)
+        loaded.append(_Loaded(name, model, settings, towers))
     groups: list[list[_Loaded]] = []
-    # Models with both towers first: a single model then finds the group whose tower it has.
+    # Models with all towers first: a single model then finds the group whose tower it has.
     for each in sorted(loaded, key=lambda loaded: loaded.towers.count("")):
         fitting = (group for group in groups if _fits(each.towers, group[0].towers))
         if (found := next(fitting, None)) is None:
@@ -97,8 +93,7 @@ def load_groups(run: Path, names: Sequence[str]) -> list[ModelGroup]:
             found.append(each)
     return [
         ModelGroup(
-            first.model.image_encoder,
-            first.model.text_encoder,
+            first.model.encoders,
             HeadsTogether(each.model.head for each in (first, *others)),
             {each.name: each.settings for each in (first, *others)},
             ProductPreprocessor(first.settings, run / first.name / "tokenizer.json"),
@@ -107,5 +102,5 @@ def load_groups(run: Path, names: Sequence[str]) -> list[ModelGroup]:
     ]
 
 
-def _fits(towers: tuple[str, str], shared: tuple[str, str]) -> bool:
+def _fits(towers: tuple[str, ...], shared: tuple[str, ...]) -> bool:
     return all(own in ("", other) for own, other in zip(towers, shared, strict=True))

@@ -8,7 +8,7 @@ without a title the accuracy of early fusion was 0.822, with the map 0.856; the 
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ RIDGE = 0.01  # in units of the features' mean variance
 BLOCK_ROWS = 512
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
-FeaturePair = tuple[Halves, Halves]
+FeaturePair = tuple[NDArray[Any], NDArray[Any]]
 
 
 class LinearMap(NamedTuple):
@@ -80,17 +80,20 @@ def align_features(features: Features, *, source: Features, target: Features, fo
         folder: of the file with the mapped picture features.
 
     Returns:
-        The mapped features; those of pictures are memory-mapped.
+        The mapped features; those of pictures are memory-mapped. The lexical tower starts from random weights, and
+        its map has many more rows than columns, so its shrinkage towards the identity has no effect.
     """
     by_cell = fit_linear_map(_cells(source, target), width=source.image.shape[-1])
     by_token = fit_linear_map(_tokens(source, target), width=source.tokens.shape[-1])
+    by_title = fit_linear_map([_titles(source, target)], width=source.lexical.shape[-1])
+    lexical = (features.lexical @ by_title.matrix + by_title.shift).astype(np.float32)
     rows = [len(block) for block in _blocks(len(features.targets))]
     image = read_or_compute(
         folder / f"image-aligned-{by_cell.key}.npy",
         lambda done: (by_cell(features.image[block]) for block in _blocks(len(features.targets))[done:]),
         rows=rows,
     )
-    return Features(**{**vars(features), "image": image, "tokens": by_token(features.tokens)})
+    return Features(**{**vars(features), "image": image, "tokens": by_token(features.tokens), "lexical": lexical})
 
 
 def _cells(source: Features, target: Features) -> Iterator[FeaturePair]:
@@ -102,6 +105,11 @@ def _cells(source: Features, target: Features) -> Iterator[FeaturePair]:
 def _tokens(source: Features, target: Features) -> Iterator[FeaturePair]:
     for block in _blocks(len(source.targets)):
         yield source.tokens[_places(source, block)], target.tokens[_places(target, block)]
+
+
+def _titles(source: Features, target: Features) -> tuple[NDArray[Any], NDArray[Any]]:
+    seen = np.flatnonzero(source.present[:, 1])
+    return source.lexical[source.titles[0, seen]], target.lexical[target.titles[0, seen]]
 
 
 def _places(features: Features, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """The input of the heads: features of all products, and batches of them.
 
-Legend: B batch, N products, V forms of a title (as it is, and thinned ones), T title tokens, D width of an encoder,
+Legend: B batch, N products, V forms of a title (as it is, and damaged ones), T title tokens, D width of an encoder,
 A attributes.
 """
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from training.data.dataset import EpochSampler
 
-FeatureBatch = tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]
+HeadInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+FeatureBatch = tuple[HeadInputs, Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Features:
         tokens: (sum of T, D_text) float16, the distinct titles, concatenated.
         starts: (V, N) int64, the start of each product's title in ``tokens``; row 0 is the title as it is.
         lengths: (V, N) int64, its number of tokens.
+        lexical: (titles, D_lexical) float32, the lexical features of the distinct titles.
+        titles: (V, N) int64, the row of each product's title in ``lexical``.
         present: (N, 2) bool, picture and title.
         targets: (N, A) int64.
     """
@@ -35,11 +38,13 @@ class Features:
     tokens: NDArray[np.float16]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    lexical: NDArray[np.float32]
+    titles: NDArray[np.int64]
     present: NDArray[np.bool_]
     targets: NDArray[np.int64]
 
     def batch(self, rows: NDArray[np.int64], *, variants: NDArray[np.int64] | int = 0) -> FeatureBatch:
-        """Rows -> (image (B, cells, D), text (B, T, D), attention_mask (B, T), present (B, 2)), targets (B, A).
+        """Rows -> (image (B, cells, D), text (B, T, D), mask (B, T), present (B, 2), lexical (B, D)), targets (B, A).
 
         Args:
             rows: (B,).
@@ -54,6 +59,7 @@ class Features:
             torch.from_numpy(text.astype(np.float32)),
             torch.from_numpy(mask.astype(np.int64)),
             torch.from_numpy(self.present[rows]),
+            torch.from_numpy(self.lexical[self.titles[variants, rows]]),
         )
         return inputs, torch.from_numpy(self.targets[rows])
 
@@ -93,6 +99,8 @@ def select_features(features: Features, rows: NDArray[np.int64]) -> Features:
         tokens=features.tokens,
         starts=features.starts[:, rows],
         lengths=features.lengths[:, rows],
+        lexical=features.lexical,
+        titles=features.titles[:, rows],
         present=features.present[rows],
         targets=features.targets[rows],
     )
@@ -114,6 +122,8 @@ def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count:
     order = np.argsort(rows)
     ends = np.cumsum([0, *(len(features.tokens) for _, features in parts)])
     starts = [features.starts + end for (_, features), end in zip(parts, ends, strict=False)]
+    ends = np.cumsum([0, *(len(features.lexical) for _, features in parts)])
+    titles = [features.titles + end for (_, features), end in zip(parts, ends, strict=False)]
     which = np.concatenate([np.full(len(numbers), number) for number, (numbers, _) in enumerate(parts)])
     at = np.concatenate([np.arange(len(numbers)) for numbers, _ in parts])
     return Features(
@@ -121,6 +131,8 @@ def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count:
         tokens=np.concatenate([features.tokens for _, features in parts]),
         starts=np.concatenate(starts, axis=1)[:, order],
         lengths=np.concatenate([features.lengths for _, features in parts], axis=1)[:, order],
+        lexical=np.concatenate([features.lexical for _, features in parts]),
+        titles=np.concatenate(titles, axis=1)[:, order],
         present=np.concatenate([features.present for _, features in parts])[order],
         targets=np.concatenate([features.targets for _, features in parts])[order],
     )
@@ -135,7 +147,8 @@ class FeatureBatches:
         sampler: draws positions in ``rows``; None keeps the order and uses no augmentation.
         drop_image: probability that a product's picture is hidden (modality dropout); never together with its title.
         drop_text: likewise for its title.
-        thin_titles: probability that a thinned form of its title is read.
+        damage_titles: probability that a damaged form of its title is read.
+        form: the form of all titles if there is no sampler; 0 is the title as it is.
         hidden: (2,) bool, modalities that are hidden if there is no sampler; None hides nothing.
     """
 
@@ -148,7 +161,8 @@ class FeatureBatches:
         sampler: EpochSampler | None = None,
         drop_image: float = 0.0,
         drop_text: float = 0.0,
-        thin_titles: float = 0.0,
+        damage_titles: float = 0.0,
+        form: int = 0,
         hidden: NDArray[np.bool_] | None = None,
     ) -> None:
         self.features = features
@@ -157,7 +171,8 @@ class FeatureBatches:
         self.sampler = sampler
         self.drop_image = drop_image
         self.drop_text = drop_text
-        self.thin_titles = thin_titles
+        self.damage_titles = damage_titles
+        self.form = form
         self.hidden = torch.zeros(2, dtype=torch.bool) if hidden is None else torch.from_numpy(hidden)
 
     def __len__(self) -> int:
@@ -166,21 +181,23 @@ class FeatureBatches:
     def __iter__(self) -> Iterator[FeatureBatch]:
         if self.sampler is None:
             for start in range(0, len(self.rows), self.batch_size):
-                (image, text, mask, present), targets = self.features.batch(self.rows[start : start + self.batch_size])
-                yield (image, text, mask, present & ~self.hidden), targets
+                rows = self.rows[start : start + self.batch_size]
+                (image, text, mask, present, lexical), targets = self.features.batch(rows, variants=self.form)
+                yield (image, text, mask, present & ~self.hidden, lexical), targets
             return
         random = np.random.default_rng((self.sampler.seed, self.sampler.epoch, 1))
         for positions in self.sampler:
             variants = self._variants(len(positions), random)
-            (image, text, mask, present), targets = self.features.batch(self.rows[positions], variants=variants)
-            yield (image, text, mask, self._hide(present, random)), targets
+            rows = self.rows[positions]
+            (image, text, mask, present, lexical), targets = self.features.batch(rows, variants=variants)
+            yield (image, text, mask, self._hide(present, random), lexical), targets
 
     def _variants(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
         """(B,) the form of each title."""
         forms = len(self.features.starts)
-        if forms == 1 or not self.thin_titles:
+        if forms == 1 or not self.damage_titles:
             return np.zeros(count, dtype=np.int64)
-        return np.where(random.random(count) < self.thin_titles, random.integers(1, forms, count), 0)
+        return np.where(random.random(count) < self.damage_titles, random.integers(1, forms, count), 0)
 
     def _hide(self, present: Tensor, random: np.random.Generator) -> Tensor:
         chance = torch.from_numpy(random.random((len(present), 1)))

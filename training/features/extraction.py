@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from handlers.product_serving.preprocessing import ProductPreprocessor
+from handlers.product_serving.preprocessing import ProductPreprocessor, padded
 from training.data.dataset import LabelledProducts, ProductDataset, product_loader
 from training.features.batches import Features
 from training.features.files import read_or_compute
+from training.models import Encoders
 from training.models.encoders import ImageEncoder, TextEncoder
+from training.models.lexical_encoder import LexicalEncoder
 from training.system.device import Device
 
 
@@ -28,8 +30,7 @@ def extract_features(
     folder: Path,
     dataset: ProductDataset,
     *,
-    image_encoder: ImageEncoder | None,
-    text_encoder: TextEncoder | None,
+    encoders: Encoders,
     device: Device,
     more_titles: Sequence[Sequence[str]] = (),
     batch_size: int = 64,
@@ -40,9 +41,8 @@ def extract_features(
     Args:
         folder: of the feature files.
         dataset: N products.
-        image_encoder: None gives one empty cell for each product, for heads that read no picture.
-        text_encoder: None gives one empty token for each product, for heads that read no title.
-        more_titles: V - 1 thinned forms of the N titles.
+        encoders: a missing one gives an empty cell, token or feature for each product.
+        more_titles: V - 1 damaged forms of the N titles.
         batch_size: number of pictures, or titles, in a batch.
         processes: extra processes that decode pictures.
 
@@ -52,21 +52,27 @@ def extract_features(
     folder.mkdir(parents=True, exist_ok=True)
     present = [[bool(image), bool(text)] for image, text in zip(dataset.images, dataset.texts, strict=True)]
     image: NDArray[np.float16] = np.broadcast_to(np.zeros((1, 1, 1), np.float16), (len(dataset), 1, 1))
-    if image_encoder is not None:
+    if (image_encoder := encoders.image) is not None:
         path = folder / f"image-{_key(image_encoder, dataset, dataset.images)}.npy"
         loader = product_loader(dataset, batch_size=batch_size, processes=processes)
         rows = [min(batch_size, len(dataset) - start) for start in range(0, len(dataset), batch_size)]
         image = read_or_compute(path, lambda done: _image_features(loader, image_encoder, device, done), rows=rows)
-    starts = lengths = np.zeros((1, len(dataset)), np.int64)
+    forms = [dataset.texts, *more_titles]
+    starts = lengths = titles = np.zeros((len(forms), len(dataset)), np.int64)
     tokens: NDArray[np.float16] = np.zeros((1, 1), np.float16)
-    if text_encoder is not None:
-        forms = [dataset.texts, *more_titles]
+    if (text_encoder := encoders.text) is not None:
         path = folder / f"text-{_key(text_encoder, dataset, [text for form in forms for text in form])}.npy"
         ids, starts, lengths = _distinct_titles(dataset.preprocessor, forms)
         batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
         rows = [sum(map(len, batch)) for batch in batches]
         tokens = read_or_compute(path, lambda done: _text_features(batches, text_encoder, device, done), rows=rows)
-    return Features(image, tokens, starts, np.maximum(lengths, 1), np.array(present), dataset.targets)
+    lexical: NDArray[np.float32] = np.zeros((1, 0), np.float32)
+    if encoders.lexical is not None:
+        distinct, titles = _distinct(forms)
+        lexical = _lexical_features(
+            [dataset.preprocessor.ngrams(title) for title in distinct], encoders.lexical, device
+        )
+    return Features(image, tokens, starts, np.maximum(lengths, 1), lexical, titles, np.array(present), dataset.targets)
 
 
 def weights_sha256(module: nn.Module) -> str:
@@ -106,15 +112,30 @@ def _text_features(
         yield tokens[mask.bool()].half().cpu().numpy()
 
 
+@torch.no_grad()
+def _lexical_features(
+    titles: Sequence[NDArray[np.int64]], encoder: LexicalEncoder, device: Device, batch_size: int = 512
+) -> NDArray[np.float32]:
+    """Features (titles, D) of titles' ids; they are computed in seconds, so no file keeps them."""
+    device.take(encoder).eval()
+    batches = [titles[start : start + batch_size] for start in range(0, len(titles), batch_size)]
+    return np.concatenate([encoder(torch.from_numpy(padded(each)).to(device.name)).cpu().numpy() for each in batches])
+
+
+def _distinct(forms: Sequence[Sequence[str]]) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct titles, shortest first, and (V, N) the position of each title among them."""
+    titles = sorted({title for form in forms for title in form}, key=lambda title: (len(title), title))
+    position = {title: number for number, title in enumerate(titles)}
+    return titles, np.array([[position[title] for title in form] for form in forms], dtype=np.int64)
+
+
 def _distinct_titles(
     preprocessor: ProductPreprocessor, forms: Sequence[Sequence[str]]
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.int64]]:
     """Token ids of the distinct titles, shortest first; (V, N) start of each title among them; (V, N) its length."""
-    titles = sorted({title for form in forms for title in form}, key=lambda title: (len(title), title))
+    titles, which = _distinct(forms)
     ids = [preprocessor.tokens(title) for title in titles]
     starts = np.concatenate([[0], np.cumsum([len(title) for title in ids])]).astype(np.int64)
-    position = {title: number for number, title in enumerate(titles)}
-    which = np.array([[position[title] for title in form] for form in forms], dtype=np.int64)
     return ids, starts[which], np.diff(starts)[which]
 
 

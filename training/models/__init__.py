@@ -1,10 +1,11 @@
-"""The five classifiers: two encoders and a head behind one graph signature; they differ in the head.
+"""The classifiers: up to three towers and a head behind one graph signature; they differ in the head.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, A attributes, C classes of all attributes,
-concatenated.
+Legend: B batch, N picture cells, T title tokens, G ids of a title's letters, D width of an encoder, A attributes,
+C classes of all attributes, concatenated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +17,15 @@ from training.models.head import Head
 from training.models.image import ImageHead
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
+from training.models.lexical import LexicalHead
+from training.models.lexical_encoder import LexicalEncoder
 from training.models.single_key import SingleKeyFusion
 from training.models.text import TextHead
 
 MODELS: dict[str, type[Head]] = {
     "image": ImageHead,
     "text": TextHead,
+    "lexical": LexicalHead,
     "early": EarlyFusion,
     "intermediate": IntermediateFusion,
     "late": LateFusion,
@@ -41,39 +45,69 @@ class ProductClassifier(nn.Module):
     Args:
         image_encoder: (B, 3, H, W) uint8 -> (B, N, D), or None for a head that reads no picture.
         text_encoder: (B, T) ids and mask -> (B, T, D), or None for a head that reads no title.
-        head: (image (B, N, D), text (B, T, D), attention_mask (B, T), present (B, 2)) -> logits (B, C).
+        head: (image (B, N, D), text (B, T, D), attention_mask (B, T), present (B, 2), lexical (B, D)) -> logits
+            (B, C).
+        lexical_encoder: (B, G) ids -> (B, D), or None for a head that does not read them.
     """
 
-    def __init__(self, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None, head: Head) -> None:
+    def __init__(
+        self,
+        image_encoder: ImageEncoder | None,
+        text_encoder: TextEncoder | None,
+        head: Head,
+        lexical_encoder: LexicalEncoder | None = None,
+    ) -> None:
         super().__init__()
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
+        self.lexical_encoder = lexical_encoder
         self.head = head
 
-    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8, (B, T) int64, (B, T) int64, (B, 2) bool -> logits (B, C) float32."""
-        cells, tokens = self.encode(image, input_ids, attention_mask)
-        logits: Tensor = self.head(cells, tokens, attention_mask, present)
+    @property
+    def encoders(self) -> "Encoders":
+        """The encoders, without the head."""
+        return Encoders(self.image_encoder, self.text_encoder, self.lexical_encoder)
+
+    def forward(
+        self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor, ngrams: Tensor
+    ) -> Tensor:
+        """(B, 3, H, W) uint8, (B, T) int64, (B, T) int64, (B, 2) bool, (B, G) int64 -> logits (B, C) float32."""
+        cells, tokens, lexical = self.encode(image, input_ids, attention_mask, ngrams)
+        logits: Tensor = self.head(cells, tokens, attention_mask, present, lexical)
         return logits.float()
 
-    def encode(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The features (B, N, D) and (B, T, D) for the head; an empty tensor for a missing encoder."""
+    def encode(
+        self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, ngrams: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The features (B, N, D), (B, T, D) and (B, D) for the head; an empty tensor for a missing encoder."""
         nothing = torch.empty(0)
         cells = nothing if self.image_encoder is None else self.image_encoder(image)
         tokens = nothing if self.text_encoder is None else self.text_encoder(input_ids, attention_mask)
-        return cells, tokens
+        lexical = nothing if self.lexical_encoder is None else self.lexical_encoder(ngrams)
+        return cells, tokens, lexical
 
 
-def build_classifier(
-    name: str, image_encoder: ImageEncoder | None, text_encoder: TextEncoder | None, *, sizes: Sequence[int]
-) -> ProductClassifier:
+class Encoders(NamedTuple):
+    """The towers' encoders; None for a missing one. The fields are the keys of ``TOWERS``."""
+
+    image: ImageEncoder | None = None
+    text: TextEncoder | None = None
+    lexical: LexicalEncoder | None = None
+
+
+def joined_encoders(models: Mapping[str, ProductClassifier]) -> Encoders:
+    """The encoders of single models, by tower."""
+    return Encoders(**{name: getattr(model.encoders, name) for name, model in models.items()})
+
+
+def build_classifier(name: str, encoders: Encoders, *, sizes: Sequence[int]) -> ProductClassifier:
     """Encoders with an untrained head of their widths; see :func:`build_head`."""
-    widths = [encoder.width if encoder else 0 for encoder in (image_encoder, text_encoder)]
-    head = build_head(name, image_width=widths[0], text_width=widths[1], sizes=sizes)
-    return ProductClassifier(image_encoder, text_encoder, head)
+    widths = [encoder.width if encoder else 0 for encoder in encoders]
+    head = build_head(name, image_width=widths[0], text_width=widths[1], lexical_width=widths[2], sizes=sizes)
+    return ProductClassifier(encoders.image, encoders.text, head, encoders.lexical)
 
 
-def build_head(name: str, *, image_width: int, text_width: int, sizes: Sequence[int]) -> Head:
+def build_head(name: str, *, image_width: int, text_width: int, sizes: Sequence[int], lexical_width: int = 0) -> Head:
     """An untrained head by name.
 
     Args:
@@ -81,10 +115,11 @@ def build_head(name: str, *, image_width: int, text_width: int, sizes: Sequence[
         image_width: D of the image encoder.
         text_width: D of the text encoder.
         sizes: (A,) number of classes of each attribute.
+        lexical_width: D of the lexical encoder; 0 without one.
 
     Raises:
         ValueError: the name is unknown.
     """
     if name not in HEADS:
         raise ValueError(f"unknown model {name!r}; known are {list(HEADS)}")
-    return HEADS[name].build(image_width=image_width, text_width=text_width, sizes=sizes)
+    return HEADS[name].build(image_width=image_width, text_width=text_width, sizes=sizes, lexical_width=lexical_width)

@@ -1,38 +1,44 @@
 """The base class of all heads. Its hooks let the pipeline train any head without knowing its class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
+
+# Each tower with the modality that it reads.
+TOWERS = {"image": "image", "text": "text", "lexical": "text"}
 
 
 class Head(nn.Module):
     """Features as in :class:`training.models.ProductClassifier` -> logits (B, C).
 
-    The constructor takes ``image_width``, ``text_width`` and ``classes``. The hooks suit a head that ends in one linear
-    layer; other heads override them.
+    The constructor takes ``image_width``, ``text_width``, ``classes`` and ``lexical_width``. The hooks suit a head that
+    ends in one linear layer; other heads override them.
 
     Attributes:
         modalities: the modalities that the head reads.
+        towers: the towers that the head reads, keys of ``TOWERS``; a fusion can do without ``lexical``.
         from_validation: True for a head without training: it averages the probabilities of the single models, with
             weights from the validation part.
         attends: True if the head has :meth:`attention_weights`.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "text")
+    towers: ClassVar[tuple[str, ...]] = tuple(TOWERS)
     from_validation: ClassVar[bool] = False
     attends: bool = False
 
     @classmethod
-    def build(cls, *, image_width: int, text_width: int, sizes: Sequence[int]) -> "Head":
+    def build(cls, *, image_width: int, text_width: int, sizes: Sequence[int], lexical_width: int = 0) -> "Head":
         """The untrained head of a model.
 
         Args:
             image_width: D of the image encoder.
             text_width: D of the text encoder.
             sizes: (A,) number of classes of each attribute; C is their sum.
+            lexical_width: D of the lexical encoder; 0 without one.
         """
-        return cls(image_width=image_width, text_width=text_width, classes=sum(sizes))
+        return cls(image_width=image_width, text_width=text_width, classes=sum(sizes), lexical_width=lexical_width)
 
     def output_bias(self) -> Tensor | None:
         """(C,), a bias of the logits that takes the correction of class frequencies; None if the head needs none."""
@@ -45,17 +51,18 @@ class Head(nn.Module):
         """
         return None
 
-    def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def attention_weights(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         """Attention of each cell, averaged over attention heads: (B, N, 1 + T) float32; column 0 is the null key."""
         raise NotImplementedError(f"{type(self).__name__} does not attend")
 
-    def start_from(self, image_head: nn.Module, text_head: nn.Module, *, weigh: bool) -> None:
+    def start_from(self, heads: Mapping[str, nn.Module], *, weigh: bool) -> None:
         """Start from the trained single models.
 
         Args:
-            image_head: of the trained image model.
-            text_head: of the trained text model.
-            weigh: learn weights for the two models. That needs features of encoders that were not tuned on these rows.
+            heads: of the trained single models, by tower.
+            weigh: learn weights for the models. That needs features of encoders that were not tuned on these rows.
         """
 
     def after_fit(self) -> None:

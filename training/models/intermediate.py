@@ -7,16 +7,18 @@ are keys. A learned null key lets a cell attend to nothing, and a product withou
 import torch
 from torch import Tensor, nn
 
+from training.models.lexical import LettersFeature
 from training.models.residual import CorrectionHead
 
 
 class IntermediateFusion(CorrectionHead):
-    """Project both to one width, attend, then classify the means of attended and plain cells and the [CLS] token.
+    """Project both to one width, attend, then classify the means of attended and plain cells, [CLS] and the letters.
 
     Args:
         image_width: D of the image encoder.
         text_width: D of the text encoder.
         classes: C.
+        lexical_width: D of the lexical encoder; 0 without one.
         width: E, the common width; a multiple of ``heads``.
         heads: attention heads.
         dropout: on the attention weights and before each linear layer of the classifier.
@@ -33,6 +35,7 @@ class IntermediateFusion(CorrectionHead):
         image_width: int,
         text_width: int,
         classes: int,
+        lexical_width: int = 0,
         width: int = 256,
         heads: int = 4,
         dropout: float = 0.2,
@@ -46,19 +49,25 @@ class IntermediateFusion(CorrectionHead):
         self.missing_text = nn.Parameter(torch.zeros(width))
         self.null_key = nn.Parameter(torch.randn(width) * width**-0.5)
         self.attention = nn.MultiheadAttention(width, heads, dropout=dropout / 2, batch_first=True)
-        self.norm = nn.LayerNorm(3 * width)
+        self.letters = LettersFeature(lexical_width)
+        pooled = 3 * width + lexical_width
+        self.norm = nn.LayerNorm(pooled)
         self.classifier = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(3 * width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, classes)
+            nn.Dropout(dropout), nn.Linear(pooled, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, classes)
         )
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> logits (B, C)."""
         cells, tokens = self._project(image, text, present)
         attended, _ = self._attend(cells, tokens, attention_mask, present, weights=False)
         title = torch.where(present[:, 1:], tokens[:, 0], self.missing_text)
-        return self._classify(attended, cells, title)
+        return self._classify(attended, cells, title, self.letters(lexical, present))
 
-    def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def attention_weights(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         """Attention of each cell, averaged over attention heads: (B, N, 1 + T) float32; column 0 is the null key."""
         cells, tokens = self._project(image, text, present)
         _, weights = self._attend(cells, tokens, attention_mask, present, weights=True)
@@ -69,8 +78,8 @@ class IntermediateFusion(CorrectionHead):
         cells = torch.where(present[:, :1, None], self.image_projection(image), self.missing_image)  # (B, N, E)
         return cells, self.text_projection(text)
 
-    def _classify(self, attended: Tensor, cells: Tensor, title: Tensor) -> Tensor:
-        pooled = torch.cat([attended.mean(1), cells.mean(1), title], dim=1)  # (B, 3E)
+    def _classify(self, attended: Tensor, cells: Tensor, title: Tensor, letters: list[Tensor]) -> Tensor:
+        pooled = torch.cat([attended.mean(1), cells.mean(1), title, *letters], dim=1)  # (B, 3E + D_lexical)
         logits: Tensor = self.classifier(self.norm(pooled))
         return logits
 

@@ -15,10 +15,12 @@ class SingleKeyFusion(IntermediateFusion):
 
     attends = False
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> logits (B, C)."""
         cells, tokens = self._project(image, text, present)
         title = torch.where(present[:, 1:], tokens[:, 0], self.missing_text)
         key = title[:, None]  # (B, 1, E)
         attended, _ = self.attention(cells, key, key, need_weights=False)
-        return self._classify(attended, cells, title)
+        return self._classify(attended, cells, title, self.letters(lexical, present))

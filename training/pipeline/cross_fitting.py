@@ -10,7 +10,8 @@ needs them (``python -m client audit --run RUN``).
 Legend: N training products, A attributes, C classes of all attributes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,17 +21,15 @@ from tqdm import tqdm
 from training.features.alignment import align_features
 from training.features.batches import FeatureBatches, Features, join_features, select_features
 from training.fit.loop import predict
-from training.models import HEADS, ProductClassifier
+from training.models import HEADS, Encoders, ProductClassifier, joined_encoders
 from training.models.head import Head
-from training.pipeline.fusions import weighed_head
+from training.pipeline.fusions import Answered, weighed_head
 from training.pipeline.results import own_scores, restore_frequencies
 from training.run.context import Run
 from training.scores.calibration import fitted_settings
 from training.system.storage import write_arrays
 
 OUT_OF_FOLD_FILE = "out_of_fold.npz"
-THIN_FORMS = 2
-Towers = tuple[ProductClassifier, ProductClassifier]
 
 
 def training_parts(split: pd.DataFrame, *, parts: int, seed: int) -> list[NDArray[np.int64]]:
@@ -48,63 +47,58 @@ def training_parts(split: pd.DataFrame, *, parts: int, seed: int) -> list[NDArra
     return [train[part_of[groups] == number] for number in range(parts)]
 
 
-def fusion_features(
-    run: Run,
-    image: ProductClassifier,
-    text: ProductClassifier,
-    folds: Sequence[tuple[NDArray[np.int64], ProductClassifier, ProductClassifier]],
-) -> Features:
+class Fold(NamedTuple):
+    """A part of the training rows with the towers that were not trained on it.
+
+    Args:
+        rows: row numbers.
+        models: single models, by tower.
+    """
+
+    rows: NDArray[np.int64]
+    models: Mapping[str, ProductClassifier]
+
+    @property
+    def encoders(self) -> Encoders:
+        """The encoders of all towers."""
+        return joined_encoders(self.models)
+
+
+def fusion_features(run: Run, encoders: Encoders, folds: Sequence[Fold]) -> Features:
     """Features of all products: training rows from the towers of their fold, the others from the served towers.
 
     Args:
-        folds: row numbers with the towers that read them; if empty, the served towers read all products.
+        encoders: of the served towers.
+        folds: if empty, the served towers read all products.
     """
-    held_out = _read(run, run.data.held_out, image, text)
+    held_out = _read(run, run.data.held_out, encoders)
     if folds:
-        pieces = [(rows, _aligned(run, rows, (one, other), held_out)) for rows, one, other in folds]
+        pieces = [(fold.rows, _aligned(run, fold, held_out)) for fold in folds]
     else:
-        pieces = [(rows := run.data.rows("train"), _read(run, rows, image, text))]
+        pieces = [(rows := run.data.rows("train"), _read(run, rows, encoders))]
     return join_features([*pieces, (run.data.held_out, held_out)], count=len(run.data.products))
 
 
-def _read(run: Run, rows: NDArray[np.int64], image: ProductClassifier, text: ProductClassifier) -> Features:
-    return run.features(image.image_encoder, text.text_encoder, rows=rows, more_titles=thin_forms(run, rows))
+def _read(run: Run, rows: NDArray[np.int64], encoders: Encoders) -> Features:
+    return run.features(encoders, rows=rows, more_titles=run.damaged_forms(rows))
 
 
-def _aligned(run: Run, rows: NDArray[np.int64], towers: Towers, held_out: Features) -> Features:
+def _aligned(run: Run, fold: Fold, held_out: Features) -> Features:
     """Features of a fold's rows, mapped to those of the served towers; the validation part fits the map."""
     validation = run.data.rows("validation")
-    image, text = towers
     return align_features(
-        _read(run, rows, image, text),
-        source=run.features(image.image_encoder, text.text_encoder, rows=validation),
+        _read(run, fold.rows, fold.encoders),
+        source=run.features(fold.encoders, rows=validation),
         target=select_features(held_out, np.searchsorted(run.data.held_out, validation)),
         folder=run.data.options.out / "features",
     )
 
 
-def thin_forms(run: Run, rows: NDArray[np.int64]) -> list[list[str]]:
-    """Thinned forms of some rows' titles, the same in every call; empty if titles are not thinned."""
-    options, titles = run.data.options, run.data.products["text"].to_numpy(dtype=object)
-    if not options.thin_titles:
-        return []
-    return [
-        [run.data.thinner(titles[row], np.random.default_rng((options.seed, form, int(row)))) for row in rows]
-        for form in range(1, THIN_FORMS + 1)
-    ]
-
-
-def write_out_of_fold(
-    run: Run, folds: Sequence[tuple[NDArray[np.int64], ProductClassifier, ProductClassifier]]
-) -> None:
-    """Answer each training row with the towers that were not trained on it; write ``MODEL/out_of_fold.npz``.
-
-    Args:
-        folds: row numbers with the image and the text tower that were not trained on them.
-    """
-    rows = np.concatenate([part for part, *_ in folds])
+def write_out_of_fold(run: Run, folds: Sequence[Fold]) -> None:
+    """Answer each training row with the towers that were not trained on it; write ``MODEL/out_of_fold.npz``."""
+    rows = np.concatenate([fold.rows for fold in folds])
     progress = tqdm(folds, desc="answers out of fold", unit="part", leave=False, disable=None)
-    answers = [_answers(run, part, image, text) for part, image, text in progress]
+    answers = [_answers(run, fold) for fold in progress]
     ids, targets = run.data.products["id"].to_numpy(dtype=str)[rows], run.data.targets[rows]
     for name in answers[0]:
         probabilities = np.concatenate([each[name] for each in answers])
@@ -113,24 +107,21 @@ def write_out_of_fold(
         )
 
 
-def _answers(
-    run: Run, rows: NDArray[np.int64], image: ProductClassifier, text: ProductClassifier
-) -> dict[str, NDArray[np.float32]]:
-    """Calibrated probabilities (n, C) of some rows by model. The validation part fits temperatures and weights."""
+def _answers(run: Run, fold: Fold) -> dict[str, NDArray[np.float32]]:
+    """Calibrated probabilities (n, C) of a fold's rows by model. The validation part fits temperatures and weights."""
     validation = run.data.rows("validation")
-    own = run.features(image.image_encoder, text.text_encoder, rows=rows, more_titles=thin_forms(run, rows))
-    others = run.features(image.image_encoder, text.text_encoder, rows=validation)
-    heads, truth = (image.head, text.head), run.data.targets[validation]
-    for head in heads:
-        restore_frequencies(run, head)
-    known = [_logits(run, head, others) for head in heads]
-    by_image, by_text = (fitted_settings(logits, truth, run.data.settings) for logits in known)
-    fitted = [own_scores(*pair) for pair in zip(known, (by_image, by_text), strict=True)]
-    models = {"image": (image.head, by_image), "text": (text.head, by_text)}
+    own, others = _read(run, fold.rows, fold.encoders), run.features(fold.encoders, rows=validation)
+    truth = run.data.targets[validation]
+    answered, models = {}, {}
+    for name, model in fold.models.items():
+        restore_frequencies(run, model.head)
+        logits = _logits(run, model.head, others)
+        settings = fitted_settings(logits, truth, run.data.settings)
+        models[name] = (model.head, settings)
+        answered[name] = Answered(model.head, settings, own_scores(logits, settings))
     for name in run.data.options.models:
         if HEADS[name].from_validation:
-            fusion = weighed_head(name, heads, (by_image, by_text), (fitted[0], fitted[1]), truth)
-            models[name] = fusion, run.data.settings
+            models[name] = weighed_head(name, answered, truth), run.data.settings
     return {name: own_scores(_logits(run, head, own), settings) for name, (head, settings) in models.items()}
 
 

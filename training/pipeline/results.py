@@ -37,6 +37,7 @@ class Calibrated:
         validation: (N, C) probabilities.
         validation_alone: (N, C) probabilities of each attribute from its own logits; without hierarchies, they equal
             ``validation``.
+        validation_damaged: (V - 1, N, C), likewise for the damaged forms of the titles.
         validation_truth: (N, A) classes.
         validation_whole: (N,) bool, True if a product has both modalities.
         test: (M, C) probabilities.
@@ -46,6 +47,7 @@ class Calibrated:
     settings: ProductSettings
     validation: NDArray[np.float32]
     validation_alone: NDArray[np.float32]
+    validation_damaged: NDArray[np.float32]
     validation_truth: NDArray[np.int64]
     validation_whole: NDArray[np.bool_]
     test: NDArray[np.float32]
@@ -92,13 +94,15 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         run.data.settings,
         model=name,
         modalities=HEADS[name].modalities,
+        lexical=classifier.lexical_encoder is not None,
         hierarchies=run.data.hierarchies,
     )
 
     validation, test = (np.searchsorted(run.data.held_out, run.data.rows(part)) for part in ("validation", "test"))
 
-    def answers(places: NDArray[np.int64], *, hidden: NDArray[np.bool_] | None = None) -> LogitsAndTruth:
-        return predict(classifier.head, FeatureBatches(features, places, hidden=hidden), device=run.device)
+    def answers(places: NDArray[np.int64], *, hidden: NDArray[np.bool_] | None = None, form: int = 0) -> LogitsAndTruth:
+        batches = FeatureBatches(features, places, hidden=hidden, form=form)
+        return predict(classifier.head, batches, device=run.device)
 
     (logits, truth), (test_logits, test_truth) = answers(validation), answers(test)
     reads = [MODALITIES.index(modality) for modality in settings.modalities]
@@ -115,11 +119,19 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         fitted,
         served_scores(logits, features.present[validation], fitted),
         own_scores(logits, fitted),
+        _stacked(
+            [own_scores(answers(validation, form=form)[0], fitted) for form in range(1, len(features.starts))], logits
+        ),
         truth,
         np.asarray(features.present[validation].all(axis=1), dtype=np.bool_),
         served_scores(test_logits, features.present[test], fitted),
         test_truth,
     )
+
+
+def _stacked(forms: list[NDArray[np.float32]], like: NDArray[np.float32]) -> NDArray[np.float32]:
+    """V - 1 arrays (N, C) -> (V - 1, N, C), also for none."""
+    return np.stack(forms) if forms else np.empty((0, *like.shape), dtype=np.float32)
 
 
 def own_scores(logits: NDArray[np.float32], settings: ProductSettings) -> NDArray[np.float32]:

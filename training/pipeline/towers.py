@@ -1,4 +1,4 @@
-"""Train a tower with its single model: first a head on the pretrained features, then encoder and head together."""
+"""Train a tower with its single model: first a head on pretrained features, then encoder and head together."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,17 +10,23 @@ from torch import nn
 
 from training.data.dataset import product_loader
 from training.fit.loop import Epoch
-from training.models import ProductClassifier, build_classifier
-from training.models.encoders import ImageEncoder, TextEncoder, build_image_encoder, build_text_encoder
+from training.models import Encoders, ProductClassifier, build_classifier
+from training.models.encoders import build_image_encoder, build_text_encoder
+from training.models.head import TOWERS
+from training.models.lexical_encoder import LexicalEncoder
 from training.run.context import Run, adamw
 from training.run.options import TrainOptions
+
+LEXICAL_BATCH = 256
+LEXICAL_STEPS = 100  # the fewest in an epoch of the lexical tower; a small catalogue gets smaller batches
+MIN_BATCH = 8
 
 
 class Tower(NamedTuple):
     """A trained encoder with the head of its single model.
 
     Args:
-        classifier: encoder and head; the other encoder is None.
+        classifier: encoder and head; the other encoders are None.
         history: epochs of the head, then of encoder and head together.
     """
 
@@ -28,33 +34,51 @@ class Tower(NamedTuple):
     history: list[Epoch]
 
 
-def train_tower(run: Run, modality: str) -> Tower:
-    """Train the single model of one modality on all training rows.
+class _Fit(NamedTuple):
+    """How a tower is tuned.
 
     Args:
-        modality: ``image`` or ``text``.
+        epochs: number of epochs of encoder and head together.
+        rate: peak learning rate of the encoder.
+        head_first: train a head on the features of the encoder as it is, before both are trained together.
+        batch_size: products in a step.
+        sizes: edge of the pictures in each epoch, in pixels.
     """
-    return _trained(run, modality, stages=(f"{modality}-head", f"{modality}-tuned"), rows=run.data.rows("train"))
+
+    epochs: int
+    rate: float
+    head_first: bool
+    batch_size: int
+    sizes: Sequence[int] = ()
 
 
-def cross_fitted_tower(run: Run, modality: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
-    """Train the single model of one modality once for each part of the training rows, on all other parts.
-
-    All start from the same pretrained encoder.
+def train_tower(run: Run, name: str) -> Tower:
+    """Train the single model of one tower on all training rows.
 
     Args:
-        modality: ``image`` or ``text``.
+        name: a key of :data:`training.models.head.TOWERS`.
+    """
+    return _trained(run, name, stages=(f"{name}-head", f"{name}-tuned"), rows=run.data.rows("train"))
+
+
+def cross_fitted_tower(run: Run, name: str, parts: Sequence[NDArray[np.int64]]) -> list[ProductClassifier]:
+    """Train the single model of one tower once for each part of the training rows, on all other parts.
+
+    All start from the same encoder.
+
+    Args:
+        name: a key of :data:`training.models.head.TOWERS`.
         parts: row numbers of each part.
 
     Returns:
         One model for each part; the k-th was not trained on the k-th part.
     """
     fitted = []
-    sizes = run.data.options.cross_fit_sizes if modality == "image" else ()
+    sizes = run.data.options.cross_fit_sizes if name == "image" else ()
     for number in range(len(parts)):
         rows = np.sort(np.concatenate([rows for other, rows in enumerate(parts) if other != number]))
-        stage = f"{modality}-fold-{number + 1}"
-        fitted.append(_trained(run, modality, stages=(f"{stage}-head", stage), rows=rows, sizes=sizes).classifier)
+        stage = f"{name}-fold-{number + 1}"
+        fitted.append(_trained(run, name, stages=(f"{stage}-head", stage), rows=rows, sizes=sizes).classifier)
     return fitted
 
 
@@ -66,6 +90,7 @@ def tune(
     rows: NDArray[np.int64],
     modalities: tuple[str, ...],
     epochs: int,
+    batch_size: int,
     sizes: Sequence[int] = (),
     rates: list[tuple[nn.Module, float]],
 ) -> list[Epoch]:
@@ -76,6 +101,7 @@ def tune(
         stage: name of the fit and its files.
         modalities: the modalities to read.
         epochs: largest number of epochs.
+        batch_size: products in a step.
         sizes: edge of the pictures in each epoch, in pixels; if empty, the served size in all epochs.
         rates: encoders with their peak learning rates.
     """
@@ -84,7 +110,7 @@ def tune(
         classifier.image_encoder.freeze_stem()
     if options.batch_statistics and classifier.image_encoder is not None:
         classifier.image_encoder.use_batch_statistics()
-    sampler = run.sampler(rows, batch_size=options.batch_size)
+    sampler = run.sampler(rows, batch_size=batch_size)
     datasets = [
         run.data.dataset(rows, modalities=modalities, training=True, image_size=size)
         for size in sizes or [options.image_size]
@@ -93,7 +119,7 @@ def tune(
     def train(epoch: int) -> Any:
         dataset = datasets[min(epoch, len(datasets) - 1)]
         sampler.epoch = dataset.epoch = epoch
-        return product_loader(dataset, batch_size=options.batch_size, sampler=sampler, processes=options.processes)
+        return product_loader(dataset, batch_size=batch_size, sampler=sampler, processes=options.processes)
 
     validation = product_loader(
         run.data.dataset(run.data.rows("validation"), modalities=modalities), batch_size=64, processes=options.processes
@@ -113,38 +139,49 @@ def tune(
 
 
 def _trained(
-    run: Run, modality: str, *, stages: tuple[str, str], rows: NDArray[np.int64], sizes: Sequence[int] = ()
+    run: Run, name: str, *, stages: tuple[str, str], rows: NDArray[np.int64], sizes: Sequence[int] = ()
 ) -> Tower:
-    """The pretrained encoder with a head trained on its features of some rows, then both tuned together.
+    """An encoder with a head trained on its features of some rows, then both tuned together.
 
     Args:
-        modality: ``image`` or ``text``.
+        name: a key of :data:`training.models.head.TOWERS`.
         stages: names of the two fits and their files.
         sizes: replace the options' picture sizes in each epoch; if empty, the options' hold.
     """
-    options, classifier, history = run.data.options, _untrained(run, modality), list[Epoch]()
-    if modality == "text":
-        epochs, rate = options.text_epochs, options.text_rate
-    else:
-        epochs, rate = len(sizes) or options.image_epochs, options.image_rate
-        sizes = sizes or options.image_sizes
-    # Random features are useless for a head.
-    if modality == "text" or options.image_weights != "none" or not options.image_epochs:
-        features = run.features(classifier.image_encoder, classifier.text_encoder)
+    classifier, history = _untrained(run, name), list[Epoch]()
+    fit = _fit_of(run.data.options, name, rows=len(rows), sizes=sizes)
+    if fit.head_first:
+        features = run.features(classifier.encoders)
         history += run.fit_head(classifier.head, features, stage=stages[0], rows=rows)
-    encoder = classifier.image_encoder or classifier.text_encoder
-    if epochs and encoder is not None:
+    encoder = getattr(classifier.encoders, name)
+    if fit.epochs:
         history += tune(
             run,
             classifier,
             stage=stages[1],
             rows=rows,
-            modalities=(modality,),
-            epochs=epochs,
-            sizes=sizes,
-            rates=[(encoder, rate)],
+            modalities=(TOWERS[name],),
+            epochs=fit.epochs,
+            batch_size=fit.batch_size,
+            sizes=fit.sizes,
+            rates=[(encoder, fit.rate)],
         )
+    if isinstance(encoder, LexicalEncoder):
+        encoder.round_weights()
     return Tower(classifier, history)
+
+
+def _fit_of(options: TrainOptions, name: str, *, rows: int, sizes: Sequence[int]) -> _Fit:
+    """How a tower is tuned on a number of rows."""
+    if name == "text":
+        return _Fit(options.text_epochs, options.text_rate, head_first=True, batch_size=options.batch_size)
+    if name == "lexical":  # random features are useless for a head
+        batch_size = int(np.clip(rows // LEXICAL_STEPS, MIN_BATCH, LEXICAL_BATCH))
+        untrained = not options.lexical_epochs
+        return _Fit(options.lexical_epochs, options.lexical_rate, head_first=untrained, batch_size=batch_size)
+    pretrained = options.image_weights != "none" or not options.image_epochs
+    epochs, edges = len(sizes) or options.image_epochs, sizes or options.image_sizes
+    return _Fit(epochs, options.image_rate, head_first=pretrained, batch_size=options.batch_size, sizes=edges)
 
 
 def require_weights(options: TrainOptions) -> None:
@@ -154,18 +191,19 @@ def require_weights(options: TrainOptions) -> None:
         WeightsError: weights are not available; the message lists the choices.
     """
     with torch.random.fork_rng(devices=[]):
-        if "image" in options.modalities:
-            build_image_encoder(options.image_encoder, options.image_weights)
-        if "text" in options.modalities:
-            build_text_encoder(options.text_encoder)
+        for name in options.towers:
+            _encoder(options, name)
 
 
-def _untrained(run: Run, modality: str) -> ProductClassifier:
-    options = run.data.options
-    image_encoder: ImageEncoder | None = None
-    text_encoder: TextEncoder | None = None
-    if modality == "image":
-        image_encoder = build_image_encoder(options.image_encoder, options.image_weights)
-    else:
-        text_encoder = build_text_encoder(options.text_encoder)
-    return run.seeded(lambda: build_classifier(modality, image_encoder, text_encoder, sizes=run.data.settings.sizes))
+def _untrained(run: Run, name: str) -> ProductClassifier:
+    sizes = run.data.settings.sizes
+    return run.seeded(lambda: build_classifier(name, _encoder(run.data.options, name), sizes=sizes))
+
+
+def _encoder(options: TrainOptions, name: str) -> Encoders:
+    """The encoder of one tower, with its pretrained weights if it has any."""
+    if name == "image":
+        return Encoders(image=build_image_encoder(options.image_encoder, options.image_weights))
+    if name == "text":
+        return Encoders(text=build_text_encoder(options.text_encoder))
+    return Encoders(lexical=LexicalEncoder())

@@ -22,8 +22,8 @@ from training.catalog.reading import Catalog
 from training.data.corrections import read_corrections
 from training.data.splits import PARTS, fold_products, split_hash
 from training.features.batches import Features
-from training.models import HEADS, ProductClassifier
-from training.pipeline.cross_fitting import fusion_features, training_parts, write_out_of_fold
+from training.models import HEADS, ProductClassifier, joined_encoders
+from training.pipeline.cross_fitting import Fold, fusion_features, training_parts, write_out_of_fold
 from training.pipeline.fusions import train_fusion, weigh_corrections, weigh_fusion
 from training.pipeline.results import Calibrated, calibrate, restore_frequencies, write_attention, write_result
 from training.pipeline.towers import Tower, cross_fitted_tower, require_weights, train_tower
@@ -134,38 +134,37 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
         metrics[name] = write_result(run, name, classifier, answers[name], history)
         write_attention(run, name, classifier.head, features)
 
-    for modality in run.data.options.modalities:
-        with _timed(seconds, modality):
-            towers[modality] = train_tower(run, modality)
-            finish(modality, towers[modality].classifier, towers[modality].history)
-    if len(towers) == 1:
-        return metrics
-    image, text = towers["image"], towers["text"]
-    fusions = [name for name in HEADS if name in models and name not in towers]
+    for name in run.data.options.towers:
+        with _timed(seconds, name):
+            towers[name] = train_tower(run, name)
+            finish(name, towers[name].classifier, towers[name].history)
+    fusions = [name for name in HEADS if name in models and len(HEADS[name].towers) > 1]
     if learned := [name for name in fusions if not HEADS[name].from_validation]:
-        features = _fusion_features(run, image, text, seconds)
+        features = _fusion_features(run, towers, seconds)
         for name in learned:
             with _timed(seconds, name):
-                finish(name, *train_fusion(run, name, image, text, features))
+                finish(name, *train_fusion(run, name, towers, features))
     for name in fusions:
         if HEADS[name].from_validation:
             with _timed(seconds, name):
-                finish(name, weigh_fusion(name, image, text, answers["image"], answers["text"]), [])
+                finish(name, weigh_fusion(name, towers, answers), [])
     return metrics
 
 
-def _fusion_features(run: Run, image: Tower, text: Tower, seconds: dict[str, float]) -> Features:
+def _fusion_features(run: Run, towers: Mapping[str, Tower], seconds: dict[str, float]) -> Features:
     options = run.data.options
-    folds = []
+    folds: list[Fold] = []
     if options.cross_fit:
         parts = training_parts(run.data.split, parts=options.cross_fit, seed=options.seed)
-        with _timed(seconds, "image-folds"):
-            by_image = cross_fitted_tower(run, "image", parts)
-        with _timed(seconds, "text-folds"):
-            by_text = cross_fitted_tower(run, "text", parts)
-        folds = list(zip(parts, by_image, by_text, strict=True))
+        fitted = {}
+        for name in towers:
+            with _timed(seconds, f"{name}-folds"):
+                fitted[name] = cross_fitted_tower(run, name, parts)
+        folds = [
+            Fold(rows, {name: models[number] for name, models in fitted.items()}) for number, rows in enumerate(parts)
+        ]
     with _timed(seconds, "features"):
-        features = fusion_features(run, image.classifier, text.classifier, folds)
+        features = fusion_features(run, joined_encoders({n: t.classifier for n, t in towers.items()}), folds)
     if folds:
         with _timed(seconds, "out of fold"):
             write_out_of_fold(run, folds)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from handlers.product_serving.settings import ProductSettings
 from training.fit.state import Epoch, FitState
-from training.models import ProductClassifier, build_classifier
+from training.models import Encoders, ProductClassifier, build_classifier
 from training.models.encoders import build_image_encoder, describe_text_encoder, empty_text_encoder
+from training.models.lexical_encoder import LexicalEncoder
 from training.system.rank import is_main_process
 from training.system.storage import atomic_path, locked, warn, write_json, write_text
 
@@ -107,6 +108,7 @@ def save_model(
         "head": settings.model,
         "image_encoder": None if model.image_encoder is None else image_encoder,
         "image_width": 0 if model.image_encoder is None else model.image_encoder.width,
+        "lexical_width": 0 if model.lexical_encoder is None else model.lexical_encoder.width,
         "text_encoder": None if model.text_encoder is None else describe_text_encoder(model.text_encoder),
     }
     if not is_main_process():
@@ -135,7 +137,9 @@ def load_model(folder: Path) -> tuple[ProductClassifier, ProductSettings]:
     architecture = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
     image_encoder = architecture["image_encoder"] and build_image_encoder(architecture["image_encoder"], "none")
     text_encoder = architecture["text_encoder"] and empty_text_encoder(architecture["text_encoder"])
-    model = build_classifier(architecture["head"], image_encoder, text_encoder, sizes=settings.sizes)
+    lexical_width = architecture.get("lexical_width", 0)
+    encoders = Encoders(image_encoder, text_encoder, LexicalEncoder(lexical_width) if lexical_width else None)
+    model = build_classifier(architecture["head"], encoders, sizes=settings.sizes)
     weights = load_file(folder / "model.safetensors")
     try:
         model.load_state_dict(weights)

@@ -14,14 +14,14 @@ from training.features.batches import FeatureBatches, Features
 from training.features.extraction import extract_features
 from training.fit.loop import Epoch
 from training.fit.objective import Objective
-from training.models import ProductClassifier
-from training.models.encoders import ImageEncoder, TextEncoder
+from training.models import Encoders, ProductClassifier
 from training.run.data import RunData
 from training.run.options import ATTRIBUTE_WEIGHT
 from training.run.stages import Stages
 from training.system.device import Device
 
 HEAD_BATCH_SIZE = 64
+DAMAGED_FORMS = 3  # of each title, for the fusions
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -46,8 +46,7 @@ class Run:
 
     def features(
         self,
-        image_encoder: ImageEncoder | None,
-        text_encoder: TextEncoder | None,
+        encoders: Encoders,
         *,
         rows: NDArray[np.int64] | None = None,
         more_titles: Sequence[Sequence[str]] = (),
@@ -56,16 +55,29 @@ class Run:
         return extract_features(
             self.data.options.out / "features",
             self.data.dataset(rows),
-            image_encoder=image_encoder,
-            text_encoder=text_encoder,
+            encoders=encoders,
             device=self.device,
             more_titles=more_titles,
             processes=self.data.options.processes,
         )
 
     def held_out_features(self, classifier: ProductClassifier) -> Features:
-        """Features of the validation and test products, in the order of :attr:`RunData.held_out`."""
-        return self.features(classifier.image_encoder, classifier.text_encoder, rows=self.data.held_out)
+        """Features of the validation and test products, in the order of :attr:`RunData.held_out`.
+
+        Their titles as they are, and in damaged forms.
+        """
+        rows = self.data.held_out
+        return self.features(classifier.encoders, rows=rows, more_titles=self.damaged_forms(rows))
+
+    def damaged_forms(self, rows: NDArray[np.int64]) -> list[list[str]]:
+        """Damaged forms of some rows' titles, the same in every call; empty if training damages no titles."""
+        options, titles = self.data.options, self.data.products["text"].to_numpy(dtype=object)
+        if not options.damage_titles:
+            return []
+        return [
+            [self.data.damager(titles[row], np.random.default_rng((options.seed, form, int(row)))) for row in rows]
+            for form in range(1, DAMAGED_FORMS + 1)
+        ]
 
     def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
         """Training batches of some rows. If classes differ in size, rare classes are sampled more often."""
@@ -106,7 +118,7 @@ class Run:
             patience=None,
             drop_image=options.drop_image,
             drop_text=options.drop_text,
-            thin_titles=options.thin_titles,
+            damage_titles=options.damage_titles,
         )
 
     def _fit_on(

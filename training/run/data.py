@@ -23,11 +23,11 @@ from training.data.corrections import (
     with_columns,
 )
 from training.data.corrections import summary as correction_summary
+from training.data.damage.titles import TitleDamager, learn_damager
 from training.data.dataset import ProductDataset, title_lengths
 from training.data.label_noise import damage_labels
 from training.data.picture_cache import PictureCache, open_picture_cache
 from training.data.splits import keep_training, product_groups, split_products
-from training.data.title_thinning import TitleThinner, learn_thinner
 from training.models.encoders import tokenizer_json
 from training.run.options import TrainOptions
 from training.system.storage import write_text
@@ -58,14 +58,14 @@ class RunData:
     hierarchies: tuple[Hierarchy, ...] = ()
 
     @functools.cached_property
-    def thinner(self) -> TitleThinner:
-        """Thins titles by what their words tell of the main attribute in the training part.
+    def damager(self) -> TitleDamager:
+        """Damages titles; what their words tell of the main attribute it learns from the training part.
 
-        In all of it, also for the encoders of a part (:mod:`training.pipeline.cross_fitting`): which words those are
+        From all of it, also for the encoders of a part (:mod:`training.pipeline.cross_fitting`): which words those are
         not shown is then chosen with labels that they do not learn.
         """
         train = self.rows("train")
-        return learn_thinner(self.products["text"].iloc[train].tolist(), self.targets[train, 0].tolist())
+        return learn_damager(self.products["text"].iloc[train].tolist(), self.targets[train, 0].tolist())
 
     @property
     def settings(self) -> ProductSettings:
@@ -104,7 +104,7 @@ class RunData:
         Args:
             rows: row numbers; None for all.
             modalities: the modalities to read.
-            training: augment pictures and thin titles.
+            training: augment pictures and damage titles.
             image_size: edge of the pictures in pixels; None for the served size.
         """
         chosen = np.arange(len(self.products)) if rows is None else rows
@@ -116,8 +116,8 @@ class RunData:
             modalities=modalities,
             pictures=self.pictures,
             augment=training,
-            thin_titles=self.options.thin_titles if training else 0.0,
-            thinner=self.thinner if training else None,
+            damage_titles=self.options.damage_titles if training else 0.0,
+            damager=self.damager if training else None,
             seed=self.options.seed,
         )
 
@@ -201,7 +201,7 @@ def prepare(
         noisy = damage_labels(products.loc[train, "label"].tolist(), share=options.label_noise, seed=options.seed)
         products = products.assign(label=products["label"].mask(train, pd.Series(noisy, index=products.index[train])))
     # A model of pictures needs no tokenizer, but its folder has one: minilm's needs no download.
-    vocabulary = options.text_encoder if "text" in options.modalities else "minilm"
+    vocabulary = options.text_encoder if "text" in options.towers else "minilm"
     write_text(options.out / "tokenizer.json", tokenizer_json(vocabulary))
     settings = ProductSettings(
         model="early",  # each model replaces it by its own
@@ -209,6 +209,7 @@ def prepare(
         image_size=options.image_size,
         image_fit=options.image_fit,
         max_tokens=options.max_tokens,
+        lexical="lexical" in options.towers,
         review_precision=options.review_precision,
     )
     preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
@@ -242,7 +243,7 @@ def _decoded(
     names = sorted(set(products["image"]) - {""})
     largest = max((options.image_size, *options.image_sizes, *options.cross_fit_sizes))
     needed, free = 3 * largest**2 * len(names), shutil.disk_usage(options.out).free
-    if "image" not in options.modalities or not options.image_epochs or needed > free * CACHE_SHARE:
+    if "image" not in options.towers or not options.image_epochs or needed > free * CACHE_SHARE:
         return None
     return open_picture_cache(options.out / "features", catalog, names, preprocessor)
 

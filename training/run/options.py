@@ -4,11 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from handlers.product_serving.settings import MODALITIES
 from training.catalog.reading import CatalogSource
 from training.data.corrections import corrections_hash
 from training.models import HEADS, MODELS
 from training.models.encoders import IMAGE_ENCODERS
+from training.models.head import TOWERS
 from training.run.option_table import (
     AT_LEAST_ONE,
     COUNT,
@@ -144,11 +144,14 @@ class TrainOptions:
 
     models: tuple[str, ...] = option(
         tuple(MODELS),
-        "models to train; a fusion also trains the image and the text model",
+        "models to train; a fusion also trains the single models",
         ENCODERS,
         first=True,
         choices=HEADS,
         metavar="MODEL",
+    )
+    without_lexical: bool = option(
+        False, "train the five models without the lexical tower, as they were published", ENCODERS, first=True
     )
     image_encoder: str = option(
         "efficientnet_lite0",
@@ -187,7 +190,16 @@ class TrainOptions:
     image_rate: float = option(1e-4, "peak learning rate of the picture tower", TUNING, limit=POSITIVE)
     text_epochs: int = option(2, "epochs of the title tower; 0 leaves it as pretrained", TUNING, limit=COUNT)
     text_rate: float = option(3e-5, "peak learning rate of the title tower", TUNING, limit=POSITIVE)
-    thin_titles: float = option(0.0, "share of training titles that lose words", TUNING, limit=SHARE)
+    lexical_epochs: int = option(
+        8, "epochs of the lexical tower, which reads the letters of a title", TUNING, limit=COUNT
+    )
+    lexical_rate: float = option(1e-2, "peak learning rate of the lexical tower", TUNING, limit=POSITIVE)
+    damage_titles: float = option(
+        0.4,
+        "share of training titles that are damaged: mistyped, words lost, added, joined, split, shortened or reordered",
+        TUNING,
+        limit=SHARE,
+    )
     batch_size: int = option(32, "products in a step of tuning", TUNING, limit=AT_LEAST_ONE)
 
     cross_fit: int = option(
@@ -235,10 +247,10 @@ class TrainOptions:
             )
 
     @property
-    def modalities(self) -> tuple[str, ...]:
-        """The modalities whose single models are trained: those that the chosen models read."""
-        read = {modality for name in self.models for modality in HEADS[name].modalities}
-        return tuple(modality for modality in MODALITIES if not read or modality in read)
+    def towers(self) -> tuple[str, ...]:
+        """The towers whose single models are trained: those that the chosen models read."""
+        read = {tower for name in self.models for tower in HEADS[name].towers} or set(TOWERS)
+        return tuple(tower for tower in TOWERS if tower in read and not (tower == "lexical" and self.without_lexical))
 
     def as_dict(self) -> dict[str, Any]:
         """Values for JSON that decide the results; so the run folder is left out.

@@ -76,6 +76,7 @@ def _key(batch: Batch, row: int) -> bytes:
     """Digest of one product's inputs, without the padding of the batch."""
     digest = hashlib.blake2b(batch.present[row].tobytes(), digest_size=16)
     digest.update(batch.input_ids[row, batch.attention_mask[row] > 0].tobytes())
+    digest.update(batch.ngrams[row, batch.ngrams[row] > 0].tobytes())
     if batch.present[row, 0]:
         digest.update(np.ascontiguousarray(batch.image[row]).data)
     return digest.digest()
@@ -84,6 +85,11 @@ def _key(batch: Batch, row: int) -> bytes:
 def _rows(batch: Batch, rows: list[int]) -> Batch:
     """Select products of a batch; pad titles to the longest of them."""
     longest = int(batch.attention_mask[rows].sum(axis=1).max())
+    most = max(1, int((batch.ngrams[rows] > 0).sum(axis=1).max()))
     return Batch(
-        batch.image[rows], batch.input_ids[rows, :longest], batch.attention_mask[rows, :longest], batch.present[rows]
+        batch.image[rows],
+        batch.input_ids[rows, :longest],
+        batch.attention_mask[rows, :longest],
+        batch.present[rows],
+        batch.ngrams[rows, :most],
     )

@@ -28,6 +28,7 @@ class CudaHalfEngine:
         precision: ``bf16`` or ``fp16``; must be the one that :func:`half_precision` returns for this GPU.
         image_size: H = W.
         max_tokens: length of the longest title.
+        max_ngrams: the most ids of a title's letters; 1 for a model that does not read them.
         max_batch: the most products in a batch.
 
     Attributes:
@@ -41,7 +42,15 @@ class CudaHalfEngine:
     tolerance = HALF_TOLERANCE
 
     def __init__(
-        self, path: Path, *, gpu: int | None, precision: str, image_size: int, max_tokens: int, max_batch: int
+        self,
+        path: Path,
+        *,
+        gpu: int | None,
+        precision: str,
+        image_size: int,
+        max_tokens: int,
+        max_ngrams: int,
+        max_batch: int,
     ) -> None:
         import torch  # noqa: PLC0415 - seconds and gigabytes that the ONNX path must not pay for
 
@@ -51,7 +60,11 @@ class CudaHalfEngine:
             raise EngineError(f"this GPU computes in {own}, not in {precision}")
         graph = load_half_graph(path, device=self._device, precision=precision)
         self.replayer = GraphReplayer(
-            CudaDevice(graph, device=self._device), image_size=image_size, max_tokens=max_tokens, max_batch=max_batch
+            CudaDevice(graph, device=self._device),
+            image_size=image_size,
+            max_tokens=max_tokens,
+            max_ngrams=max_ngrams,
+            max_batch=max_batch,
         )
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """The interface of engines: a batch -> logits; and the graph in parts, for explanations.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
+Legend: B batch, N picture cells, T title tokens, G ids of a title's letters, D width of an encoder, C classes.
 """
 
 import os
@@ -23,27 +23,33 @@ class Batch(NamedTuple):
         input_ids: (B, T) int64, padded with 0.
         attention_mask: (B, T) int64: 1 for tokens, 0 for padding.
         present: (B, 2) bool: has a picture, has a title.
+        ngrams: (B, G) int64, see :mod:`product_serving.ngrams`, padded with 0.
     """
 
     image: NDArray[np.uint8]
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
     present: NDArray[np.bool_]
+    ngrams: NDArray[np.int64]
 
 
 class Parts(NamedTuple):
-    """A graph in three parts, so that an explanation can change the features between them.
+    """A graph in parts, so that an explanation can change the features between them.
 
     Args:
         cells: (B, 3, H, W) pixels -> (B, N, D) features of the picture cells, row by row.
         tokens: (B, T) ids and (B, T) mask -> (B, T, D) features of the tokens.
-        classify: (B, N, D) cells, (B, T, D) tokens, (B, T) mask and (B, 2) presence -> (B, C) logits.
+        lexical: (B, G) ids -> (B, D) feature of the title's letters.
+        classify: (B, N, D) cells, (B, T, D) tokens, (B, T) mask, (B, 2) presence and (B, D) lexical feature -> (B, C)
+            logits.
     """
 
     cells: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     tokens: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+    lexical: Callable[[NDArray[np.int64]], NDArray[np.float32]]
     classify: Callable[
-        [NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]], NDArray[np.float32]
+        [NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]],
+        NDArray[np.float32],
     ]
 
 

@@ -51,12 +51,14 @@ class Inputs(NamedTuple):
         input_ids: (B * T,) int64.
         attention_mask: (B * T,) int64.
         present: (B, 2) bool.
+        ngrams: (B, G) int64; G is the same in all graphs.
     """
 
     image: Any
     input_ids: Any
     attention_mask: Any
     present: Any
+    ngrams: Any
 
     def cut(self, size: Size) -> "Inputs":
         """View the front of this memory as contiguous inputs of a size; titles become (B, T)."""
@@ -64,7 +66,7 @@ class Inputs(NamedTuple):
         input_ids, attention_mask = (
             memory[: products * tokens].reshape(products, tokens) for memory in (self.input_ids, self.attention_mask)
         )
-        return Inputs(self.image[:products], input_ids, attention_mask, self.present[:products])
+        return Inputs(self.image[:products], input_ids, attention_mask, self.present[:products], self.ngrams[:products])
 
 
 class Captured(NamedTuple):
@@ -118,6 +120,7 @@ class GraphReplayer:
         device: runs the graphs.
         image_size: H = W.
         max_tokens: length of the longest title.
+        max_ngrams: G of every graph; 1 for a model that does not read them.
         max_batch: the most products in a batch.
         seconds: time limit for capturing; a larger graph answers for a size that was not captured.
 
@@ -131,13 +134,14 @@ class GraphReplayer:
         *,
         image_size: int,
         max_tokens: int,
+        max_ngrams: int,
         max_batch: int,
         seconds: float = CAPTURE_SECONDS,
     ) -> None:
         self._device, self._largest = device, Size(max_batch, max_tokens)
         self._lock = threading.Lock()
         self._host, self._inputs = (
-            _inputs(memory, self._largest, image_size) for memory in (device.host, device.memory)
+            _inputs(memory, self._largest, image_size, max_ngrams) for memory in (device.host, device.memory)
         )
         self.graphs = self._capture(sizes(max_batch, max_tokens), seconds)
         self._logits = device.host(self.graphs[self._largest].logits.shape, "float32")
@@ -192,7 +196,7 @@ class GraphReplayer:
 
 def _fill(host: Inputs, batch: Batch) -> None:
     """Write a batch, followed by padding."""
-    image, input_ids, attention_mask, present = (memory.numpy() for memory in host)
+    image, input_ids, attention_mask, present, ngrams = (memory.numpy() for memory in host)
     products, tokens = batch.input_ids.shape
     image[:products] = batch.image
     for memory, values in ((input_ids, batch.input_ids), (attention_mask, batch.attention_mask)):
@@ -200,9 +204,11 @@ def _fill(host: Inputs, batch: Batch) -> None:
         memory[:products, :tokens] = values
     attention_mask[products:, 0] = 1  # attention over no token would divide by zero
     present[:products], present[products:] = batch.present, True
+    ngrams[...] = 0
+    ngrams[:products, : batch.ngrams.shape[1]] = batch.ngrams
 
 
-def _inputs(memory: Callable[[Sequence[int], str], Any], largest: Size, image_size: int) -> Inputs:
+def _inputs(memory: Callable[[Sequence[int], str], Any], largest: Size, image_size: int, ngrams: int) -> Inputs:
     """Allocate memory for the largest size; a smaller graph reads the front of it."""
     products, tokens = largest
     return Inputs(
@@ -210,6 +216,7 @@ def _inputs(memory: Callable[[Sequence[int], str], Any], largest: Size, image_si
         memory((products * tokens,), "int64"),
         memory((products * tokens,), "int64"),
         memory((products, 2), "bool"),
+        memory((products, ngrams), "int64"),
     )
 
 

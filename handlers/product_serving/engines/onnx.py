@@ -1,6 +1,6 @@
 """``model.onnx`` on ONNX Runtime's CPU provider, in fp32: the reference engine on a CPU.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
+Legend: B batch, C classes.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class OnnxEngine:
 
 
 def load_parts(files: KeptFiles, name: str, *, threads: int) -> Parts:
-    """Load the subgraphs of ``model.onnx`` before and after the values ``cells`` and ``tokens``, one session each.
+    """Load the subgraphs of ``model.onnx`` before and after the towers' outputs, one session each.
 
     ONNX Runtime always computes the whole graph. An explanation runs the title's tower some ten times, and must not run
     the picture's tower each time.
@@ -53,7 +53,7 @@ def load_parts(files: KeptFiles, name: str, *, threads: int) -> Parts:
             tensor.ClearField("external_data")
             tensor.data_location = onnx.TensorProto.DEFAULT
     extractor = Extractor(model)
-    features = [name for node in model.graph.node for name in node.output if name in ("cells", "tokens")]
+    features = [name for node in model.graph.node for name in node.output if name in ("cells", "tokens", "lexical")]
     inputs = [value.name for value in model.graph.input]
 
     def cut(sources: list[str], target: str) -> Callable[..., NDArray[np.float32]]:
@@ -69,7 +69,8 @@ def load_parts(files: KeptFiles, name: str, *, threads: int) -> Parts:
     return Parts(
         cut(["image"], "cells") if "cells" in features else no_features,
         cut(["input_ids", "attention_mask"], "tokens") if "tokens" in features else no_features,
-        cut(["cells", "tokens", "attention_mask", "present"], "logits"),
+        cut(["ngrams"], "lexical") if "lexical" in features else no_features,
+        cut(["cells", "tokens", "attention_mask", "present", "lexical"], "logits"),
     )
 
 

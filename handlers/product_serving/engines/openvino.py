@@ -15,7 +15,7 @@ from .engine import Batch, EngineError, KeptFiles, Parts
 from .onnx import load_parts
 
 # OpenVINO builds and keeps kernels for every shape: the first batch of a new length costs some 6 ms and 2.5 MB.
-TITLE_STEP = 4
+TITLE_STEPS = {"input_ids": 4, "attention_mask": 4, "ngrams": 128}
 BF16_TOLERANCE = 2e-2  # largest error of a score: bf16 has 8 significant bits
 
 
@@ -51,9 +51,9 @@ class OpenVinoEngine:
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
         arrays = batch._asdict()
-        for title in ("input_ids", "attention_mask"):
-            missing = -arrays[title].shape[1] % TITLE_STEP
-            arrays[title] = np.pad(arrays[title], ((0, 0), (0, missing)))  # masked tokens
+        for name, step in TITLE_STEPS.items():
+            missing = -arrays[name].shape[1] % step
+            arrays[name] = np.pad(arrays[name], ((0, 0), (0, missing)))  # masked tokens, and ids that count nothing
         logits: NDArray[np.float32] = self._model({name: arrays[name] for name in self._inputs})[0].copy()
         return logits
 

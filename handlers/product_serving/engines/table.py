@@ -29,6 +29,10 @@ class InputLimits(Protocol):
         """Length of the longest title."""
 
     @property
+    def max_ngrams(self) -> int:
+        """The most ids of a title's letters; 1 for a model that does not read them."""
+
+    @property
     def max_batch(self) -> int:
         """The most products in a batch."""
 
@@ -73,6 +77,7 @@ def _cuda_half(options: LoadOptions, precision: str) -> Engine:
         precision=precision,
         image_size=options.limits.image_size,
         max_tokens=options.limits.max_tokens,
+        max_ngrams=options.limits.max_ngrams,
         max_batch=options.limits.max_batch,
     )
 

@@ -1,6 +1,6 @@
 """``model.pt`` on a GPU or the CPU, in fp32.
 
-Legend: B batch, N picture cells, T title tokens, D width of an encoder, C classes.
+Legend: B batch, C classes.
 """
 
 import functools
@@ -60,7 +60,7 @@ class TorchScriptEngine:
             method = getattr(self._graph, name, None)
             return no_features if method is None else functools.partial(self._run, method)
 
-        return Parts(part("cells"), part("tokens"), part("classify"))
+        return Parts(part("cells"), part("tokens"), part("lexical"), part("classify"))
 
     def _run(self, method: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float32]:
         with self._torch.inference_mode():

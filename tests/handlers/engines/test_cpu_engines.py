@@ -41,7 +41,8 @@ def batch(products: int, tokens: int) -> Batch:
     present = np.ones((products, 2), dtype=np.bool_)
     present[0, 0] = present[-1, 1] = False
     image = random.integers(0, 256, (products, 3, 32, 32), dtype=np.uint8)
-    return Batch(image, random.integers(0, 20, (products, tokens)), mask, present)
+    ngrams = random.integers(0, 100, (products, 3 * tokens // 2))
+    return Batch(image, random.integers(0, 20, (products, tokens)), mask, present, ngrams)
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ def test_cuda_calls_are_right_and_in_order(graphs: Path, monkeypatch: pytest.Mon
         return answer
 
     device = CudaDevice(graph, device="cuda:0")
-    replay = GraphReplayer(device, image_size=32, max_tokens=16, max_batch=4, seconds=0)
+    replay = GraphReplayer(device, image_size=32, max_tokens=16, max_ngrams=40, max_batch=4, seconds=0)
     capture = ["wait for own", "begin capture", "run in own", "end capture", "wait for own"]
     assert cuda.calls == ["run in own"] * WARM_RUNS + capture
     assert torch._C._get_graph_executor_optimize(), "left as it was"

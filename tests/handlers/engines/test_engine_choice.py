@@ -20,7 +20,7 @@ from handlers.product_serving.settings import Attribute, ProductSettings
 
 BOTH = ("openvino", "int8")
 SIZES = ProductSettings(
-    model="tiny", attributes=(Attribute(name="label", labels=("a",)),), image_size=32, max_tokens=16
+    model="tiny", attributes=(Attribute(name="label", labels=("a",)),), image_size=32, max_tokens=16, lexical=True
 )
 
 

@@ -17,11 +17,11 @@ from handlers.product_serving.settings import present_modalities
 from training import commands
 from training.__main__ import main
 from training.catalog.reading import Catalog, CatalogSource, read_catalog
+from training.data.damage.draws import product_random
 from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE
 from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
 from training.evaluation.model_groups import load_groups
 from training.evaluation.robustness import damage_products
-from training.evaluation.text_damage import product_random
 from training.models import MODELS
 from training.run.checkpoint import load_model
 from training.system.device import Device
@@ -173,7 +173,7 @@ def test_only_the_test_part_is_kept_in_the_run(
     for part in (["--part", "validation"], []):
         assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--out", str(out), *part]) == 0
         assert out.exists() and not kept.exists()
-    assert capsys.readouterr().err.splitlines()[0].endswith("28 conditions; progress below.")
+    assert capsys.readouterr().err.splitlines()[0].endswith(f"{len(CONDITIONS)} conditions; progress below.")
     assert main(["evaluate", str(tmp_path), "--data", "x.csv", "--robustness", "--part", "test", "--seed", "3"]) == 0
     written = json.loads(kept.read_text(encoding="utf-8"))
     assert (written["seed"], written["part"], written["robustness"]) == (3, "test", True)

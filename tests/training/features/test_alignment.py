@@ -50,7 +50,9 @@ def features(count: int, *, turn: bool, seed: int) -> Features:
     present[1, 0] = False
     cells[1] = 100
     starts = 2 * np.arange(count)[None]
-    return Features(cells, flat, starts, np.full((1, count), 2), present, np.zeros(count, dtype=np.int64))
+    letters = flat[::2].astype(np.float32)
+    classes = np.zeros(count, dtype=np.int64)
+    return Features(cells, flat, starts, np.full((1, count), 2), letters, starts // 2, present, classes)
 
 
 def test_features_are_mapped_to_the_other_encoder(tmp_path: Path) -> None:
@@ -60,12 +62,13 @@ def test_features_are_mapped_to_the_other_encoder(tmp_path: Path) -> None:
     pictures = np.flatnonzero(given.present[:, 0])
     np.testing.assert_allclose(aligned.image[pictures], wanted.image[pictures], atol=0.06)
     np.testing.assert_allclose(aligned.tokens, wanted.tokens, atol=0.06)
+    np.testing.assert_allclose(aligned.lexical, wanted.lexical, atol=0.06)
     assert not np.allclose(given.image[pictures], wanted.image[pictures], atol=0.06)
 
 
 def test_selected_features_are_those_of_their_rows() -> None:
     whole = features(10, turn=False, seed=0)
-    (image, text, mask, present), _ = select_features(whole, np.array([7, 1])).batch(np.array([1, 0]))
-    (same_image, same_text, same_mask, same_present), _ = whole.batch(np.array([1, 7]))
+    (image, text, mask, present, _), _ = select_features(whole, np.array([7, 1])).batch(np.array([1, 0]))
+    (same_image, same_text, same_mask, same_present, _), _ = whole.batch(np.array([1, 7]))
     for found, wanted in ((image, same_image), (text, same_text), (mask, same_mask), (present, same_present)):
         np.testing.assert_array_equal(found, wanted)

@@ -14,6 +14,7 @@ from training.catalog.reading import CatalogSource, read_catalog
 from training.data.dataset import EpochSampler, ProductDataset
 from training.features.batches import FeatureBatches, Features
 from training.features.extraction import extract_features
+from training.models import Encoders
 from training.models.encoders import ImageEncoder, TextEncoder, build_text_encoder
 from training.system.device import Device
 
@@ -45,7 +46,7 @@ def text_encoder(tiny_bert: Path) -> TextEncoder:
 
 def extract(folder: Path, dataset: ProductDataset, text_encoder: TextEncoder) -> Features:
     return extract_features(
-        folder, dataset, image_encoder=ImageEncoder(Quarters(), 3), text_encoder=text_encoder, device=CPU, batch_size=4
+        folder, dataset, encoders=Encoders(ImageEncoder(Quarters(), 3), text_encoder), device=CPU, batch_size=4
     )
 
 
@@ -53,7 +54,7 @@ def test_features_are_the_outputs_of_the_encoders(
     dataset: ProductDataset, text_encoder: TextEncoder, tmp_path: Path
 ) -> None:
     rows = [7, 3, 5]
-    (image, text, mask, present), _ = extract(tmp_path, dataset, text_encoder).batch(np.array(rows))
+    (image, text, mask, present, _), _ = extract(tmp_path, dataset, text_encoder).batch(np.array(rows))
     batch = collate([dataset[row][0] for row in rows])
     with torch.no_grad():
         cells = ImageEncoder(Quarters(), 3)(torch.from_numpy(batch.image))
@@ -86,9 +87,10 @@ def test_other_weights_have_other_features(dataset: ProductDataset, text_encoder
 
 
 def test_a_missing_encoder_gives_one_empty_cell(dataset: ProductDataset, tmp_path: Path) -> None:
-    features = extract_features(tmp_path, dataset, image_encoder=None, text_encoder=None, device=CPU)
-    (image, text, mask, _), _ = features.batch(np.array([0, 1]))
+    features = extract_features(tmp_path, dataset, encoders=Encoders(), device=CPU)
+    (image, text, mask, _, lexical), _ = features.batch(np.array([0, 1]))
     assert image.shape == (2, 1, 1) and text.shape == (2, 1, 1) and mask.tolist() == [[1], [1]]
+    assert lexical.shape == (2, 0)
 
 
 @pytest.fixture

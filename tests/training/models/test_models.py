@@ -14,8 +14,9 @@ from training.models.late import LateFusion
 from training.models.residual import ResidualFusion
 from training.models.single_key import SingleKeyFusion
 
-WIDTHS = {"image_width": 6, "text_width": 4, "classes": 3}
-SIZED = {"image_width": 6, "text_width": 4, "sizes": (3,)}
+WIDTHS = {"image_width": 6, "text_width": 4, "lexical_width": 5, "classes": 3}
+SIZED = {"image_width": 6, "text_width": 4, "lexical_width": 5, "sizes": (3,)}
+AS_PUBLISHED = {"image_width": 6, "text_width": 4, "classes": 3}
 BOTH = torch.tensor([[True, True]])
 
 
@@ -26,18 +27,21 @@ class Fixed(Head):
         super().__init__()
         self.register_buffer("logits", torch.tensor([logits]))
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         logits: Tensor = self.get_buffer("logits")
         return logits.expand(len(present), -1)
 
 
-def features(batch: int = 2, tokens: int = 5, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def features(batch: int = 2, tokens: int = 5, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return (
         torch.randn(batch, 49, 6, generator=generator),
         torch.randn(batch, tokens, 4, generator=generator),
         torch.ones(batch, tokens, dtype=torch.int64),
         torch.ones(batch, 2, dtype=torch.bool),
+        torch.randn(batch, 5, generator=generator),
     )
 
 
@@ -59,151 +63,181 @@ def test_image_head_is_a_linear_layer_on_the_mean_cell() -> None:
 
 def test_text_head_reads_the_first_token_only() -> None:
     head = build_head("text", **SIZED).eval()
-    image, text, mask, present = features()
+    image, text, mask, present, letters = features()
     changed = text.clone()
     changed[:, 1:] = 7.0
-    torch.testing.assert_close(head(image, text, mask, present), head(image, changed, mask, present))
+    torch.testing.assert_close(head(image, text, mask, present, letters), head(image, changed, mask, present, letters))
 
 
 def test_early_fusion_concatenates_normalised_towers() -> None:
     head = EarlyFusion(**WIDTHS).eval()
-    image, text, mask, present = features()
+    image, text, mask, present, letters = features()
     joined = torch.cat(
-        [nn.functional.layer_norm(image.mean(1), (6,)), nn.functional.layer_norm(text[:, 0], (4,))], dim=1
+        [
+            nn.functional.layer_norm(image.mean(1), (6,)),
+            nn.functional.layer_norm(text[:, 0], (4,)),
+            nn.functional.layer_norm(letters, (5,)),
+        ],
+        dim=1,
     )
-    torch.testing.assert_close(head(image, text, mask, present), head.classifier(joined))
+    torch.testing.assert_close(head(image, text, mask, present, letters), head.classifier(joined))
 
 
-def test_an_untrained_fusion_adds_the_single_models_or_returns_the_only_one() -> None:
-    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
-    image, text, mask, _ = features(batch=3)
-    present = torch.tensor([[True, True], [True, False], [False, True]])
-    assert head(image, text, mask, present).tolist() == [[1.5, 3.0, 2.0], [1.0, 0.0, 2.0], [0.5, 3.0, 0.0]]
+def fusion(**heads: Head) -> ResidualFusion:
+    return ResidualFusion(heads, EarlyFusion(**AS_PUBLISHED), sizes=(3,))
 
 
-def test_a_correction_counts_by_its_share_if_a_modality_is_missing() -> None:
-    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
-    head.fusion = Fixed(8.0, 8.0, 4.0)
-    head.one_modality_shares.copy_(torch.tensor([[0.0, 0.5, 0.5], [0.25, 0.0, 1.0]]))
-    head.shift.copy_(torch.tensor([0.0, 0.0, 100.0]))
-    image, text, mask, _ = features(batch=3)
-    present = torch.tensor([[True, True], [True, False], [False, True]])
-    assert head(image, text, mask, present).tolist() == [[9.5, 11.0, 106.0], [1.0, 4.0, 104.0], [2.5, 3.0, 104.0]]
+@pytest.fixture
+def added() -> ResidualFusion:
+    return fusion(image=Fixed(1.0, 0.0, 2.0), text=Fixed(0.5, 3.0, 0.0))
 
 
-def test_logits_are_weighed_only_if_both_modalities_are_there() -> None:
-    head = ResidualFusion(Fixed(1.0, 0.0, 2.0), Fixed(0.5, 3.0, 0.0), EarlyFusion(**WIDTHS), sizes=(3,))
+PRESENT = torch.tensor([[True, True], [True, False], [False, True]])
+
+
+def test_an_untrained_fusion_adds_the_single_models_or_returns_the_only_one(added: ResidualFusion) -> None:
+    image, text, mask, *_ = features(batch=3)
+    assert added(image, text, mask, PRESENT).tolist() == [[1.5, 3.0, 2.0], [1.0, 0.0, 2.0], [0.5, 3.0, 0.0]]
+
+
+def test_two_readings_of_one_title_count_half_each_at_the_start() -> None:
+    head = fusion(image=Fixed(1.0, 0.0, 2.0), text=Fixed(0.5, 3.0, 0.0), lexical=Fixed(1.5, 1.0, 4.0))
+    image, text, mask, _, letters = features(batch=3)
+    expected = torch.tensor([[2.0, 2.0, 4.0], [1.0, 0.0, 2.0], [1.0, 2.0, 2.0]])
+    torch.testing.assert_close(head(image, text, mask, PRESENT, letters), expected)
+
+
+def test_a_correction_counts_by_its_share_if_a_modality_is_missing(added: ResidualFusion) -> None:
+    added.fusion = Fixed(8.0, 8.0, 4.0)
+    added.one_modality_shares.copy_(torch.tensor([[0.0, 0.5, 0.5], [0.25, 0.0, 1.0]]))
+    added.shift.copy_(torch.tensor([0.0, 0.0, 100.0]))
+    image, text, mask, *_ = features(batch=3)
+    assert added(image, text, mask, PRESENT).tolist() == [[9.5, 11.0, 106.0], [1.0, 4.0, 104.0], [2.5, 3.0, 104.0]]
+
+
+def test_logits_are_weighed_only_where_there_are_several(added: ResidualFusion) -> None:
     with torch.no_grad():
-        head.weights.network[-1].bias.copy_(torch.tensor([0.5, 2.0]).log())
-    image, text, mask, _ = features(batch=3)
-    present = torch.tensor([[True, True], [True, False], [False, True]])
+        added.weights.network[-1].bias.copy_(torch.tensor([0.5, 2.0]).log())
+    image, text, mask, *_ = features(batch=3)
     expected = torch.tensor([[1.5, 6.0, 1.0], [1.0, 0.0, 2.0], [0.5, 3.0, 0.0]])
-    torch.testing.assert_close(head(image, text, mask, present), expected)
+    torch.testing.assert_close(added(image, text, mask, PRESENT), expected)
 
 
 def test_training_a_fusion_leaves_the_single_models_heads_as_they_are() -> None:
     head = build_head("early", **SIZED).train()
-    image, text, mask, present = features()
+    image, text, mask, present, letters = features()
     before = {name: value.clone() for name, value in head.state_dict().items()}
     optimizer = torch.optim.SGD([value for value in head.parameters() if value.requires_grad], lr=1.0)
-    head(image, text, mask, present).pow(2).sum().backward()
+    head(image, text, mask, present, letters).pow(2).sum().backward()
     optimizer.step()
     changed = {name.split(".")[0] for name, value in head.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"fusion", "weights"}
-    assert not head.image_head.training and head.fusion.training
+    assert not head.heads.training and head.fusion.training
+
+
+NOTHING = (torch.empty(0), torch.empty(0), torch.empty(0))
+# softmax(ln 3, 0) = (.75, .25); softmax(0, ln 4) = (.2, .8); softmax(0, 0) = (.5, .5)
+THREE, FOUR = 1.0986123, 1.3862944
 
 
 def test_late_fusion_averages_probabilities() -> None:
-    # softmax(ln 3, 0) = (.75, .25); softmax(0, ln 4) = (.2, .8); .6 and .4 of them = (.53, .47)
-    head = LateFusion(Fixed(1.0986123, 0.0), Fixed(0.0, 1.3862944), sizes=[2], image_weights=[0.6])
-    answer = head(torch.empty(0), torch.empty(0), torch.empty(0), BOTH).softmax(1)
-    torch.testing.assert_close(answer, torch.tensor([[0.53, 0.47]]))
+    head = LateFusion({"image": Fixed(THREE, 0.0), "text": Fixed(0.0, FOUR)}, sizes=[2], weights=[[0.6, 0.4]])
+    torch.testing.assert_close(head(*NOTHING, BOTH).softmax(1), torch.tensor([[0.53, 0.47]]))
 
 
 def test_late_fusion_divides_by_the_temperatures() -> None:
-    head = LateFusion(
-        Fixed(2 * 1.0986123, 0.0),
-        Fixed(0.0, 0.5 * 1.3862944),
-        sizes=[2],
-        image_weights=[0.6],
-        image_temperatures=[2],
-        text_temperatures=[0.5],
-    )
-    answer = head(torch.empty(0), torch.empty(0), torch.empty(0), BOTH).softmax(1)
-    torch.testing.assert_close(answer, torch.tensor([[0.53, 0.47]]))
+    heads = {"image": Fixed(2 * THREE, 0.0), "text": Fixed(0.0, 0.5 * FOUR)}
+    head = LateFusion(heads, sizes=[2], weights=[[0.6, 0.4]], temperatures=[[2, 0.5]])
+    torch.testing.assert_close(head(*NOTHING, BOTH).softmax(1), torch.tensor([[0.53, 0.47]]))
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_late_fusion_returns_the_only_model(weight: float) -> None:
-    head = LateFusion(Fixed(1.0986123, 0.0), Fixed(0.0, 1.3862944), sizes=[2], image_weights=[weight])
-    present = torch.tensor([[True, False], [False, True]])
-    answer = head(torch.empty(0), torch.empty(0), torch.empty(0), present).softmax(1)
+    heads = {"image": Fixed(THREE, 0.0), "text": Fixed(0.0, FOUR)}
+    head = LateFusion(heads, sizes=[2], weights=[[weight, 1 - weight]])
+    answer = head(*NOTHING, torch.tensor([[True, False], [False, True]])).softmax(1)
     torch.testing.assert_close(answer, torch.tensor([[0.75, 0.25], [0.2, 0.8]]))
+
+
+def test_late_fusion_of_three_shares_the_title_between_two() -> None:
+    heads = {"image": Fixed(THREE, 0.0), "text": Fixed(0.0, FOUR), "lexical": Fixed(0.0, 0.0)}
+    head = LateFusion(heads, sizes=[2], weights=[[0.5, 0.375, 0.125]])
+    answer = head(*NOTHING, PRESENT).softmax(1)
+    # with both .5 * .75 + .375 * .2 + .125 * .5 = .5125; the title alone .75 * .2 + .25 * .5 = .275
+    torch.testing.assert_close(answer, torch.tensor([[0.5125, 0.4875], [0.75, 0.25], [0.275, 0.725]]))
 
 
 def test_late_fusion_of_several_attributes_is_that_of_each() -> None:
     head = LateFusion(
-        Fixed(1.0986123, 0.0, 2.0, 1.0, 0.0),
-        Fixed(0.0, 1.3862944, 0.0, 3.0, 1.0),
-        image_weights=[0.6, 0.2],
-        image_temperatures=[1.0, 2.0],
-        text_temperatures=[1.0, 0.5],
+        {"image": Fixed(THREE, 0.0, 2.0, 1.0, 0.0), "text": Fixed(0.0, FOUR, 0.0, 3.0, 1.0)},
+        weights=[[0.6, 0.4], [0.2, 0.8]],
+        temperatures=[[1.0, 1.0], [2.0, 0.5]],
         sizes=[2, 3],
     )
     second = LateFusion(
-        Fixed(2.0, 1.0, 0.0),
-        Fixed(0.0, 3.0, 1.0),
+        {"image": Fixed(2.0, 1.0, 0.0), "text": Fixed(0.0, 3.0, 1.0)},
         sizes=[3],
-        image_weights=[0.2],
-        image_temperatures=[2.0],
-        text_temperatures=[0.5],
+        weights=[[0.2, 0.8]],
+        temperatures=[[2.0, 0.5]],
     )
-    present = torch.tensor([[True, True], [True, False], [False, True]])
-    inputs = (torch.empty(0), torch.empty(0), torch.empty(0))
-    answer = head(*inputs, present).exp()
+    answer = head(*NOTHING, PRESENT).exp()
     torch.testing.assert_close(answer[0, :2], torch.tensor([0.53, 0.47]))
-    torch.testing.assert_close(answer[:, 2:], second(*inputs, present).exp())
+    torch.testing.assert_close(answer[:, 2:], second(*NOTHING, PRESENT).exp())
 
 
-@pytest.mark.parametrize("numbers", [{"image_weights": [1.1]}, {"image_temperatures": [0.0]}])
-def test_late_fusion_refuses_impossible_numbers(numbers: dict[str, list[float]]) -> None:
+@pytest.mark.parametrize("numbers", [{"weights": [[1.1, -0.1]]}, {"temperatures": [[0.0, 1.0]]}])
+def test_late_fusion_refuses_impossible_numbers(numbers: dict[str, list[list[float]]]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        LateFusion(Fixed(0.0), Fixed(0.0), sizes=[1], **numbers)
+        LateFusion({"image": Fixed(0.0), "text": Fixed(0.0)}, sizes=[1], **numbers)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "lexical"])
+def test_without_a_lexical_tower_a_model_is_as_published(name: str) -> None:
+    head = build_head(name, image_width=6, text_width=4, sizes=(3,)).eval()
+    image, text, mask, present, _ = features()
+    assert head(image, text, mask, present).shape == (2, 3)
+    assert not [key for key in head.state_dict() if "lexical" in key or "letters.norm" in key]
 
 
 @pytest.mark.parametrize("name", ["early", "intermediate", "gated", "single_key"])
 def test_a_missing_modality_is_not_read(name: str) -> None:
     torch.manual_seed(0)
     head = build_head(name, **SIZED).eval()
-    image, text, mask, _ = features()
-    other_image, other_text, _, _ = features(seed=1)
+    image, text, mask, _, letters = features()
+    other_image, other_text, _, _, other_letters = features(seed=1)
     no_image, no_text = torch.tensor([[False, True]] * 2), torch.tensor([[True, False]] * 2)
-    torch.testing.assert_close(head(image, text, mask, no_image), head(other_image, text, mask, no_image))
-    torch.testing.assert_close(head(image, text, mask, no_text), head(image, other_text, mask, no_text))
-    assert not torch.allclose(head(image, text, mask, no_image), head(image, text, mask, no_text))
+    torch.testing.assert_close(
+        head(image, text, mask, no_image, letters), head(other_image, text, mask, no_image, letters)
+    )
+    torch.testing.assert_close(
+        head(image, text, mask, no_text, letters), head(image, other_text, mask, no_text, other_letters)
+    )
+    assert not torch.allclose(head(image, text, mask, no_image, letters), head(image, text, mask, no_text, letters))
 
 
 @pytest.mark.parametrize("name", list(HEADS))
 def test_padding_changes_nothing(name: str) -> None:
     torch.manual_seed(0)
     head = build_head(name, **SIZED).eval()
-    image, text, mask, present = features()
+    image, text, mask, present, letters = features()
     padded = torch.cat([text, torch.full((2, 3, 4), 99.0)], dim=1)
     padded_mask = torch.cat([mask, torch.zeros(2, 3, dtype=torch.int64)], dim=1)
-    torch.testing.assert_close(head(image, text, mask, present), head(image, padded, padded_mask, present))
+    torch.testing.assert_close(
+        head(image, text, mask, present, letters), head(image, padded, padded_mask, present, letters)
+    )
 
 
 @pytest.mark.parametrize("name", list(HEADS))
 def test_no_title_gives_finite_logits(name: str) -> None:
     head = build_head(name, **SIZED).eval()
-    image, text, mask, _ = features()
-    assert head(image, text, torch.zeros_like(mask), torch.tensor([[True, False]] * 2)).isfinite().all()
+    image, text, mask, _, letters = features()
+    assert head(image, text, torch.zeros_like(mask), torch.tensor([[True, False]] * 2), letters).isfinite().all()
 
 
 def test_attention_depends_on_the_picture(attention: IntermediateFusion) -> None:
-    image, text, mask, present = features(batch=3)
-    weights = attention.attention_weights(image, text, mask, present)
-    permuted = attention.attention_weights(image.roll(1, dims=0), text, mask, present)
+    image, text, mask, present, letters = features(batch=3)
+    weights = attention.attention_weights(image, text, mask, present, letters)
+    permuted = attention.attention_weights(image.roll(1, dims=0), text, mask, present, letters)
     assert (weights - permuted).abs().max() > 1e-3
 
 
@@ -216,20 +250,20 @@ def test_attention_is_a_distribution_whose_entropy_varies(attention: Intermediat
 
 
 def test_padding_gets_no_attention(attention: IntermediateFusion) -> None:
-    image, text, mask, present = features()
+    image, text, mask, present, letters = features()
     mask[:, 3:] = 0
-    assert attention.attention_weights(image, text, mask, present)[:, :, 4:].abs().max() == 0
+    assert attention.attention_weights(image, text, mask, present, letters)[:, :, 4:].abs().max() == 0
 
 
 def test_without_a_title_all_attention_goes_to_the_null_key(attention: IntermediateFusion) -> None:
-    image, text, mask, _ = features()
+    image, text, mask, *_ = features()
     weights = attention.attention_weights(image, text, mask, torch.tensor([[True, False]] * 2))
     torch.testing.assert_close(weights[:, :, 0], torch.ones(2, 49))
 
 
 def test_attention_over_a_single_key_is_linear(attention: IntermediateFusion) -> None:
     """With only the null key, the attended value is its projection and does not depend on the picture."""
-    image, text, mask, _ = features()
+    image, text, mask, *_ = features()
     no_text = torch.tensor([[True, False]] * 2)
     cells, tokens = attention._project(image, text, no_text)
     attended, _ = attention._attend(cells, tokens, mask, no_text, weights=False)
@@ -242,7 +276,7 @@ def test_attention_over_a_single_key_is_linear(attention: IntermediateFusion) ->
 def test_with_a_single_key_the_attended_value_does_not_depend_on_the_picture() -> None:
     torch.manual_seed(0)
     control = SingleKeyFusion(**WIDTHS, width=8, heads=2).eval()
-    image, text, mask, present = features(seed=1)
+    image, text, mask, present, letters = features(seed=1)
     cells, tokens = control._project(image, text, present)
     others, _ = control._project(image.flip(0), text, present)
     key = tokens[:, :1]
@@ -251,18 +285,20 @@ def test_with_a_single_key_the_attended_value_does_not_depend_on_the_picture() -
     assert (weights == 1).all()
     last = text.clone()
     last[:, 1:] = 7.0
-    torch.testing.assert_close(control(image, last, mask, present), control(image, text, mask, present))
+    torch.testing.assert_close(
+        control(image, last, mask, present, letters), control(image, text, mask, present, letters)
+    )
 
 
 def test_a_gate_weighs_picture_against_title() -> None:
     head = GatedFusion(**WIDTHS).eval()
-    image, text, mask, present = features()
+    image, text, mask, present, letters = features()
     with torch.no_grad():
         head.gate.weight.zero_()
         for bias, unread in ((50.0, "text"), (-50.0, "image")):
             head.gate.bias.fill_(bias)
             other = (image, text + 9 * torch.rand_like(text)) if unread == "text" else (image.flip(1, 2), text)
-            torch.testing.assert_close(head(*other, mask, present), head(image, text, mask, present))
+            torch.testing.assert_close(head(*other, mask, present, letters), head(image, text, mask, present, letters))
 
 
 def test_width_must_divide_into_heads() -> None:
@@ -293,6 +329,6 @@ def test_a_classifier_without_an_encoder_ignores_that_modality() -> None:
     )
     image = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
     ids = torch.ones(1, 2, dtype=torch.int64)
-    logits = classifier.eval()(image, ids, ids, BOTH)
+    logits = classifier.eval()(image, ids, ids, BOTH, ids)
     assert logits.shape == (1, 3)
-    torch.testing.assert_close(logits, classifier(image, 5 * ids, 0 * ids, BOTH))
+    torch.testing.assert_close(logits, classifier(image, 5 * ids, 0 * ids, BOTH, 3 * ids))

@@ -38,6 +38,8 @@ def features(value: float, rows: int, *, forms: int = 1) -> Features:
         tokens=np.repeat(numbers, 2 * forms).astype(np.float16).reshape(-1, 1),
         starts=np.arange(rows)[None] * 2 * forms + 2 * np.arange(forms)[:, None],
         lengths=np.full((forms, rows), 2),
+        lexical=np.repeat(numbers, forms).astype(np.float32)[:, None],
+        titles=np.arange(rows)[None] * forms + np.arange(forms)[:, None],
         present=np.ones((rows, 2), dtype=bool),
         targets=np.arange(rows) + int(value),
     )
@@ -45,9 +47,9 @@ def features(value: float, rows: int, *, forms: int = 1) -> Features:
 
 def test_joined_rows_are_those_of_their_part() -> None:
     joined = join_features([(np.array([4, 0]), features(10, 2)), (np.array([1, 2, 3]), features(20, 3))], count=5)
-    (image, text, _, _), targets = joined.batch(np.array([0, 1, 4, 3]))
+    (image, text, _, _, lexical), targets = joined.batch(np.array([0, 1, 4, 3]))
     assert image[:, 0, 0].tolist() == [10.125, 20.0, 10.0, 20.25]
-    assert text[:, 1, 0].tolist() == image[:, 0, 0].tolist()
+    assert text[:, 1, 0].tolist() == lexical[:, 0].tolist() == image[:, 0, 0].tolist()
     assert targets.tolist() == [11, 20, 10, 22]
 
 
@@ -64,16 +66,18 @@ def test_rows_of_several_arrays_read_as_one() -> None:
     assert rows[np.array([0, 1, 2, 0])].ravel().tolist() == [3.0, 1.0, 2.0, 3.0]
 
 
-def test_training_reads_thinned_titles_as_often_as_asked() -> None:
+def test_training_reads_damaged_titles_as_often_as_asked() -> None:
     two_forms = features(1, 400, forms=2)
     shifted = Features(**{**vars(two_forms), "tokens": two_forms.tokens.copy()})
     for row in range(400):
         shifted.tokens[two_forms.starts[1, row]] = -1
     rows = np.arange(400)
     batches = FeatureBatches(
-        shifted, rows, sampler=EpochSampler(np.ones(400, np.int64), batch_size=50), thin_titles=0.3
+        shifted, rows, sampler=EpochSampler(np.ones(400, np.int64), batch_size=50), damage_titles=0.3
     )
-    thinned = np.mean([float((inputs[1][:, 0, 0] == -1).float().mean()) for inputs, _ in batches])
-    assert abs(thinned - 0.3) < 0.07
+    damaged = np.mean([float((inputs[1][:, 0, 0] == -1).float().mean()) for inputs, _ in batches])
+    assert abs(damaged - 0.3) < 0.07
+    form = FeatureBatches(shifted, rows, batch_size=50, form=1)
+    assert all((inputs[1][:, 0, 0] == -1).all() for inputs, _ in form)
     plain = FeatureBatches(shifted, rows, batch_size=50)
     assert all((inputs[1][:, 0, 0] != -1).all() for inputs, _ in plain)

@@ -27,7 +27,9 @@ class Reads(Head):
         self.modality = modality
         self.part = part
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         return (image.mean(1) if self.modality == "image" else text[:, 0])[:, self.part]
 
 
@@ -38,7 +40,9 @@ class Corrects(Head):
         super().__init__()
         self.last = nn.Linear(1, 1)
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         return torch.where(present[:, 1:], text[:, 0, 4:], image.mean(1)[:, 4:])
 
 
@@ -69,8 +73,10 @@ def weighed(truth: np.ndarray, *, present: np.ndarray | None = None) -> Residual
     text = np.column_stack([*title, *of_title]).astype(np.float16)
     places, ones = np.arange(PRODUCTS)[None], np.ones((1, PRODUCTS), dtype=np.int64)
     there = np.ones((PRODUCTS, 2), dtype=bool) if present is None else present
-    head = ResidualFusion(Reads("image", slice(4)), Reads("text", slice(4)), Corrects(), sizes=(2, 2))
-    weigh_corrections(run(), head, Features(image, text, places, ones, there, truth))
+    heads = {name: Reads(name, slice(4)) for name in ("image", "text")}
+    head = ResidualFusion(heads, Corrects(), sizes=(2, 2))
+    nothing = np.zeros((1, 0), np.float32)
+    weigh_corrections(run(), head, Features(image, text, places, ones, nothing, 0 * places, there, truth))
     return head
 
 

@@ -23,16 +23,20 @@ class Product(CorrectionHead):
 
     attends = True
 
-    def __init__(self, *, image_width: int, text_width: int, classes: int) -> None:
+    def __init__(self, *, image_width: int, text_width: int, classes: int, lexical_width: int = 0) -> None:
         super().__init__()
         self.image, self.text = nn.Linear(image_width, 8), nn.Linear(text_width, 8)
         self.classifier = nn.Linear(8, classes)
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         logits: Tensor = self.classifier(self.image(image.mean(1)) * self.text(text[:, 0]))
         return logits
 
-    def attention_weights(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def attention_weights(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         weights = torch.zeros(*image.shape[:2], 1 + text.shape[1])
         weights[:, :, :2] = 0.5
         return weights
@@ -41,11 +45,13 @@ class Product(CorrectionHead):
 class Plain(Head):
     """A fusion that stands on no single model: one linear layer over both."""
 
-    def __init__(self, *, image_width: int, text_width: int, classes: int) -> None:
+    def __init__(self, *, image_width: int, text_width: int, classes: int, lexical_width: int = 0) -> None:
         super().__init__()
         self.last = nn.Linear(image_width + text_width, classes)
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         logits: Tensor = self.last(torch.cat([image.mean(1) * present[:, :1], text[:, 0] * present[:, 1:]], dim=1))
         return logits
 
@@ -65,7 +71,7 @@ def test_a_new_fusion_needs_nothing_but_its_class(
         monkeypatch.setitem(HEADS, name, head)
     run = train_run(options(models=tuple(NEW)))
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    assert record["models"] == ["image", "text", *NEW]
+    assert record["models"] == ["image", "text", "lexical", *NEW]
     for name in NEW:
         model, settings = load_model(run / name)
         assert isinstance(model.head, Head) and settings.modalities == ("image", "text")

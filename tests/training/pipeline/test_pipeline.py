@@ -68,7 +68,7 @@ def test_a_model_of_two_modalities_is_also_calibrated_for_each_one(trained_run: 
 
 
 def test_a_cross_fitted_run_trains_everything_and_repeats_itself(options: Options, trained_run: Path) -> None:
-    choices = {"cross_fit": 2, "thin_titles": 0.5, "split": "grouped", "models": (*MODELS, "gated", "single_key")}
+    choices = {"cross_fit": 2, "damage_titles": 0.5, "split": "grouped", "models": (*MODELS, "gated", "single_key")}
     first, again = (pipeline.train_run(options(**choices)) for _ in range(2))
     for name in choices["models"]:
         np.testing.assert_array_equal(answers(again, name), answers(first, name))

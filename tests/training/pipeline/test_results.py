@@ -27,7 +27,9 @@ ATTRIBUTE = ProductSettings(
 class FirstToken(nn.Module):
     """Logits that lie in the title's first token, whether there is a title or not."""
 
-    def forward(self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
         return text[:, 0]
 
 
@@ -41,7 +43,9 @@ def logits() -> np.ndarray:
 def features(logits: np.ndarray) -> Features:
     places, ones = np.arange(PRODUCTS)[None], np.ones((1, PRODUCTS), dtype=np.int64)
     present = np.column_stack([np.ones(PRODUCTS, dtype=bool), TITLED])
-    return Features(np.zeros((PRODUCTS, 1, 1), np.float16), logits, places, ones, present, TRUTH[:, None])
+    nothing = np.zeros((1, 0), np.float32)
+    pictures = np.zeros((PRODUCTS, 1, 1), np.float16)
+    return Features(pictures, logits, places, ones, nothing, 0 * places, present, TRUTH[:, None])
 
 
 def run(rows: np.ndarray) -> Any:
@@ -54,7 +58,7 @@ def run(rows: np.ndarray) -> Any:
 @pytest.mark.parametrize("name", ["text", "early"])
 def test_what_a_model_is_not_asked_does_not_move_its_temperature(logits: np.ndarray, name: str) -> None:
     rows = np.arange(PRODUCTS)
-    answers = calibrate(run(rows), name, SimpleNamespace(head=FirstToken()), features(logits))  # type: ignore[arg-type]
+    answers = calibrate(run(rows), name, SimpleNamespace(head=FirstToken(), lexical_encoder=None), features(logits))  # type: ignore[arg-type]
     asked = rows[:VALIDATION][TITLED[:VALIDATION]]
     assert answers.settings.main.temperature == pytest.approx(
         fit_temperature(logits[asked].astype(np.float32), TRUTH[asked])

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from handlers.product_serving.settings import Attribute, ProductSettings
-from training.models import MODELS, ProductClassifier, build_head
+from training.models import HEADS, MODELS, Encoders, ProductClassifier, build_classifier, build_head
+from training.models.lexical_encoder import LexicalEncoder
 from training.models.encoders import build_image_encoder, build_text_encoder
 from training.run.checkpoint import RunError, load_model, save_model
 from training.system.storage import atomic_path, write_text
@@ -40,10 +41,13 @@ def test_every_file_is_as_open_to_others_as_the_user_has_it(tmp_path: Path, mask
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_model_is_read_back_as_it_was(name: str, tiny_bert: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    image = None if name == "text" else build_image_encoder("resnet18", "none")
-    text = None if name == "image" else build_text_encoder(str(tiny_bert))
-    head = build_head(name, image_width=512 if image else 0, text_width=32 if text else 0, sizes=[3])
-    model = ProductClassifier(image, text, head).eval()
+    towers = HEADS[name].towers
+    encoders = Encoders(
+        build_image_encoder("resnet18", "none") if "image" in towers else None,
+        build_text_encoder(str(tiny_bert)) if "text" in towers else None,
+        LexicalEncoder(8) if "lexical" in towers else None,
+    )
+    model = build_classifier(name, encoders, sizes=[3]).eval()
     settings = ProductSettings(
         model=name, attributes=(Attribute(name="label", labels=("a", "b", "c"), temperature=1.5),)
     )
@@ -52,8 +56,9 @@ def test_a_model_is_read_back_as_it_was(name: str, tiny_bert: Path, tmp_path: Pa
     assert loaded_settings == settings
     inputs = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), torch.tensor([[2, 5, 3]] * 2)
     mask, present = torch.ones(2, 3, dtype=torch.int64), torch.ones(2, 2, dtype=torch.bool)
+    ngrams = torch.randint(1, 100, (2, 7))
     with torch.no_grad():
-        torch.testing.assert_close(loaded(*inputs, mask, present), model(*inputs, mask, present))
+        torch.testing.assert_close(loaded(*inputs, mask, present, ngrams), model(*inputs, mask, present, ngrams))
 
 
 def test_a_folder_without_settings_is_no_model(tmp_path: Path) -> None:

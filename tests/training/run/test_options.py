@@ -49,7 +49,7 @@ def test_the_reference_has_a_line_for_each_option() -> None:
     [
         ({"image_epochs": 3, "image_sizes": (96, 128)}, "each of 3 epochs"),
         ({"cross_fit": 1}, "cross_fit must be 0 or at least 2, got 1"),
-        ({"thin_titles": 1.5}, r"thin_titles must be in \[0, 1\]"),
+        ({"damage_titles": 1.5}, r"damage_titles must be in \[0, 1\]"),
         ({"train_share": 0.0}, r"train_share must be in \(0, 1\]"),
         ({"models": ("early", "best")}, "models must be one of .*, got 'best'"),
         ({"image_fit": "stretch"}, "image_fit must be one of pad, squash, got 'stretch'"),

@@ -10,7 +10,7 @@ from training.scores.calibration import (
     MIN_TEMPERATURE,
     fit_temperature,
     frequency_shift,
-    fusion_weight,
+    fusion_weights,
     review_threshold,
 )
 from training.scores.metrics import coverage_at_precision
@@ -106,22 +106,29 @@ def test_the_threshold_and_the_coverage_agree() -> None:
     assert np.mean(probabilities.max(1) >= threshold) == coverage_at_precision(probabilities, truth, precision=0.9)
 
 
+def weights_of(*models: np.ndarray, truth: np.ndarray, counts: np.ndarray | None = None) -> list[float]:
+    counts = np.ones(len(truth)) if counts is None else counts
+    return fusion_weights(np.stack(models).astype(np.float32), truth, counts).round(2).tolist()
+
+
 def test_the_weight_goes_to_the_model_that_knows() -> None:
     truth = RANDOM.integers(0, 2, 500)
     knows = np.where(np.eye(2)[truth] == 1, 0.95, 0.05)
     guesses = np.full((500, 2), 0.5)
-    assert fusion_weight(knows, guesses, truth) == 0.98
-    assert fusion_weight(guesses, knows, truth) == 0.02
+    assert weights_of(knows, guesses, truth=truth) == [0.95, 0.05]
+    assert weights_of(guesses, knows, truth=truth) == [0.05, 0.95]
+    assert weights_of(guesses, knows, guesses, truth=truth) == [0.05, 0.9, 0.05]
 
 
 def test_few_products_do_not_remove_a_model() -> None:
     knows, unsure = scores(1.0, 1.0, 1.0), scores(0.6, 0.6, 0.6)
-    assert 0.6 < fusion_weight(knows, unsure, np.zeros(3, dtype=np.int64)) < 0.9
-    assert fusion_weight(knows, knows, np.zeros(3, dtype=np.int64)) == 0.5
+    truth = np.zeros(3, dtype=np.int64)
+    assert 0.6 < weights_of(knows, unsure, truth=truth)[0] < 0.9
+    assert weights_of(knows, knows, truth=truth) == [0.5, 0.5]
 
 
 def test_a_class_that_both_models_exclude_is_no_error() -> None:
-    assert fusion_weight(scores(1.0), scores(1.0), np.array([1])) == 0.5
+    assert weights_of(scores(1.0), scores(1.0), truth=np.array([1])) == [0.5, 0.5]
 
 
 def test_models_that_know_different_things_share_the_weight() -> None:
@@ -129,13 +136,22 @@ def test_models_that_know_different_things_share_the_weight() -> None:
     first_half = (np.arange(400) < 200)[:, None]
     right = np.where(np.eye(2)[truth] == 1, 0.99, 0.01)
     unsure = np.full((400, 2), 0.5)
-    weight = fusion_weight(np.where(first_half, right, unsure), np.where(first_half, unsure, right), truth)
-    assert weight == pytest.approx(0.5)
+    first, second = np.where(first_half, right, unsure), np.where(first_half, unsure, right)
+    assert weights_of(first, second, truth=truth) == pytest.approx([0.5, 0.5])
+    counts = np.where(first_half[:, 0], 4.0, 1.0)
+    assert weights_of(first, second, truth=truth, counts=counts)[0] > 0.7, "products that count more decide more"
 
 
 def test_the_weight_is_the_one_that_is_right_most_often() -> None:
     """The text alone is the likeliest; but it is wrong once, where the picture is right."""
     truth = np.zeros(91, dtype=np.int64)
-    text, image = scores(*[0.999] * 90, 0.4), scores(*[0.6] * 90, 0.8)
-    weight = fusion_weight(image, text, truth)
-    assert weight * 0.8 + (1 - weight) * 0.4 > 0.5
+    text, image = scores(*[0.999] * 90, 0.4), scores(*[0.6] * 90, 0.9)
+    of_image, of_text = weights_of(image, text, truth=truth)
+    assert of_image * 0.9 + of_text * 0.4 > 0.5
+
+
+def test_among_nearly_equal_weights_the_likeliest_one_wins() -> None:
+    """One product of 2,000 is too few to leave the likeliest weight for."""
+    truth = np.zeros(2000, dtype=np.int64)
+    text, image = scores(*[0.999] * 1999, 0.4), scores(*[0.6] * 1999, 0.8)
+    assert weights_of(image, text, truth=truth) == [0.05, 0.95]

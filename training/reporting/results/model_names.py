@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 BASELINE = "baseline"
 MAJORITY = "majority"
-SINGLES = ("image", "text")
-MAIN = ("image", "text", "early", "intermediate", "late")
+SINGLES = ("image", "text", "lexical")
+MAIN = ("image", "text", "lexical", "early", "intermediate", "late")
 FEATURED_FIRST = ("intermediate", "late", "early")
 
 
@@ -30,6 +30,7 @@ class ModelStyle(NamedTuple):
 MODEL_STYLES = {
     "image": ModelStyle("image", "picture alone: CNN → linear", "#E69F00", (0, (5, 1.5)), "s"),
     "text": ModelStyle("text", "title alone: BERT → linear", "#56B4E9", (0, (1, 1)), "D"),
+    "lexical": ModelStyle("lexical", "title's letters alone: hashed n-grams → linear", "#44AA99", (0, (3, 1)), "p"),
     "early": ModelStyle("early", "features of both, concatenated → MLP", "#009E73", "-", "^"),
     "intermediate": ModelStyle("intermediate", "the picture's cells attend to the title's tokens", "#0072B2", "-", "o"),
     "late": ModelStyle("late", "weighted average of both models' probabilities", "#CC79A7", (0, (4, 1, 1, 1)), "v"),

@@ -135,7 +135,7 @@ def robustness(data: ReportData) -> Iterator[Section]:
     models = [name for name in (*data.models, BASELINE) if all(name in each.models for each in conditions)]
     fusions = [name for name in models if name not in (*SINGLES, BASELINE)]
     blocks: list[Block] = [Paragraph(_EXPLAINED), *_figures(data, clean, damaged, models)]
-    if fusions and set(SINGLES) <= set(models):
+    if fusions and {"image", "text"} <= set(models):
         blocks[1:1] = [Paragraph(_summary(damaged, fusions))]
         blocks.append(_verdicts(damaged, fusions))
     blocks += [_scores(conditions, models, metric) for metric in METRICS]
@@ -144,7 +144,8 @@ def robustness(data: ReportData) -> Iterator[Section]:
 
 def judge_fusions(condition: ConditionScores, fusions: Sequence[str], *, metric: str) -> FusionVerdict:
     """Compare every fusion with the best single model under one condition, by one metric."""
-    best_single = max(SINGLES, key=lambda name: condition.mean(metric, name))
+    singles = [name for name in SINGLES if name in condition.models]
+    best_single = max(singles, key=lambda name: condition.mean(metric, name))
     score = condition.mean(metric, best_single)
     return FusionVerdict(best_single, score, {name: condition.mean(metric, name) - score for name in fusions})
 

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.evaluation.text_damage import drop_label_words, mask_words, mistype, product_random, swap_titles
+from training.data.damage.characters import mistype
+from training.data.damage.draws import product_random
+from training.data.damage.labels import drop_label_words, swap_titles
+from training.data.damage.words import mask_words
 
 TITLE = "Puma Men Grey Round Neck T-shirt"
 

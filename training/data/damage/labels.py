@@ -1,78 +1,18 @@
-"""Damage to titles, as by people, importers and scrapers: words lost, the category's name left out, typos.
-
-Most functions take a title and return a title. Random ones take a generator, see :func:`product_random`.
-"""
+"""Titles that do not name their product's category: the label's words left out, or another product's title."""
 
 import functools
-import hashlib
 import re
 from collections.abc import Sequence
 
 import numpy as np
 
-# Rows of a QWERTY keyboard. A wrong key is a neighbour of the right one.
-_KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_NEIGHBOURS = {
-    key: "".join(row[place - 1 : place] + row[place + 1 : place + 2])
-    for row in _KEYBOARD
-    for place, key in enumerate(row)
-}
+from training.data.damage.draws import product_random
+
 _RUN = re.compile(r"([^\W_]+)(?:['’]s\b)?")
 _SIBILANTS = ("s", "x", "z", "ch", "sh", "o")
 _LONGEST_WINDOW = 3
 # Words of a label that do not name the category.
 _FUNCTION_WORDS = frozenset({"and", "for", "in", "of", "or", "the", "with"})
-
-
-def product_random(seed: int, product: str, purpose: str) -> np.random.Generator:
-    """A generator that depends only on the seed, the product's id and the purpose, not on the order of products."""
-    digest = hashlib.sha256(f"{seed}\0{purpose}\0{product}".encode(errors="surrogatepass")).digest()
-    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
-
-
-def mask_words(title: str, share: float, random: np.random.Generator) -> str:
-    """Remove a share of a title's words. At least one word stays.
-
-    Of n words, ``share * n`` are removed, rounded up or down at random so that the mean is exact.
-
-    Args:
-        title: words separated by white space.
-        share: 0 to 1. With equal generators, a larger share removes the same words and more.
-    """
-    words = title.split()
-    if len(words) < 2:
-        return title
-    count = min(int(share * len(words) + random.random()), len(words) - 1)
-    masked = set(random.permutation(len(words))[:count].tolist())
-    return " ".join(word for place, word in enumerate(words) if place not in masked)
-
-
-def mistype(title: str, share: float, random: np.random.Generator) -> str:
-    """Put typos into a share of a title's letters and digits.
-
-    A typo is, with equal chance, a neighbouring key, a missing character, a doubled one, or one swapped with the next
-    (Damerau 1964: four such errors are more than 80 % of all spelling errors). Spaces and signs stay.
-
-    Args:
-        title: of any length.
-        share: share of the letters and digits, 0 to 1, rounded up or down at random so that the mean is exact.
-    """
-    places = [place for place, sign in enumerate(title) if sign.isalnum()]
-    count = int(share * len(places) + random.random())
-    signs = list(title)
-    for number in sorted(random.permutation(len(places))[:count].tolist(), reverse=True):
-        # From the end, so that the earlier places do not move.
-        place = places[number]
-        kind = int(random.integers(4))
-        if kind == 0:
-            signs[place] = _wrong_key(signs[place], random)
-        elif kind == 1:
-            del signs[place]
-        elif kind == 2:
-            signs.insert(place, signs[place])
-        else:
-            signs[place : place + 2] = signs[place : place + 2][::-1]
-    return " ".join("".join(signs).split())
 
 
 def drop_label_words(title: str, label: str) -> str:
@@ -126,15 +66,6 @@ def _other_title(donors: Sequence[tuple[str, str, str]], label: str, random: np.
         _, title, other = donors[int(random.integers(len(donors)))]
         if other != label:
             return title
-
-
-def _wrong_key(sign: str, random: np.random.Generator) -> str:
-    """A neighbour on the keyboard in the same case, or a random digit for a digit."""
-    if sign.isdecimal():
-        return str(random.integers(10))
-    beside = _NEIGHBOURS.get(sign.lower(), "e")
-    wrong = beside[int(random.integers(len(beside)))]
-    return wrong.upper() if sign.isupper() else wrong
 
 
 @functools.lru_cache(maxsize=1024)
