@@ -47,11 +47,11 @@ setup: $(INSTALLED) ## install everything into .venv (about 6 GB); a repeat inst
 # One shell runs all steps, so that the server is stopped after any failure.
 demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on a drawn catalogue (DEMO_ARGS="--per-class 20" MODEL=)
 	@test ! -e .torchserve/server.json || { echo "error: a server of this folder is running; \`make stop\` stops it" >&2; exit 1; }
-	@echo "Demo: draws a catalogue, trains five models, compares them, exports, verifies and archives them, serves one and asks it. About 5 minutes on 2 cores."
+	@echo "Demo: draws a catalogue, trains six models, compares them, exports, verifies and archives them, serves one and asks it. About 5 minutes on 2 cores."
 	@step() { printf '\n== %s (after %d:%02d)\n' "$$1" $$((SECONDS / 60)) $$((SECONDS % 60)); }; \
 	  step 'The catalogue'; \
 	  $(BIN)/python -m training sample --out $(CATALOGUE) $(DEMO_ARGS); \
-	  step 'Five models'; \
+	  step 'Six models'; \
 	  $(BIN)/python -m training train --data $(CATALOGUE) --out runs/demo --image-epochs 0 --text-epochs 2 --text-rate 1e-4; \
 	  step 'Side by side'; \
 	  $(BIN)/python -m training report runs/demo; \

@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.models import ProductClassifier
 from training.models.depthwise import DepthwiseConv2d
-from training.models.lexical_encoder import LexicalEncoder, row_scales, weighted_mean
+from training.models.lexical_encoder import LexicalEncoder, row_scales, shares
 
 
 def inference_form(model: ProductClassifier, example: tuple[Tensor, ...]) -> ProductClassifier:
@@ -85,8 +85,8 @@ class RoundedLexicalEncoder(nn.Module):
 
     def forward(self, ngrams: Tensor) -> Tensor:
         """As :meth:`training.models.lexical_encoder.LexicalEncoder.forward`."""
-        embedded = self.embedding[ngrams].float() * self.scale[ngrams]
-        return weighted_mean(embedded, self.importance[ngrams], ngrams)
+        embedded = self.embedding[ngrams].float() * self.scale[ngrams]  # (B, G, D)
+        return (embedded * shares(self.importance[ngrams], ngrams)[:, :, None]).sum(1)
 
 
 def _pairs(model: ProductClassifier, example: tuple[Tensor, ...]) -> list[tuple[str, str]]:

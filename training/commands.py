@@ -27,7 +27,7 @@ EVALUATE_USAGE = "python -m training evaluate RUN --data PATH [further options]"
 def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command ``train``."""
     parser = commands.add_parser(
-        "train", help="train the five models", usage=TRAIN_USAGE, add_help=False, allow_abbrev=False
+        "train", help="train the six models", usage=TRAIN_USAGE, add_help=False, allow_abbrev=False
     )
     add_helps(parser, add_options(parser, TRAIN_OPTIONS))
     parser.set_defaults(command=train, complete=complete)

@@ -36,7 +36,8 @@ class LexicalEncoder(nn.Module):
 
     def forward(self, ngrams: Tensor) -> Tensor:
         """(B, G) int64, filled with ``PADDING`` -> (B, D) float32; zeros for a title without ids."""
-        return weighted_mean(self.embedding(ngrams), self.importance(ngrams), ngrams)
+        weights = shares(self.importance(ngrams), ngrams)
+        return nn.functional.embedding_bag(ngrams, self.embedding.weight, mode="sum", per_sample_weights=weights)
 
     @torch.no_grad()
     def round_weights(self) -> None:
@@ -54,8 +55,7 @@ def row_scales(weights: Tensor) -> Tensor:
     return weights.abs().amax(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny) / LEVELS
 
 
-def weighted_mean(embedded: Tensor, importance: Tensor, ngrams: Tensor) -> Tensor:
-    """(B, G, D) embeddings, (B, G, 1) importance, (B, G) ids -> (B, D)."""
-    weights = torch.exp(importance.float().clamp(-LOG_IMPORTANCE, LOG_IMPORTANCE)) * (ngrams != PADDING)[..., None]
-    total = weights.sum(1).clamp(min=torch.finfo(torch.float32).tiny)
-    return (embedded.float() * weights).sum(1) / total
+def shares(importance: Tensor, ngrams: Tensor) -> Tensor:
+    """(B, G, 1) importance, (B, G) ids -> (B, G) shares of the mean; their sum is 1, or 0 for a title without ids."""
+    weights = torch.exp(importance[:, :, 0].clamp(-LOG_IMPORTANCE, LOG_IMPORTANCE)) * (ngrams != PADDING)
+    return weights / weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)

@@ -17,9 +17,10 @@ from training.models.lexical_encoder import LexicalEncoder
 from training.run.context import Run, adamw
 from training.run.options import TrainOptions
 
-LEXICAL_BATCH = 256
-LEXICAL_STEPS = 100  # the fewest in an epoch of the lexical tower; a small catalogue gets smaller batches
-MIN_BATCH = 8
+# A step of the lexical tower updates all its embeddings, whatever the batch: large batches save time. A small catalogue
+# gets smaller ones, so that an epoch has LEXICAL_STEPS steps.
+LEXICAL_BATCH, MIN_BATCH = 1024, 8
+LEXICAL_STEPS = 30
 
 
 class Tower(NamedTuple):

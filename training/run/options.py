@@ -79,7 +79,9 @@ class CatalogOptions:
 class CommandOptions:
     """Options of the command, not of a run."""
 
-    recipe: str = option("quick", "a set of options: quick, full or a TOML file; typed options win", RUN, first=True)
+    recipe: str = option(
+        "quick", "a set of options: quick, medium, full or a TOML file; typed options win", RUN, first=True
+    )
     out: Path | None = option(
         None,
         "run folder, by default below runs/; an interrupted run in it continues",
@@ -193,7 +195,7 @@ class TrainOptions:
     lexical_epochs: int = option(
         8, "epochs of the lexical tower, which reads the letters of a title", TUNING, limit=COUNT
     )
-    lexical_rate: float = option(1e-2, "peak learning rate of the lexical tower", TUNING, limit=POSITIVE)
+    lexical_rate: float = option(2e-2, "peak learning rate of the lexical tower", TUNING, limit=POSITIVE)
     damage_titles: float = option(
         0.4,
         "share of training titles that are damaged: mistyped, words lost, added, joined, split, shortened or reordered",

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import HEADS, MODELS, Encoders, ProductClassifier, build_classifier, build_head
-from training.models.lexical_encoder import LexicalEncoder
 from training.models.encoders import build_image_encoder, build_text_encoder
+from training.models.lexical_encoder import LexicalEncoder
 from training.run.checkpoint import RunError, load_model, save_model
 from training.system.storage import atomic_path, write_text
 
