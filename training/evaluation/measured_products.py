@@ -12,17 +12,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute
 from training.catalog.files import open_files
 from training.catalog.reading import Catalog, CatalogSource, product_columns
 from training.catalog.table import open_table
 from training.data.attributes import MISSING, product_targets
-from training.data.damage.draws import product_random
+from training.data.damage.pictures import PictureDamage
+from training.data.damaged_pictures import DamagedPictures
 from training.data.dataset import ProductDataset, title_lengths
-from training.evaluation.conditions import PictureDamage
 from training.evaluation.model_groups import ModelGroup
 from training.features.batches import Features, JoinedRows
 from training.features.extraction import extract_features
@@ -77,34 +75,6 @@ class Titles(NamedTuple):
     present: NDArray[np.bool_]
 
 
-class DamagedPictures(ProductDataset):
-    """Products whose pictures are damaged before they are made square; titles are not read.
-
-    A picture larger than the models' input is scaled down first, so that damage means the same for all pictures.
-
-    Args:
-        damage: RGB picture, generator -> RGB picture.
-        seed: seeds the generator, together with the product's id.
-    """
-
-    def __init__(
-        self, measured: MeasuredProducts, *, preprocessor: ProductPreprocessor, damage: PictureDamage, seed: int
-    ) -> None:
-        products, targets = measured.products, measured.truth
-        super().__init__(
-            measured.catalog, products, targets=targets, preprocessor=preprocessor, modalities=("image",), seed=seed
-        )
-        self.ids = products["id"].tolist()
-        self.damage = damage
-
-    def picture(self, row: int) -> Image.Image:
-        """The damaged RGB picture of a row that has one, not yet square."""
-        picture, size = super().picture(row), self.preprocessor.settings.image_size
-        if max(picture.size) > size:
-            picture = ImageOps.contain(picture, (size, size), method=Image.Resampling.BICUBIC)
-        return self.damage(picture, product_random(self.seed, self.ids[row], "picture"))
-
-
 class GroupFeatures:
     """Features of the measured products for the models of one group. The constructor runs the towers.
 
@@ -132,7 +102,15 @@ class GroupFeatures:
         # The names of kept features depend on encoder and picture files only. Damage does not change them: never reuse.
         folder = self.folder / "damaged-pictures"
         shutil.rmtree(folder, ignore_errors=True)
-        dataset = DamagedPictures(self.measured, preprocessor=self.group.preprocessor, damage=damage, seed=seed)
+        measured = self.measured
+        dataset = DamagedPictures(
+            measured.catalog,
+            measured.products,
+            targets=measured.truth,
+            preprocessor=self.group.preprocessor,
+            damage=damage,
+            seed=seed,
+        )
         return np.asarray(self._extract(dataset, folder=folder, titles=False).image)
 
     def damaged_titles(self, forms: Sequence[Sequence[str]]) -> Titles:

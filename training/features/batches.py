@@ -68,12 +68,14 @@ class JoinedRows:
     """A view of several arrays as one array.
 
     Args:
-        arrays: K arrays (n_k, ...) with equal shapes after the first axis.
+        arrays: K arrays (n_k, ...), or views of several, with equal shapes after the first axis.
         which: (N,) int64, the array of each row.
         at: (N,) int64, the position of each row in its array.
     """
 
-    def __init__(self, arrays: Sequence[NDArray[np.float16]], which: NDArray[np.int64], at: NDArray[np.int64]) -> None:
+    def __init__(
+        self, arrays: "Sequence[NDArray[np.float16] | JoinedRows]", which: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> None:
         self._arrays = arrays
         self._which = which
         self._at = at
@@ -95,7 +97,7 @@ class JoinedRows:
 def select_features(features: Features, rows: NDArray[np.int64]) -> Features:
     """The features of some products, in the order of ``rows``."""
     return Features(
-        image=JoinedRows([np.asarray(features.image)], np.zeros(len(rows), dtype=np.int64), rows),
+        image=JoinedRows([features.image], np.zeros(len(rows), dtype=np.int64), rows),
         tokens=features.tokens,
         starts=features.starts[:, rows],
         lengths=features.lengths[:, rows],
@@ -127,7 +129,7 @@ def join_features(parts: Sequence[tuple[NDArray[np.int64], Features]], *, count:
     which = np.concatenate([np.full(len(numbers), number) for number, (numbers, _) in enumerate(parts)])
     at = np.concatenate([np.arange(len(numbers)) for numbers, _ in parts])
     return Features(
-        image=JoinedRows([np.asarray(features.image) for _, features in parts], which[order], at[order]),
+        image=JoinedRows([features.image for _, features in parts], which[order], at[order]),
         tokens=np.concatenate([features.tokens for _, features in parts]),
         starts=np.concatenate(starts, axis=1)[:, order],
         lengths=np.concatenate([features.lengths for _, features in parts], axis=1)[:, order],

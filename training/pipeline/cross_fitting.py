@@ -10,6 +10,7 @@ needs them (``python -m client audit --run RUN``).
 Legend: N training products, A attributes, C classes of all attributes.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.features.alignment import align_features
-from training.features.batches import FeatureBatches, Features, join_features, select_features
+from training.features.batches import FeatureBatches, Features, JoinedRows, join_features, select_features
 from training.fit.loop import predict
 from training.models import HEADS, Encoders, ProductClassifier, joined_encoders
 from training.models.head import Head
@@ -75,7 +76,7 @@ def fusion_features(run: Run, encoders: Encoders, folds: Sequence[Fold]) -> Feat
     if folds:
         pieces = [(fold.rows, _aligned(run, fold, held_out)) for fold in folds]
     else:
-        pieces = [(rows := run.data.rows("train"), _read(run, rows, encoders))]
+        pieces = [(rows := run.data.rows("train"), _to_learn_from(run, rows, encoders))]
     return join_features([*pieces, (run.data.held_out, held_out)], count=len(run.data.products))
 
 
@@ -83,11 +84,27 @@ def _read(run: Run, rows: NDArray[np.int64], encoders: Encoders) -> Features:
     return run.features(encoders, rows=rows, more_titles=run.damaged_forms(rows))
 
 
+def _to_learn_from(run: Run, rows: NDArray[np.int64], encoders: Encoders) -> Features:
+    """Features of training rows, with the pictures of some of them damaged."""
+    features = _read(run, rows, encoders)
+    drawn = (
+        np.random.default_rng((run.data.options.seed, len(rows))).random(len(rows)) < run.data.options.damage_pictures
+    )
+    chosen = np.flatnonzero(drawn & features.present[:, 0])
+    if encoders.image is None or not len(chosen):
+        return features
+    damaged = run.damaged_picture_features(encoders.image, rows[chosen])
+    which, at = np.zeros(len(rows), dtype=np.int64), np.arange(len(rows))
+    which[chosen], at[chosen] = 1, np.arange(len(chosen))
+    image = JoinedRows([np.asarray(features.image), np.asarray(damaged.image)], which, at)
+    return dataclasses.replace(features, image=image)
+
+
 def _aligned(run: Run, fold: Fold, held_out: Features) -> Features:
     """Features of a fold's rows, mapped to those of the served towers; the validation part fits the map."""
     validation = run.data.rows("validation")
     return align_features(
-        _read(run, fold.rows, fold.encoders),
+        _to_learn_from(run, fold.rows, fold.encoders),
         source=run.features(fold.encoders, rows=validation),
         target=select_features(held_out, np.searchsorted(run.data.held_out, validation)),
         folder=run.data.options.out / "features",

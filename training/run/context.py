@@ -15,6 +15,7 @@ from training.features.extraction import extract_features
 from training.fit.loop import Epoch
 from training.fit.objective import Objective
 from training.models import Encoders, ProductClassifier
+from training.models.encoders import ImageEncoder
 from training.run.data import RunData
 from training.run.options import ATTRIBUTE_WEIGHT
 from training.run.stages import Stages
@@ -58,6 +59,16 @@ class Run:
             encoders=encoders,
             device=self.device,
             more_titles=more_titles,
+            processes=self.data.options.processes,
+        )
+
+    def damaged_picture_features(self, encoder: ImageEncoder, rows: NDArray[np.int64]) -> Features:
+        """Features of some rows with damaged pictures, without titles; kept in the run folder."""
+        return extract_features(
+            self.data.options.out / "features" / "damaged",
+            self.data.damaged_pictures(rows),
+            encoders=Encoders(image=encoder),
+            device=self.device,
             processes=self.data.options.processes,
         )
 

@@ -23,7 +23,9 @@ from training.data.corrections import (
     with_columns,
 )
 from training.data.corrections import summary as correction_summary
+from training.data.damage.pictures import damage_for_training
 from training.data.damage.titles import TitleDamager, learn_damager
+from training.data.damaged_pictures import DamagedPictures
 from training.data.dataset import ProductDataset, title_lengths
 from training.data.label_noise import damage_labels
 from training.data.picture_cache import PictureCache, open_picture_cache
@@ -119,6 +121,18 @@ class RunData:
             damage_titles=self.options.damage_titles if training else 0.0,
             damager=self.damager if training else None,
             seed=self.options.seed,
+        )
+
+    def damaged_pictures(self, rows: NDArray[np.int64]) -> ProductDataset:
+        """Some rows as a dataset with damaged pictures and without titles."""
+        return DamagedPictures(
+            self.catalog,
+            self.products.iloc[rows],
+            targets=self.targets[rows],
+            preprocessor=self.preprocessor,
+            pictures=self.pictures,
+            seed=self.options.seed,
+            damage=damage_for_training,
         )
 
     def _resized(self, image_size: int) -> ProductPreprocessor:

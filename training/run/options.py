@@ -230,6 +230,12 @@ class TrainOptions:
         0.15, "chance of hiding a product's picture from a fusion in training", FUSION, limit=SHARE
     )
     drop_text: float = option(0.25, "chance of hiding a product's title from a fusion in training", FUSION, limit=SHARE)
+    damage_pictures: float = option(
+        0.3,
+        "share of training pictures that the fusions see partly covered or badly compressed",
+        FUSION,
+        limit=SHARE,
+    )
     review_precision: float = option(
         PRECISION_TARGET, "precision, on validation, of the answers that need no review", FUSION, limit=POSITIVE_SHARE
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.evaluation.conditions import GREY, add_noise, blur, compress, occlude
+from training.data.damage.pictures import GREY, add_noise, blur, compress, damage_for_training, occlude
 
 
 def flat(colour: tuple[int, int, int] = (200, 100, 50), size: tuple[int, int] = (60, 80)) -> Image.Image:
@@ -94,3 +94,14 @@ def test_size_and_mode_stay_and_the_original_is_untouched(
     damaged = damage(picture)
     assert (damaged.size, damaged.mode) == (size, "RGB")
     assert np.asarray(picture).tolist() == np.asarray(flat(size=size)).tolist()
+
+
+def test_pictures_for_training_are_covered_or_compressed() -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype=np.uint8))
+    covered = []
+    for seed in range(200):
+        changed = damage_for_training(picture, np.random.default_rng(seed))
+        assert changed.size == picture.size and changed.mode == "RGB"
+        covered.append(float((np.asarray(changed) == GREY).all(axis=2).mean()))
+    hidden = [share for share in covered if share > 0.05]
+    assert 0.6 < len(hidden) / len(covered) < 0.8 and min(hidden) > 0.08 and max(hidden) < 0.62
