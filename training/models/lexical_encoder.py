@@ -37,7 +37,9 @@ class LexicalEncoder(nn.Module):
     def forward(self, ngrams: Tensor) -> Tensor:
         """(B, G) int64, filled with ``PADDING`` -> (B, D) float32; zeros for a title without ids."""
         weights = shares(self.importance(ngrams), ngrams)
-        return nn.functional.embedding_bag(ngrams, self.embedding.weight, mode="sum", per_sample_weights=weights)
+        if self.training:  # without the embeddings (B, G, D) in between; ONNX has no such operator
+            return nn.functional.embedding_bag(ngrams, self.embedding.weight, mode="sum", per_sample_weights=weights)
+        return (self.embedding(ngrams) * weights[:, :, None]).sum(1)
 
     @torch.no_grad()
     def round_weights(self) -> None:
