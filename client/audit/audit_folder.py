@@ -15,8 +15,8 @@ RECORD = "audit.json"
 
 def audit_key(source: CatalogSource, **answered_by: Any) -> dict[str, Any]:
     """The identity of an audit: its catalogue and columns, and the model or the training runs that answered."""
-    columns = [source.image_column, source.text_column, source.id_column]
-    catalogue = {"catalogue": open_files(source.path).fingerprint(), "columns": columns, "labels": source.label_column}
+    fingerprint = open_files(source.path).fingerprint()
+    catalogue = {"catalogue": fingerprint, "columns": source.columns, "labels": source.label_column}
     return {**catalogue, **answered_by}
 
 

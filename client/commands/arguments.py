@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from client.api.inference import DEFAULT_MODEL
 from client.archives.model_store import ModelStore
 from client.server.config import CONFIG, ServerConfig
-from training.catalog import CatalogSource
+from training.catalog import PRESETS, CatalogSource
 from training.system.interrupts import tell
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def add_catalog(command: argparse.ArgumentParser, *, out: str, optional: bool = 
         out: help text of the output folder.
         optional: make the catalogue optional.
     """
-    layout = "a CSV or Parquet file, a folder with one, or a zip with a CSV"
+    layout = "a table (CSV, TSV, Parquet, XLSX, JSON lines, XML), or a folder or zip with one"
     command.add_argument("catalog", metavar="CATALOG", nargs="?" if optional else None, help=layout)
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=out)
     command.add_argument("--replace", action="store_true", help="delete earlier results in FOLDER and start anew")
@@ -85,9 +85,22 @@ def add_model(command: argparse.ArgumentParser, engines: Sequence[str]) -> None:
 def add_columns(command: argparse.ArgumentParser) -> None:
     """Add the names of the catalogue's columns."""
     columns = command.add_argument_group("columns")
-    columns.add_argument("--image-column", default="image", metavar="NAME", help="pictures (default: %(default)s)")
-    columns.add_argument("--text-column", default="text", metavar="NAME", help="titles (default: %(default)s)")
-    columns.add_argument("--id-column", metavar="NAME", help="ids (default: id if the catalogue has it, else the line)")
+    columns.add_argument(
+        "--image-column", default="image", metavar="NAME", help='pictures; "" goes on without (default: %(default)s)'
+    )
+    columns.add_argument(
+        "--text-column", default="text", metavar="NAME", help='titles; "" goes on without (default: %(default)s)'
+    )
+    columns.add_argument(
+        "--id-column", metavar="NAME", help='ids (default: id if the catalogue has it, else the line; "" is the line)'
+    )
+    columns.add_argument("--format", choices=tuple(PRESETS), help="export of a shop system, whose columns are taken")
+    columns.add_argument(
+        "--encoding", metavar="NAME", help="encoding of the table (default: found where it is certain)"
+    )
+    columns.add_argument(
+        "--header", metavar="NAMES", help="names of the columns, with commas, if the table has no header"
+    )
 
 
 def source_of(options: argparse.Namespace, *, labels: str | None = None) -> CatalogSource:
@@ -103,6 +116,9 @@ def source_of(options: argparse.Namespace, *, labels: str | None = None) -> Cata
         text_column=options.text_column,
         label_column=labels,
         id_column=options.id_column,
+        format=options.format,
+        encoding=options.encoding,
+        header=options.header,
     )
 
 

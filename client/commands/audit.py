@@ -87,6 +87,7 @@ def audit(session: Session) -> None:
     if not options.run and not (options.catalog and options.labels):
         raise ClientError("name a CATALOG and its --labels, or a training run with --run")
     audited = _trained(options) if options.run else _asked(options, session.config)
+    _refuse_unchecked(audited.answers)
     make_folder(options.out)
     write_json(options.out / RECORD, audited.key)
     answers, found, page = audited.answers, find_label_errors(audited.answers), options.out / SHEET
@@ -131,15 +132,20 @@ def _asked(options: argparse.Namespace, config: ServerConfig) -> _Audited:
     """Answers of a server, or of an archive in this process."""
     from client.audit.audit_folder import audit_key, prepare_audit_folder  # noqa: PLC0415
     from client.audit.catalog_labels import read_labels  # noqa: PLC0415
-    from client.audit.modalities import score_modalities  # noqa: PLC0415
+    from client.audit.modalities import TOGETHER, score_modalities  # noqa: PLC0415
     from client.audit.modality_answers import read_answers  # noqa: PLC0415
+    from client.scoring.outputs import refuse_unanswered  # noqa: PLC0415
 
     source = source_of(options, labels=options.labels)
-    given = read_labels(source)
+    notes: list[str] = []
+    given = read_labels(source, log=notes.append)
     engine = engine_of(options, config)
     key = audit_key(source, **engine.identity)
     prepare_audit_folder(options.out, key, replace=options.replace)
-    score_modalities(source, options.out, engine, top_k=options.top_k, log=echo, replace=options.replace)
+    for note in notes:
+        echo(note)
+    summaries = score_modalities(source, options.out, engine, top_k=options.top_k, log=echo, replace=options.replace)
+    refuse_unanswered(options.out / "scores" / TOGETHER, summaries[TOGETHER])
     answers = read_answers(options.out, given, _known_labels(options, config, engine))
     return _Audited(source, answers, [], key)
 
@@ -153,6 +159,23 @@ def _known_labels(options: argparse.Namespace, config: ServerConfig, engine: "Sc
         return main_labels(archive)
     except ClientError:
         return None
+
+
+def _refuse_unchecked(answers: "AuditAnswers") -> None:
+    """Refuse an audit that could check no label: it would say that none should be looked at.
+
+    Raises:
+        ClientError: no labelled product was answered, or the model knows none of the labels.
+    """
+    given = Counter(answers.given.tolist())
+    if not given:
+        raise ClientError("none of the labelled products was answered, so no label could be checked")
+    if not set(given) & set(answers.labels):
+        known = ", ".join(map(repr, answers.labels[:5]))
+        raise ClientError(
+            f"no label could be checked: the model knows none of {', '.join(map(repr, [*given][:5]))}; it knows {known}"
+            f"{', ...' if len(answers.labels) > 5 else ''}. Name the column of these with --labels"
+        )
 
 
 def _summary(answers: "AuditAnswers", found: Sequence["Finding"]) -> list[str]:

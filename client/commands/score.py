@@ -45,8 +45,12 @@ def add(commands: Subcommands) -> None:
 
 def score(session: Session) -> None:
     """Classify a catalogue."""
+    from client.scoring.outputs import refuse_unanswered  # noqa: PLC0415
     from client.scoring.run import score_catalog  # noqa: PLC0415 - pyarrow takes half a second
 
     options = session.options
     engine = engine_of(options, session.config)
-    score_catalog(source_of(options), options.out, engine, top_k=options.top_k, log=echo, replace=options.replace)
+    summary = score_catalog(
+        source_of(options), options.out, engine, top_k=options.top_k, log=echo, replace=options.replace
+    )
+    refuse_unanswered(options.out, summary)

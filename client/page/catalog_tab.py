@@ -36,8 +36,8 @@ def catalog_tab(server: PageServer, *, folder: Path) -> Any:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             table = gr.File(
-                label="CSV, Parquet, or a zip with pictures", type="filepath", height=150,
-                file_types=[".csv", ".parquet", ".zip"], elem_id="table",
+                label="Table, or a zip of it with its pictures", type="filepath", height=150,
+                file_types=[".csv", ".tsv", ".parquet", ".xlsx", ".jsonl", ".xml", ".gz", ".zip"], elem_id="table",
             )  # fmt: skip
             with gr.Row():
                 image = gr.Textbox("image", label="Picture's column", info="empty: titles only", min_width=120)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from client.api.errors import ClientError
 from client.scoring.scratch_database import ScratchDatabase
 from client.scoring.workspace import (
     ATTRIBUTES,
@@ -35,6 +36,7 @@ SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")
 # Some 65,000 rows in a Parquet row group, a size that readers handle well.
 _PARTS_A_GROUP = 128
+_REASONS_SHOWN = 5
 
 
 class _Csv:
@@ -65,8 +67,8 @@ def write_outputs(folder: Path, workspace: Workspace, key: Mapping[str, Any], *,
         progress: show a progress bar.
 
     Returns:
-        The summary: ``read``, ``predicted``, ``review``, ``errors``, ``reasons`` (number of errors by reason) and
-        ``key``.
+        The summary: ``read``, ``predicted``, ``review``, ``errors``, ``reasons`` (number of errors by reason),
+        ``first`` (line and detail of the first one) and ``key``.
 
     Raises:
         StorageError: the folder cannot be written to.
@@ -96,6 +98,32 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     return f"{read} rows read = {predicted} predicted + {errors}; {review} to review"
 
 
+def refuse_unanswered(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Refuse a run that answered no row: it ended without a fault, but it was of no use.
+
+    Args:
+        folder: folder of the run.
+        summary: see :func:`write_outputs`.
+
+    Raises:
+        ClientError: no row was answered; the message has the first row of each reason.
+    """
+    if summary["predicted"]:
+        return
+    lines = [
+        f"  {reason}: {count:,}"
+        + (
+            f", first in line {first['line']}: {first['detail']}"
+            if (first := summary.get("first", {}).get(reason))
+            else ""
+        )
+        for reason, count in [*summary["reasons"].items()][:_REASONS_SHOWN]
+    ]
+    raise ClientError(
+        f"none of the {summary['read']:,} rows was answered; {folder / FAILED} lists them all\n" + "\n".join(lines)
+    )
+
+
 class _Outputs:
     """The output files of a run while they are written; they appear when the stack closes them.
 
@@ -107,6 +135,7 @@ class _Outputs:
 
     def __init__(self, folder: Path, workspace: Workspace, stack: ExitStack) -> None:
         self._reasons: Counter[str] = Counter()
+        self._first: dict[str, dict[str, Any]] = {}
         self._predicted = self._queued = 0
         self._queue = stack.enter_context(closing(ScratchDatabase(workspace.folder / QUEUE)))
         self._queue.execute("CREATE TABLE review (score REAL, line INTEGER, cells TEXT)")
@@ -124,6 +153,7 @@ class _Outputs:
         for record in part.filter(pc.invert(is_answered)).select(ERRORS_SCHEMA.names).to_pylist():
             self._failed.write(list(record.values()))
             self._reasons[record["reason"]] += 1
+            self._first.setdefault(record["reason"], {"line": record["line"], "detail": record["detail"]})
 
     def finish(self) -> None:
         """Write the rest of the Parquet, and the review queue in its order."""
@@ -143,6 +173,7 @@ class _Outputs:
             "review": self._queued,
             "errors": errors,
             "reasons": reasons,
+            "first": {reason: self._first[reason] for reason in reasons},
         }
 
     def _add_predictions(self, table: pa.Table) -> None:

@@ -59,7 +59,7 @@ def score_catalog(
     files = open_files(source.path)
     key = {
         "catalogue": files.fingerprint(),
-        "columns": [source.image_column, source.text_column, source.id_column],
+        "columns": source.columns,
         **engine.identity,
         "top_k": top_k,
         "chunk_rows": chunk_rows,
@@ -75,7 +75,9 @@ def score_catalog(
             check_key(out, summary["key"], key, holds=SCORES)
             log(f"Already done: {summary_text(summary)}")
         else:
-            workspace = workspace or make_workspace(out / PARTS, key, source=source, files=files, progress=progress)
+            workspace = workspace or make_workspace(
+                out / PARTS, key, source=source, files=files, progress=progress, log=log
+            )
             log(_answer_rows(workspace, engine, files, log=log, progress=progress))
             summary = write_outputs(out, workspace, key, progress=progress)
             log(summary_text(summary))

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from client.api.errors import ServerError
+from client.api.log import Log
 from client.scoring.answers import RowAnswer, RowBatch, reason_of
 from client.scoring.run_key import check_key
 from client.scoring.scratch_database import DiskIds
@@ -146,7 +147,9 @@ def open_workspace(folder: Path, key: Any) -> Workspace | None:
     return Workspace(folder, int(manifest["read"]), int(manifest["key"]["chunk_rows"]))
 
 
-def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: CatalogFiles, progress: bool) -> Workspace:
+def make_workspace(
+    folder: Path, key: Any, *, source: CatalogSource, files: CatalogFiles, progress: bool, log: Log = print
+) -> Workspace:
     """Read a catalogue and write its rows in chunks.
 
     Args:
@@ -155,6 +158,7 @@ def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: Cata
         source: path and columns of the catalogue.
         files: files of the catalogue.
         progress: show a progress bar.
+        log: gets the notes on the catalogue.
 
     Raises:
         CatalogError: the catalogue cannot be read.
@@ -164,7 +168,10 @@ def make_workspace(folder: Path, key: Any, *, source: CatalogSource, files: Cata
     make_folder(folder)
     _clear(folder)  # a run may have been killed while it read
     read = 0
-    with DiskIds(folder / IDS) as seen, open_rows(source, files, labelled=False, seen=seen) as (_, rows):
+    with (
+        DiskIds(folder / IDS) as seen,
+        open_rows(source, files, labelled=False, seen=seen, say=lambda note: log(f"note: {note}")) as (_, rows),
+    ):
         shown = tqdm(rows, desc="reading", unit="row", unit_scale=True, disable=None if progress else True)
         remaining = iter(shown)
         for chunk, group in enumerate(iter(lambda: list(itertools.islice(remaining, key["chunk_rows"])), [])):

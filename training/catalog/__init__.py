@@ -4,11 +4,14 @@ Client code imports only the names of this module; they load no heavy library.
 """
 
 from training.catalog.files import LIMITS, CatalogError, CatalogFiles, RowError, decode_picture, open_files
-from training.catalog.rows import CatalogRow, CatalogSource, open_rows
+from training.catalog.presets import PRESETS
+from training.catalog.rows import CatalogRow, open_rows
+from training.catalog.source import CatalogSource
 from training.catalog.table import escape_formula
 
 __all__ = [
     "LIMITS",
+    "PRESETS",
     "CatalogError",
     "CatalogFiles",
     "CatalogRow",

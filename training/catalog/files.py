@@ -4,15 +4,16 @@ Pictures are decoded as the server does, so that training and serving refuse the
 """
 
 import hashlib
+import io
 import os
 import posixpath
 import struct
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path
 from typing import IO, Protocol
 
 from PIL import Image
@@ -20,47 +21,54 @@ from PIL import Image
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.picture import open_picture
 from handlers.product_serving.settings import Attribute, ProductSettings
+from training.catalog.embedded import EmbeddedPictures
+from training.catalog.finding import (
+    FIRST_SUFFIXES,
+    LAST_SUFFIXES,
+    OTHER_SUFFIXES,
+    ClassFolders,
+    class_folders,
+    files_below,
+    find_tables,
+    names_with,
+    refuse_without_table,
+    tables_in,
+)
+from training.catalog.formats.content import is_workbook, zip_content
+from training.catalog.formats.errors import READ_ERRORS, CatalogError, RowError
+
+__all__ = [
+    "LIMITS",
+    "READ_ERRORS",
+    "CatalogError",
+    "CatalogFiles",
+    "FolderFiles",
+    "RowError",
+    "ZipFiles",
+    "decode_picture",
+    "open_files",
+    "safe_path",
+]
 
 LIMITS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("label",)),))
-KAGGLE_CSV = "styles.csv"
-SEARCH_DEPTH = 3
 MAX_FILE_BYTES = 256_000_000
-# Errors on opening or reading a file, or an entry of a zip that is damaged, encrypted or compressed in another way.
-READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
-
-
-class CatalogError(ValueError):
-    """A problem with a catalogue that its owner can fix; the message says what, where and how."""
-
-
-class RowError(CatalogError):
-    """The reason why one row cannot be used.
-
-    Args:
-        reason: a stable name, such as ``image_missing``.
-        detail: for the person who fixes it.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-    def __reduce__(self) -> tuple[type["RowError"], tuple[str, str]]:
-        return RowError, (self.reason, self.detail)
 
 
 class CatalogFiles(Protocol):
     """The table of a catalogue and the pictures beside it.
 
     Attributes:
-        table_name: path of the CSV or the Parquet within the folder or zip.
+        table_name: path of the table within the folder or zip.
+        further_parts: paths of the other parts of a Parquet.
+        classes: the table of a folder for each class; None for a table in a file.
     """
 
     table_name: str
+    further_parts: Sequence[str]
+    classes: ClassFolders | None
 
-    def open_table(self) -> AbstractContextManager[IO[bytes]]:
-        """The table as a stream; reading it may raise one of ``READ_ERRORS``.
+    def open_table(self, name: str | None = None) -> AbstractContextManager[IO[bytes]]:
+        """The table as a stream, or a further part of it; reading it may raise one of ``READ_ERRORS``.
 
         Raises:
             CatalogError: it cannot be opened.
@@ -82,26 +90,47 @@ class CatalogFiles(Protocol):
 
 
 class FolderFiles:
-    """A CSV or Parquet and the files below its folder."""
+    """A table and the files below its folder.
 
-    def __init__(self, table: Path) -> None:
+    Args:
+        table: path of the table; of the folder itself if its folders are classes.
+        further_parts: names of the other parts of a Parquet, beside it.
+        classes: the table of folders that are classes.
+    """
+
+    def __init__(self, table: Path, further_parts: Sequence[str] = (), classes: ClassFolders | None = None) -> None:
         self.table_name = table.name
-        self._root = table.parent.resolve()
+        self.further_parts: Sequence[str] = further_parts
+        self.classes = classes
+        self._root = (table if classes else table.parent).resolve()
+        self._embedded = EmbeddedPictures(self)
 
     @contextmanager
-    def open_table(self) -> Iterator[IO[bytes]]:
+    def open_table(self, name: str | None = None) -> Iterator[IO[bytes]]:
+        if self.classes:
+            yield io.BytesIO(self.classes.table)
+            return
+        name = name or self.table_name
+        path = self._root / name
         try:
-            stream = (self._root / self.table_name).open("rb")
+            if path.exists() and not path.is_file():
+                raise CatalogError(f"{path} is no file: save the table as a file first")
+            stream = path.open("rb")
         except OSError as error:
-            raise CatalogError(f"{self.table_name} cannot be read: {error}") from error
+            raise CatalogError(f"{name} cannot be read: {error}") from error
         with stream:
             yield stream
 
     def fingerprint(self) -> str:
-        with self.open_table() as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        parts = []
+        for name in (self.table_name, *self.further_parts):
+            with self.open_table(name) as stream:
+                parts.append(hashlib.file_digest(stream, "sha256").hexdigest())  # type: ignore[arg-type]
+        return parts[0] if len(parts) == 1 else hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
+        if self._embedded.has(name):
+            return self._embedded.read(name, limit=limit)
         try:
             # A symbolic link may lead out of the folder, so it is resolved before the check.
             path = (self._root / safe_path(name)).resolve()
@@ -118,13 +147,13 @@ class FolderFiles:
 
 
 class ZipFiles:
-    """A CSV and the files below its folder, in a zip.
+    """A table and the files below its folder, or folders that are classes, in a zip.
 
     The directory is parsed once, and entries are read by their position in the file (``pread``). ``zipfile`` keeps one
     file offset, which threads and forked processes would share.
 
     Raises:
-        CatalogError: it cannot be read, is no zip, or holds no CSV or several.
+        CatalogError: it cannot be read, is no zip, or holds no table or several.
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,8 +165,13 @@ class ZipFiles:
             raise CatalogError(f"{path} is no complete zip file ({error}): download or make it again") from error
         except OSError as error:
             raise CatalogError(f"{path} cannot be read ({error.strerror or error}): let this user read it") from error
-        self.table_name = find_table((name for name in self._entries if name.lower().endswith(".csv")), path)
-        self._root = posixpath.dirname(self.table_name)
+        tables, self.classes = _tables_and_classes(
+            path, list(self._entries), lambda each: names_with(self._entries, each)
+        )
+        self.table_name = tables[0] if tables else path.name
+        self.further_parts: Sequence[str] = tables[1:]
+        self._root = posixpath.dirname(self.table_name) if tables else ""
+        self._embedded = EmbeddedPictures(self)
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
@@ -145,12 +179,16 @@ class ZipFiles:
         return ZipFiles, (self._path,)
 
     @contextmanager
-    def open_table(self) -> Iterator[IO[bytes]]:
+    def open_table(self, name: str | None = None) -> Iterator[IO[bytes]]:
+        if self.classes:
+            yield io.BytesIO(self.classes.table)
+            return
+        name = name or self.table_name
         with zipfile.ZipFile(self._path) as archive:
             try:
-                stream = archive.open(self.table_name)
+                stream = archive.open(name)
             except READ_ERRORS as error:
-                raise CatalogError(f"{self.table_name!r} cannot be read from the zip: {error}") from error
+                raise CatalogError(f"{name!r} cannot be read from the zip: {error}") from error
             with stream:
                 yield stream
 
@@ -159,6 +197,8 @@ class ZipFiles:
         return hashlib.sha256(repr(listing).encode()).hexdigest()
 
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
+        if self._embedded.has(name):
+            return self._embedded.read(name, limit=limit)
         entry = self._entries.get(posixpath.join(self._root, safe_path(name)))
         if entry is None:
             raise RowError("image_missing", f"{name!r} is not in the zip")
@@ -187,10 +227,10 @@ class ZipFiles:
 
 
 def open_files(path: Path | str) -> CatalogFiles:
-    """Find the catalogue at ``path``: a CSV, a Parquet, a folder that holds one, or a zip that holds a CSV.
+    """Find the catalogue at ``path``: a table, or a folder or zip that holds one or has a folder for each class.
 
     If there are several tables, those in the uppermost folder count, so that results in a folder below are not taken
-    for the catalogue. Among these ``styles.csv`` comes first, then a CSV, then a Parquet.
+    for the catalogue. Among these ``styles.csv`` comes first, then a CSV, then a Parquet, then other formats.
 
     Raises:
         CatalogError: there is no table, or more than one candidate.
@@ -199,50 +239,55 @@ def open_files(path: Path | str) -> CatalogFiles:
     if not path.exists():
         raise CatalogError(f"{path} does not exist: give a CSV, a Parquet, a folder with one, or a zip with a CSV")
     if path.is_dir():
-        return FolderFiles(path / find_table([*_listed(path, "csv"), *_listed(path, "parquet")], path))
+        return _open_folder(path)
+    if not path.is_file():
+        raise CatalogError(f"{path} is no file: save the table as a file first")
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
-        return ZipFiles(path)
+        return FolderFiles(path) if _holds_workbook(path) else ZipFiles(path)
     return FolderFiles(path)
 
 
-def _listed(folder: Path, suffix: str) -> list[str]:
-    """Relative paths of the files with a suffix, down to ``SEARCH_DEPTH`` levels; large picture folders stay fast."""
-    pattern = "*." + "".join(f"[{letter}{letter.upper()}]" for letter in suffix)
-    found = (file.relative_to(folder) for depth in range(SEARCH_DEPTH) for file in folder.glob("*/" * depth + pattern))
-    return [file.as_posix() for file in found if not _is_hidden(file)]
+def _open_folder(path: Path) -> FolderFiles:
+    tables, classes = _tables_and_classes(path, files_below(path), lambda each: tables_in(path, each))
+    if classes:
+        return FolderFiles(path.resolve(), classes=classes)
+    first = path / tables[0]
+    return FolderFiles(first, [posixpath.relpath(each, posixpath.dirname(tables[0])) for each in tables[1:]])
 
 
-def find_table(names: Iterable[str], path: Path) -> str:
-    """Choose the catalogue's table; see :func:`open_files`.
+def _tables_and_classes(
+    path: Path, names: Iterable[str], with_suffixes: Callable[[Sequence[str]], list[str]]
+) -> tuple[list[str], ClassFolders | None]:
+    """The tables, or else the folders that are classes.
 
     Raises:
-        CatalogError: there is no table, or more than one candidate.
+        CatalogError: there are neither, or several candidates.
     """
-    tables = [each for each in map(PurePosixPath, names) if not _is_hidden(each)]
-    nearest = [each for each in tables if len(each.parts) == min(len(other.parts) for other in tables)]
-    nearest = [each for each in nearest if each.name == KAGGLE_CSV] or _csv_before_parquet(nearest)
-    if not nearest:
-        raise CatalogError(f"{path} holds no CSV: give the folder that holds it, or the CSV itself")
-    if len(nearest) > 1:
-        listed = ", ".join(sorted(map(str, nearest))[:8])
-        kinds = {_is_csv(each) for each in nearest}
-        kind = "tables" if len(kinds) > 1 else "CSVs" if kinds == {True} else "Parquets"
-        raise CatalogError(f"{path} holds {len(nearest)} {kind} ({listed}): give the one that is meant")
-    return str(nearest[0])
+    if tables := find_tables(with_suffixes(FIRST_SUFFIXES), path) or find_tables(with_suffixes(OTHER_SUFFIXES), path):
+        return tables, None
+    every = list(names)
+    if classes := class_folders(every):
+        return [], classes
+    if tables := find_tables(with_suffixes(LAST_SUFFIXES), path):
+        return tables, None
+    raise refuse_without_table(every, path)
 
 
-def _csv_before_parquet(tables: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-    """Leave out every Parquet that has a CSV in its folder."""
-    folders = {each.parent for each in tables if _is_csv(each)}
-    return [each for each in tables if _is_csv(each) or each.parent not in folders]
+def _holds_workbook(path: Path) -> bool:
+    """True for an XLSX, which is a zip.
 
-
-def _is_csv(path: PurePath) -> bool:
-    return path.suffix.lower() == ".csv"
-
-
-def _is_hidden(path: PurePath) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    Raises:
+        CatalogError: the zip is the file of another format, which is not read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False  # the one who reads it says so
+    kind, advice = zip_content(names)
+    if kind and path.suffix.lower() != ".zip":
+        raise CatalogError(f"{path} is {kind}: {advice}")
+    return is_workbook(names)
 
 
 def safe_path(name: str) -> str:

@@ -1,9 +1,13 @@
 """Read a catalogue of products and check every row: each one is used, or rejected with a reason.
 
-Two layouts are known, each in a folder, as a CSV or Parquet, or in a zip:
+Three layouts are known, each in a folder, as a table, or in a zip:
 
 - *Fashion Product Images* of Kaggle: ``styles.csv`` and ``images/<id>.jpg``;
-- any table with named columns, by default ``image,text,label``; picture paths are relative to the table.
+- any table with named columns, by default ``image,text,label``; picture paths are relative to the table;
+- a folder of pictures for each class.
+
+A table is a CSV, TSV, Parquet, XLSX, JSON lines or XML, compressed or not; its format and encoding are found by its
+content (:mod:`training.catalog.formats`). Rows of empty cells alone are no rows.
 
 A row needs a picture or a title, and a value of the main attribute. An empty cell means that the picture or title is
 missing. A row whose picture file is missing or broken is rejected. The reasons are ``row_malformed``, ``id_empty``,
@@ -19,7 +23,8 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from training.catalog.files import CatalogError, CatalogFiles, RowError, decode_picture, open_files
-from training.catalog.rows import CatalogRow, CatalogSource, open_rows
+from training.catalog.rows import CatalogRow, open_rows
+from training.catalog.source import CatalogSource
 from training.system.threads import map_threads
 
 __all__ = [
@@ -49,6 +54,7 @@ class Catalog:
         rejected: the other rows in the order of the file: ``line`` (int, from 1), ``id``, ``reason``, ``detail``.
         read: number of rows, used and rejected.
         files: the files that the pictures are read from.
+        notes: what the owner should know of the reading, a sentence each.
     """
 
     source: CatalogSource
@@ -56,6 +62,7 @@ class Catalog:
     rejected: pd.DataFrame
     read: int
     files: CatalogFiles
+    notes: Sequence[str] = ()
 
     def image_bytes(self, name: str) -> bytes:
         """The encoded picture with a name from the column ``image``.
@@ -97,12 +104,12 @@ def read_catalog(
     """
     if not 0 <= max_rejected <= 1:
         raise CatalogError(f"max_rejected must be in [0, 1], got {max_rejected}")
-    files = open_files(source.path)
-    with open_rows(source, files) as (found, rows):
+    files, notes = open_files(source.path), list[str]()
+    with open_rows(source, files, say=notes.append) as (found, rows):
         candidates = list(rows)
     if check_images:
         candidates = _with_images_checked(candidates, files, progress=progress)
-    catalog = _collected(found, candidates, files)
+    catalog = dataclasses.replace(_collected(found, candidates, files), notes=notes)
     _check_budget(catalog, max_rejected)
     return catalog
 

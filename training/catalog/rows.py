@@ -5,50 +5,23 @@ memory. This module loads no model library and no picture.
 """
 
 import contextlib
+import csv
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
-from training.catalog.files import LIMITS, CatalogError, CatalogFiles, RowError, safe_path
-from training.catalog.table import IMAGE_COLUMN, KAGGLE_ID, KAGGLE_TITLE, CatalogTable, open_table
+from training.catalog.columns import Table, resolve
+from training.catalog.files import LIMITS, CatalogFiles, RowError, safe_path
+from training.catalog.formats.row import Reading, Row, Say, say_nothing
+from training.catalog.presets import MOST_LEVELS, PRESETS, category_levels, column_in, level_names
+from training.catalog.source import CatalogSource
+from training.catalog.table import KAGGLE_ID, CatalogTable, open_table
 
-TEXT_COLUMN = "text"
-LABEL_COLUMN = "label"
-ID_COLUMN = KAGGLE_ID
-KAGGLE_LABEL = "articleType"
 # Cells that mean "no value" for a further attribute; compared without case.
 NO_VALUE = frozenset({"", "na", "n/a", "nan", "null"})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CatalogSource:
-    """The path of a catalogue and the names of its columns; enough to read it again.
-
-    Args:
-        path: a CSV or Parquet, a folder that holds one, or a zip that holds a CSV.
-        image_column: column with the picture's path, relative to the table; the Kaggle layout has none.
-        text_column: column with the title; ``productDisplayName`` in the Kaggle layout.
-        label_column: column of the main attribute; None takes ``label``, or ``articleType`` in the Kaggle layout. In a
-            list with commas, the columns after the first become ``attribute_columns``.
-        id_column: column with the product's id; None takes ``id`` if there is one, else the row's line in the file.
-        attribute_columns: columns of the further attributes; a row needs no value there.
-    """
-
-    path: str
-    image_column: str = IMAGE_COLUMN
-    text_column: str = TEXT_COLUMN
-    label_column: str | None = None
-    id_column: str | None = None
-    attribute_columns: Sequence[str] = ()
-
-    @property
-    def target_columns(self) -> list[str]:
-        """The columns of the A attributes, the main one first; "" if its column is not known yet."""
-        return [self.label_column or "", *self.attribute_columns]
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {**dataclasses.asdict(self), "attribute_columns": list(self.attribute_columns)}
+# Levels that fewer rows have are not predicted unless they are asked for.
+LEAST_LEVEL_SHARE = 0.5
 
 
 class CatalogRow(NamedTuple):
@@ -57,7 +30,7 @@ class CatalogRow(NamedTuple):
     Args:
         line: the line in the file where the row starts, from 1; in a Parquet the row's number.
         id: of the product.
-        image: path of the picture relative to the table; "" for none.
+        image: path of the picture relative to the table, or its place in a Parquet; "" for none.
         text: the title; "" for none.
         label: value of the main attribute; "" if labels are not read.
         fault: the reason why the row cannot be used; None if it can.
@@ -87,14 +60,19 @@ class SeenIds(Protocol):
 
 @contextlib.contextmanager
 def open_rows(
-    source: CatalogSource, files: CatalogFiles, *, labelled: bool = True, seen: SeenIds | None = None
+    source: CatalogSource,
+    files: CatalogFiles,
+    *,
+    labelled: bool = True,
+    seen: SeenIds | None = None,
+    say: Say = say_nothing,
 ) -> Iterator[tuple[CatalogSource, Iterator[CatalogRow]]]:
     """Open a catalogue and read its rows lazily.
 
     Args:
-        labelled: each row needs a label, and the table needs a column of pictures and one of titles. False reads no
-            labels, and one of the two columns is enough.
-        seen: keeps the ids, to find duplicates; None keeps them in memory.
+        labelled: each row needs a label and an id of its own. False reads no labels, and rows may share an id.
+        seen: keeps the ids, to find those that repeat; None keeps them in memory.
+        say: gets each note for the owner once, the last ones after the last row.
 
     Returns:
         ``source`` with the columns that were found, and the rows.
@@ -102,66 +80,114 @@ def open_rows(
     Raises:
         CatalogError: the catalogue cannot be used; also while it is read.
     """
-    with files.open_table() as stream:
-        table = open_table(stream, name=files.table_name, image_column=source.image_column)
-        found = _resolved(source, table, files.table_name, labelled=labelled)
-        yield found, _rows(found, table, {} if seen is None else seen, labelled=labelled)
+    source = _with_levels_as_labels(source, files, say) if labelled else source
+    with _open_table(source, files, say) as (table, reading):
+        known = Table(
+            name=files.table_name,
+            header=table.header,
+            is_kaggle=table.is_kaggle,
+            has_titles=files.classes is None,
+            unreadable=reading.unreadable,
+        )
+        found = resolve(source, known, labelled=labelled, say=say)
+        if files.classes:
+            say(files.classes.note)
+        yield found, _rows(found, table, {} if seen is None else seen, labelled=labelled, say=say)
 
 
-def _resolved(source: CatalogSource, table: CatalogTable, name: str, *, labelled: bool) -> CatalogSource:
-    """Fill in the names of the columns, and check that the table has them."""
-    found = dataclasses.replace(
-        source,
-        text_column=KAGGLE_TITLE if table.is_kaggle and source.text_column == TEXT_COLUMN else source.text_column,
-        label_column=source.label_column or (KAGGLE_LABEL if table.is_kaggle else LABEL_COLUMN) if labelled else None,
-        id_column=source.id_column or (ID_COLUMN if ID_COLUMN in table.header else None),
+def table_columns(source: CatalogSource, files: CatalogFiles) -> list[str]:
+    """The names of a catalogue's columns, with ``level1`` and so on for the levels of an export's category.
+
+    Raises:
+        CatalogError: the catalogue cannot be read.
+    """
+    with _open_table(source, files, say_nothing) as (table, _):
+        return list(table.header)
+
+
+@contextlib.contextmanager
+def _open_table(source: CatalogSource, files: CatalogFiles, say: Say) -> Iterator[tuple[CatalogTable, Reading]]:
+    reading = Reading(
+        name=files.table_name,
+        image_column=source.image_column,
+        encoding=source.encoding,
+        names=[name.strip() for name in next(csv.reader([source.header]))] if source.header else (),
+        say=say,
     )
-    if not labelled:
-        found = dataclasses.replace(found, attribute_columns=())
-        if not table.is_kaggle:
-            found = _without_missing_modality(found, table.header)
-    found = _with_several_labels(found, table.header, name)
-    image = KAGGLE_ID if table.is_kaggle else found.image_column
-    for column in (image, found.text_column, found.label_column, found.id_column, *found.attribute_columns):
-        if column:
-            _check_column(column, table.header, name)
-    return found
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(files.open_table())
+        further = [(name, stack.enter_context(files.open_table(name))) for name in files.further_parts]
+        table = open_table(
+            stream, name=reading.name, image_column=source.image_column, reading=reading, further=further
+        )
+        yield _with_levels(table, source), reading
 
 
-def _without_missing_modality(source: CatalogSource, header: Sequence[str]) -> CatalogSource:
-    """Set the image or the text column to "" if it has its default name and the table does not have it."""
-    if source.image_column == IMAGE_COLUMN not in header and source.text_column in header:
-        return dataclasses.replace(source, image_column="")
-    if source.text_column == TEXT_COLUMN not in header and source.image_column in header:
-        return dataclasses.replace(source, text_column="")
-    return source
+def _with_levels(table: CatalogTable, source: CatalogSource) -> CatalogTable:
+    """The table with the levels of an export's category as further columns."""
+    preset = PRESETS.get(source.format or "")
+    if preset is None:
+        return table
+    header = list(table.header)
+    if preset.levels:
+        places = [header.index(each) for each in preset.levels if each in header]
+        if len(places) < len(preset.levels):
+            return table
+        copied = (_with_further(row, [row.cells[place] for place in places] if row.cells else ()) for row in table.rows)
+        return table._replace(header=[*header, *level_names(len(places))], rows=copied)
+    columns = [column for each in preset.category if (column := column_in(header, [each]))]
+    places = [header.index(column) for column in dict.fromkeys(columns)]
+    if not places or set(level_names()) & set(header):
+        return table
+
+    def levelled(rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            # An export may fill a less preferred column alone.
+            cell = next((row.cells[place] for place in places if row.cells[place].strip()), "") if row.cells else ""
+            levels = category_levels(cell, preset)
+            yield _with_further(row, [*levels, *[""] * (MOST_LEVELS - len(levels))])
+
+    return table._replace(header=[*header, *level_names()], rows=levelled(table.rows))
 
 
-def _with_several_labels(source: CatalogSource, header: Sequence[str], name: str) -> CatalogSource:
-    """Split a label column that lists several columns; a name with a comma that the table has stays whole."""
-    if source.label_column is not None and source.label_column not in header and not source.attribute_columns:
-        first, *further = [column.strip() for column in source.label_column.split(",")]
-        source = dataclasses.replace(source, label_column=first, attribute_columns=further)
-    targets = [source.label_column, *source.attribute_columns]
-    if "" in targets or len(set(targets)) < len(targets):
-        raise CatalogError(f"{name}: each column to predict must be named once, got {targets}")
-    return source
+def _with_further(row: Row, cells: Sequence[str]) -> Row:
+    return row if row.fault is not None else row._replace(cells=[*row.cells, *cells])
 
 
-def _check_column(column: str, header: Sequence[str], name: str) -> None:
-    if column not in header:
-        hint = "" if len(header) > 1 else " (cells are separated by commas)"
-        columns = ", ".join(map(repr, header))
-        raise CatalogError(f"{name} has no column {column!r}; its columns are {columns}{hint}")
-    if header.count(column) > 1:
-        raise CatalogError(f"{name} has the column {column!r} {header.count(column)} times: rename all but one")
+def _with_levels_as_labels(source: CatalogSource, files: CatalogFiles, say: Say) -> CatalogSource:
+    """The source with the levels of an export's category as labels, where none are named.
+
+    The first one that tells products apart is the main attribute, since each product has it.
+    """
+    preset = PRESETS.get(source.format or "")
+    if preset is None or preset.levels or source.label_column is not None:
+        return source
+    values: list[Counter[str]] = [Counter() for _ in range(MOST_LEVELS)]
+    with _open_table(source, files, say_nothing) as (table, _):
+        if not set(level_names()) <= set(table.header):
+            return source
+        for row in table.rows:
+            for counts, value in zip(values, row.cells[-MOST_LEVELS:], strict=False):
+                counts[value] += value != ""
+    first = values[0].total()
+    telling = {
+        name: len(+counts)
+        for name, counts in zip(level_names(), values, strict=True)
+        if len(+counts) > 1 and counts.total() >= LEAST_LEVEL_SHARE * first
+    }
+    listed = ", ".join(f"{name} ({count:,} values)" for name, count in telling.items())
+    say(f"the labels are the levels of the category: {listed or 'none has two values'}; --target names other columns")
+    return dataclasses.replace(source, label_column=",".join(telling) or level_names()[0])
 
 
-def _rows(source: CatalogSource, table: CatalogTable, seen: SeenIds, *, labelled: bool) -> Iterator[CatalogRow]:
+def _rows(
+    source: CatalogSource, table: CatalogTable, seen: SeenIds, *, labelled: bool, say: Say
+) -> Iterator[CatalogRow]:
     place = {column: position for position, column in enumerate(table.header)}
     roles = (source.id_column, KAGGLE_ID if table.is_kaggle else source.image_column, source.text_column)
     wanted = [place[column] if column else None for column in (*roles, source.label_column)]
     further = [place[column] for column in source.attribute_columns]
+    repeats = _Repeats(source.id_column or "", say)
     for row in table.rows:
         if row.fault is not None:
             yield CatalogRow(row.line, "", "", "", "", row.fault)
@@ -169,20 +195,53 @@ def _rows(source: CatalogSource, table: CatalogTable, seen: SeenIds, *, labelled
         id, image, text, label = ("" if position is None else row.cells[position].strip() for position in wanted)
         image = f"images/{image}.jpg" if table.is_kaggle else image
         product = CatalogRow(row.line, id if source.id_column else str(row.line), image, text, label)
-        product = product._replace(attributes=[attribute_value(row.cells[position]) for position in further])
+        if further:
+            product = product._replace(attributes=[attribute_value(row.cells[position]) for position in further])
         try:
-            first_line = seen.setdefault(id, row.line) if source.id_column else row.line
-            _check_cells(product, first_line, labelled=labelled)
+            first_line = seen.setdefault(id, row.line) if source.id_column and id else row.line
+            if labelled:
+                _check_id(product, first_line)
+            elif first_line != row.line:
+                repeats.add(product, first_line)
+            _check_cells(product, labelled=labelled)
         except RowError as error:
             product = product._replace(fault=error)
         yield product
+    repeats.finish()
 
 
-def _check_cells(product: CatalogRow, first_line: int, *, labelled: bool) -> None:
+class _Repeats:
+    """Counts the rows whose id an earlier row has, and says so once."""
+
+    def __init__(self, column: str, say: Say) -> None:
+        self._column, self._say = column, say
+        self._count, self._first = 0, ""
+
+    def add(self, product: CatalogRow, first_line: int) -> None:
+        """Count a row."""
+        self._first = self._first or f"{product.id!r} in the lines {first_line} and {product.line}"
+        self._count += 1
+
+    def finish(self) -> None:
+        """Say how many there were."""
+        if self._count:
+            self._say(
+                f"{self._count:,} rows have an id of the column {self._column!r} that an earlier row has, such as "
+                f'{self._first}: each row is read, and --id-column "" takes its line for an id'
+            )
+
+
+def _check_id(product: CatalogRow, first_line: int) -> None:
     if not product.id:
-        raise RowError("id_empty", "the id is empty")
+        raise RowError("id_empty", 'the id is empty; --id-column "" takes the line for an id')
     if first_line != product.line:
-        raise RowError("id_duplicate", f"line {first_line} has the id {product.id!r} already")
+        raise RowError(
+            "id_duplicate",
+            f'line {first_line} has the id {product.id!r} already; --id-column "" takes the line for an id',
+        )
+
+
+def _check_cells(product: CatalogRow, *, labelled: bool) -> None:
     if labelled and not product.label:
         raise RowError("label_empty", "the label is empty")
     if not product.image and not product.text:

@@ -111,7 +111,7 @@ def evaluate_run(
         "products": len(measured.rows),
         "unknown_labels": products.loc[unknown & chosen, "label"].value_counts().to_dict(),
         "trained_on": trained_on,
-        "hints": _hints(split, measured, trained_on, part),
+        "hints": [*catalog.notes, *_hints(split, measured, trained_on, part)],
         **_measure(run, record, measured, robustness=robustness, seed=seed),
     }
 
@@ -151,7 +151,7 @@ def _trained_on(record: RunRecord, split: pd.DataFrame, measured: MeasuredProduc
     """The number of measured products that the run was trained on; None if ids are line numbers of different files."""
     own, source = record.source, measured.catalog.source
     same_file = Path(own.path).resolve() == Path(source.path).resolve()
-    if not same_file and (own.id_column is None or source.id_column is None):
+    if not same_file and not (own.id_column and source.id_column):
         return None
     return int(measured.products["id"].isin(_ids(split, "train")).sum())
 

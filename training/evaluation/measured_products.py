@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from handlers.product_serving.settings import Attribute
 from training.catalog.files import open_files
 from training.catalog.reading import Catalog, CatalogSource, product_columns
-from training.catalog.table import open_table
+from training.catalog.rows import table_columns
 from training.data.attributes import MISSING, product_targets
 from training.data.damage.pictures import PictureDamage
 from training.data.damaged_pictures import DamagedPictures
@@ -218,9 +218,7 @@ def with_target_columns(source: CatalogSource, attributes: Sequence[Attribute]) 
     """
     if source.label_column is not None:
         return source
-    files = open_files(source.path)
-    with files.open_table() as stream:
-        header = open_table(stream, name=files.table_name, image_column=source.image_column).header
+    header = table_columns(source, open_files(source.path))
     main, *further = (attribute.name for attribute in attributes)
     known = [name for name in further if name in header]
     return dataclasses.replace(source, label_column=main, attribute_columns=known)

@@ -148,6 +148,8 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
     """
     catalog = read_catalog(options.source, max_rejected=options.max_rejected)
     print(f"catalogue: {catalog.summary()}")
+    for note in catalog.notes:
+        print(f"note: {note}")
     if options.corrections is not None:
         catalog = _corrected(catalog, options.corrections)
     products = sample_products(

@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from training.catalog.reading import CatalogSource
+from training.catalog.presets import PRESETS
+from training.catalog.source import CatalogSource
 from training.data.corrections import corrections_hash
 from training.models import HEADS, MODELS
 from training.models.encoders import IMAGE_ENCODERS
@@ -42,15 +43,20 @@ class CatalogOptions:
 
     data: str = option(
         dataclasses.MISSING,
-        "a CSV, a folder with one, or the Kaggle fashion data set as folder or .zip",
+        "a table (CSV, TSV, Parquet, XLSX, JSON lines, XML), a folder or .zip with one, or a folder for each class",
         CATALOG,
         first=True,
         metavar="PATH",
     )
     image_column: str = option(
-        CatalogSource.image_column, "column of the picture's path, relative to the CSV", CATALOG, first=True
+        CatalogSource.image_column,
+        'column of the picture\'s path, relative to the table, or the picture in a Parquet; "" goes on without',
+        CATALOG,
+        first=True,
     )
-    text_column: str = option(CatalogSource.text_column, "column of the title", CATALOG, first=True)
+    text_column: str = option(
+        CatalogSource.text_column, 'column of the title; "" goes on without titles', CATALOG, first=True
+    )
     target: str | None = option(
         None,
         "column of the label (label; Kaggle: articleType); several, separated by commas, are predicted together, the "
@@ -60,7 +66,23 @@ class CatalogOptions:
         aliases=("--label-column",),
     )
     id_column: str | None = option(
-        None, "column of the product's id (id if there is one, else the line number)", CATALOG, first=True
+        None,
+        'column of the product\'s id (id if there is one, else the line number; "" takes the line number)',
+        CATALOG,
+        first=True,
+    )
+    format: str | None = option(
+        None,
+        "export of a shop system, whose columns are taken; its categories give level1, level2, ...",
+        CATALOG,
+        first=True,
+        choices=tuple(PRESETS),
+    )
+    encoding: str | None = option(
+        None, "encoding of the table, such as cp1254 (found out where it is certain)", CATALOG, metavar="NAME"
+    )
+    header: str | None = option(
+        None, "names of the columns, separated by commas, of a table that has no header", CATALOG, metavar="NAMES"
     )
 
     @property
@@ -72,6 +94,9 @@ class CatalogOptions:
             text_column=self.text_column,
             label_column=self.target,
             id_column=self.id_column,
+            format=self.format,
+            encoding=self.encoding,
+            header=self.header,
         )
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,12 @@ class StubEngine:
         return [answer(product) for product in products]
 
 
-def run(catalogue: Path, out: Path, engine: ScoringEngine, **options: Any) -> dict[str, Any]:
+def run(
+    catalogue: Path, out: Path, engine: ScoringEngine, *, columns: Mapping[str, Any] | None = None, **options: Any
+) -> dict[str, Any]:
     """Score a catalogue in chunks of 16 rows, without a word."""
     silent: dict[str, Any] = {"log": lambda _: None, "chunk_rows": 16, "progress": False}
-    return score_catalog(CatalogSource(path=str(catalogue)), out, engine, **{**silent, **options})
+    return score_catalog(CatalogSource(path=str(catalogue), **(columns or {})), out, engine, **{**silent, **options})
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -37,7 +37,7 @@ def titles(tmp_path: Path) -> Path:
     """A catalogue of 100 titles."""
     path = tmp_path / "titles.csv"
     lines = [f"{number},{('Shoes', 'Bags', 'Socks')[number % 3]} {number}" for number in range(100)]
-    path.write_text("\n".join(["id,text", *lines]) + "\n")
+    path.write_text("\n".join(["id,image,text", *(line.replace(",", ",,", 1) for line in lines)]) + "\n")
     return path
 
 
