@@ -8,6 +8,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import weakref
 from typing import IO, TYPE_CHECKING, Any
 
 from training.catalog.formats.errors import CatalogError, RowError
@@ -61,6 +62,7 @@ class _Store:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        weakref.finalize(self, file.close)
         self._starts = array.array("q")
         self._sizes = array.array("q")
         self._end = 0
@@ -72,6 +74,10 @@ class _Store:
         if picture:
             self._file.write(picture)
             self._end += len(picture)
+
+    def flush(self) -> None:
+        """Write what was added, so that it can be read."""
+        self._file.flush()
 
     def read(self, row: int, *, name: str, limit: int) -> bytes:
         """The picture of a row, from 1."""
@@ -89,13 +95,13 @@ def _unpacked(files: "CatalogFiles", column: str) -> _Store:
         store = _Store(tempfile.TemporaryFile())  # noqa: SIM115 - it lives as long as the store
         with contextlib.ExitStack() as stack:
             parts = [
-                (name, with_random_access(stack.enter_context(files.open_table(name)), name))
+                (name, with_random_access(stack.enter_context(files.open_table(name)), name, stack))
                 for name in (files.table_name, *files.further_parts)
             ]
             for batch in picture_batches(parts, column):
                 for picture in batch:
                     store.add(picture)
-        store._file.flush()
+        store.flush()
     except OSError as error:
         raise CatalogError(
             f"the pictures of {files.table_name} cannot be unpacked into {folder} ({error.strerror or error}): make "

@@ -114,7 +114,7 @@ def _open_table(source: CatalogSource, files: CatalogFiles, say: Say) -> Iterato
         names=[name.strip() for name in next(csv.reader([source.header]))] if source.header else (),
         say=say,
     )
-    with contextlib.ExitStack() as stack:
+    with reading.closing as stack:
         stream = stack.enter_context(files.open_table())
         further = [(name, stack.enter_context(files.open_table(name))) for name in files.further_parts]
         table = open_table(
@@ -185,18 +185,21 @@ def _rows(
 ) -> Iterator[CatalogRow]:
     place = {column: position for position, column in enumerate(table.header)}
     roles = (source.id_column, KAGGLE_ID if table.is_kaggle else source.image_column, source.text_column)
-    wanted = [place[column] if column else None for column in (*roles, source.label_column)]
+    # Behind the cells of each row comes an empty one, for the roles without a column.
+    none = len(table.header)
+    id_at, image_at, text_at, label_at = (place[each] if each else none for each in (*roles, source.label_column))
     further = [place[column] for column in source.attribute_columns]
     repeats = _Repeats(source.id_column or "", say)
     for row in table.rows:
         if row.fault is not None:
             yield CatalogRow(row.line, "", "", "", "", row.fault)
             continue
-        id, image, text, label = ("" if position is None else row.cells[position].strip() for position in wanted)
+        cells = [*row.cells, ""]
+        id, image, text = cells[id_at].strip(), cells[image_at].strip(), cells[text_at].strip()
         image = f"images/{image}.jpg" if table.is_kaggle else image
-        product = CatalogRow(row.line, id if source.id_column else str(row.line), image, text, label)
-        if further:
-            product = product._replace(attributes=[attribute_value(row.cells[position]) for position in further])
+        attributes = [attribute_value(cells[position]) for position in further] if further else ()
+        known = id if source.id_column else str(row.line)
+        product = CatalogRow(row.line, known, image, text, cells[label_at].strip(), None, attributes)
         try:
             first_line = seen.setdefault(id, row.line) if source.id_column and id else row.line
             if labelled:

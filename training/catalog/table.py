@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 from training.catalog.formats import content
 from training.catalog.formats.delimited import KAGGLE_ID, KAGGLE_TITLE, is_blank, is_kaggle, read_delimited
-from training.catalog.formats.encoding import MAX_LINE_BYTES, find_encoding
+from training.catalog.formats.encoding import MAX_LINE_BYTES, find_encoding, preview
 from training.catalog.formats.errors import READ_ERRORS, CatalogError
 from training.catalog.formats.json_records import read_json
 from training.catalog.formats.parquet import read_parquet
@@ -85,13 +85,13 @@ def _columns(
 ) -> Columns:
     if kind == content.PARQUET:
         parts = [(reading.name if not further else f"{reading.name}, the first part", stream), *further]
-        return read_parquet([(part, with_random_access(each, part)) for part, each in parts], reading)
+        return read_parquet([(part, with_random_access(each, part, reading.closing)) for part, each in parts], reading)
     if kind == content.WORKBOOK:
-        return read_workbook(with_random_access(stream, reading.name), reading)
-    encoding = find_encoding(stream, head, reading)
-    form = content.text_kind(head.decode(encoding, "ignore"), reading.name)
-    if form == content.XML:
+        return read_workbook(with_random_access(stream, reading.name, reading.closing), reading)
+    form = content.text_kind(preview(head), reading.name)
+    if form == content.XML:  # which names its own encoding
         return read_xml(stream, reading)
+    encoding = find_encoding(stream, head, reading)
     return (read_json if form == content.JSON else read_delimited)(stream, encoding, reading)
 
 

@@ -33,7 +33,7 @@ _NEEDED: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 _SIGNS = frozenset("ªºµˆ")
-_NEVER_INSIDE = frozenset("¹³¿¼¾£¥¯ªº¸¨¢¤¦ˇ˘˛˝˙‚„")
+_NEVER_INSIDE = frozenset("¹³¿¼¾£¥¯ªº¸¨¢¤¦§ˇ˘˛˝˙‚„“”†‡‰ˆ")
 _NEVER_BESIDE = frozenset("±×÷¬")
 _LETTER_BYTES, _RARE_BYTES = range(0xC0, 0x100), range(0x80, 0xA0)
 _LONGEST_RUN = 3
@@ -95,7 +95,7 @@ def _is_odd(encoding: str, words: Iterable[bytes]) -> bool:
                 return True
             if here in _NEVER_BESIDE and not all(each.isascii() for each in beside):
                 return True
-            if byte in _RARE_BYTES and here.isupper() and before.isalpha() and after.islower():
+            if byte in _RARE_BYTES and here.isupper() and before.isalpha() and (before.islower() or after.islower()):
                 return True
     return False
 

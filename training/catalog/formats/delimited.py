@@ -172,7 +172,7 @@ def _kaggle_cells(line: str, separator: str) -> list[str]:
 def _fitted(rows: Iterable[Row], columns: int, separator: str) -> Iterator[Row]:
     """Rows with a cell for each column; one with another number of cells has a fault."""
     for row in rows:
-        if row.fault is not None or len(row.cells) == columns or is_blank(row.cells):
+        if len(row.cells) == columns or row.fault is not None or is_blank(row.cells):
             yield row
             continue
         cells = list(row.cells)

@@ -4,9 +4,10 @@ The whole file is looked at before the first row is read, so that a strange byte
 """
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterator
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from training.catalog.formats.alphabets import certain_encoding
 from training.catalog.formats.content import is_wide
@@ -42,6 +43,16 @@ class _Fault(NamedTuple):
     around: bytes
 
 
+def preview(head: bytes) -> str:
+    """The beginning of a text, in which at least the letters of ASCII are right."""
+    return head.decode(_marked(head) or "latin-1", "ignore").removeprefix("\ufeff")
+
+
+def _marked(head: bytes) -> str:
+    """The encoding that the first bytes show for certain; "" for none."""
+    return next((name for mark, name in _MARKED if head.startswith(mark)), "") or is_wide(head)
+
+
 def find_encoding(stream: IO[bytes], head: bytes, reading: Reading) -> str:
     """The name of a text's encoding, after a look at the whole stream.
 
@@ -57,7 +68,7 @@ def find_encoding(stream: IO[bytes], head: bytes, reading: Reading) -> str:
         fault = _first_fault(stream, chosen, reading.name)
         advice = "another --encoding is needed"
     else:
-        chosen = next((name for mark, name in _MARKED if head.startswith(mark)), "") or is_wide(head) or "utf-8"
+        chosen = _marked(head) or "utf-8"
         fault = _first_fault(stream, chosen, reading.name)
         advice = ENCODING_HELP
         if fault is not None and chosen == "utf-8" and (other := _other_encoding(stream, reading.name)):
@@ -92,23 +103,27 @@ def _first_fault(stream: IO[bytes], encoding: str, name: str) -> _Fault | None:
         CatalogError: the text holds a NUL, half of a character, or a line that is too long.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
-    line, after_return, open_line = 1, False, 0
-    for chunk, last in _chunks(stream, name):
+    # In these a byte below 0x80 is always the character of ASCII, so bytes can be searched, which takes a tenth.
+    is_plain = encoding.startswith(("utf-8", "cp125", "iso8859", "ascii"))
+    open_line = 0
+    for number, (chunk, last) in enumerate(_chunks(stream, name)):
         try:
             text = decoder.decode(chunk, last)
         except UnicodeDecodeError as error:
             content, at = error.object, error.start
-            before = content[:at].decode(encoding, "replace")
-            return _Fault(line + _line_ends(before), content[at], content[max(0, at - 40) : at + 40])
+            line = _line_at(stream, encoding, name, chunks=number, before=content[:at].decode(encoding, "replace"))
+            return _Fault(line, content[at], content[max(0, at - 40) : at + 40])
         except UnicodeError as error:
             raise CatalogError(f"{name} is no {encoding} ({error}); {ENCODING_HELP}") from error
-        _refuse_characters(text, line, encoding, name)
-        line -= after_return and text.startswith("\n")
-        first, end = _first_end(text), max(text.rfind("\n"), text.rfind("\r"))
+        if (strange := _strange(chunk if is_plain else text, text)) is not None:
+            line = _line_at(stream, encoding, name, chunks=number, before=text[:strange])
+            what = "half of a character" if text[strange] != "\0" else "a NUL byte"
+            raise CatalogError(f"{name}, line {line}: holds {what}; {ENCODING_HELP}")
+        first, end = _line_edges(chunk) if is_plain else _line_edges(text)
         if open_line + (len(text) if first < 0 else first) >= MAX_LINE_BYTES:
+            line = _line_at(stream, encoding, name, chunks=number, before="")
             raise CatalogError(f"{name}, line {line}: longer than {MAX_LINE_BYTES // 2**20} MiB; is it a CSV?")
-        open_line = open_line + len(text) if end < 0 else len(text) - end - 1
-        line, after_return = line + _line_ends(text), text.endswith("\r")
+        open_line = open_line + len(text) if end < 0 else len(chunk if is_plain else text) - end - 1
     return None
 
 
@@ -123,21 +138,33 @@ def _chunks(stream: IO[bytes], name: str) -> Iterator[tuple[bytes, bool]]:
     yield b"", True
 
 
-def _refuse_characters(text: str, line: int, encoding: str, name: str) -> None:
-    at, what = text.find("\0"), "a NUL byte"
-    if at < 0 and not encoding.startswith(("utf-8", "cp")) and (half := _SURROGATE.search(text)):
-        at, what = half.start(), "half of a character"
-    if at >= 0:
-        raise CatalogError(f"{name}, line {line + _line_ends(text[:at])}: holds {what}; {ENCODING_HELP}")
+def _strange(searched: bytes | str, text: str) -> int | None:
+    """The place in the text of a NUL or of half a character; None if it has neither."""
+    if isinstance(searched, bytes):
+        return text.find("\0") if b"\0" in searched else None
+    places = [text.find("\0"), half.start() if (half := _SURROGATE.search(text)) else -1]
+    return min((place for place in places if place >= 0), default=None)
 
 
-def _first_end(text: str) -> int:
-    return min((at for at in (text.find("\n"), text.find("\r")) if at >= 0), default=-1)
+def _line_edges(text: Any) -> tuple[int, int]:
+    """The places of the first and of the last end of a line; -1 for none."""
+    feed, back = (b"\n", b"\r") if isinstance(text, bytes) else ("\n", "\r")
+    last = text.rfind(feed)
+    if last < 0:
+        return text.find(back), text.rfind(back)
+    return text.find(feed), last
 
 
-def _line_ends(text: str) -> int:
-    returns = text.count("\r")
-    return text.count("\n") + returns - (text.count("\r\n") if returns else 0)
+def _line_at(stream: IO[bytes], encoding: str, name: str, *, chunks: int, before: str) -> int:
+    """The number of the line behind some chunks and a text."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    line, after_return = 1, False
+    texts = (decoder.decode(chunk) for chunk, _ in itertools.islice(_chunks(stream, name), chunks))
+    for text in itertools.chain(texts, [before]):
+        returns = text.count("\r")
+        line += text.count("\n") + returns - text.count("\r\n") - (after_return and text.startswith("\n"))
+        after_return = text.endswith("\r") or (after_return and not text)
+    return line
 
 
 def _other_encoding(stream: IO[bytes], name: str) -> str | None:

@@ -1,5 +1,6 @@
 """A row of a table, and how a table is to be read."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -56,6 +57,7 @@ class Reading:
         names: names of the columns of a table without a header; empty if its first row is one.
         say: gets each note for the owner once.
         unreadable: gets the columns that a table has, but that hold no texts: name -> what they hold.
+        closing: closes what was opened on the way.
     """
 
     name: str
@@ -64,3 +66,4 @@ class Reading:
     names: Sequence[str] = ()
     say: Say = say_nothing
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    closing: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)

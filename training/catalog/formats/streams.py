@@ -1,5 +1,6 @@
 """A table's stream as text, or with access to any place in it; the stream itself stays open."""
 
+import contextlib
 import io
 import shutil
 import tempfile
@@ -40,15 +41,18 @@ def as_text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedReader(_Lent(stream), _BUFFER_BYTES), encoding=encoding, newline="")
 
 
-def with_random_access(stream: IO[bytes], name: str) -> IO[bytes]:
+def with_random_access(stream: IO[bytes], name: str, closing: contextlib.ExitStack) -> IO[bytes]:
     """The stream, or a copy of it: inside a zip each step back reads the entry from its start.
+
+    Args:
+        closing: closes the copy.
 
     Raises:
         CatalogError: it cannot be read, or there is no room for the copy.
     """
     if isinstance(stream, io.BufferedReader | io.BytesIO):
         return stream
-    copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - its reader closes it
+    copy: IO[bytes] = closing.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115
     try:
         stream.seek(0)
         shutil.copyfileobj(stream, copy)

@@ -77,7 +77,7 @@ def _values(stream: IO[bytes], reading: Reading) -> Iterator[Sequence[Any]]:
     filled = next((sheet for sheet in sheets if any(map(any, itertools.islice(_rows_of(sheet), 20)))), sheets[0])
     if len(book.worksheets) > 1:
         reading.say(f"{reading.name} has {len(book.worksheets)} sheets: {filled.title!r} is read")
-    return _rows_of(filled)
+    yield from _rows_of(filled)
 
 
 def _rows_of(sheet: Any) -> Iterator[Sequence[Any]]:

@@ -69,7 +69,7 @@ class _Collector:
         except expat.ExpatError as error:
             raise CatalogError(
                 f"{name}, line {error.lineno}: is no well-formed XML ({expat.ErrorString(error.code)}); "
-                "in a text & is written &amp; and < is written &lt;"
+                "in a text & is written &amp; and < is written &lt;, and --encoding names an encoding that is no UTF-8"
             ) from error
         except CatalogError:
             raise
