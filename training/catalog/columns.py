@@ -178,11 +178,14 @@ class _Finder:
 
 def _suggested(role: str, column: str, header: Sequence[str]) -> list[str]:
     """Columns whose names are close to the missing one, or have a word of its role."""
-    folded = {name.casefold(): name for name in reversed(header) if name}
+    folded: dict[str, list[str]] = {}
+    for name in filter(None, header):
+        folded.setdefault(name.casefold(), []).append(name)
     close = difflib.get_close_matches(column.casefold(), folded, n=_MOST_SUGGESTED, cutoff=0.75)
     by_word = [name for word in _WORDS[role] for name in folded if word in re.split(r"[\W_]+", name)]
     inside = [name for word in _WORDS[role] if len(word) > 2 for name in folded if word in name]
-    return [folded[name] for name in dict.fromkeys([*close, *by_word, *inside])][:_MOST_SUGGESTED]
+    found = dict.fromkeys([*close, *by_word, *inside])
+    return [name for each in found for name in dict.fromkeys(folded[each])][:_MOST_SUGGESTED]
 
 
 def _is_data(header: Sequence[str]) -> bool:

@@ -56,7 +56,11 @@ PRESETS: Mapping[str, Preset] = {
         text=("name",),
         id=("sku",),
         category=("categories", "_category"),
-        marks=(("sku", "name", "categories"), ("sku", "attribute_set_code", "product_type")),
+        marks=(
+            ("sku", "name", "categories", "base_image"),
+            ("sku", "name", "categories", "product_websites"),
+            ("sku", "attribute_set_code", "product_type"),
+        ),
         between=("/",),
         alternatives=(",", "|"),
         roots=frozenset({"default category", "root catalog"}),
