@@ -48,7 +48,9 @@ print(json.dumps({"seconds": seconds, "mib": peak, "used": len(catalog.products)
 
 def main() -> None:
     """Measure and print one line for each tree and kind of reading."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--pictures", type=int, default=PICTURES)

@@ -136,6 +136,8 @@ def confident_label_errors(given: NDArray[np.int64], probabilities: NDArray[np.f
         given: (P,) classes.
         probabilities: (P, C).
     """
+    if len(np.unique(given)) < 2:  # there is no usual error to compare with
+        return np.zeros(len(given), dtype=np.bool_)
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 - takes two seconds to import
 
     with warnings.catch_warnings():

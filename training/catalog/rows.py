@@ -28,7 +28,7 @@ class CatalogRow(NamedTuple):
     """One row with its cells by role.
 
     Args:
-        line: the line in the file where the row starts, from 1; in a Parquet the row's number.
+        line: the line in the file where the row starts, from 1; in Parquet, XML and a JSON list its number.
         id: of the product.
         image: path of the picture relative to the table, or its place in a Parquet; "" for none.
         text: the title; "" for none.

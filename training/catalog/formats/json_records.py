@@ -56,8 +56,8 @@ def _read(content: str) -> Any:
 
 
 def _of_list(text: io.TextIOWrapper, name: str) -> Iterator[Record]:
-    """The objects of one list, one after the other; a line is that where an object starts."""
-    decoder, buffer, line, at = json.JSONDecoder(), text.read(_CHUNK), 1, 0
+    """The objects of one list, numbered from 1, one after the other: the file may be one line."""
+    decoder, buffer, line, number = json.JSONDecoder(), text.read(_CHUNK), 1, 0
     at = buffer.index("[") + 1
     line += buffer.count("\n", 0, at)
     while True:
@@ -68,7 +68,8 @@ def _of_list(text: io.TextIOWrapper, name: str) -> Iterator[Record]:
             return
         try:
             value, end = decoder.raw_decode(buffer, at)
-            yield line, _values(value)
+            number += 1
+            yield number, _values(value)
             line, at = line + buffer.count("\n", at, end), end
         except RecursionError as error:
             raise CatalogError(f"{name}, line {line}: is nested too deeply") from error

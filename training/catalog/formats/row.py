@@ -14,7 +14,7 @@ class Row(NamedTuple):
     """One row of the table.
 
     Attributes:
-        line: the line in the file where the row starts, from 1.
+        line: the line in the file where the row starts, from 1; the row's number where lines do not tell rows apart.
         cells: one for each column; empty if there is a ``fault``.
         fault: the reason why the row cannot be split into cells; None if it can.
     """

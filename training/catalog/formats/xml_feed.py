@@ -20,7 +20,8 @@ def read_xml(stream: IO[bytes], reading: Reading) -> Columns:
     """Read the columns of an XML; its rows are read lazily.
 
     A column is the name of an element inside a product, without its namespace, or of one of the product's attributes.
-    Of several elements with one name the first one counts.
+    Of several elements with one name the first one counts. A row's line is the number of its product, since a file
+    may be one line.
 
     Raises:
         CatalogError: it is not well-formed, declares entities, or has no product; also while the rows are read.
@@ -55,7 +56,7 @@ class _Collector:
         self._parser.EntityDeclHandler = self._entity
         self._found: list[Record] = []
         self._root = self._record_tag = ""
-        self._depth = self._record_depth = self._line = self._size = 0
+        self._depth = self._record_depth = self._line = self._size = self._number = 0
         self._path: list[str] = []
         self._values: dict[str, str] = {}
         self._parts: list[str] = []
@@ -119,7 +120,8 @@ class _Collector:
 
     def _end(self, tag: str) -> None:
         if self._record_depth == self._depth:
-            self._found.append((self._line, self._values))
+            self._number += 1
+            self._found.append((self._number, self._values))
             self._record_depth = 0
         elif self._record_depth:
             value, name = "".join(self._parts).strip(), ".".join(self._path)

@@ -94,6 +94,13 @@ def test_an_element_for_each_product_is_found(tmp_path: Path, record: str) -> No
     assert cells(catalog) == [["a.jpg", "Cap & <b>more</b>", "Caps"]] and catalog.products["id"].tolist() == ["x"]
 
 
+@pytest.mark.parametrize("form", ["xml", "json"])
+def test_products_on_one_line_have_ids_of_their_own(tmp_path: Path, form: str) -> None:
+    items = "<item><image>a.jpg</image><text>Cap</text><label>Caps</label></item>" * 3
+    content = f"<rss>{items}</rss>" if form == "xml" else json.dumps([PRODUCT] * 3)
+    assert read(write(tmp_path, f"shop.{form}", content)).products["id"].tolist() == ["1", "2", "3"]
+
+
 def test_of_repeated_elements_the_first_counts_and_nested_ones_have_long_names(tmp_path: Path) -> None:
     item = (
         "<item><image>a.jpg</image><image>b.jpg</image><text>Cap</text><label>Caps</label>"
