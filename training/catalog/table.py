@@ -83,6 +83,8 @@ def open_table(
 def _columns(
     stream: IO[bytes], kind: str, head: bytes, reading: Reading, further: Sequence[tuple[str, IO[bytes]]]
 ) -> Columns:
+    if reading.encoding and kind != content.TEXT:
+        reading.say(f"--encoding does not concern {reading.name}, which is no text")
     if kind == content.PARQUET:
         parts = [(reading.name if not further else f"{reading.name}, the first part", stream), *further]
         return read_parquet([(part, with_random_access(each, part, reading.closing)) for part, each in parts], reading)

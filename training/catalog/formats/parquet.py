@@ -52,7 +52,12 @@ def read_parquet(streams: Sequence[tuple[str, IO[bytes]]], reading: Reading) -> 
     Raises:
         CatalogError: a part cannot be read, or the parts have different columns; also while the rows are read.
     """
+    if reading.names:
+        raise CatalogError(f"{reading.name} names its columns itself: leave out --header")
     parts = [(name, _opened(stream, name)) for name, stream in streams]
+    names = parts[0][1].schema_arrow.names
+    if twice := sorted({each for each in names if names.count(each) > 1}):
+        raise CatalogError(f"{parts[0][0]} has the columns {twice} several times: rename all but one")
     header = _readable(parts[0][1], reading)
     for name, part in parts[1:]:
         if missing := [column for column in header if column not in part.schema_arrow.names]:
@@ -115,7 +120,18 @@ def _kind(part: Any, field: Any, reading: Reading) -> str:
     if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
         value = field.type.value_type
         return "texts" if pa.types.is_string(value) or pa.types.is_large_string(value) else ""
-    return "" if pa.types.is_nested(field.type) else "plain"
+    return "plain" if not pa.types.is_nested(field.type) and _has_texts(field.type) else ""
+
+
+def _has_texts(kind: Any) -> bool:
+    """True if Arrow can write the values of a type as texts."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        pa.array([], kind).cast(pa.string())
+    except (pa.ArrowException, TypeError, ValueError):
+        return False
+    return True
 
 
 def _is_bytes(kind: Any) -> bool:

@@ -93,6 +93,22 @@ def test_a_column_of_pictures_is_found_by_its_content_and_other_bytes_are_named(
     assert len(read(path, image_column="shot").products) == 5
 
 
+def test_a_column_that_is_no_text_hinders_nobody_who_does_not_ask_for_it(tmp_path: Path) -> None:
+    columns = {"image": forms()["bytes"], "took": pa.array([1] * 5, pa.duration("s")), "none": pa.nulls(5), **LABELS}
+    path = write_parquet(tmp_path / "shop.parquet", columns)
+    assert len(read(path, max_rejected=0).products) == 5
+    with pytest.raises(CatalogError, match="names its columns itself: leave out --header"):
+        read(path, header="a,b")
+    assert read(path, encoding="cp1254").notes == ["--encoding does not concern shop.parquet, which is no text"]
+
+
+def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"])] * 3, names=["text", "label", "label"])
+    pq.write_table(table, tmp_path / "shop.parquet")
+    with pytest.raises(CatalogError, match=r"has the columns \['label'\] several times"):
+        read(tmp_path / "shop.parquet")
+
+
 def test_lists_of_texts_become_json(tmp_path: Path) -> None:
     columns = {"image": forms()["bytes"], "text": LABELS["text"], "label": [["a", "b"]] * 4 + [None]}
     catalog = read(write_parquet(tmp_path / "shop.parquet", columns))
