@@ -26,6 +26,17 @@ PORT    ?= 7860
 TABLE   ?=
 SHEET   ?=
 
+# Values with blanks, quotes or dollar signs reach the shell as they are.
+export GIVEN_RUN     := $(value RUN)
+export GIVEN_VERSION := $(value VERSION)
+export GIVEN_WORKERS := $(value WORKERS)
+export GIVEN_IMAGE   := $(value IMAGE)
+export GIVEN_TEXT    := $(value TEXT)
+export GIVEN_SAMPLE  := $(value SAMPLE)
+export GIVEN_OUT     := $(value OUT)
+export GIVEN_TABLE   := $(value TABLE)
+export GIVEN_SHEET   := $(value SHEET)
+
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 PEERS     := build/bench/.installed
@@ -75,17 +86,17 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  '  .venv/bin/python -m training train --help    train on your own products'
 
 archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB= REPLACE=)
-	@$(BIN)/python -m export --run $(RUN) --version $(VERSION) $(addprefix --model ,$(MODEL)) \
-	  $(addprefix --workers ,$(WORKERS)) $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(REPLACE),--replace)
+	@$(BIN)/python -m export --run "$$GIVEN_RUN" --version "$$GIVEN_VERSION" $(addprefix --model ,$(MODEL)) \
+	  $${GIVEN_WORKERS:+--workers "$$GIVEN_WORKERS"} $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(REPLACE),--replace)
 
 serve: $(INSTALLED) ## start TorchServe with the intermediate model and wait until it answers
 	@$(BIN)/python -m client serve
 
 predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
-	@$(BIN)/python -m client predict $(if $(IMAGE),--image "$$IMAGE") $(if $(TEXT),--text "$$TEXT") $(if $(MODEL),--model "$$MODEL")
+	@$(BIN)/python -m client predict $${GIVEN_IMAGE:+--image "$$GIVEN_IMAGE"} $${GIVEN_TEXT:+--text "$$GIVEN_TEXT"} $(if $(MODEL),--model "$(MODEL)")
 
 switch: $(INSTALLED) ## make a version the default, if it answers as expected: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
-	@$(BIN)/python -m client switch $(or $(MODEL),intermediate) $(VERSION) $(if $(SAMPLE),--sample "$(SAMPLE)")
+	@$(BIN)/python -m client switch "$(or $(MODEL),intermediate)" "$$GIVEN_VERSION" $${GIVEN_SAMPLE:+--sample "$$GIVEN_SAMPLE"}
 
 stop: $(INSTALLED) ## stop what `make serve` started
 	@$(BIN)/python -m client stop
@@ -102,7 +113,7 @@ test-docs: $(INSTALLED) ## run the commands of README, tutorial and how-to pages
 	@$(BIN)/python -m pytest tests/docs -m 'docs or not docs'
 
 test-faults: $(INSTALLED) ## cause every known fault in a live server, about an hour (OUT=folder FAULTS_ARCHIVE=file)
-	@FAULTS=full FAULTS_OUT="$(OUT)" $(BIN)/python -m pytest tests/faults -m faults
+	@FAULTS=full FAULTS_OUT="$$GIVEN_OUT" $(BIN)/python -m pytest tests/faults -m faults
 
 check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
 	@$(BIN)/ruff format --check .
@@ -119,7 +130,7 @@ bench: $(INSTALLED) $(PEERS) $(TRITON) ## compare the server with other servers,
 setup-browser: $(BROWSER) ## install what the page's tests need, except Chromium: apt install chromium
 
 docs-images: $(BROWSER) ## draw docs/images anew with the running server (TABLE=products.zip SHEET=audit.html)
-	@$(BIN)/python -m client.page.screenshots $(if $(TABLE),--table "$(TABLE)") $(if $(SHEET),--sheet "$(SHEET)") --out docs/images
+	@$(BIN)/python -m client.page.screenshots $${GIVEN_TABLE:+--table "$$GIVEN_TABLE"} $${GIVEN_SHEET:+--sheet "$$GIVEN_SHEET"} --out docs/images
 
 clean: ## remove the files of demo, archives and tests; .venv and other runs stay
 	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache
@@ -128,11 +139,11 @@ clean: ## remove the files of demo, archives and tests; .venv and other runs sta
 
 $(INSTALLED): requirements.lock
 	@test "$$(uname -sm)" = "Linux x86_64" || { echo "error: the lock file is made for Linux on x86-64, this is $$(uname -sm)" >&2; exit 1; }
-	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, which the lock file is made for; name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || { echo "error: $(PYTHON) comes without venv; install the package python3.11-venv" >&2; exit 1; }
+	@command -v "$(PYTHON)" > /dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, which the lock file is made for; name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' || { echo "error: $(PYTHON) comes without venv; install the package python3.11-venv" >&2; exit 1; }
 	@echo "Installing the pinned dependencies into .venv: about 6 GB, a few minutes."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
@@ -150,7 +161,7 @@ $(BROWSER): client/page/browser.lock $(PAGE)
 # install the peers. The report names a package that could not be installed.
 $(PEERS): benchmarks/server/peers/requirements.lock $(INSTALLED)
 	@echo "Installing the servers to compare with into build/bench."
-	@$(PYTHON) -m venv build/bench
+	@"$(PYTHON)" -m venv build/bench
 	@realpath $(BIN)/../lib/python3.11/site-packages > build/bench/lib/python3.11/site-packages/main.pth
 	@build/bench/bin/pip install --quiet --no-deps --require-hashes -r $< \
 	  || sed -e ':a' -e '/\\$$/N; s/\\\n//; ta' $< | while read -r package; do \
@@ -162,14 +173,14 @@ $(PEERS): benchmarks/server/peers/requirements.lock $(INSTALLED)
 # Triton's Python backend needs NumPy 1, so it has its own environment.
 $(TRITON): benchmarks/server/peers/triton.lock $(INSTALLED)
 	@echo "Installing Triton into build/triton."
-	@$(PYTHON) -m venv build/triton
+	@"$(PYTHON)" -m venv build/triton
 	@build/triton/bin/pip install --quiet --no-deps --require-hashes -r $< || echo "not installed: nvidia-pytriton" >&2
 	@touch $@
 
 # --- Locks: pinned versions with hashes -------------------------------------------------------------------------------
 
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
-	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
+	@"$(PYTHON)" -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --extra dev --extra ray --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  --no-emit-package sentence-transformers -o requirements.lock
@@ -177,14 +188,14 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 
 # Only the page's locks, on top of the current main lock.
 lock-page: $(INSTALLED)
-	@test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv; }
+	@test -x build/uv/bin/uv || { "$(PYTHON)" -m venv build/uv && build/uv/bin/pip install --quiet uv; }
 	@for group in page:requirements browser:browser; do build/uv/bin/uv pip compile --quiet --group $${group%:*} \
 	  --constraint requirements.lock --override client/page/overrides.txt --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  -o client/page/$${group#*:}.lock; done
 
 lock-bench: $(INSTALLED) ## renew the locks of the other servers in the benchmark
-	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
+	@"$(PYTHON)" -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@grep -oE '^[^ ;]+==[^ ;]+' requirements.lock > build/main.txt
 	@build/uv/bin/uv pip compile benchmarks/server/peers/requirements.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --constraint build/main.txt --generate-hashes --no-header \

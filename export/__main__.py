@@ -11,7 +11,7 @@ from pathlib import Path
 
 from export.accuracy_gate import passes_gate
 from export.archive import WORKERS, BuildError, refuse_other_runs
-from export.build import Built, build_archive, read_run_products
+from export.build import Built, RunProducts, build_archive, read_run_products
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.table import AUTO, ENGINES
 from training.catalog.reading import CatalogError
@@ -42,26 +42,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         test = read_run_products(options.run, limit=options.limit or None)
         calibrates = options.engine in (AUTO, "int8")
         train = read_run_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
-        for name in models:
-            built = build_archive(
-                options.run,
-                name,
-                version=options.version,
-                store=options.store,
-                test=test,
-                train=train,
-                engine=options.engine,
-                workers=options.workers,
-                cache_mib=options.cache_mib,
-            )
-            print(_describe(built), flush=True)
+        failed = [name for name in models if not _archived(name, options, test, train)]
     except (BuildError, CatalogError, RunError, StorageError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {describe(error)}", file=sys.stderr)
         return 1
-    return 0
+    if failed and len(failed) < len(models):
+        print(f"error: {', '.join(failed)} not archived, the other models are", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _archived(name: str, options: argparse.Namespace, test: RunProducts, train: RunProducts | None) -> bool:
+    """Build the archive of one model; False if it is refused, which the other models do not suffer from."""
+    try:
+        built = build_archive(
+            options.run,
+            name,
+            version=options.version,
+            store=options.store,
+            test=test,
+            train=train,
+            engine=options.engine,
+            workers=options.workers,
+            cache_mib=options.cache_mib,
+        )
+    except (BuildError, VerificationError) as error:
+        print(f"error: {name}: {error}", file=sys.stderr, flush=True)
+        return False
+    print(_describe(built), flush=True)
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ import torch
 
 from export.accuracy_gate import add_int8, fast_engines, gate_figures, passes_gate
 from export.archive import WORKERS, pack, stage
-from export.golden import select_golden_products
+from export.golden import CANDIDATES, select_golden_products
 from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
@@ -22,6 +22,8 @@ from handlers.product_serving.engines.int8 import INT8_GRAPH
 from handlers.product_serving.engines.table import AUTO, ENGINES, LoadOptions, engine_row
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
+from training.catalog.files import LIMITS
+from training.catalog.photograph import shrunk
 from training.catalog.reading import Catalog, read_catalog
 from training.data.attributes import product_targets
 from training.data.corrections import reapply_corrections
@@ -63,7 +65,7 @@ class RunProducts:
     def pairs(self) -> list[tuple[bytes | None, str | None]]:
         """Return (picture, title) of each product; None for a missing one."""
         return [
-            (self.catalog.image_bytes(image) if image else None, text or None)
+            (shrunk(self.catalog.image_bytes(image), LIMITS) if image else None, text or None)
             for image, text in zip(self.products["image"], self.products["text"], strict=True)
         ]
 
@@ -91,8 +93,22 @@ def read_run_products(run: Path, *, limit: int | None, seed: int = 0, part: str 
             f"{record.source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"
         )
     if limit is not None and limit < len(products):
-        products = products.sample(limit, random_state=seed)
+        products = _sampled(products, limit, seed=seed)
     return RunProducts(catalog, products.reset_index(drop=True))
+
+
+def _sampled(products: pd.DataFrame, limit: int, *, seed: int) -> pd.DataFrame:
+    """A random sample. Kinds of products that it misses, such as the few with a picture, are put before it."""
+    chosen = products.sample(limit, random_state=seed)
+    missed = [
+        products[kind].head(CANDIDATES) for kind in _kinds(products) if kind.any() and not kind[chosen.index].any()
+    ]
+    return pd.concat([*missed, chosen]).drop_duplicates("id").head(limit)
+
+
+def _kinds(products: pd.DataFrame) -> "list[pd.Series[bool]]":
+    image, text = products["image"] != "", products["text"] != ""
+    return [image & text, image, text]
 
 
 def build_archive(
@@ -128,6 +144,7 @@ def build_archive(
         StorageError: a disk is too full.
     """
     model, settings = load_model(run / model_name)
+    _require_products(settings, test)
     _require_room(model_name, model, store)
     settings = dataclasses.replace(settings, engine=engine, cache_mib=cache_mib)
     preprocessor = ProductPreprocessor(settings, run / model_name / "tokenizer.json")
@@ -153,6 +170,16 @@ def build_archive(
         }
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
         return Built(model_name, pack(folder, model=model_name, version=version, store=store), exact | fast)
+
+
+def _require_products(settings: ProductSettings, test: RunProducts) -> None:
+    """Refuse a model that no test product has something to read for, before the graphs are exported."""
+    if not (test.products[list(settings.modalities)] != "").any(axis=None):
+        words = " or ".join({"image": "a picture", "text": "a title"}[name] for name in settings.modalities)
+        raise VerificationError(
+            f"no test product has {words}, so {settings.model} cannot be verified and is not archived: "
+            "train again with products that have it, or choose other models with --model"
+        )
 
 
 def _require_room(name: str, model: ProductClassifier, store: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from training.models.encoders import IMAGE_ENCODERS, ImageEncoder, WeightsError
+from training.models.encoders import IMAGE_ENCODERS, ImageEncoder
+from training.models.weights.weights_file import WeightsError
 
 CHANNELS, CONVOLUTIONS = 16, 5
 

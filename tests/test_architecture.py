@@ -17,7 +17,18 @@ HANDLERS = {SERVING, f"{SERVING}/engines"}
 BELOW_PIPELINE = {
     *(
         f"training/{name}"
-        for name in ("system", "catalog", "data", "data/damage", "models", "scores", "features", "fit", "run")
+        for name in (
+            "system",
+            "catalog",
+            "data",
+            "data/damage",
+            "models",
+            "models/weights",
+            "scores",
+            "features",
+            "fit",
+            "run",
+        )
     ),
     SERVING,
 }
@@ -27,15 +38,23 @@ SERVER_ROOMS = {"client/api", "client/archives", "client/server", "client/rollou
 CLIENT_TASKS = {"client/scoring", "client/audit", "client/page"}
 MAY_IMPORT: dict[str, set[str]] = {
     f"{SERVING}/engines": set(),
-    SERVING: {f"{SERVING}/engines"},
+    f"{SERVING}/titles": set(),
+    SERVING: {f"{SERVING}/engines", f"{SERVING}/titles"},
     "handlers": {SERVING},
     "training/system": {SERVING},
     "training/catalog/drawing": set(),
     "training/catalog/formats": set(),
-    "training/catalog": {SERVING, "training/system", "training/catalog/drawing", "training/catalog/formats"},
+    "training/catalog": {
+        SERVING,
+        f"{SERVING}/titles",
+        "training/system",
+        "training/catalog/drawing",
+        "training/catalog/formats",
+    },
     "training/data/damage": set(),
     "training/data": {SERVING, "training/system", "training/catalog", "training/data/damage"},
-    "training/models": {SERVING, "training/system"},
+    "training/models/weights": set(),
+    "training/models": {SERVING, "training/system", "training/models/weights"},
     "training/scores": {SERVING, "training/data"},
     "training/features": {SERVING, "training/system", "training/data", "training/models"},
     "training/fit": {"training/system", "training/data", "training/scores"},

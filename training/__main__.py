@@ -8,7 +8,7 @@ from pathlib import Path
 from training.catalog.drawn import write_sample_catalog
 from training.catalog.files import CatalogError
 from training.commands import add_evaluate, add_train, train
-from training.models.encoders import WeightsError
+from training.models.weights.weights_file import WeightsError
 from training.reporting.report import write_report
 from training.run.checkpoint import RunError
 from training.run.option_table import OptionsError

@@ -1,6 +1,7 @@
 """``python -m training train``: train runs, measure robustness, write the report; ``evaluate``: measure a run."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def train(chosen: argparse.Namespace) -> None:
     source = CatalogOptions(**_fields(CatalogOptions, chosen)).source
     out = command.out or _default_out(source, command.recipe)
     options = TrainOptions(source=source, out=out, **_fields(TrainOptions, chosen))
-    print(f"Training on {source.path}; progress below, results in {out}.", flush=True)
+    print(f"Training on {source.path}; progress below.", flush=True)
     runs = cross_validate(options, command.folds) if command.folds else [train_run(options)]
     if not is_main_process():
         return
@@ -61,7 +62,7 @@ def train(chosen: argparse.Namespace) -> None:
     else:
         record = read_run(out)
         print(f"\nThe {record.split.test:,} products of the test part:\n\n{metrics_tables(record.metrics)}\n")
-        print(f"next: python -m training report {out}")
+        print(f"next: python -m training report {shlex.quote(str(out))}")
 
 
 def _fields(owner: type, chosen: argparse.Namespace) -> dict[str, Any]:
@@ -130,4 +131,5 @@ def evaluate(chosen: argparse.Namespace) -> None:
         print(f"metrics: {chosen.out}")
     if chosen.robustness and chosen.part == "test":
         write_json(chosen.run / ROBUSTNESS_FILE, result)
-        print(f"kept as {chosen.run / ROBUSTNESS_FILE}; next: python -m training report {chosen.run}", file=sys.stderr)
+        report = f"python -m training report {shlex.quote(str(chosen.run))}"
+        print(f"kept as {chosen.run / ROBUSTNESS_FILE}; next: {report}", file=sys.stderr)

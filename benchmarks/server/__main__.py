@@ -31,7 +31,7 @@ from export.archive import WORKERS
 from export.verify import VerificationError
 from training.catalog import CatalogError
 from training.catalog.drawn import write_sample_catalog
-from training.models.encoders import WeightsError
+from training.models.weights.weights_file import WeightsError
 from training.run.checkpoint import RunError
 
 RESULTS = Path(__file__).parents[1] / "results"

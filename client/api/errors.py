@@ -9,7 +9,8 @@ _ADVICE = {
     "ModelVersionNotFoundException": "versions have to match exactly; `python -m client versions` lists them",
     "ServiceUnavailableException": "all workers are busy or none is READY; check with `python -m client ready`",
     "InternalServerException": "logs/model_log.log gives the reason",
-    "RequestEntityTooLarge": "a request may have at most 6.5 MB (max_request_size in config.properties)",
+    "RequestEntityTooLarge": "a request may have at most 6.5 MB; `python -m client predict --shrink` sends less",
+    "image_too_large": "`python -m client predict --shrink` sends it smaller",
 }
 
 

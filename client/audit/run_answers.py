@@ -6,6 +6,7 @@ cross-validation), the answers to a product are averaged. Legend: N answers, P p
 """
 
 import json
+import shlex
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ def read_record(folder: Path, *, path: str | None = None) -> AuditedRun:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ClientError(
             f"{folder} contains no complete run ({type(error).__name__}: {error}); "
-            f"`python -m training train --out {folder}` finishes it"
+            f"`python -m training train --out {shlex.quote(str(folder))}` finishes one that was interrupted"
         ) from error
 
 

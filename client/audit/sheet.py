@@ -23,7 +23,7 @@ from client.audit.finding_kinds import MEANING, MODALITIES_DIFFER, UNANIMOUS
 from client.audit.findings import Finding
 from client.audit.modalities import PICTURE, TITLE, TOGETHER
 from training.catalog import CatalogFiles, CatalogSource, RowError, decode_picture, escape_formula, open_files
-from training.system.storage import atomic_path
+from training.system.storage import CSV_ENCODING, atomic_path
 
 SHEET, FINDINGS = "audit.html", "findings.csv"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -43,7 +43,7 @@ def write_findings(path: Path, found: Sequence[Finding], *, column: str) -> None
         found: findings, see :func:`client.audit.findings.find_label_errors`.
         column: column of the labels.
     """
-    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with atomic_path(path) as partial, partial.open("w", encoding=CSV_ENCODING, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for each in found:

@@ -82,8 +82,13 @@ def add_model(command: argparse.ArgumentParser, engines: Sequence[str]) -> None:
     command.add_argument("--version", help="version of the model (default: its default version)")
 
 
-def add_columns(command: argparse.ArgumentParser) -> None:
-    """Add the names of the catalogue's columns."""
+def add_columns(command: argparse.ArgumentParser, *, results: Sequence[str] = ()) -> None:
+    """Add the names of the catalogue's columns, and what its table is like.
+
+    Args:
+        command: parser that gets the options.
+        results: formats of the results that can be asked for.
+    """
     columns = command.add_argument_group("columns")
     columns.add_argument(
         "--image-column", default="image", metavar="NAME", help='pictures; "" goes on without (default: %(default)s)'
@@ -94,7 +99,14 @@ def add_columns(command: argparse.ArgumentParser) -> None:
     columns.add_argument(
         "--id-column", metavar="NAME", help='ids (default: id if the catalogue has it, else the line; "" is the line)'
     )
-    columns.add_argument("--format", choices=tuple(PRESETS), help="export of a shop system, whose columns are taken")
+    columns.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        choices=(*PRESETS, *results),
+        help="export of a shop system, whose columns are taken"
+        + (f"; or a format of the results beside CSV and Parquet: {', '.join(results)}" if results else ""),
+    )
     columns.add_argument(
         "--encoding", metavar="NAME", help="encoding of the table (default: found where it is certain)"
     )
@@ -116,7 +128,7 @@ def source_of(options: argparse.Namespace, *, labels: str | None = None) -> Cata
         text_column=options.text_column,
         label_column=labels,
         id_column=options.id_column,
-        format=options.format,
+        format=next((each for each in reversed(options.format) if each in PRESETS), None),
         encoding=options.encoding,
         header=options.header,
     )

@@ -3,6 +3,7 @@
 Slow modules are imported only in the functions that need them.
 """
 
+import argparse
 from pathlib import Path
 
 from client.commands.arguments import (
@@ -25,7 +26,13 @@ def add(commands: Subcommands) -> None:
     add_catalog(command, out="output folder for the results")
     add_model(command, list(ENGINE_HELP))
     command.add_argument("--top-k", type=count, metavar="N", help="number of classes to list (default: the model's)")
-    add_columns(command)
+    command.add_argument(
+        "--shrink",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="shrink pictures that are larger than a request may be (default: yes)",
+    )
+    add_columns(command, results=("xlsx",))
     server = command.add_argument_group("--engine server")
     server.add_argument(
         "--connections", type=count, metavar="N", help="concurrent requests (default: 32, or half the queue)"
@@ -51,6 +58,18 @@ def score(session: Session) -> None:
     options = session.options
     engine = engine_of(options, session.config)
     summary = score_catalog(
-        source_of(options), options.out, engine, top_k=options.top_k, log=echo, replace=options.replace
+        source_of(options),
+        options.out,
+        engine,
+        top_k=options.top_k,
+        log=echo,
+        replace=options.replace,
+        shrink=options.shrink,
     )
+    if "xlsx" in options.format:
+        from client.scoring.outputs import WORKBOOKS  # noqa: PLC0415
+        from client.scoring.workbooks import write_workbooks  # noqa: PLC0415
+
+        write_workbooks(options.out, log=echo)
+        echo(f"for spreadsheets: {', '.join(name for name in WORKBOOKS if (options.out / name).is_file())}")
     refuse_unanswered(options.out, summary)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from client.api.errors import ClientError
-from client.scoring.outputs import FILES, SUMMARY
+from client.scoring.outputs import FILES, SUMMARY, WORKBOOKS
 from client.scoring.workspace import MANIFEST, PARTS, remove_workspace, unknown_files
 from training.system.storage import final_name, make_folder, read_json
 
 LOCK = ".lock"
-_NAMES = {LOCK, PARTS, SUMMARY, *FILES}
+_NAMES = {LOCK, PARTS, SUMMARY, *FILES, *WORKBOOKS}
 _DOCUMENTS = {
     SUMMARY: {"key", "read", "predicted", "review", "errors", "reasons"},
     f"{PARTS}/{MANIFEST}": {"key", "read"},
@@ -39,7 +39,7 @@ def prepare_output_folder(out: Path) -> None:
 
 def clear_output_folder(out: Path) -> None:
     """Remove the files of a run; :func:`prepare_output_folder` has checked that there are no others."""
-    for name in (SUMMARY, *FILES):  # the summary first: it marks the other files as complete
+    for name in (SUMMARY, *FILES, *WORKBOOKS):  # the summary first: it marks the other files as complete
         (out / name).unlink(missing_ok=True)
     remove_workspace(out / PARTS)
 

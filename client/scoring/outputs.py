@@ -30,10 +30,12 @@ from client.scoring.workspace import (
     predictions_schema,
 )
 from training.catalog import escape_formula
-from training.system.storage import atomic_path, write_json
+from training.system.storage import CSV_ENCODING, atomic_path, write_json
 
 SUMMARY = "summary.json"
 PARQUET, CSV, REVIEW, FAILED = FILES = ("predictions.parquet", "predictions.csv", "review.csv", "errors.csv")
+# Written by :mod:`client.scoring.workbooks`, if that is asked for.
+WORKBOOKS = ("predictions.xlsx", "review.xlsx", "errors.xlsx")
 # Some 65,000 rows in a Parquet row group, a size that readers handle well.
 _PARTS_A_GROUP = 128
 _REASONS_SHOWN = 5
@@ -44,7 +46,7 @@ class _Csv:
 
     def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
         partial = stack.enter_context(atomic_path(path))
-        file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
+        file = stack.enter_context(partial.open("w", encoding=CSV_ENCODING, newline=""))
         self._usual = csv.writer(file, lineterminator="\n")
         # Python does not quote a carriage return unless lines end in one, but readers end a line there.
         self._quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)

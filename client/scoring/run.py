@@ -11,6 +11,7 @@ from client.scoring.engines import ScoringEngine
 from client.scoring.output_folder import LOCK, clear_output_folder, prepare_output_folder
 from client.scoring.outputs import FILES, SUMMARY, summary_text, write_outputs
 from client.scoring.run_key import check_key
+from client.scoring.shrinking import ShrinkingFiles
 from client.scoring.workspace import (
     CHUNK_ROWS,
     PARTS,
@@ -34,6 +35,7 @@ def score_catalog(
     chunk_rows: int = CHUNK_ROWS,
     progress: bool = True,
     replace: bool = False,
+    shrink: bool = True,
 ) -> dict[str, Any]:
     """Classify every row of a catalogue.
 
@@ -46,6 +48,7 @@ def score_catalog(
         chunk_rows: rows in a chunk, the unit that is saved at once.
         progress: show progress bars.
         replace: remove earlier results in the folder and start anew.
+        shrink: send pictures beyond the server's limits as smaller JPEGs; otherwise they are errors.
 
     Returns:
         The summary; see :func:`client.scoring.outputs.write_outputs`.
@@ -56,14 +59,9 @@ def score_catalog(
         CatalogError: the catalogue cannot be read.
     """
     out = out.absolute()  # Ray's actors run in another folder
-    files = open_files(source.path)
-    key = {
-        "catalogue": files.fingerprint(),
-        "columns": source.columns,
-        **engine.identity,
-        "top_k": top_k,
-        "chunk_rows": chunk_rows,
-    }
+    files = _files(source, shrink=shrink)
+    asked = {"top_k": top_k, "chunk_rows": chunk_rows} | ({} if shrink else {"shrink": False})
+    key = {"catalogue": files.fingerprint(), "columns": source.columns, **engine.identity, **asked}
     log(f"Scoring {source.path} with {engine.description} into {out}: {', '.join(FILES)}")
     prepare_output_folder(out)
     with locked(out / LOCK, taken=f"another run is using {out}; wait until it has ended"):
@@ -83,6 +81,11 @@ def score_catalog(
             log(summary_text(summary))
         remove_workspace(out / PARTS)
     return summary
+
+
+def _files(source: CatalogSource, *, shrink: bool) -> CatalogFiles:
+    files = open_files(source.path)
+    return ShrinkingFiles(files) if shrink else files
 
 
 def _answer_rows(workspace: Workspace, engine: ScoringEngine, files: CatalogFiles, *, log: Log, progress: bool) -> str:

@@ -69,7 +69,8 @@ class ProductExplainer:
             label: the class to explain.
 
         Returns:
-            ``text``: a weight for each word that the model read, in order. ``image``: a grid of weights over the square
+            ``text``: a weight for each word that the model read, in order, and where the word begins and ends in
+            ``text``, in characters. ``image``: a grid of weights over the square
             that the model read, row by row; None without a picture. ``modality``: shares that add up to 1.
 
         Raises:
@@ -82,7 +83,12 @@ class ProductExplainer:
         grid = case.cell_weights(self._white) if product.present[0] else None
         return {
             "text": [
-                {"token": word.text[:MAX_WORD_CHARS], "weight": _rounded(weight)}
+                {
+                    "token": word.text[:MAX_WORD_CHARS],
+                    "weight": _rounded(weight),
+                    "begins": word.begins,
+                    "ends": word.ends,
+                }
                 for word, weight in zip(words, weights, strict=True)
             ],
             "image": None if grid is None else {"grid": [[_rounded(weight) for weight in row] for row in grid]},

@@ -3,6 +3,7 @@
 Legend: B batch, H = W picture height and width, T title tokens, G ids of a title's letters.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +19,12 @@ from .errors import ProductError
 from .ngrams import PADDING, ngram_ids
 from .picture import open_picture
 from .settings import ProductSettings
+from .titles.markup import plain_text, plain_text_with_places
 
 # The tokenizer takes 20 ms for a title of 10,000 characters, and nearly all titles end within this many a token.
 _CHARS_PER_TOKEN = 16
+_WIDE_PASSES = 3
+_WORD = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
 
 
 class Product(NamedTuple):
@@ -61,12 +65,16 @@ class Word(NamedTuple):
         start: position of its first token.
         stop: position after its last token.
         place: its number among the words of the title, from 0.
+        begins: index of its first character in the title as it was sent.
+        ends: index behind its last character there.
     """
 
     text: str
     start: int
     stop: int
     place: int
+    begins: int
+    ends: int
 
 
 class ProductPreprocessor:
@@ -126,7 +134,7 @@ class ProductPreprocessor:
         return np.ascontiguousarray(np.asarray(self.fit(self.picture(image))).transpose(2, 0, 1))
 
     def title(self, text: str) -> str:
-        """Normalise a title to NFKC; replace control characters and white space by single spaces.
+        """Take HTML out of a title, normalise it to NFKC, and make control characters and white space single spaces.
 
         Raises:
             ProductError: ``text_too_long``, or ``invalid_text`` for lone surrogates.
@@ -137,6 +145,14 @@ class ProductPreprocessor:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ProductError("invalid_text", "text: holds lone surrogates; send valid Unicode") from error
+        title = self._tidy(plain_text(text))
+        for _ in range(_WIDE_PASSES):  # NFKC makes "<" of its wide form, so another pass may find HTML
+            if title == (again := self._tidy(plain_text(title))):
+                break
+            title = again
+        return title
+
+    def _tidy(self, text: str) -> str:
         spaced = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
         # Python's NFKC takes quadratic time on long runs of combining marks; the tokenizer library's does not.
         return " ".join(self._nfkc.normalize_str(spaced).split())
@@ -152,6 +168,7 @@ class ProductPreprocessor:
     def words(self, text: str) -> list[Word]:
         """The words of a title, split at white space, that have at least one token in :meth:`tokens`; in order."""
         title, encoding = self._encode(text)
+        written, places = title.split(" "), self._places(text)
         words: dict[int, Word] = {}
         for position, ((begin, _), special) in enumerate(
             zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
@@ -159,8 +176,18 @@ class ProductPreprocessor:
             if not special:
                 number = title.count(" ", 0, begin)
                 start = words[number].start if number in words else position
-                words[number] = Word(title.split(" ")[number], start, position + 1, number)
+                words[number] = Word(written[number], start, position + 1, number, *places[number])
         return list(words.values())
+
+    def _places(self, text: str) -> list[tuple[int, int]]:
+        """Where each word of the title begins and ends in the text as it was sent."""
+        plain = plain_text_with_places(text)
+        found = [(match, self._tidy(match[0]).split()) for match in _WORD.finditer(plain.text)]
+        places = [(plain.starts[word.start()], plain.stops[word.end() - 1]) for word, tidy in found for _ in tidy]
+        title = self.title(text)
+        if " ".join(piece for _, tidy in found for piece in tidy) != title:  # HTML in wide characters
+            return [(0, len(text))] * len(title.split())
+        return places
 
     def blank(self) -> NDArray[np.uint8]:
         """The white picture that replaces a missing one: (3, H, W) uint8."""

@@ -310,7 +310,10 @@ def test_a_single_class_has_zero_weights(settings: ProductSettings, preprocessor
 
     only = dataclasses.replace(settings, attributes=(dataclasses.replace(settings.main, labels=("Shoes",)),))
     answer = ProductExplainer(Only(200), preprocessor, only)(preprocessor(PICTURE, "red"), "red", 0)
-    assert answer["text"] == [{"token": "red", "weight": 0}] and answer["modality"] == {"image": 0.5, "text": 0.5}
+    assert answer["text"] == [{"token": "red", "weight": 0, "begins": 0, "ends": 3}] and answer["modality"] == {
+        "image": 0.5,
+        "text": 0.5,
+    }
 
 
 def test_a_confident_model_has_finite_weights(settings: ProductSettings, preprocessor: ProductPreprocessor) -> None:

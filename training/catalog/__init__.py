@@ -4,6 +4,7 @@ Client code imports only the names of this module; they load no heavy library.
 """
 
 from training.catalog.files import LIMITS, CatalogError, CatalogFiles, RowError, decode_picture, open_files
+from training.catalog.photograph import MAX_BYTES, shrunk
 from training.catalog.presets import PRESETS
 from training.catalog.rows import CatalogRow, open_rows
 from training.catalog.source import CatalogSource
@@ -11,6 +12,7 @@ from training.catalog.table import escape_formula
 
 __all__ = [
     "LIMITS",
+    "MAX_BYTES",
     "PRESETS",
     "CatalogError",
     "CatalogFiles",
@@ -21,4 +23,5 @@ __all__ = [
     "escape_formula",
     "open_files",
     "open_rows",
+    "shrunk",
 ]

@@ -69,7 +69,7 @@ def resolve(source: CatalogSource, table: Table, *, labelled: bool, say: Say) ->
     )
     if not table.has_titles and found.text_column == TEXT_COLUMN not in table.header:
         found = dataclasses.replace(found, text_column="")
-    if not (found.image_column or found.text_column or table.is_kaggle):
+    if not (found.image_column or found.text_column):
         raise CatalogError(f"{table.name}: a product needs a picture or a title: name --image-column or --text-column")
     if labelled:
         found = _with_several_labels(found, table.header, table.name)

@@ -19,7 +19,6 @@ from typing import IO, Protocol
 from PIL import Image
 
 from handlers.product_serving.errors import ProductError
-from handlers.product_serving.picture import open_picture
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.catalog.embedded import EmbeddedPictures
 from training.catalog.finding import (
@@ -36,6 +35,7 @@ from training.catalog.finding import (
 )
 from training.catalog.formats.content import is_workbook, zip_content
 from training.catalog.formats.errors import READ_ERRORS, CatalogError, RowError
+from training.catalog.photograph import open_photograph
 
 __all__ = [
     "LIMITS",
@@ -307,7 +307,7 @@ def safe_path(name: str) -> str:
 
 
 def decode_picture(image: bytes, *, name: str) -> Image.Image:
-    """Decode a picture within the default limits of a served model.
+    """Decode a picture, also a photograph that is larger than a served model takes.
 
     Args:
         name: the file's name, for the message.
@@ -319,6 +319,6 @@ def decode_picture(image: bytes, *, name: str) -> Image.Image:
         RowError: its reason is the error ``type`` of the server.
     """
     try:
-        return open_picture(image, LIMITS)
+        return open_photograph(image, LIMITS)
     except ProductError as error:
         raise RowError(error.type, f"{name!r}: {error.message.removeprefix('image: ')}") from error

@@ -19,6 +19,7 @@ missing. A row whose picture file is missing or broken is rejected. The reasons 
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -34,6 +35,7 @@ __all__ = [
     "attribute_column",
     "product_columns",
     "read_catalog",
+    "read_catalog_for",
     "sample_products",
 ]
 
@@ -112,6 +114,25 @@ def read_catalog(
     catalog = dataclasses.replace(_collected(found, candidates, files), notes=notes)
     _check_budget(catalog, max_rejected)
     return catalog
+
+
+def read_catalog_for(modalities: Sequence[str], source: CatalogSource, **options: Any) -> Catalog:
+    """Read a catalogue for models of some modalities; see :func:`read_catalog`.
+
+    If the models read one modality and the catalogue cannot be used with both, such as a table without pictures for a
+    title model, it is read without the other one, and a note says so. A catalogue that can be used with both is read
+    with both, so that runs of different models have the same products.
+    """
+    alone = source.reading(modalities)
+    if alone in (source, source.reading(())):
+        return read_catalog(source, **options)
+    try:
+        return read_catalog(source, **options)
+    except CatalogError as error:
+        catalog = read_catalog(alone, **options)
+        unread = "pictures" if "text" in modalities else "titles"
+        print(f"note: {unread} are not read, the models need none ({str(error).splitlines()[0]})", flush=True)
+        return catalog
 
 
 def _with_images_checked(candidates: Sequence[CatalogRow], files: CatalogFiles, *, progress: bool) -> list[CatalogRow]:

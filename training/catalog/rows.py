@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from handlers.product_serving.titles.markup import plain_text
 from training.catalog.columns import Table, resolve
 from training.catalog.files import LIMITS, CatalogFiles, RowError, safe_path
 from training.catalog.formats.row import Reading, Row, Say, say_nothing
+from training.catalog.labels import label_value
 from training.catalog.presets import MOST_LEVELS, PRESETS, category_levels, column_in, level_names
 from training.catalog.source import CatalogSource
 from training.catalog.table import KAGGLE_ID, CatalogTable, open_table
 
-# Cells that mean "no value" for a further attribute; compared without case.
-NO_VALUE = frozenset({"", "na", "n/a", "nan", "null"})
 # Levels that fewer rows have are not predicted unless they are asked for.
 LEAST_LEVEL_SHARE = 0.5
 
@@ -44,12 +44,6 @@ class CatalogRow(NamedTuple):
     label: str
     fault: RowError | None = None
     attributes: Sequence[str] = ()
-
-
-def attribute_value(cell: str) -> str:
-    """The value of a further attribute in a cell; "" for none."""
-    value = cell.strip()
-    return "" if value.casefold() in NO_VALUE else value
 
 
 class SeenIds(Protocol):
@@ -184,11 +178,12 @@ def _rows(
     source: CatalogSource, table: CatalogTable, seen: SeenIds, *, labelled: bool, say: Say
 ) -> Iterator[CatalogRow]:
     place = {column: position for position, column in enumerate(table.header)}
-    roles = (source.id_column, KAGGLE_ID if table.is_kaggle else source.image_column, source.text_column)
+    by_id = table.is_kaggle and bool(source.image_column)
+    roles = (source.id_column, KAGGLE_ID if by_id else source.image_column, source.text_column)
     # Behind the cells of each row comes an empty one, for the roles without a column.
     none = len(table.header)
     id_at, image_at, text_at, label_at = (place[each] if each else none for each in (*roles, source.label_column))
-    further = [place[column] for column in source.attribute_columns]
+    further = [(column, place[column]) for column in source.attribute_columns]
     repeats = _Repeats(source.id_column or "", say)
     for row in table.rows:
         if row.fault is not None:
@@ -196,17 +191,19 @@ def _rows(
             continue
         cells = [*row.cells, ""]
         id, image, text = cells[id_at].strip(), cells[image_at].strip(), cells[text_at].strip()
-        image = f"images/{image}.jpg" if table.is_kaggle else image
-        attributes = [attribute_value(cells[position]) for position in further] if further else ()
-        known = id if source.id_column else str(row.line)
-        product = CatalogRow(row.line, known, image, text, cells[label_at].strip(), None, attributes)
+        image = f"images/{image}.jpg" if by_id else image
+        if "<" in text or "&" in text:  # the models take HTML out too; here it shows which titles are empty, and equal
+            text = plain_text(text).strip()
+        attributes = [_label(source, column, cells[position]) for column, position in further] if further else ()
+        known, label = id if source.id_column else str(row.line), cells[label_at].strip()
+        product = CatalogRow(row.line, known, image, text, _label(source, source.label_column, label), None, attributes)
         try:
             first_line = seen.setdefault(id, row.line) if source.id_column and id else row.line
             if labelled:
                 _check_id(product, first_line)
             elif first_line != row.line:
                 repeats.add(product, first_line)
-            _check_cells(product, labelled=labelled)
+            _check_cells(product, source, given=label if labelled else None)
         except RowError as error:
             product = product._replace(fault=error)
         yield product
@@ -244,11 +241,18 @@ def _check_id(product: CatalogRow, first_line: int) -> None:
         )
 
 
-def _check_cells(product: CatalogRow, *, labelled: bool) -> None:
-    if labelled and not product.label:
-        raise RowError("label_empty", "the label is empty")
+def _label(source: CatalogSource, column: str | None, cell: str) -> str:
+    value = label_value(cell)
+    return source.spellings.get(column or "", {}).get(value, value) if source.spellings else value
+
+
+def _check_cells(product: CatalogRow, source: CatalogSource, *, given: str | None) -> None:
+    if given is not None and not product.label:
+        means = f"{given!r}, which means that there is none" if given else "empty"
+        raise RowError("label_empty", f"the label is {means}")
     if not product.image and not product.text:
-        raise RowError("product_empty", "neither a picture nor a title")
+        read = [word for word, column in (("picture", source.image_column), ("title", source.text_column)) if column]
+        raise RowError("product_empty", "neither a picture nor a title" if len(read) > 1 else f"no {read[0]}")
     if len(product.text) > LIMITS.max_text_chars:
         raise RowError("text_too_long", f"the title has more than {LIMITS.max_text_chars} characters")
     safe_path(product.image)

@@ -1,7 +1,7 @@
 """Where a catalogue is and what its columns are called: enough to read it again."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 IMAGE_COLUMN = "image"
@@ -9,7 +9,7 @@ TEXT_COLUMN = "text"
 LABEL_COLUMN = "label"
 ID_COLUMN = "id"
 KAGGLE_LABEL = "articleType"
-_LATER_FIELDS = ("format", "encoding", "header")
+_LATER_FIELDS = ("format", "encoding", "header", "spellings")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class CatalogSource:
         format: a key of :data:`training.catalog.presets.PRESETS`, whose columns are taken where the defaults stand.
         encoding: of a text, such as ``cp1254``; None finds it out.
         header: names of the columns of a table without a header, separated by commas; None if its first row has them.
+        spellings: for each column of labels: spelling -> the label that it counts as.
     """
 
     path: str
@@ -40,6 +41,7 @@ class CatalogSource:
     format: str | None = None
     encoding: str | None = None
     header: str | None = None
+    spellings: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     @property
     def target_columns(self) -> list[str]:
@@ -52,7 +54,15 @@ class CatalogSource:
         said = [each for each in (self.format, self.encoding, self.header) if each is not None]
         return [self.image_column, self.text_column, self.id_column, *said]
 
+    def reading(self, modalities: Sequence[str]) -> "CatalogSource":
+        """The source without the columns of other modalities; a row then needs one of ``modalities``."""
+        return dataclasses.replace(
+            self,
+            image_column=self.image_column if "image" in modalities else "",
+            text_column=self.text_column if "text" in modalities else "",
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-able. What is not said is left out, so that the records of older runs still match."""
         values = {**dataclasses.asdict(self), "attribute_columns": list(self.attribute_columns)}
-        return {name: value for name, value in values.items() if value is not None or name not in _LATER_FIELDS}
+        return {name: value for name, value in values.items() if value or name not in _LATER_FIELDS}

@@ -9,6 +9,7 @@ corrected.
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from training.catalog.labels import label_value
 from training.catalog.reading import CatalogError, product_columns
-from training.catalog.rows import attribute_value
+from training.data.correction_table import read_table, spreadsheet_damage, with_zeros
 
 CORRECTIONS_FILE = "corrections.csv"
 # The further attributes of corrected products, as the run was trained on them.
@@ -45,25 +47,34 @@ class Correction(NamedTuple):
     label: str
 
 
-def read_corrections(path: Path) -> list[Correction]:
-    """Read a file of corrections.
+def read_corrections(path: Path, *, ids: Iterable[str] | None = None) -> list[Correction]:
+    """Read a file of corrections, also one that a spreadsheet has saved (:mod:`training.data.correction_table`).
+
+    Args:
+        ids: of the catalogue's products; leading zeros that a spreadsheet has taken away are put back.
 
     Raises:
         CatalogError: it cannot be read, has an unknown or a missing column, or corrects a label twice.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CatalogError(f"{path} cannot be read as a CSV of corrections ({error})") from error
+    header, lines = read_table(path, COLUMNS)
     _check_header(path, header)
     found = [_correction(path, line, dict(zip(header, row, strict=False)), row, header) for line, row in lines]
     if not found:
         raise CatalogError(f"{path} holds no correction; leave out --corrections, or tick some on the audit's sheet")
+    if ids is not None:
+        whole = with_zeros([each.id for each in found], ids)
+        found = [each._replace(id=id) for each, id in zip(found, whole, strict=True)]
     _check_once(found, str(path))
     return found
+
+
+def corrections_csv(corrections: Iterable[Correction]) -> str:
+    """The corrections as the CSV that :func:`read_corrections` reads."""
+    buffer = io.StringIO()
+    rows = csv.writer(buffer, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    rows.writerows((each.id, each.column, each.given, each.label) for each in corrections)
+    return buffer.getvalue()
 
 
 def corrections_hash(path: Path) -> str:
@@ -79,7 +90,7 @@ def with_columns(corrections: Iterable[Correction], columns: Sequence[str]) -> l
         columns: the trained columns, the main attribute's first.
     """
     named = [each._replace(column=each.column or columns[0]) for each in corrections]
-    return [each if each.column == columns[0] else each._replace(label=attribute_value(each.label)) for each in named]
+    return [each if each.column == columns[0] else each._replace(label=label_value(each.label)) for each in named]
 
 
 def apply_corrections(
@@ -179,7 +190,7 @@ def _check_labels(labels: Mapping[str, str], corrections: Sequence[Correction], 
     if unknown := [each for each in corrections if each.id not in labels]:
         raise CatalogError(
             f"{name} corrects {len(unknown):,} products that are not in the catalogue, or were rejected: "
-            f"{_lines(unknown)}; take those lines out"
+            f"{_lines(unknown)}; take those lines out{spreadsheet_damage((each.id for each in unknown), labels)}"
         )
     if same := [each for each in corrections if labels[each.id] == each.label]:
         raise CatalogError(

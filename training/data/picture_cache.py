@@ -16,6 +16,7 @@ from tqdm import tqdm
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from training.catalog.files import CatalogError, RowError
+from training.catalog.photograph import open_photograph
 from training.catalog.reading import Catalog
 from training.system.storage import atomic_path, write_arrays
 from training.system.threads import map_threads
@@ -44,7 +45,7 @@ def read_picture(catalog: Catalog, preprocessor: ProductPreprocessor, name: str)
         BrokenPictureError: the picture is missing or cannot be decoded now.
     """
     try:
-        return preprocessor.picture(catalog.image_bytes(name))
+        return open_photograph(catalog.image_bytes(name), preprocessor.settings)
     except (RowError, ProductError) as error:
         fault = error.detail if isinstance(error, RowError) else f"{name!r}: {error.message.removeprefix('image: ')}"
         products = catalog.products.loc[catalog.products["image"] == name, "id"].tolist()

@@ -49,12 +49,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlers.product_serving.settings import MODALITIES, Attribute
-from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog
+from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog_for
 from training.data.corrections import reapply_corrections
 from training.evaluation.baseline import BaselineMissing, baseline_answers, read_split
 from training.evaluation.measured_products import GroupFeatures, MeasuredProducts, known_targets, with_target_columns
 from training.evaluation.model_groups import load_groups
 from training.evaluation.robustness import damage_products, measure_conditions, model_metrics
+from training.models import HEADS
 from training.run.record import RunRecord, read_run
 from training.scores.attribute_metrics import main_scores, summarize_attributes, summarize_predicted
 from training.scores.metrics import reliability, risk_coverage
@@ -91,9 +92,10 @@ def evaluate_run(
     """
     record, split = read_run(run), read_split(run)
     attributes = record.attributes
-    source = with_target_columns(source, attributes)
+    source = with_target_columns(dataclasses.replace(source, spellings=record.source.spellings), attributes)
     # The products of a part were checked when the run was trained.
-    catalog = read_catalog(source, max_rejected=max_rejected, check_images=part is None)
+    read = sorted({modality for name in record.models for modality in HEADS[name].modalities})
+    catalog = read_catalog_for(read, source, max_rejected=max_rejected, check_images=part is None)
     if part is not None:
         catalog = dataclasses.replace(
             catalog, products=reapply_corrections(run, catalog.products, target=attributes[0].name)

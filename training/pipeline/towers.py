@@ -11,9 +11,10 @@ from torch import nn
 from training.data.dataset import product_loader
 from training.fit.loop import Epoch
 from training.models import Encoders, ProductClassifier, build_classifier
-from training.models.encoders import build_image_encoder, build_text_encoder
+from training.models.encoders import TextEncoder, build_image_encoder, build_text_encoder
 from training.models.head import TOWERS
 from training.models.lexical_encoder import LexicalEncoder
+from training.models.weights.weights_file import WeightsError
 from training.run.context import Run, adamw
 from training.run.options import TrainOptions
 
@@ -193,7 +194,17 @@ def require_weights(options: TrainOptions) -> None:
     """
     with torch.random.fork_rng(devices=[]):
         for name in options.towers:
-            _encoder(options, name)
+            if (text := _encoder(options, name).text) is not None:
+                _check_length(text, options)
+
+
+def _check_length(encoder: TextEncoder, options: TrainOptions) -> None:
+    longest = int(encoder.bert.config.max_position_embeddings)
+    if options.max_tokens > longest:
+        raise WeightsError(
+            f"text encoder {options.text_encoder!r} reads at most {longest} tokens, and --max-tokens is "
+            f"{options.max_tokens}: lower it"
+        )
 
 
 def _untrained(run: Run, name: str) -> ProductClassifier:

@@ -30,9 +30,11 @@ from training.pipeline.towers import Tower, cross_fitted_tower, require_weights,
 from training.run.checkpoint import RunError, run_lock
 from training.run.context import Run
 from training.run.data import RunData, draw_split, groups_for, open_products, prepare, write_tables
+from training.run.folder import kept_if_begun
 from training.run.options import TrainOptions
 from training.run.record import ProductCounts, RunRecord, SplitCounts, write_run_record
 from training.run.stages import Stages
+from training.run.trainable import trainable_options
 from training.scores.attribute_metrics import summarize_predicted
 from training.scores.baseline import fit_predict
 from training.system.device import choose_device
@@ -54,7 +56,7 @@ def train_run(options: TrainOptions) -> Path:
         CatalogError: the catalogue cannot be used.
         WeightsError: pretrained weights are not available.
     """
-    with run_lock(options.out):
+    with kept_if_begun(options.out), run_lock(options.out):
         if not broadcast_from_main(lambda: _is_complete(options)):
             catalog, products = broadcast_from_main(lambda: open_products(options))
             broadcast_from_main(lambda: require_weights(options))
@@ -71,7 +73,7 @@ def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
         As :func:`train_run`.
     """
     runs = []
-    with run_lock(options.out):
+    with kept_if_begun(options.out), run_lock(options.out):
         catalog, products = broadcast_from_main(lambda: open_products(options))
         broadcast_from_main(lambda: require_weights(options))
         groups = broadcast_from_main(lambda: groups_for(options, catalog, products))
@@ -106,6 +108,7 @@ def _is_complete(options: TrainOptions) -> bool:
 
 def _train(options: TrainOptions, catalog: Catalog, products: pd.DataFrame, *, split: pd.DataFrame) -> None:
     seconds: dict[str, float] = {}
+    options = broadcast_from_main(lambda: trainable_options(options, products, split))
     with _timed(seconds, "prepare"), main_first():
         data = prepare(options, catalog, products, split)
         write_tables(options.out, data)

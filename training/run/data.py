@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
-from training.catalog.reading import Catalog, CatalogError, product_columns, read_catalog, sample_products
+from training.catalog.reading import Catalog, CatalogError, product_columns, read_catalog_for, sample_products
 from training.data.attributes import attribute_classes, find_hierarchies, product_targets
 from training.data.corrected_attributes import corrected_cells, corrected_targets, reliable_targets, replace_attributes
 from training.data.corrections import (
     CORRECTED_ATTRIBUTES_FILE,
     CORRECTIONS_FILE,
     apply_corrections,
+    corrections_csv,
     read_corrections,
     with_columns,
 )
@@ -28,11 +29,12 @@ from training.data.damage.titles import TitleDamager, learn_damager
 from training.data.damaged_pictures import DamagedPictures
 from training.data.dataset import ProductDataset, title_lengths
 from training.data.label_noise import damage_labels
+from training.data.label_spelling import with_one_spelling
 from training.data.picture_cache import PictureCache, open_picture_cache
 from training.data.splits import keep_training, product_groups, split_products
 from training.models.encoders import tokenizer_json
 from training.run.options import TrainOptions
-from training.system.storage import write_text
+from training.system.storage import CSV_ENCODING, write_text
 
 CACHE_SHARE = 0.5  # largest share of the free disk space for decoded pictures
 
@@ -146,10 +148,11 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
     Raises:
         CatalogError: the catalogue cannot be used; the message says how to correct it.
     """
-    catalog = read_catalog(options.source, max_rejected=options.max_rejected)
+    catalog = read_catalog_for(options.modalities, options.source, max_rejected=options.max_rejected)
     print(f"catalogue: {catalog.summary()}")
     for note in catalog.notes:
         print(f"note: {note}")
+    catalog = with_one_spelling(catalog, merge=options.merge_labels)
     if options.corrections is not None:
         catalog = _corrected(catalog, options.corrections)
     products = sample_products(
@@ -169,7 +172,7 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
 def _corrected(catalog: Catalog, path: Path) -> Catalog:
     """The catalogue with corrected labels."""
     columns = catalog.source.target_columns
-    corrections = with_columns(read_corrections(path), columns)
+    corrections = with_columns(read_corrections(path, ids=catalog.products["id"]), columns)
     products = apply_corrections(catalog.products, corrections, columns=columns, name=path.name)
     for column, place in product_columns(columns).items():
         if own := [each for each in corrections if each.column == column]:
@@ -237,7 +240,7 @@ def prepare(
 def _with_hierarchies(data: RunData) -> RunData:
     """Find hierarchies in the training rows, and make the other attributes follow from corrected labels."""
     path = data.options.corrections
-    corrections = [] if path is None else read_corrections(path)
+    corrections = [] if path is None else read_corrections(path, ids=data.catalog.products["id"])
     corrected = corrected_cells(corrections, data.products["id"], data.catalog.source.target_columns)
     targets, train = data.targets, data.rows("train")
     hierarchies = find_hierarchies(reliable_targets(targets[train], corrected[train]), data.attributes)
@@ -274,10 +277,11 @@ def write_tables(folder: Path, data: RunData) -> None:
     if table.exists():
         _check_same(pd.read_csv(table, dtype=str, keep_default_na=False), data.split.astype(str), table)
     write_text(table, data.split.to_csv(index=False))
-    write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False))
+    write_text(folder / "rejected.csv", data.catalog.rejected.to_csv(index=False), encoding=CSV_ENCODING)
     if data.options.corrections is not None:
-        write_text(folder / CORRECTIONS_FILE, data.options.corrections.read_text(encoding="utf-8-sig"))
-        ids = {each.id for each in read_corrections(data.options.corrections)}
+        corrections = read_corrections(data.options.corrections, ids=data.catalog.products["id"])
+        write_text(folder / CORRECTIONS_FILE, corrections_csv(corrections))
+        ids = {each.id for each in corrections}
         _, *further = product_columns(data.catalog.source.target_columns).values()
         rows = data.products.loc[data.products["id"].isin(ids), ["id", *further]]
         write_text(folder / CORRECTED_ATTRIBUTES_FILE, rows.to_csv(index=False))

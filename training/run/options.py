@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from handlers.product_serving.settings import MODALITIES
 from training.catalog.presets import PRESETS
 from training.catalog.source import CatalogSource
 from training.data.corrections import corrections_hash
@@ -150,6 +151,9 @@ class TrainOptions:
     )
 
     classes: tuple[str, ...] = option((), "keep only these labels", SAMPLE, metavar="LABEL")
+    merge_labels: bool = option(
+        False, "labels that differ only in case are one class, named by its most frequent spelling", SAMPLE
+    )
     per_class: int | None = option(None, "number of products to draw from each class", SAMPLE, limit=AT_LEAST_ONE)
     min_class: int | None = option(None, "leave out classes with fewer products", SAMPLE, limit=COUNT)
     split: str = option(
@@ -278,6 +282,12 @@ class TrainOptions:
             raise OptionsError(
                 f"image_sizes must name an edge for each of {self.image_epochs} epochs, got {list(self.image_sizes)}"
             )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the chosen models read."""
+        read = {modality for name in self.models for modality in HEADS[name].modalities}
+        return tuple(modality for modality in MODALITIES if not read or modality in read)
 
     @property
     def towers(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,8 +14,10 @@ from training.system.device import Device
 from training.system.storage import write_json
 
 RUN_FILE = "run.json"
+OPTIONS_FILE = "options.json"
 VERSION = 2
 """Version of the file's format; version 1 had no number."""
+_NAMED = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,9 +132,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / RUN_FILE
     if not path.is_file():
-        raise RunError(
-            f"{folder} holds no complete run (no {RUN_FILE}); `python -m training train --out {folder}` finishes it"
-        )
+        raise RunError(missing_run(folder))
     values = json.loads(path.read_text(encoding="utf-8"))
     if values.get("version") != VERSION:
         raise RunError(f"{path} is of another version of this package: train the run again, into another --out")
@@ -139,3 +140,15 @@ def read_run(folder: Path) -> RunRecord:
         return RunRecord.from_dict(values)
     except (KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}): train the run again, into another --out") from error
+
+
+def missing_run(folder: Path) -> str:
+    """Why a folder holds no complete run, and what to do."""
+    if (folder / OPTIONS_FILE).is_file():
+        return (
+            f"{folder} holds no complete run (no {RUN_FILE}); "
+            f"`python -m training train --out {shlex.quote(str(folder))}` with the options of its start finishes it"
+        )
+    beside = sorted(path.parent.name for path in folder.parent.glob(f"*/{RUN_FILE}"))[:_NAMED]
+    runs = f"complete runs beside it: {', '.join(beside)}" if beside else "`python -m training train` makes one"
+    return f"{folder} {'holds no run' if folder.exists() else 'does not exist'}; {runs}"

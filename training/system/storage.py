@@ -38,6 +38,8 @@ _MENDS = (
     ((errno.ENOMEM, errno.EAGAIN), "memory or processes are used up; end something, or raise the limit"),
 )
 MIB = 2**20
+CSV_ENCODING = "utf-8-sig"
+"""Of CSVs that people open: without the mark at its start, a spreadsheet takes UTF-8 for another encoding."""
 _PARTIAL = re.compile(r"\.(.+)\.partial")
 
 
@@ -204,10 +206,10 @@ def changed_file(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8."""
+def write_text(path: Path, text: str, *, encoding: str = "utf-8") -> None:
+    """Write a text file atomically."""
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding=encoding)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -59,7 +59,7 @@ function corrections() {
 
 function save() {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([corrections()], {type: "text/csv;charset=utf-8"}));
+  link.href = URL.createObjectURL(new Blob(["\ufeff" + corrections()], {type: "text/csv;charset=utf-8"}));
   link.download = "corrections.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);

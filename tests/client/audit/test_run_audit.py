@@ -68,7 +68,7 @@ def _write_answers(path: Path, rows: range, given: list[str], said: Mapping[int,
 
 
 def findings(out: Path) -> dict[str, dict[str, str]]:
-    with (out / FINDINGS).open(encoding="utf-8", newline="") as file:
+    with (out / FINDINGS).open(encoding="utf-8-sig", newline="") as file:
         return {row["id"]: row for row in csv.DictReader(file)}
 
 

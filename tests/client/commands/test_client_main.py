@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import io
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fake_torchserve import FakeTorchServe, write_archive
+from PIL import Image
 
 from client.__main__ import main
 from client.api.management import Management
@@ -48,6 +50,42 @@ def test_a_prediction_for_machines_is_the_servers_answer(config: Path, capsys: p
     assert run(config, "predict", "--text", "Blue Shoes", "--json", "--top-k", "1") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["label"] == "Shoes" and answer["top"] == [{"label": "Shoes", "score": 0.8}]
+
+
+def test_several_pictures_are_answered_one_by_one(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(b"picture")
+    names = [str(tmp_path / name) for name in ("a b.jpg", "gone.jpg", "c.jpg")]
+    assert run(config, "predict", names[0], "--image", *names[1:]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.count(".jpg: Shirts  80.0%") == 2 and captured.out.startswith(names[0])
+    assert "gone.jpg: the picture cannot be read" in captured.err
+    assert captured.err.endswith("error: 1 of 3 pictures have no answer\n")
+    assert run(config, "predict", "--json", names[0], names[2]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(answer["file"], answer["label"]) for answer in answers] == [(names[0], "Shirts"), (names[2], "Shirts")]
+
+
+@pytest.mark.parametrize(("content", "status"), [(b"picture", 0), (b"", 1)])
+def test_a_picture_comes_from_standard_input(
+    config: Path, serving: FakeTorchServe, monkeypatch: pytest.MonkeyPatch, content: bytes, status: int
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert run(config, "predict", "-", "--text", "Blue Shoes") == status
+    assert (b"picture" in serving.requests[-1].content) if content else not serving.requests
+
+
+def test_a_photograph_is_sent_smaller_if_that_is_asked_for(
+    config: Path, serving: FakeTorchServe, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (8192, 5464), "navy").save(photo)
+    assert run(config, "predict", "--shrink", str(photo)) == 0
+    assert 0 < len(serving.requests[-1].content) < photo.stat().st_size
+    assert run(config, "predict", str(photo)) == 0
+    assert photo.read_bytes() in serving.requests[-1].content
 
 
 def test_versions_are_listed(config: Path, management: Management, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,6 +162,12 @@ def test_readiness_is_an_exit_status(config: Path, serving: FakeTorchServe, caps
         (["predict"], "--image FILE, --text TITLE"),
         (["predict", "--image", "missing.jpg"], "missing.jpg: the picture cannot be read"),
         (["predict", "--text", "x", "--model", "nope"], "Model not found: nope"),
+        (["predict", "."], "is a folder: name its pictures"),
+        (["predict", "--image", "."], "python -m client score FOLDER"),
+        (["predict", "--shrink", "."], "is a folder: name its pictures"),
+        (["predict", "products.csv"], "python -m client score FILE"),
+        (["predict", "a.jpg", "b.jpg", "--text", "x"], "--text is the title of one product"),
+        (["predict", "-", "-"], "name - once"),
         (["register", "nope.mar"], "nope.mar does not exist"),
         (["switch", "intermediate", "3.0"], "make archive MODEL=intermediate VERSION=3.0"),
         (["retire", "intermediate", "1.0"], "is the default version"),

@@ -72,7 +72,7 @@ def run(
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV by their columns."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

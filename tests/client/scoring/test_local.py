@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 from known_model import BLUE, LABELS, RED, picture
+from PIL import Image
 from stub_engine import fingerprint, rows_of, run
 
 from client.api.errors import ClientError
 from client.scoring import ray_data
 from client.scoring.local import LocalEngine
 from client.scoring.ray_data import RayEngine, refuse_too_large
+from client.scoring.run import score_catalog
 from handlers.product_serving.archive import SUMS, format_sums
+from training.catalog import CatalogSource
 
 ROOT = Path(__file__).parents[3]
 with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'ray[data]'")
@@ -55,6 +58,22 @@ def test_answers_are_those_of_the_archives_handler(known_archive: Path, shop: Pa
     assert len(json.loads(found[0]["top"])) == 2
     reasons = {int(row["id"]): row["reason"] for row in rows_of(tmp_path / "out" / "errors.csv")}
     assert reasons == {40: "image_corrupt", 41: "image_too_large", 42: "image_missing", 43: "product_empty"}
+
+
+@pytest.mark.parametrize("shrink", [True, False])
+def test_a_photograph_of_45_megapixels_is_shrunk_unless_that_is_turned_off(
+    known_archive: Path, tmp_path: Path, shrink: bool
+) -> None:
+    Image.new("RGB", (8192, 5464), RED).save(tmp_path / "photo.jpg")
+    (tmp_path / "shop.csv").write_text("image,text\nphoto.jpg,\n")
+    summary = score_catalog(
+        CatalogSource(path=str(tmp_path / "shop.csv")),
+        tmp_path / "out",
+        LocalEngine(known_archive),
+        progress=False,
+        shrink=shrink,
+    )
+    assert (summary["predicted"], summary["reasons"]) == ((1, {}) if shrink else (0, {"image_too_large": 1}))
 
 
 def test_fewer_classes_may_be_listed(known_archive: Path, shop: Path, tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from small_tower import REAL_TOWERS
 
 from training.models import encoders
 from training.models.encoders import (
-    WeightsError,
     build_image_encoder,
     build_text_encoder,
     describe_text_encoder,
     empty_text_encoder,
     tokenizer_json,
 )
+from training.models.weights.weights_file import WeightsError
 
 
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("efficientnet_lite0", 1280)])

@@ -14,7 +14,7 @@ from training.data.splits import split_hash
 from training.evaluation.evaluate import evaluate_run
 from training.fit import loop
 from training.models import MODELS
-from training.models.encoders import WeightsError
+from training.models.weights.weights_file import WeightsError
 from training.pipeline import training_run as pipeline
 from training.run.checkpoint import RunError, load_model
 from training.run.data import open_products, prepare

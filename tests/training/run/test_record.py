@@ -44,7 +44,7 @@ def test_a_record_comes_back_as_it_was(record: RunRecord, tmp_path: Path, correc
 
 
 def test_a_folder_without_record_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="training train --out"):
+    with pytest.raises(RunError, match="holds no run"):
         read_run(tmp_path)
 
 

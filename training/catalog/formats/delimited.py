@@ -57,7 +57,7 @@ def read_delimited(stream: IO[bytes], encoding: str, reading: Reading) -> Column
 
 def is_kaggle(header: Sequence[str], image_column: str) -> bool:
     """True for the layout of *Fashion Product Images*, where the id names the picture."""
-    return {KAGGLE_ID, KAGGLE_TITLE} <= set(header) and image_column == "image" not in header
+    return {KAGGLE_ID, KAGGLE_TITLE} <= set(header) and image_column in ("image", "") and "image" not in header
 
 
 def is_blank(cells: Sequence[str]) -> bool:

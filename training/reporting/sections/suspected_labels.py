@@ -15,7 +15,7 @@ from training.reporting.results.model_names import SINGLES, display_name
 from training.reporting.results.run_results import held_out_answers
 from training.reporting.sections.report_data import ReportData
 from training.scores.label_errors import Suspect, average_answers, find_suspects
-from training.system.storage import atomic_path
+from training.system.storage import CSV_ENCODING, atomic_path
 
 FILE = "suspected-labels.csv"
 COLUMNS = ("id", "title", "given_label", "suggested_label", "label_quality", "suggested_probability", "answers")
@@ -59,7 +59,7 @@ def write_suspects(path: Path, found: Sequence[Suspect], *, labels: Sequence[str
     Args:
         found: from :func:`training.scores.label_errors.find_suspects`.
     """
-    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding=CSV_ENCODING) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for each in found:

@@ -1,0 +1,1 @@
+"""Titles before they become numbers."""

@@ -1,0 +1,1 @@
+"""Weights that were trained elsewhere: read from files, and mapped where that is safe."""
