@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from export.torchscript import INPUT_NAMES, example_inputs
-from handlers.product_serving.ngrams import MAX_NGRAMS
+from handlers.product_serving.titles.ngrams import MAX_NGRAMS
 from training.models import ProductClassifier
 
 

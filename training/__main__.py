@@ -1,4 +1,4 @@
-"""Command line of training: ``python -m training sample|train|evaluate|report --help``."""
+"""Command line of training: ``python -m training sample|fetch|train|evaluate|report --help``."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from training.catalog.drawn import write_sample_catalog
 from training.catalog.files import CatalogError
 from training.commands import add_evaluate, add_train, train
+from training.fetch.command import add_fetch, fetch
 from training.models.weights.weights_file import WeightsError
 from training.reporting.report import write_report
 from training.run.checkpoint import RunError
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, as :func:`exit_status`."""
     options = _parse(arguments)
     with only_main_prints():
-        return exit_status(lambda: options.command(options), resumable=options.command is train)
+        return exit_status(lambda: options.command(options), resumable=options.command in (train, fetch))
 
 
 def exit_status(command: Callable[[], None], *, resumable: bool) -> int:
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--per-class", type=int, default=60, help="products of each category (default: %(default)s)")
     sample.add_argument("--seed", type=int, default=0, help="seed of the drawing (default: %(default)s)")
     sample.set_defaults(command=_sample)
+    add_fetch(commands)
     add_train(commands)
     add_evaluate(commands)
     report = commands.add_parser("report", help="draw tables and figures of one run or several", allow_abbrev=False)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from client.api.errors import ClientError
 from client.api.inference import DEFAULT_MODEL
 from client.archives.model_store import ModelStore
 from client.server.config import CONFIG, ServerConfig
@@ -140,7 +141,13 @@ def engine_of(options: argparse.Namespace, config: ServerConfig) -> "ScoringEngi
     Raises:
         ClientError: the model does not exist or does not answer.
     """
+    pictures = getattr(options, "pictures", "first")
     if options.engine == "server":
+        if pictures != "first":
+            raise ClientError(
+                f"--pictures {pictures} needs the probabilities of all classes, and a server answers the best ones: "
+                "add --engine local, or --engine ray"
+            )
         from client.scoring.remote import server_engine  # noqa: PLC0415
 
         return server_engine(
@@ -159,11 +166,16 @@ def engine_of(options: argparse.Namespace, config: ServerConfig) -> "ScoringEngi
     if options.engine == "local":
         from client.scoring.local import LocalEngine  # noqa: PLC0415
 
-        return LocalEngine(archive, top_k=options.top_k)
+        return LocalEngine(archive, top_k=options.top_k, pictures=pictures)
     from client.scoring.ray_data import RayEngine  # noqa: PLC0415
 
     return RayEngine(
-        archive, top_k=options.top_k, actors=options.actors, cpus=options.actor_cpus, address=options.ray_address
+        archive,
+        top_k=options.top_k,
+        actors=options.actors,
+        cpus=options.actor_cpus,
+        address=options.ray_address,
+        pictures=pictures,
     )
 
 

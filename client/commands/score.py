@@ -18,6 +18,7 @@ from client.commands.arguments import (
     source_of,
 )
 from client.commands.session import Session
+from client.scoring.several_pictures import FIRST, PICTURES
 
 
 def add(commands: Subcommands) -> None:
@@ -33,6 +34,13 @@ def add(commands: Subcommands) -> None:
         help="shrink pictures that are larger than a request may be (default: yes)",
     )
     add_columns(command, results=("xlsx",))
+    command.add_argument(
+        "--pictures",
+        choices=PICTURES,
+        default=FIRST,
+        help="products with several pictures are answered by the first, or by the mean of the probabilities over all "
+        "(with --engine local or ray) (default: %(default)s)",
+    )
     server = command.add_argument_group("--engine server")
     server.add_argument(
         "--connections", type=count, metavar="N", help="concurrent requests (default: 32, or half the queue)"
@@ -65,6 +73,7 @@ def score(session: Session) -> None:
         log=echo,
         replace=options.replace,
         shrink=options.shrink,
+        pictures=options.pictures,
     )
     if "xlsx" in options.format:
         from client.scoring.outputs import WORKBOOKS  # noqa: PLC0415

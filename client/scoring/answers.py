@@ -5,7 +5,7 @@ All engines use this module to read pictures and report faults, so that a row ge
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from client.api.errors import ServerError
 from client.api.inference import Product
@@ -13,6 +13,7 @@ from client.api.predictions import Prediction
 from training.catalog import LIMITS, CatalogFiles, CatalogRow, RowError
 
 RowAnswer = Prediction | ServerError | RowError
+Item = TypeVar("Item")
 
 
 class RowBatch(NamedTuple):
@@ -41,8 +42,12 @@ class ReadBatch:
     products: Sequence[Product]
     faults: Sequence[RowError | None]
 
-    def merged(self, answers: Sequence[Prediction | ServerError]) -> list[RowAnswer]:
-        """One answer for each row of the batch, from the answers to ``products``."""
+    def merged(self, answers: Sequence[Item]) -> list[Item | RowError]:
+        """One entry for each row of the batch: its fault, or else the entry of its product.
+
+        Args:
+            answers: one for each of ``products``.
+        """
         remaining = iter(answers)
         return [next(remaining) if fault is None else fault for fault in self.faults]
 
@@ -61,7 +66,7 @@ def answer_rows(
 ) -> list[RowAnswer]:
     """One answer for each row: its fault, or else the answer of ``ask``, which gets all products at once."""
     request = read_products(rows, files)
-    return request.merged(ask(request.products) if request.products else [])
+    return [*request.merged(ask(request.products) if request.products else [])]
 
 
 def reason_of(fault: ServerError | RowError) -> tuple[str, str]:

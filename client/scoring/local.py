@@ -14,14 +14,14 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from client.api.errors import ClientError, ServerError
 from client.api.inference import Product
 from client.api.predictions import Prediction
 from client.archives.model_store import identify_archive
-from client.scoring.answers import ReadBatch, RowBatch, read_products
+from client.scoring.answers import ReadBatch, RowAnswer, RowBatch, read_products
 from client.scoring.engines import ordered_map, write_parts
+from client.scoring.several_pictures import FIRST, PictureRows, Scores, mean_scores, one_row_a_picture
 from client.scoring.workspace import Workspace
 from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
@@ -30,7 +30,7 @@ from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.errors import ProductError, run_step
 from handlers.product_serving.request import ProductFields, read_product
 from handlers.product_serving.resources import usable_cores
-from training.catalog import CatalogFiles
+from training.catalog import CatalogFiles, RowError
 
 READERS = 4
 
@@ -42,6 +42,7 @@ class LocalEngine:
         archive: path of the ``.mar`` file.
         top_k: number of classes to list; None takes the model's default.
         threads: threads of the model; None takes all cores available to the process.
+        pictures: ``first`` or ``mean``, what a product with several pictures is answered by.
 
     Attributes:
         handler: the archive's handler.
@@ -50,9 +51,12 @@ class LocalEngine:
         ClientError: the archive is damaged, changed, or gives wrong answers to its golden products.
     """
 
-    def __init__(self, archive: Path, *, top_k: int | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self, archive: Path, *, top_k: int | None = None, threads: int | None = None, pictures: str = FIRST
+    ) -> None:
         self.identity = archive_identity(archive)
         self._top_k = top_k
+        self._pictures = pictures
         with tempfile.TemporaryDirectory(prefix="archive-") as folder:
             self.handler = load_handler(archive, Path(folder), threads=threads)
         self.description = (
@@ -63,11 +67,12 @@ class LocalEngine:
         """See :class:`client.scoring.engines.ScoringEngine`."""
 
         def prepare(batch: RowBatch) -> _Prepared:
-            request = read_products(batch.rows, files)
+            rows = one_row_a_picture(batch.rows, pictures=self._pictures)
+            request = read_products(rows.rows, files)
             items = [run_step(self._fields, product) for product in request.products]
-            return _Prepared(request, items, self.handler.preprocess(items))
+            return _Prepared(rows, request, items, self.handler.preprocess(items))
 
-        def infer(ready: tuple[RowBatch, _Prepared]) -> list[NDArray[np.float64] | ProductError]:
+        def infer(ready: tuple[RowBatch, _Prepared]) -> list[Scores]:
             return self.handler.inference(ready[1].products)
 
         with (
@@ -77,7 +82,7 @@ class LocalEngine:
             batches = workspace.batches(chunks, size=self.handler.settings.max_batch)
             ready = ordered_map(readers, prepare, batches, ahead=READERS + 1)
             answered = (
-                (batch, prepared.request.merged(self._answers(prepared, scores)))
+                (batch, self._answers(prepared, scores))
                 for (batch, prepared), scores in ordered_map(model, infer, ready, ahead=2)
             )
             yield from write_parts(workspace, answered)
@@ -86,22 +91,27 @@ class LocalEngine:
         fields = {"image": product.image, "text": product.text, "top_k": self._top_k}
         return read_product({name: value for name, value in fields.items() if value is not None}, self.handler.settings)
 
-    def _answers(
-        self, prepared: "_Prepared", scores: Sequence[NDArray[np.float64] | ProductError]
-    ) -> list[Prediction | ServerError]:
-        items = prepared.items
-        answers = self.handler.explain(items, prepared.products, scores, [False] * len(items))
-        return [
-            ServerError(answer.code, answer.type, answer.message)
-            if isinstance(answer, ProductError)
-            else Prediction.from_json(answer)
-            for answer in answers
-        ]
+    def _answers(self, prepared: "_Prepared", scores: Sequence[Scores]) -> list[RowAnswer]:
+        """One answer for each row of the batch, over all its pictures that were read."""
+        places = prepared.request.merged(range(len(scores)))
+        return [self._answer(prepared, scores, group) for group in prepared.rows.grouped(places)]
+
+    def _answer(self, prepared: "_Prepared", scores: Sequence[Scores], places: Sequence[int | RowError]) -> RowAnswer:
+        read = [place for place in places if isinstance(place, int)]
+        if not read:
+            return next(place for place in places if isinstance(place, RowError))
+        first = next((place for place in read if isinstance(scores[place], np.ndarray)), read[0])
+        mean = mean_scores([scores[place] for place in read])
+        [answer] = self.handler.explain([prepared.items[first]], [prepared.products[first]], [mean], [False])
+        if isinstance(answer, ProductError):
+            return ServerError(answer.code, answer.type, answer.message)
+        return Prediction.from_json(answer)
 
 
 class _Prepared(NamedTuple):
-    """A batch with its preprocessed products."""
+    """A batch with its preprocessed products, one for each picture that was read."""
 
+    rows: PictureRows
     request: ReadBatch
     items: list[ProductFields | ProductError]
     products: list[preprocessing.Product | ProductError]

@@ -17,6 +17,7 @@ from typing import Any
 
 from client.api.errors import ClientError
 from client.scoring.local import LocalEngine, archive_identity
+from client.scoring.several_pictures import FIRST
 from client.scoring.workspace import Workspace
 from handlers.product_serving.resources import usable_cores
 from training.catalog import CatalogFiles
@@ -45,6 +46,7 @@ class RayEngine:
         actors: number of actors.
         cpus: cores for each actor; None divides this machine's cores among them.
         address: address of a Ray cluster, such as ``auto``; None starts Ray on this machine for this run.
+        pictures: ``first`` or ``mean``, what a product with several pictures is answered by.
 
     Raises:
         ClientError: Ray is not installed, or the archive is damaged.
@@ -58,10 +60,11 @@ class RayEngine:
         actors: int = 1,
         cpus: int | None = None,
         address: str | None = None,
+        pictures: str = FIRST,
     ) -> None:
         self._ray = _import_ray()
         self.identity = archive_identity(archive)
-        self._archive, self._top_k = archive.absolute(), top_k
+        self._archive, self._top_k, self._pictures = archive.absolute(), top_k, pictures
         self._actors, self._address = actors, address
         self._cpus = cpus or max(1, usable_cores() // actors)
         self._bytes = BASE_BYTES + ARCHIVES_IN_MEMORY * archive.stat().st_size
@@ -81,6 +84,7 @@ class RayEngine:
                 scored = data.from_items(numbers, override_num_blocks=min(len(chunks), MAX_BLOCKS)).map_batches(
                     ChunkScorer,
                     fn_constructor_args=(self._archive, self._top_k, self._cpus, workspace, files),
+                    fn_constructor_kwargs={"pictures": self._pictures},
                     batch_size=1,
                     num_cpus=self._cpus,
                     memory=self._bytes,
@@ -129,15 +133,22 @@ class ChunkScorer:
     """The code of an actor: it loads the local engine once and answers chunk after chunk.
 
     Args:
-        archive, top_k, threads: see :class:`client.scoring.local.LocalEngine`.
+        archive, top_k, threads, pictures: see :class:`client.scoring.local.LocalEngine`.
         workspace: contains the rows and gets the parts.
         files: the pictures.
     """
 
     def __init__(
-        self, archive: Path, top_k: int | None, threads: int, workspace: Workspace, files: CatalogFiles
+        self,
+        archive: Path,
+        top_k: int | None,
+        threads: int,
+        workspace: Workspace,
+        files: CatalogFiles,
+        *,
+        pictures: str = FIRST,
     ) -> None:
-        self._engine = LocalEngine(archive, top_k=top_k, threads=threads)
+        self._engine = LocalEngine(archive, top_k=top_k, threads=threads, pictures=pictures)
         self._workspace, self._files = workspace, files
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

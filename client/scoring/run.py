@@ -11,6 +11,7 @@ from client.scoring.engines import ScoringEngine
 from client.scoring.output_folder import LOCK, clear_output_folder, prepare_output_folder
 from client.scoring.outputs import FILES, SUMMARY, summary_text, write_outputs
 from client.scoring.run_key import check_key
+from client.scoring.several_pictures import FIRST
 from client.scoring.shrinking import ShrinkingFiles
 from client.scoring.workspace import (
     CHUNK_ROWS,
@@ -36,6 +37,7 @@ def score_catalog(
     progress: bool = True,
     replace: bool = False,
     shrink: bool = True,
+    pictures: str = FIRST,
 ) -> dict[str, Any]:
     """Classify every row of a catalogue.
 
@@ -49,6 +51,7 @@ def score_catalog(
         progress: show progress bars.
         replace: remove earlier results in the folder and start anew.
         shrink: send pictures beyond the server's limits as smaller JPEGs; otherwise they are errors.
+        pictures: ``first`` or ``mean``, what the engine answers a product with several pictures by; part of the key.
 
     Returns:
         The summary; see :func:`client.scoring.outputs.write_outputs`.
@@ -60,7 +63,7 @@ def score_catalog(
     """
     out = out.absolute()  # Ray's actors run in another folder
     files = _files(source, shrink=shrink)
-    asked = {"top_k": top_k, "chunk_rows": chunk_rows} | ({} if shrink else {"shrink": False})
+    asked = {"top_k": top_k, "chunk_rows": chunk_rows, "pictures": pictures} | ({} if shrink else {"shrink": False})
     key = {"catalogue": files.fingerprint(), "columns": source.columns, **engine.identity, **asked}
     log(f"Scoring {source.path} with {engine.description} into {out}: {', '.join(FILES)}")
     prepare_output_folder(out)

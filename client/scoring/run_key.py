@@ -6,7 +6,13 @@ from typing import Any
 
 from client.api.errors import ClientError
 
-_NAMES = {"top_k": "--top-k", "chunk_rows": "rows of a chunk", "answered_by": "answered by", "labels": "--labels"}
+_NAMES = {
+    "top_k": "--top-k",
+    "chunk_rows": "rows of a chunk",
+    "answered_by": "answered by",
+    "labels": "--labels",
+    "pictures": "--pictures",
+}
 _DEFAULTS = {"top_k": "the model's default"}
 _CHANGED = {
     "catalogue": "the catalogue is another one or has changed",

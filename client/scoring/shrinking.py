@@ -19,6 +19,10 @@ class ShrinkingFiles:
         self.table_name = files.table_name
         self.further_parts = files.further_parts
         self.classes = files.classes
+        self.names = files.names
+
+    def __reduce__(self) -> tuple[type["ShrinkingFiles"], tuple[CatalogFiles]]:
+        return ShrinkingFiles, (self._files,)
 
     def open_table(self, name: str | None = None) -> AbstractContextManager[IO[bytes]]:
         """As of the files."""

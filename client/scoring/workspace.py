@@ -44,7 +44,7 @@ _ANSWER = (
 ATTRIBUTES = "attributes"
 _ATTRIBUTE = (("label", pa.string()), ("score", pa.float64()), ("needs_review", pa.bool_()))
 _ATTRIBUTES = (ATTRIBUTES, pa.list_(pa.struct([("name", pa.string()), *_ATTRIBUTE])))
-ROWS_SCHEMA = pa.schema([*_ROW, *_FAULT])
+ROWS_SCHEMA = pa.schema([*_ROW, *_FAULT, ("pictures", pa.list_(pa.string()))])
 PREDICTIONS_SCHEMA = pa.schema([*_ROW, *_ANSWER])
 ERRORS_SCHEMA = pa.schema([*_ROW, *_FAULT])
 PART_SCHEMA = pa.schema([*_ROW, *_ANSWER, *_FAULT, _ATTRIBUTES])
@@ -170,7 +170,14 @@ def make_workspace(
     read = 0
     with (
         DiskIds(folder / IDS) as seen,
-        open_rows(source, files, labelled=False, seen=seen, say=lambda note: log(f"note: {note}")) as (_, rows),
+        open_rows(
+            source,
+            files,
+            labelled=False,
+            seen=seen,
+            say=lambda note: log(f"note: {note}"),
+            pictures=key.get("pictures", "first"),
+        ) as (_, rows),
     ):
         shown = tqdm(rows, desc="reading", unit="row", unit_scale=True, disable=None if progress else True)
         remaining = iter(shown)
@@ -211,12 +218,17 @@ def _rows_path(folder: Path, chunk: int) -> Path:
 
 def _row_record(row: CatalogRow) -> dict[str, Any]:
     reason, detail = (None, None) if row.fault is None else reason_of(row.fault)
-    return {"line": row.line, "id": row.id, "image": row.image, "text": row.text, "reason": reason, "detail": detail}
+    return {
+        **{"line": row.line, "id": row.id, "image": row.image, "text": row.text, "reason": reason, "detail": detail},
+        "pictures": list(row.pictures),
+    }
 
 
 def _row(record: dict[str, Any]) -> CatalogRow:
     fault = None if record["reason"] is None else RowError(record["reason"], record["detail"])
-    return CatalogRow(record["line"], record["id"], record["image"], record["text"], "", fault)
+    return CatalogRow(
+        record["line"], record["id"], record["image"], record["text"], "", fault, pictures=record["pictures"]
+    )
 
 
 def _record(row: CatalogRow, answer: RowAnswer) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from tokenizers import Tokenizer, normalizers
 
 from .engines.engine import Batch
 from .errors import ProductError
-from .ngrams import PADDING, ngram_ids
 from .picture import open_picture
 from .settings import ProductSettings
 from .titles.markup import plain_text, plain_text_with_places
+from .titles.ngrams import PADDING, ngram_ids
 
 # The tokenizer takes 20 ms for a title of 10,000 characters, and nearly all titles end within this many a token.
 _CHARS_PER_TOKEN = 16

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engines.table import AUTO, ENGINE_NAMES
-from .ngrams import MAX_NGRAMS
+from .titles.ngrams import MAX_NGRAMS
 
 MODALITIES = ("image", "text")
 IMAGE_FITS = ("pad", "squash")

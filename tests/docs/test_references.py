@@ -131,7 +131,7 @@ def every_option() -> frozenset[str]:
     """Options of all commands."""
     of_client = help_of(importlib.import_module("client.__main__").main, ["--help"])
     commands = {
-        "training": ("sample", "train", "evaluate", "report"),
+        "training": ("sample", "fetch", "train", "evaluate", "report"),
         "client": ("", *re.findall(r"^ {4}([a-z]+) ", of_client, re.M)),
         "export": ("",),
         "benchmarks.server": ("",),

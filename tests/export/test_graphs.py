@@ -15,7 +15,7 @@ from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
-from handlers.product_serving.ngrams import PADDING
+from handlers.product_serving.titles.ngrams import PADDING
 from training.models import MODELS, Encoders, ProductClassifier, build_head
 from training.models.encoders import build_image_encoder, build_text_encoder
 from training.models.lexical_encoder import LexicalEncoder

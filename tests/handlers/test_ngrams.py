@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.product_serving.ngrams import BUCKETS, MAX_NGRAMS, PADDING, folded, ngram_ids
+from handlers.product_serving.titles.ngrams import BUCKETS, MAX_NGRAMS, PADDING, folded, ngram_ids
 
 
 def shared(one: str, other: str) -> float:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from PIL import Image
@@ -29,6 +29,7 @@ from training.catalog.finding import (
     class_folders,
     files_below,
     find_tables,
+    is_hidden,
     names_with,
     refuse_without_table,
     tables_in,
@@ -36,6 +37,10 @@ from training.catalog.finding import (
 from training.catalog.formats.content import is_workbook, zip_content
 from training.catalog.formats.errors import READ_ERRORS, CatalogError, RowError
 from training.catalog.photograph import open_photograph
+from training.catalog.picture_paths import certain_path, safe_path
+from training.catalog.pictures.folder_names import FolderNames
+from training.catalog.pictures.names import MAX_LISTED, Listed, PictureNames, has_picture_suffix
+from training.catalog.pictures.zip_names import file_entries, other_spellings
 
 __all__ = [
     "LIMITS",
@@ -61,11 +66,13 @@ class CatalogFiles(Protocol):
         table_name: path of the table within the folder or zip.
         further_parts: paths of the other parts of a Parquet.
         classes: the table of a folder for each class; None for a table in a file.
+        names: finds the file for a name that is not written exactly as the file's.
     """
 
     table_name: str
     further_parts: Sequence[str]
     classes: ClassFolders | None
+    names: PictureNames
 
     def open_table(self, name: str | None = None) -> AbstractContextManager[IO[bytes]]:
         """The table as a stream, or a further part of it; reading it may raise one of ``READ_ERRORS``.
@@ -80,7 +87,7 @@ class CatalogFiles(Protocol):
         ...
 
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
-        """The bytes of a file; its path is relative to the table's folder.
+        """The bytes of a file; its path is relative to the table's folder, or a name that one file fits for certain.
 
         Raises:
             RowError: ``image_outside``, ``image_missing``, ``image_corrupt``, or ``image_too_large`` for more than
@@ -104,6 +111,12 @@ class FolderFiles:
         self.classes = classes
         self._root = (table if classes else table.parent).resolve()
         self._embedded = EmbeddedPictures(self)
+        folder, inside = FolderNames(self._root), self._embedded
+        self.names = PictureNames(lambda name: folder.has(name) or inside.has(name), folder.listed)
+
+    def __reduce__(self) -> tuple[type["FolderFiles"], tuple[Path, Sequence[str], ClassFolders | None]]:
+        table = self._root if self.classes else self._root / self.table_name
+        return FolderFiles, (table, self.further_parts, self.classes)
 
     @contextmanager
     def open_table(self, name: str | None = None) -> Iterator[IO[bytes]]:
@@ -133,11 +146,11 @@ class FolderFiles:
             return self._embedded.read(name, limit=limit)
         try:
             # A symbolic link may lead out of the folder, so it is resolved before the check.
-            path = (self._root / safe_path(name)).resolve()
+            path = (self._root / certain_path(name, self.names)).resolve()
             if not path.is_relative_to(self._root):
                 raise RowError("image_outside", f"{name!r} is a link that leads out of the catalogue's folder")
             if not path.is_file():
-                raise RowError("image_missing", f"{name!r} is not there")
+                raise RowError("image_missing", f"{name!r} is not there{self.names.hint(name)}")
             if path.stat().st_size > limit:
                 raise RowError("image_too_large", f"{name!r} has more than {limit / 1e6:g} MB")
             return path.read_bytes()
@@ -160,7 +173,7 @@ class ZipFiles:
         self._path = path.resolve()
         try:
             with zipfile.ZipFile(path) as archive:
-                self._entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
+                self._entries = file_entries(archive.infolist())
         except zipfile.BadZipFile as error:
             raise CatalogError(f"{path} is no complete zip file ({error}): download or make it again") from error
         except OSError as error:
@@ -172,6 +185,7 @@ class ZipFiles:
         self.further_parts: Sequence[str] = tables[1:]
         self._root = posixpath.dirname(self.table_name) if tables else ""
         self._embedded = EmbeddedPictures(self)
+        self.names = PictureNames(self._has, self._listed)
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
@@ -186,7 +200,7 @@ class ZipFiles:
         name = name or self.table_name
         with zipfile.ZipFile(self._path) as archive:
             try:
-                stream = archive.open(name)
+                stream = archive.open(self._entries[name])
             except READ_ERRORS as error:
                 raise CatalogError(f"{name!r} cannot be read from the zip: {error}") from error
             with stream:
@@ -199,9 +213,9 @@ class ZipFiles:
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
         if self._embedded.has(name):
             return self._embedded.read(name, limit=limit)
-        entry = self._entries.get(posixpath.join(self._root, safe_path(name)))
+        entry = self._entries.get(posixpath.join(self._root, certain_path(name, self.names)))
         if entry is None:
-            raise RowError("image_missing", f"{name!r} is not in the zip")
+            raise RowError("image_missing", f"{name!r} is not in the zip{self.names.hint(name)}")
         if entry.file_size > limit:
             raise RowError("image_too_large", f"{name!r} has more than {limit / 1e6:g} MB")
         try:
@@ -211,6 +225,19 @@ class ZipFiles:
         if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
             raise RowError("image_corrupt", f"{name!r} is damaged in the zip: its checksum differs")
         return content
+
+    def _has(self, name: str) -> bool:
+        return posixpath.join(self._root, name) in self._entries or self._embedded.has(name)
+
+    def _listed(self) -> list[Listed] | None:
+        """The files below the table's folder that may be pictures; see :class:`PictureNames`."""
+        below = f"{self._root}/" if self._root else ""
+        files = [
+            Listed(path[len(below) :], [name[len(below) :] for name in other_spellings(path) if name.startswith(below)])
+            for path in self._entries
+            if path.startswith(below) and has_picture_suffix(path) and not is_hidden(PurePosixPath(path))
+        ]
+        return files if len(files) <= MAX_LISTED else None
 
     def _extract(self, entry: zipfile.ZipInfo) -> bytes:
         # Layout of a local header: section 4.3.7 in the .ZIP File Format Specification 6.3.10.
@@ -288,22 +315,6 @@ def _holds_workbook(path: Path) -> bool:
     if kind and path.suffix.lower() != ".zip":
         raise CatalogError(f"{path} is {kind}: {advice}")
     return is_workbook(names)
-
-
-def safe_path(name: str) -> str:
-    """Normalise a relative path and check that it does not leave its folder.
-
-    Raises:
-        RowError: ``image_outside``, or ``image_missing`` for a name that no file can have.
-    """
-    if "\0" in name:
-        raise RowError("image_missing", f"{name!r} holds a NUL character, which no file name can hold")
-    if "://" in name:
-        raise RowError("image_outside", f"{name!r} is a web address; download the picture and put it beside the CSV")
-    path = posixpath.normpath(name)
-    if path.startswith(("/", "../")) or path == "..":
-        raise RowError("image_outside", f"{name!r} leads out of the catalogue's folder; put the picture beside the CSV")
-    return path
 
 
 def decode_picture(image: bytes, *, name: str) -> Image.Image:

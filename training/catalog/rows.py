@@ -13,10 +13,13 @@ from typing import NamedTuple, Protocol
 
 from handlers.product_serving.titles.markup import plain_text
 from training.catalog.columns import Table, resolve
-from training.catalog.files import LIMITS, CatalogFiles, RowError, safe_path
+from training.catalog.files import LIMITS, CatalogFiles, RowError
 from training.catalog.formats.row import Reading, Row, Say, say_nothing
 from training.catalog.labels import label_value
+from training.catalog.notes import CatalogNotes
+from training.catalog.picture_column import PictureColumn, Pictures, check_picture_path
 from training.catalog.presets import MOST_LEVELS, PRESETS, category_levels, column_in, level_names
+from training.catalog.related_rows import RawRow, Relations
 from training.catalog.source import CatalogSource
 from training.catalog.table import KAGGLE_ID, CatalogTable, open_table
 
@@ -30,11 +33,12 @@ class CatalogRow(NamedTuple):
     Args:
         line: the line in the file where the row starts, from 1; in Parquet, XML and a JSON list its number.
         id: of the product.
-        image: path of the picture relative to the table, or its place in a Parquet; "" for none.
+        image: path of the first picture relative to the table, or its place in a Parquet; "" for none.
         text: the title; "" for none.
         label: value of the main attribute; "" if labels are not read.
         fault: the reason why the row cannot be used; None if it can.
         attributes: a value for each of :attr:`CatalogSource.attribute_columns`; "" for none.
+        pictures: paths of all pictures of the product, in their order; ``image`` is one of them.
     """
 
     line: int
@@ -44,6 +48,7 @@ class CatalogRow(NamedTuple):
     label: str
     fault: RowError | None = None
     attributes: Sequence[str] = ()
+    pictures: Sequence[str] = ()
 
 
 class SeenIds(Protocol):
@@ -60,6 +65,7 @@ def open_rows(
     labelled: bool = True,
     seen: SeenIds | None = None,
     say: Say = say_nothing,
+    pictures: str = "first",
 ) -> Iterator[tuple[CatalogSource, Iterator[CatalogRow]]]:
     """Open a catalogue and read its rows lazily.
 
@@ -67,6 +73,7 @@ def open_rows(
         labelled: each row needs a label and an id of its own. False reads no labels, and rows may share an id.
         seen: keeps the ids, to find those that repeat; None keeps them in memory.
         say: gets each note for the owner once, the last ones after the last row.
+        pictures: ``first`` or ``mean``, what is done with several of a product, for the note on them.
 
     Returns:
         ``source`` with the columns that were found, and the rows.
@@ -75,7 +82,7 @@ def open_rows(
         CatalogError: the catalogue cannot be used; also while it is read.
     """
     source = _with_levels_as_labels(source, files, say) if labelled else source
-    with _open_table(source, files, say) as (table, reading):
+    with open_source_table(source, files, say) as (table, reading):
         known = Table(
             name=files.table_name,
             header=table.header,
@@ -86,7 +93,7 @@ def open_rows(
         found = resolve(source, known, labelled=labelled, say=say)
         if files.classes:
             say(files.classes.note)
-        yield found, _rows(found, table, {} if seen is None else seen, labelled=labelled, say=say)
+        yield found, _rows(found, table, files, {} if seen is None else seen, labelled=labelled, say=say, use=pictures)
 
 
 def table_columns(source: CatalogSource, files: CatalogFiles) -> list[str]:
@@ -95,12 +102,17 @@ def table_columns(source: CatalogSource, files: CatalogFiles) -> list[str]:
     Raises:
         CatalogError: the catalogue cannot be read.
     """
-    with _open_table(source, files, say_nothing) as (table, _):
+    with open_source_table(source, files, say_nothing) as (table, _):
         return list(table.header)
 
 
 @contextlib.contextmanager
-def _open_table(source: CatalogSource, files: CatalogFiles, say: Say) -> Iterator[tuple[CatalogTable, Reading]]:
+def open_source_table(source: CatalogSource, files: CatalogFiles, say: Say) -> Iterator[tuple[CatalogTable, Reading]]:
+    """Open the table of a catalogue, with the levels of an export's category as further columns.
+
+    Raises:
+        CatalogError: it cannot be read; also while it is read.
+    """
     reading = Reading(
         name=files.table_name,
         image_column=source.image_column,
@@ -157,7 +169,7 @@ def _with_levels_as_labels(source: CatalogSource, files: CatalogFiles, say: Say)
     if preset is None or preset.levels or source.label_column is not None:
         return source
     values: list[Counter[str]] = [Counter() for _ in range(MOST_LEVELS)]
-    with _open_table(source, files, say_nothing) as (table, _):
+    with open_source_table(source, files, say_nothing) as (table, _):
         if not set(level_names()) <= set(table.header):
             return source
         for row in table.rows:
@@ -175,8 +187,29 @@ def _with_levels_as_labels(source: CatalogSource, files: CatalogFiles, say: Say)
 
 
 def _rows(
-    source: CatalogSource, table: CatalogTable, seen: SeenIds, *, labelled: bool, say: Say
+    source: CatalogSource,
+    table: CatalogTable,
+    files: CatalogFiles,
+    seen: SeenIds,
+    *,
+    labelled: bool,
+    say: Say,
+    use: str,
 ) -> Iterator[CatalogRow]:
+    notes = CatalogNotes(source.path, image_column=source.image_column)
+    column = PictureColumn(files, notes, lambda: _picture_cells(source, files))
+    relations = Relations(
+        table.header, has_titles=bool(source.text_column), has_ids=bool(source.id_column), notes=notes
+    )
+    repeats = _Repeats(source.id_column or "", say)
+    for row in relations.joined(_raw_rows(source, table)):
+        yield _checked(row, source, column, seen, repeats=repeats if source.id_column else None, labelled=labelled)
+    repeats.finish()
+    for sentence in notes.sentences(pictures=use):
+        say(sentence)
+
+
+def _raw_rows(source: CatalogSource, table: CatalogTable) -> Iterator[RawRow]:
     place = {column: position for position, column in enumerate(table.header)}
     by_id = table.is_kaggle and bool(source.image_column)
     roles = (source.id_column, KAGGLE_ID if by_id else source.image_column, source.text_column)
@@ -184,30 +217,61 @@ def _rows(
     none = len(table.header)
     id_at, image_at, text_at, label_at = (place[each] if each else none for each in (*roles, source.label_column))
     further = [(column, place[column]) for column in source.attribute_columns]
-    repeats = _Repeats(source.id_column or "", say)
     for row in table.rows:
         if row.fault is not None:
-            yield CatalogRow(row.line, "", "", "", "", row.fault)
+            yield RawRow(row.line, "", "", "", (), fault=row.fault)
             continue
         cells = [*row.cells, ""]
-        id, image, text = cells[id_at].strip(), cells[image_at].strip(), cells[text_at].strip()
+        image, text = cells[image_at].strip(), cells[text_at].strip()
         image = f"images/{image}.jpg" if by_id else image
         if "<" in text or "&" in text:  # the models take HTML out too; here it shows which titles are empty, and equal
             text = plain_text(text).strip()
         attributes = [_label(source, column, cells[position]) for column, position in further] if further else ()
-        known, label = id if source.id_column else str(row.line), cells[label_at].strip()
-        product = CatalogRow(row.line, known, image, text, _label(source, source.label_column, label), None, attributes)
-        try:
-            first_line = seen.setdefault(id, row.line) if source.id_column and id else row.line
-            if labelled:
-                _check_id(product, first_line)
-            elif first_line != row.line:
-                repeats.add(product, first_line)
-            _check_cells(product, source, given=label if labelled else None)
-        except RowError as error:
-            product = product._replace(fault=error)
-        yield product
-    repeats.finish()
+        own = cells[id_at].strip() if source.id_column else str(row.line)
+        pictures = (image,) if image else ()
+        yield RawRow(row.line, own, text, cells[label_at].strip(), pictures, attributes, row.cells, None)
+
+
+def _picture_cells(source: CatalogSource, files: CatalogFiles) -> Iterator[str]:
+    """Read the table once more, for the cells of pictures alone."""
+    with open_source_table(source, files, say_nothing) as (table, _):
+        yield from (cell for row in _raw_rows(source, table) for cell in row.pictures)
+
+
+def _checked(
+    row: RawRow,
+    source: CatalogSource,
+    column: PictureColumn,
+    seen: SeenIds,
+    *,
+    repeats: "_Repeats | None",
+    labelled: bool,
+) -> CatalogRow:
+    """The product of a row; ``repeats`` is None if a row's line is its id."""
+    line, id, text, given, cells, attributes, _, fault = row
+    label = _label(source, source.label_column, given)
+    if fault is not None:
+        return CatalogRow(line, id, "", text, label, fault, attributes)
+    # This runs for each row of a large table; a name that is a file's own needs no further look.
+    is_file = len(cells) == 1 and column.has(cells[0])
+    pictures = Pictures(cells[0], cells) if is_file else column.read(cells)
+    product = CatalogRow(line, id, pictures.image, text, label, None, attributes, pictures.all)
+    try:
+        first_line = seen.setdefault(id, line) if repeats is not None and id else line
+        if labelled:
+            _check_id(product, first_line)
+        elif repeats is not None and first_line != line:
+            repeats.add(product, first_line)
+        if pictures.address and not text:
+            raise column.without_title(pictures.address)
+        _check_cells(product, source, given=given if labelled else None)
+        if not is_file:
+            check_picture_path(product.image)
+    except RowError as error:
+        return product._replace(image=product.image or pictures.address, fault=error)
+    if pictures.address:
+        column.used_by_title(pictures.address)
+    return product
 
 
 class _Repeats:
@@ -255,4 +319,3 @@ def _check_cells(product: CatalogRow, source: CatalogSource, *, given: str | Non
         raise RowError("product_empty", "neither a picture nor a title" if len(read) > 1 else f"no {read[0]}")
     if len(product.text) > LIMITS.max_text_chars:
         raise RowError("text_too_long", f"the title has more than {LIMITS.max_text_chars} characters")
-    safe_path(product.image)

@@ -8,7 +8,7 @@ Legend: B batch, G ids of a title, D width.
 import torch
 from torch import Tensor, nn
 
-from handlers.product_serving.ngrams import BUCKETS, PADDING
+from handlers.product_serving.titles.ngrams import BUCKETS, PADDING
 
 WIDTH = 96
 START_DEVIATION = 0.05
@@ -39,7 +39,8 @@ class LexicalEncoder(nn.Module):
         weights = shares(self.importance(ngrams), ngrams)
         if self.training:  # without the embeddings (B, G, D) in between; ONNX has no such operator
             return nn.functional.embedding_bag(ngrams, self.embedding.weight, mode="sum", per_sample_weights=weights)
-        return (self.embedding(ngrams) * weights[:, :, None]).sum(1)
+        mean: Tensor = (self.embedding(ngrams) * weights[:, :, None]).sum(1)
+        return mean
 
     @torch.no_grad()
     def round_weights(self) -> None:

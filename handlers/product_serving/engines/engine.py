@@ -23,7 +23,7 @@ class Batch(NamedTuple):
         input_ids: (B, T) int64, padded with 0.
         attention_mask: (B, T) int64: 1 for tokens, 0 for padding.
         present: (B, 2) bool: has a picture, has a title.
-        ngrams: (B, G) int64, see :mod:`product_serving.ngrams`, padded with 0.
+        ngrams: (B, G) int64, see :mod:`product_serving.titles.ngrams`, padded with 0.
     """
 
     image: NDArray[np.uint8]

@@ -180,11 +180,12 @@ def test_a_catalogue_without_a_usable_row_is_an_error_whatever_is_allowed(tmp_pa
         read(write_shop(tmp_path, [("no.jpg", "Cap", "Caps")]))
 
 
-def test_a_web_address_is_no_path_beside_the_csv(tmp_path: Path) -> None:
+def test_a_row_with_a_web_address_is_used_by_its_title(tmp_path: Path) -> None:
     path = write_shop(tmp_path, [("https://example.org/a.jpg", "Cap", "Caps"), ("a.jpg", "Cap", "Caps")])
     catalog = read(path)
-    assert reasons(catalog) == {2: "image_outside"}
-    assert "download" in catalog.rejected["detail"][0]
+    assert catalog.products["image"].tolist() == ["", "a.jpg"]
+    [note] = catalog.notes
+    assert note.startswith("1 rows have only the web address") and "training fetch" in note
 
 
 @pytest.mark.parametrize(
