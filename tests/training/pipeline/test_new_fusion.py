@@ -82,11 +82,11 @@ def test_a_new_fusion_needs_nothing_but_its_class(
 
 
 def test_what_the_hooks_say_of_the_models_that_come_along() -> None:
-    sizes = {"image_width": 6, "text_width": 4, "sizes": (3,)}
+    sizes = {"image_width": 6, "text_width": 4, "lexical_width": 5, "sizes": (3,)}
     heads = {name: head.build(**sizes) for name, head in HEADS.items()}
     assert [name for name, head in heads.items() if head.output_bias() is None] == ["late"]
     assert [name for name in HEADS if HEADS[name].from_validation] == ["late"]
     assert [name for name, head in heads.items() if head.attends] == ["intermediate"]
     corrects = [name for name, head in heads.items() if head.correction_shares() is not None]
     assert corrects == ["early", "intermediate", "gated", "single_key"]
-    assert [HEADS[name].modalities for name in MODELS][:3] == [("image",), ("text",), ("image", "text")]
+    assert [HEADS[name].modalities for name in MODELS][:4] == [("image",), ("text",), ("text",), ("image", "text")]
