@@ -23,7 +23,7 @@ from handlers.product_serving.engines.table import AUTO, ENGINES, LoadOptions, e
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
 from training.catalog.files import LIMITS
-from training.catalog.photograph import shrunk
+from training.catalog.pictures.photograph import shrunk
 from training.catalog.reading import Catalog, read_catalog
 from training.data.attributes import product_targets
 from training.data.corrections import reapply_corrections

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training/system": {SERVING},
     "training/catalog/drawing": set(),
     "training/catalog/formats": set(),
-    "training/catalog/pictures": set(),
+    "training/catalog/pictures": {SERVING, "training/catalog/formats"},
     "training/catalog": {
         SERVING,
         f"{SERVING}/titles",

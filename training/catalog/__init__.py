@@ -4,7 +4,7 @@ Client code imports only the names of this module; they load no heavy library.
 """
 
 from training.catalog.files import LIMITS, CatalogError, CatalogFiles, RowError, decode_picture, open_files
-from training.catalog.photograph import MAX_BYTES, shrunk
+from training.catalog.pictures.photograph import MAX_BYTES, shrunk
 from training.catalog.presets import PRESETS
 from training.catalog.rows import CatalogRow, open_rows
 from training.catalog.source import CatalogSource

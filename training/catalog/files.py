@@ -36,10 +36,10 @@ from training.catalog.finding import (
 )
 from training.catalog.formats.content import is_workbook, zip_content
 from training.catalog.formats.errors import READ_ERRORS, CatalogError, RowError
-from training.catalog.photograph import open_photograph
-from training.catalog.picture_paths import certain_path, safe_path
 from training.catalog.pictures.folder_names import FolderNames
 from training.catalog.pictures.names import MAX_LISTED, Listed, PictureNames, has_picture_suffix
+from training.catalog.pictures.paths import certain_path, safe_path
+from training.catalog.pictures.photograph import open_photograph
 from training.catalog.pictures.zip_names import file_entries, other_spellings
 
 __all__ = [

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from training.catalog.files import CatalogError, RowError
-from training.catalog.photograph import open_photograph
+from training.catalog.pictures.photograph import open_photograph
 from training.catalog.reading import Catalog
 from training.system.storage import atomic_path, write_arrays
 from training.system.threads import map_threads

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.picture import open_picture
 from handlers.product_serving.settings import Attribute, ProductSettings
-from training.catalog.photograph import SHRUNK_SIDE, open_photograph, shrunk
+from training.catalog.pictures.photograph import SHRUNK_SIDE, open_photograph, shrunk
 
 SETTINGS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("label",)),))
 CAMERA = (8192, 5464)  # 45 megapixels
