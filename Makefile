@@ -45,7 +45,7 @@ PAGE      := .venv/.page
 BROWSER   := .venv/.browser
 CATALOGUE := runs/sample-catalogue
 
-.PHONY: help setup demo test test-docs test-faults bench check format lock lock-bench lock-page archive serve stop predict switch ui \
+.PHONY: help setup demo test test-docs test-faults test-fuzz bench check format lock lock-bench lock-page archive serve stop predict switch ui \
   setup-browser docs-images clean
 
 help: ## list the targets
@@ -114,6 +114,9 @@ test-docs: $(INSTALLED) ## run the commands of README, tutorial and how-to pages
 
 test-faults: $(INSTALLED) ## cause every known fault in a live server, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$$GIVEN_OUT" $(BIN)/python -m pytest tests/faults -m faults
+
+test-fuzz: $(INSTALLED) ## read 20,000 generated catalogues, about 20 minutes
+	@$(BIN)/python -m pytest tests/training/catalog/test_catalog_fuzz.py -m fuzz
 
 check: $(INSTALLED) ## check format, lint (ruff) and types (mypy)
 	@$(BIN)/ruff format --check .

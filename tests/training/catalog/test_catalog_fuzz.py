@@ -1,6 +1,6 @@
 """Catalogues as nobody wrote them: each one is read, every row used or rejected, or refused with a sentence.
 
-``CATALOGUES`` of them run in the slow test, a few in every test run.
+A few of them run in every test run, ``CATALOGUES`` of them with `make test-fuzz`.
 """
 
 import bz2
@@ -184,7 +184,7 @@ def test_any_catalogue_is_read_or_refused(shop: Path, made: tuple[str, bytes, di
     check(shop, *made)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @settings(max_examples=CATALOGUES, **UNHURRIED)
 @given(catalogues())
