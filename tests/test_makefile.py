@@ -20,7 +20,16 @@ def passed(folder: Path, target: str, **values: str) -> list[str]:
     installed.touch()
     variables = [f"{name}={value}" for name, value in values.items()]
     made = subprocess.run(
-        ["make", "--silent", target, f"BIN={folder}", f"INSTALLED={installed}", f"BROWSER={installed}", *variables],
+        [
+            "make",
+            "--silent",
+            target,
+            f"BIN={folder}",
+            f"INSTALLED={installed}",
+            f"BROWSER={installed}",
+            f"PAGE={installed}",
+            *variables,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

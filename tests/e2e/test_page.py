@@ -134,6 +134,9 @@ def test_a_table_is_scored(view: Any, url: str, tmp_path: Path) -> None:
     view.locator("#table input[type=file]").set_input_files(table)
     view.locator("#table .file-preview, #table table").first.wait_for()
     view.locator("#score").click()
+    view.locator("#summary .problem", has_text="image").wait_for()  # a column that is not there is not left out
+    view.get_by_label("Picture's column").fill("")
+    view.locator("#score").click()
     view.locator("#summary .tiles").wait_for()
     assert view.locator("#summary .tiles dd").all_inner_texts()[:2] == ["31", "30"]
     assert "product_empty" in view.locator("#summary").inner_text()

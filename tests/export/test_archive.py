@@ -100,7 +100,9 @@ def test_a_graph_that_disagrees_is_not_archived(
 
 
 def test_a_run_that_is_not_complete_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--run", str(tmp_path)]) == 1
+    folder = tmp_path / "alone" / "run"
+    folder.mkdir(parents=True)
+    assert main(["--run", str(folder)]) == 1
     assert "training train --out" in capsys.readouterr().err
 
 

@@ -116,10 +116,21 @@ def _text_features(
 def _lexical_features(
     titles: Sequence[NDArray[np.int64]], encoder: LexicalEncoder, device: Device, batch_size: int = 512
 ) -> NDArray[np.float32]:
-    """Features (titles, D) of titles' ids; they are computed in seconds, so no file keeps them."""
+    """Features (titles, D) of titles' ids; they are computed in seconds, so no file keeps them.
+
+    Titles with the same number of ids are read together. With padding, the last digits of a feature would depend on the
+    other titles of its batch.
+    """
     device.take(encoder).eval()
-    batches = [titles[start : start + batch_size] for start in range(0, len(titles), batch_size)]
-    return np.concatenate([encoder(torch.from_numpy(padded(each)).to(device.name)).cpu().numpy() for each in batches])
+    lengths = np.array([len(ids) for ids in titles])
+    features = np.empty((len(titles), encoder.width), dtype=np.float32)
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        for start in range(0, len(rows), batch_size):
+            chosen = rows[start : start + batch_size]
+            ids = torch.from_numpy(padded([titles[row] for row in chosen]))
+            features[chosen] = encoder(ids.to(device.name)).cpu().numpy()
+    return features
 
 
 def _distinct(forms: Sequence[Sequence[str]]) -> tuple[list[str], NDArray[np.int64]]:

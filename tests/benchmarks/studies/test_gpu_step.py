@@ -11,7 +11,7 @@ from handlers.product_serving.engines.graph_replay import Size
 def test_operations_are_two_a_multiplication_and_addition() -> None:
     linear = torch.nn.Linear(3 * 8 * 8, len(LABELS))
     batch = products(5, 4, 8)
-    found = operations(lambda image, ids, mask, present: linear(image.float().flatten(1)), batch)
+    found = operations(lambda image, ids, mask, present, ngrams: linear(image.float().flatten(1)), batch)
     assert found == 2 * 5 * 3 * 8 * 8 * len(LABELS)
 
 

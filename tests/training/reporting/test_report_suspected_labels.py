@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> ReportData:
 
 def test_a_contradicted_label_is_listed_and_shown_with_the_answers_of_the_models(data: ReportData) -> None:
     [section] = suspected_labels(data)
-    rows = list(csv.reader((data.figures.parent / FILE).read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.reader((data.figures.parent / FILE).read_text(encoding="utf-8-sig").splitlines()))
     assert rows[0] == list(COLUMNS)
     given, suggested = LABELS[4 % 3], LABELS[5 % 3]
     assert rows[1:] == [["p4", '\'=HYPERLINK("http://bad")', given, suggested, "0.0500", "0.9000", "1"]]
@@ -70,4 +70,4 @@ def test_no_suspect_is_a_sentence_and_an_empty_list(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", write_catalogue(tmp_path / "shop", products=30))
     [section] = suspected_labels(ReportData([read_results(run)], tmp_path / "figures"))
     assert isinstance(section.blocks[0], Paragraph) and section.blocks[0].text.startswith("None of the 12 ")
-    assert (tmp_path / FILE).read_text(encoding="utf-8").strip() == ",".join(COLUMNS)
+    assert (tmp_path / FILE).read_text(encoding="utf-8-sig").strip() == ",".join(COLUMNS)

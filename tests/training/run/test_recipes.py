@@ -22,8 +22,8 @@ def written(tmp_path: Path, text: str) -> str:
 
 
 def test_the_recipes_that_come_along_go_together() -> None:
-    assert recipe_names() == ["full", "quick"]
-    assert read_recipe("quick") == {} and read_recipe("full")["cross_fit"] == 2
+    assert recipe_names() == ["full", "medium", "quick"]
+    assert read_recipe("quick") == {} and read_recipe("full")["cross_fit"] == read_recipe("medium")["cross_fit"] == 2
 
 
 def test_the_defaults_that_the_quick_recipe_shows_are_the_defaults() -> None:
@@ -81,7 +81,7 @@ def test_what_is_wrong_in_a_recipe_is_named_with_its_file(tmp_path: Path, text: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*DATA, "--recipe", "best"], "'best': it is neither a file nor one of full, quick"),
+        ([*DATA, "--recipe", "best"], "'best': it is neither a file nor one of full, medium, quick"),
         ([*DATA, "--recipe", "."], "'.': it is neither a file"),
         (["train"], "required: --data"),
         ([*DATA, "--rec", "full"], "unrecognized arguments: --rec full"),

@@ -29,8 +29,8 @@ def read_delimited(stream: IO[bytes], encoding: str, reading: Reading) -> Column
     Raises:
         CatalogError: there is no header, or a quote is never closed; also while the rows are read.
     """
-    # The csv module refuses cells above 131,072 characters, a limit of the whole process that is only ever raised here.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    # The csv module refuses cells above 131,072 characters, or above what another library has set for the process.
+    csv.field_size_limit(MAX_LINE_BYTES)
     lines = _lines(stream, encoding, reading)
     sample = _sample(lines)
     after = 0
