@@ -1,4 +1,4 @@
-"""The lexical model: the lexical tower's feature -> dropout -> linear; and that feature in the fusions."""
+"""The lexical model: the lexical tower's feature -> linear; and that feature in the fusions."""
 
 from typing import ClassVar
 
@@ -16,17 +16,13 @@ class LexicalHead(Head):
         text_width: unused.
         classes: C.
         lexical_width: D of the lexical encoder.
-        dropout: applied to the feature.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("text",)
     towers: ClassVar[tuple[str, ...]] = ("lexical",)
 
-    def __init__(
-        self, *, image_width: int, text_width: int, classes: int, lexical_width: int = 0, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, *, image_width: int, text_width: int, classes: int, lexical_width: int = 0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(lexical_width, classes)
 
     def forward(
@@ -34,7 +30,7 @@ class LexicalHead(Head):
     ) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> logits (B, C); reads ``lexical`` only."""
         assert lexical is not None
-        logits: Tensor = self.classifier(self.dropout(lexical))
+        logits: Tensor = self.classifier(lexical)
         return logits
 
 

@@ -46,7 +46,10 @@ def train_fusion(
             modalities=("image", "text"),
             epochs=options.joint_epochs,
             batch_size=options.batch_size,
-            rates=[(getattr(classifier.encoders, tower), rate) for tower, rate in rates.items()],
+            rates=[
+                *((getattr(classifier.encoders, tower), rate) for tower, rate in rates.items()),
+                (classifier.head, options.head_rate),
+            ],
         )
     return classifier, history
 

@@ -19,9 +19,10 @@ from training.run.context import Run, adamw
 from training.run.options import TrainOptions
 
 # A step of the lexical tower updates all its embeddings, whatever the batch: large batches save time. A small catalogue
-# gets smaller ones, so that an epoch has LEXICAL_STEPS steps.
-LEXICAL_BATCH, MIN_BATCH = 1024, 8
-LEXICAL_STEPS = 30
+# gets smaller ones, so that an epoch has LEXICAL_STEPS steps. With 28,619 products batches of 384 and 1,024 took 72 and
+# 51 s, and were right for 90.0 and 89.2 % of the titles with 20 % typos (validation part, one core, November 2026).
+LEXICAL_BATCH, MIN_BATCH = 384, 8
+LEXICAL_STEPS = 75
 
 
 class Tower(NamedTuple):
@@ -42,6 +43,7 @@ class _Fit(NamedTuple):
     Args:
         epochs: number of epochs of encoder and head together.
         rate: peak learning rate of the encoder.
+        head_rate: that of the head.
         head_first: train a head on the features of the encoder as it is, before both are trained together.
         batch_size: products in a step.
         sizes: edge of the pictures in each epoch, in pixels.
@@ -49,6 +51,7 @@ class _Fit(NamedTuple):
 
     epochs: int
     rate: float
+    head_rate: float
     head_first: bool
     batch_size: int
     sizes: Sequence[int] = ()
@@ -94,7 +97,7 @@ def tune(
     epochs: int,
     batch_size: int,
     sizes: Sequence[int] = (),
-    rates: list[tuple[nn.Module, float]],
+    rates: Sequence[tuple[nn.Module, float]],
 ) -> list[Epoch]:
     """Train encoders and head together on pictures and titles.
 
@@ -105,7 +108,7 @@ def tune(
         epochs: largest number of epochs.
         batch_size: products in a step.
         sizes: edge of the pictures in each epoch, in pixels; if empty, the served size in all epochs.
-        rates: encoders with their peak learning rates.
+        rates: encoders and head with their peak learning rates.
     """
     options = run.data.options
     if options.freeze_stem and classifier.image_encoder is not None:
@@ -130,7 +133,7 @@ def tune(
         classifier,
         stage=stage,
         objective=run.objective,
-        optimizer=adamw([*rates, (classifier.head, options.head_rate)]),
+        optimizer=adamw(list(rates)),
         epochs=epochs,
         train=train,
         validation=validation,
@@ -166,7 +169,7 @@ def _trained(
             epochs=fit.epochs,
             batch_size=fit.batch_size,
             sizes=fit.sizes,
-            rates=[(encoder, fit.rate)],
+            rates=[(encoder, fit.rate), (classifier.head, fit.head_rate)],
         )
     if isinstance(encoder, LexicalEncoder):
         encoder.round_weights()
@@ -176,14 +179,17 @@ def _trained(
 def _fit_of(options: TrainOptions, name: str, *, rows: int, sizes: Sequence[int]) -> _Fit:
     """How a tower is tuned on a number of rows."""
     if name == "text":
-        return _Fit(options.text_epochs, options.text_rate, head_first=True, batch_size=options.batch_size)
+        rates = options.text_rate, options.head_rate
+        return _Fit(options.text_epochs, *rates, head_first=True, batch_size=options.batch_size)
     if name == "lexical":  # random features are useless for a head
         batch_size = int(np.clip(rows // LEXICAL_STEPS, MIN_BATCH, LEXICAL_BATCH))
         untrained = not options.lexical_epochs
-        return _Fit(options.lexical_epochs, options.lexical_rate, head_first=untrained, batch_size=batch_size)
+        rate = options.lexical_rate  # both start from random weights
+        return _Fit(options.lexical_epochs, rate, rate, head_first=untrained, batch_size=batch_size)
     pretrained = options.image_weights != "none" or not options.image_epochs
     epochs, edges = len(sizes) or options.image_epochs, sizes or options.image_sizes
-    return _Fit(epochs, options.image_rate, head_first=pretrained, batch_size=options.batch_size, sizes=edges)
+    rates = options.image_rate, options.head_rate
+    return _Fit(epochs, *rates, head_first=pretrained, batch_size=options.batch_size, sizes=edges)
 
 
 def require_weights(options: TrainOptions) -> None:
