@@ -47,6 +47,7 @@ class _Fit(NamedTuple):
         head_first: train a head on the features of the encoder as it is, before both are trained together.
         batch_size: products in a step.
         sizes: edge of the pictures in each epoch, in pixels.
+        patience: as in :func:`training.fit.loop.fit`.
     """
 
     epochs: int
@@ -55,6 +56,7 @@ class _Fit(NamedTuple):
     head_first: bool
     batch_size: int
     sizes: Sequence[int] = ()
+    patience: int | None = 3
 
 
 def train_tower(run: Run, name: str) -> Tower:
@@ -97,6 +99,7 @@ def tune(
     epochs: int,
     batch_size: int,
     sizes: Sequence[int] = (),
+    patience: int | None = 3,
     rates: Sequence[tuple[nn.Module, float]],
 ) -> list[Epoch]:
     """Train encoders and head together on pictures and titles.
@@ -108,6 +111,7 @@ def tune(
         epochs: largest number of epochs.
         batch_size: products in a step.
         sizes: edge of the pictures in each epoch, in pixels; if empty, the served size in all epochs.
+        patience: as in :func:`training.fit.loop.fit`.
         rates: encoders and head with their peak learning rates.
     """
     options = run.data.options
@@ -135,6 +139,7 @@ def tune(
         objective=run.objective,
         optimizer=adamw(list(rates)),
         epochs=epochs,
+        patience=patience,
         train=train,
         validation=validation,
         device=run.device,
@@ -169,6 +174,7 @@ def _trained(
             epochs=fit.epochs,
             batch_size=fit.batch_size,
             sizes=fit.sizes,
+            patience=fit.patience,
             rates=[(encoder, fit.rate), (classifier.head, fit.head_rate)],
         )
     if isinstance(encoder, LexicalEncoder):
@@ -185,7 +191,8 @@ def _fit_of(options: TrainOptions, name: str, *, rows: int, sizes: Sequence[int]
         batch_size = int(np.clip(rows // LEXICAL_STEPS, MIN_BATCH, LEXICAL_BATCH))
         untrained = not options.lexical_epochs
         rate = options.lexical_rate  # both start from random weights
-        return _Fit(options.lexical_epochs, rate, rate, head_first=untrained, batch_size=batch_size)
+        # All epochs: whole titles, which the validation part has, are at their best before damaged ones are.
+        return _Fit(options.lexical_epochs, rate, rate, head_first=untrained, batch_size=batch_size, patience=None)
     pretrained = options.image_weights != "none" or not options.image_epochs
     epochs, edges = len(sizes) or options.image_epochs, sizes or options.image_sizes
     rates = options.image_rate, options.head_rate
