@@ -103,7 +103,7 @@ def test_a_run_that_is_not_complete_says_what_to_do(tmp_path: Path, capsys: pyte
     folder = tmp_path / "alone" / "run"
     folder.mkdir(parents=True)
     assert main(["--run", str(folder)]) == 1
-    assert "training train --out" in capsys.readouterr().err
+    assert "holds no run; `python -m training train` makes one" in capsys.readouterr().err
 
 
 def test_a_catalogue_that_changed_is_noticed(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

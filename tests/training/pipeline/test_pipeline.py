@@ -194,7 +194,7 @@ def test_an_interrupted_run_ends_as_if_it_never_stopped(
 
 def test_both_towers_can_be_tuned(options: Options, trained_run: Path) -> None:
     """After their features were extracted: an encoder moved in inference mode could not be changed again."""
-    tuned = pipeline.train_run(options(models=(), image_epochs=1, image_rate=1e-3))
+    tuned = pipeline.train_run(options(models=(), image_epochs=1, image_rate=1e-2))
     assert np.abs(answers(tuned, "image") - answers(trained_run, "image")).max() > 1e-3
 
 
