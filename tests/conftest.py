@@ -71,6 +71,7 @@ def options(
             "image_size": 64,
             "image_epochs": 0,
             "text_epochs": 1,
+            "lexical_epochs": 1,
             "head_epochs": 3,
             "fusion_epochs": 3,
             "text_rate": 1e-3,
