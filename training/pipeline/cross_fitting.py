@@ -88,7 +88,8 @@ def _to_learn_from(run: Run, rows: NDArray[np.int64], encoders: Encoders) -> Fea
     """Features of training rows, with the pictures of some of them damaged."""
     features = _read(run, rows, encoders)
     drawn = (
-        np.random.default_rng((run.data.options.seed, int(rows[0]))).random(len(rows)) < run.data.options.damage_pictures
+        np.random.default_rng((run.data.options.seed, int(rows[0]))).random(len(rows))
+        < run.data.options.damage_pictures
     )
     chosen = np.flatnonzero(drawn & features.present[:, 0])
     if encoders.image is None or not len(chosen):
