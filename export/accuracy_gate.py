@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from export.int8 import export_int8
-from export.verify import Parity
-from handlers.product_serving.engines.engine import Engine, EngineError
+from export.verify import Forward, Parity
+from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.engines.half_precision import HalfEngine
 from handlers.product_serving.engines.int8 import INT8_GRAPH, require_vnni
+from handlers.product_serving.engines.onnx import part_files
 from handlers.product_serving.engines.table import ENGINES, LoadOptions
 from handlers.product_serving.preprocessing import Product
 
@@ -22,15 +23,15 @@ MIN_SAME_CLASS = 0.995
 MAX_LOSS = 0.003  # largest loss of accuracy of any attribute
 
 
-def fast_engines(options: LoadOptions) -> dict[str, Engine]:
+def fast_engines(options: LoadOptions) -> dict[str, Forward]:
     """Load the fast engines that this machine can measure, by name.
 
     Args:
-        options: the folder of the archive to build; int8 is left out if ``model.int8.onnx`` is missing.
+        options: the folder of the archive to build; int8 is left out if no tower is in int8.
     """
-    engines: dict[str, Engine] = {}
+    engines: dict[str, Forward] = {}
     for row in ENGINES:
-        if row.gate != row.name or (row.name == "int8" and not (options.folder / INT8_GRAPH).exists()):
+        if row.gate != row.name or (row.name == "int8" and not part_files(options.folder / INT8_GRAPH)):
             continue
         try:
             engines[row.name] = HalfEngine(options.folder / "model.pt") if row.device == "gpu" else row.build(options)
@@ -40,7 +41,7 @@ def fast_engines(options: LoadOptions) -> dict[str, Engine]:
 
 
 def add_int8(folder: Path, products: Sequence[Product]) -> None:
-    """Write ``model.int8.onnx`` if this machine can verify it.
+    """Write the towers in int8 if this machine can verify them.
 
     Args:
         folder: holds ``model.onnx`` and ``model.pt``.

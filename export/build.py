@@ -16,9 +16,10 @@ from export.golden import CANDIDATES, select_golden_products
 from export.inference_form import inference_form
 from export.shared_weights import share_weights
 from export.to_onnx import export_onnx
-from export.torchscript import example_inputs, export_torchscript
+from export.torchscript import example_inputs, export_torchscript, whole_torchscript
 from export.verify import Forward, Parity, VerificationError, eager_forward, require_parity, verify
 from handlers.product_serving.engines.int8 import INT8_GRAPH
+from handlers.product_serving.engines.onnx import OnnxGraph, part_files
 from handlers.product_serving.engines.table import AUTO, ENGINES, LoadOptions, engine_row
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
@@ -32,6 +33,7 @@ from training.run.checkpoint import RunError, load_model
 from training.run.record import read_run
 from training.system.storage import StorageError, require_room
 
+WHOLE_FILE_PRODUCTS = 100
 _USE_AUTO = "leave the choice to --engine auto"
 
 
@@ -198,7 +200,7 @@ def _require_room(name: str, model: ProductClassifier, store: Path) -> None:
 
 
 def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSettings) -> None:
-    """Write ``model.pt`` and ``model.onnx``, which share one copy of the weights.
+    """Write ``model.pt``, ``model.onnx`` and its parts, which share one copy of the weights.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -208,7 +210,8 @@ def export_graphs(model: ProductClassifier, folder: Path, settings: ProductSetti
     deployed = inference_form(model, example_inputs(settings.image_size))
     export_torchscript(deployed, folder / "model.pt", image_size=settings.image_size)
     export_onnx(deployed, folder / "model.onnx", image_size=settings.image_size, max_tokens=settings.max_tokens)
-    share_weights(folder / "model.onnx", folder / "model.pt")
+    for graph in folder.glob("model*.onnx"):
+        share_weights(graph, folder / "model.pt")
 
 
 def _verified(
@@ -221,14 +224,16 @@ def _verified(
     """
     options = LoadOptions(folder, settings, threads=torch.get_num_threads())
     exact = {row.name: row.build(options) for row in ENGINES if row.device == "cpu" and row.gate is None}
-    parities = verify(
-        eager,
-        {**exact, **fast_engines(options)},
-        [preprocessor(*pair) for pair in test.pairs()],
-        ids=test.products["id"].tolist(),
-        truth=product_targets(test.products, settings.attributes),
-        settings=settings,
-    )
+    products = [preprocessor(*pair) for pair in test.pairs()]
+    ids, truth = test.products["id"].tolist(), product_targets(test.products, settings.attributes)
+    parities = verify(eager, {**exact, **fast_engines(options)}, products, ids=ids, truth=truth, settings=settings)
+    # The engines compute the graphs in parts; whoever loads a whole file must get the same answers.
+    whole: dict[str, Forward] = {
+        "model.onnx": OnnxGraph(folder / "model.onnx", threads=options.threads),
+        "model.pt": whole_torchscript(folder / "model.pt"),
+    }
+    few = slice(WHOLE_FILE_PRODUCTS)
+    require_parity(verify(eager, whole, products[few], ids=ids[few], truth=truth[few], settings=settings))
     by_exact = {name: parities.pop(name) for name in exact}
     require_parity(by_exact)
     return by_exact, parities
@@ -253,9 +258,10 @@ def _require_forced(engine: str, fast: dict[str, Parity]) -> None:
 
 
 def _drop_unusable_int8(folder: Path, parity: Parity | None) -> None:
-    """Delete the int8 graph unless it passed the accuracy gate; its figures stay in the manifest."""
+    """Delete the int8 towers unless it passed the accuracy gate; its figures stay in the manifest."""
     if parity is None or not passes_gate(parity):
-        (folder / INT8_GRAPH).unlink(missing_ok=True)
+        for file in part_files(folder / INT8_GRAPH).values():
+            file.unlink()
 
 
 def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Export a trained model to one ONNX file, with dynamic batch and title length.
 
-The only output is ``logits``. The towers' outputs are inner values named ``cells``, ``tokens`` and ``lexical``;
-explanations cut the graph there.
+The only output is ``logits``. Inner values have names too, and :mod:`export.parts` cuts the graph there: the towers'
+outputs ``cells``, ``tokens`` and ``lexical``, a fusion's ``agreement`` of picture and title, and ``letters``, the
+logits of the lexical model within a fusion.
 """
 
 import contextlib
@@ -14,31 +15,41 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from export.parts import write_parts
 from export.torchscript import INPUT_NAMES, example_inputs
 from handlers.product_serving.titles.ngrams import MAX_NGRAMS
 from training.models import ProductClassifier
 
 
-class _WithFeatures(nn.Module):
-    """A classifier that also returns its towers' outputs, so that the exporter names them."""
+class _WithInnerValues(nn.Module):
+    """A classifier that also returns inner values, so that the exporter names them."""
 
     def __init__(self, classifier: ProductClassifier) -> None:
         super().__init__()
         self.classifier = classifier
         towers = zip(("cells", "tokens", "lexical"), classifier.encoders, strict=True)
-        self.features = [name for name, tower in towers if tower is not None]
+        self.values = [name for name, tower in towers if tower is not None] + ["agreement"]
+        if answers_by_letters(classifier):
+            self.values.append("letters")
 
     def forward(
         self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor, ngrams: Tensor
     ) -> tuple[Tensor, ...]:
         cells, tokens, lexical = self.classifier.encode(image, input_ids, attention_mask, ngrams)
-        logits = self.classifier.head(cells, tokens, attention_mask, present, lexical).float()
-        named = {"cells": cells, "tokens": tokens, "lexical": lexical}
-        return logits, *(named[name] for name in self.features)
+        logits, agreement = self.classifier.classify(cells, tokens, attention_mask, present, lexical)
+        named = {"cells": cells, "tokens": tokens, "lexical": lexical, "agreement": agreement}
+        if "letters" in self.values:
+            named["letters"] = self.classifier.letters(lexical)
+        return logits, *(named[name] for name in self.values)
+
+
+def answers_by_letters(model: ProductClassifier) -> bool:
+    """True for a fusion with the lexical model, which can answer before the other towers."""
+    return model.lexical_encoder is not None and hasattr(model.head, "heads")
 
 
 def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_tokens: int) -> None:
-    """Write ``model.onnx``; inputs that the model does not read are missing or unused in the graph.
+    """Write ``model.onnx`` and its parts; inputs that the model does not read are missing or unused in the graph.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -51,7 +62,7 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
     unread = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
     title = unread if model.text_encoder is None else {0: batch, 1: tokens}
     letters = unread if model.lexical_encoder is None else {0: batch, 1: ngrams}
-    exported = _WithFeatures(model).eval()
+    exported = _WithInnerValues(model).eval()
     logging.disable(logging.WARNING)  # the exporter's messages about constant folding
     try:
         with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -61,7 +72,7 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
                 example_inputs(image_size),
                 dynamo=True,
                 input_names=INPUT_NAMES,
-                output_names=["logits", *exported.features],
+                output_names=["logits", *exported.values],
                 dynamic_shapes=({0: batch}, title, title, {0: batch}, letters),
                 verbose=False,
             )
@@ -75,3 +86,4 @@ def export_onnx(model: ProductClassifier, path: Path, *, image_size: int, max_to
         del node.metadata_props[:]  # Python source locations: most of the file, and they name local paths
     onnx.save(graph, str(path))
     onnx.checker.check_model(str(path), full_check=True)
+    write_parts(path)

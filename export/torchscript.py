@@ -1,17 +1,23 @@
 """Export a trained model to TorchScript: traced once, at batch 2, for any batch and title length.
 
-For explanations, the file has more methods than ``forward``, on the same weights: ``cells``, ``tokens`` and ``lexical``
-run the towers, ``classify`` the head. The head's input is cast to fp32, because
+The file has more methods than ``forward``, on the same weights: ``cells``, ``tokens`` and ``lexical`` run the towers,
+``classify`` the head, which also tells whether picture and title agree. The server calls these, so that it computes no
+tower in vain. The head's input is cast to fp32, because
 :mod:`handlers.product_serving.engines.half_precision` may cast the towers to half precision.
 """
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from handlers.product_serving.engines.engine import Batch
+from handlers.product_serving.engines.torchscript import load_graph
 from training.models import ProductClassifier
 
 INPUT_NAMES = ("image", "input_ids", "attention_mask", "present", "ngrams")
@@ -40,7 +46,7 @@ class _ClassifierParts(nn.Module):
         self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor, ngrams: Tensor
     ) -> Tensor:
         cells, tokens, lexical = self.classifier.encode(image, input_ids, attention_mask, ngrams)
-        return self.classify(cells.float(), tokens.float(), attention_mask, present, lexical)
+        return self.classify(cells.float(), tokens.float(), attention_mask, present, lexical)[0]
 
     def cells(self, image: Tensor) -> Tensor:
         assert self.classifier.image_encoder is not None
@@ -59,9 +65,8 @@ class _ClassifierParts(nn.Module):
 
     def classify(
         self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor
-    ) -> Tensor:
-        logits: Tensor = self.classifier.head(cells, tokens, attention_mask, present, lexical)
-        return logits.float()
+    ) -> tuple[Tensor, Tensor]:
+        return self.classifier.classify(cells, tokens, attention_mask, present, lexical)
 
 
 def export_torchscript(model: ProductClassifier, path: Path, *, image_size: int) -> None:
@@ -101,3 +106,15 @@ def _examples(model: ProductClassifier, image_size: int) -> dict[str, tuple[Tens
     if model.lexical_encoder is not None:
         methods["lexical"] = (ngrams,)
     return methods
+
+
+def whole_torchscript(path: Path) -> Callable[[Batch], NDArray[np.float32]]:
+    """``forward`` of ``model.pt`` on the CPU, which runs all towers for each product."""
+    graph = load_graph(path)
+
+    def run(batch: Batch) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = graph(*(torch.from_numpy(array) for array in batch)).numpy()
+        return logits
+
+    return run

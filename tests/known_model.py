@@ -23,6 +23,7 @@ from export.verify import eager_forward
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, ProductSettings
 from training.models import ProductClassifier
+from training.models.head import Head
 
 BAG, SHOE = range(2)
 LABELS = ("Küche: bags, large|small", "Shoes")  # one of them with all that parts the fields of a metric
@@ -51,7 +52,7 @@ class KnownTokens(nn.Module):
         return votes
 
 
-class KnownHead(nn.Module):
+class KnownHead(Head):
     """Adds all votes; a missing picture or title has none."""
 
     def forward(

@@ -148,7 +148,7 @@ class _ProductLogOdds:
         lexical: NDArray[np.float32],
     ) -> Floats:
         rows = max(len(attention_mask), len(cells))
-        logits = self._parts.classify(
+        logits, _ = self._parts.classify(
             _repeated(cells, rows),
             _repeated(tokens, rows),
             _repeated(attention_mask, rows),

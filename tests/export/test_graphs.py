@@ -89,7 +89,7 @@ def test_the_parts_of_a_graph_give_its_answers(exported: Path) -> None:
                 for array in (parts.cells(image), parts.tokens(ids, mask))
             ]
             letters = parts.lexical(ngrams)
-            logits = parts.classify(
+            logits, _ = parts.classify(
                 *features,
                 np.repeat(mask, copies, 0),
                 np.repeat(present, copies, 0),

@@ -17,7 +17,7 @@ from export.torchscript import example_inputs, export_torchscript
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
-from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.engines.onnx import OnnxEngine, part_files
 from handlers.product_serving.preprocessing import Product, collate
 from training.models import ProductClassifier, build_head
 from training.models.encoders import build_text_encoder
@@ -81,18 +81,21 @@ def test_an_answer_does_not_depend_on_the_batch_or_padding(int8: Int8Engine, pro
 
 
 def test_the_right_operations_are_quantised(folder: Path) -> None:
-    graph = onnx.load(str(folder / INT8_GRAPH), load_external_data=False).graph
+    cells, tokens = (part_files(folder / INT8_GRAPH)[name] for name in ("cells", "tokens"))
+    graph = onnx.load(str(cells), load_external_data=False).graph
     made_by = {name: node.op_type for node in graph.node for name in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     rounded = [made_by.get(node.input[1]) == "DequantizeLinear" for node in convolutions]
     assert rounded == [False] * EXACT_CONVOLUTIONS + [True] * (CONVOLUTIONS - EXACT_CONVOLUTIONS)
     # Query, key, value, output and two of the feed-forward part; query, key and value read the same rounded rows.
+    graph = onnx.load(str(tokens), load_external_data=False).graph
     products = [node for node in graph.node if node.op_type == "MatMulInteger"]
     assert (len(products), len({node.input[0] for node in products})) == (6, 4)
 
 
-def test_the_weights_are_not_stored_again(folder: Path) -> None:
-    graph = onnx.load(str(folder / INT8_GRAPH), load_external_data=False).graph
+@pytest.mark.parametrize("part", ["cells", "tokens"])
+def test_the_weights_are_not_stored_again(folder: Path, part: str) -> None:
+    graph = onnx.load(str(part_files(folder / INT8_GRAPH)[part]), load_external_data=False).graph
     shared = [tensor for tensor in graph.initializer if tensor.external_data]
     own = [tensor for tensor in graph.initializer if not tensor.external_data and len(tensor.raw_data) >= 2048]
     assert shared and not [tensor.name for tensor in own if tensor.data_type == onnx.TensorProto.INT8]
@@ -103,7 +106,7 @@ def test_explanations_read_the_exact_graph(folder: Path, int8: Int8Engine, produ
     parts = int8.parts()
     tokens = parts.tokens(batch.input_ids, batch.attention_mask)
     letters = parts.lexical(batch.ngrams)
-    logits = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present, letters)
+    logits, _ = parts.classify(parts.cells(batch.image), tokens, batch.attention_mask, batch.present, letters)
     np.testing.assert_allclose(logits, OnnxEngine(folder / "model.onnx", threads=1)(batch), atol=1e-5)
 
 
@@ -112,7 +115,7 @@ def alike(share: float) -> dict[str, dict[str, float]]:
 
 
 def test_an_int8_graph_that_fails_the_gate_is_left_out(tmp_path: Path) -> None:
-    graph = tmp_path / INT8_GRAPH
+    graph = tmp_path / "model.int8.cells.onnx"
     good = Parity("int8", 0.3, 10, 1000, (), alike(0.996))
     bad = dataclasses.replace(good, attributes=alike(0.98))
     graph.touch()

@@ -162,14 +162,17 @@ def test_long_words_are_cut_and_unread_words_left_out(worker: Worker) -> None:
     assert len(answer["text"]) <= 14 and max(len(entry["token"]) for entry in answer["text"]) == 100
 
 
+NONE = np.zeros(0, np.float32)  # no agreement
+
+
 class Failing:
     """Parts that break on a chosen call."""
 
     def __init__(self, parts: Parts, failure: Callable[[], NDArray[np.float32]]) -> None:
         self.cells, self.tokens, self.lexical, self._failure = parts.cells, parts.tokens, parts.lexical, failure
 
-    def classify(self, *arrays: Any) -> NDArray[np.float32]:
-        return self._failure()
+    def classify(self, *arrays: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self._failure(), NONE
 
 
 def out_of_memory() -> NDArray[np.float32]:
@@ -229,7 +232,7 @@ def test_the_weights_equal_captums(graphs: Path, preprocessor: ProductPreprocess
     def odds(features: Tensor, present: Tensor) -> Tensor:
         mask = batch.attention_mask.repeat(len(features), 0)
         titles, letters = tokens.repeat(len(features), 1, 1).numpy(), lexical.repeat(len(features), 0)
-        logits = parts.classify(features.numpy(), titles, mask, present.numpy() > 0, letters)
+        logits, _ = parts.classify(features.numpy(), titles, mask, present.numpy() > 0, letters)
         scores = (torch.from_numpy(logits).double() / settings.main.temperature).softmax(1)
         scores[~(present.numpy() > 0).any(1)] = 1 / len(LABELS)
         return torch.log(scores[:, label] / (1 - scores[:, label]))
@@ -266,9 +269,9 @@ class Counting:
     def lexical(self, ngrams: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.zeros((len(ngrams), LETTERS), np.float32)
 
-    def classify(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
+    def classify(self, *arrays: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self.heads += len(arrays[0])
-        return self._head(*map(torch.from_numpy, arrays)).detach().numpy()
+        return self._head(*map(torch.from_numpy, arrays)).detach().numpy(), NONE
 
 
 @pytest.mark.parametrize(("modalities", "runs"), [(("image", "text"), MAX_RUNS), (("text",), MAX_RUNS_OF_TITLES)])
@@ -305,8 +308,8 @@ def test_the_deciding_word_of_a_long_title_is_found(known_folder: Path) -> None:
 
 def test_a_single_class_has_zero_weights(settings: ProductSettings, preprocessor: ProductPreprocessor) -> None:
     class Only(Counting):
-        def classify(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
-            return np.ones((len(arrays[0]), 1), np.float32)
+        def classify(self, *arrays: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            return np.ones((len(arrays[0]), 1), np.float32), NONE
 
     only = dataclasses.replace(settings, attributes=(dataclasses.replace(settings.main, labels=("Shoes",)),))
     answer = ProductExplainer(Only(200), preprocessor, only)(preprocessor(PICTURE, "red"), "red", 0)
@@ -318,8 +321,8 @@ def test_a_single_class_has_zero_weights(settings: ProductSettings, preprocessor
 
 def test_a_confident_model_has_finite_weights(settings: ProductSettings, preprocessor: ProductPreprocessor) -> None:
     class Sure(Counting):
-        def classify(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
-            return np.tile(np.array([[1e4, -1e4, 0, 0]], np.float32), (len(arrays[0]), 1))
+        def classify(self, *arrays: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            return np.tile(np.array([[1e4, -1e4, 0, 0]], np.float32), (len(arrays[0]), 1)), NONE
 
     answer = ProductExplainer(Sure(200), preprocessor, settings)(preprocessor(PICTURE, "red shirt"), "red shirt", 0)
     assert (

@@ -4,6 +4,8 @@ import torch
 from serving import LABELS
 from torch import Tensor, nn
 
+from training.models.head import Head
+
 LETTERS = 4
 
 
@@ -26,7 +28,7 @@ class TinyTokens(nn.Module):
         return vectors
 
 
-class TinyHead(nn.Module):
+class TinyHead(Head):
     """Reads the quarters, the mean of the words and the letters, each only if present."""
 
     def __init__(self) -> None:

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from handlers.product_serving.settings import MODALITIES
+from training.models.agreement import log_agreement
 from training.models.early import EarlyFusion
 from training.models.encoders import ImageEncoder, TextEncoder
 from training.models.gated import GatedFusion
-from training.models.head import Head
+from training.models.head import TOWERS, Head
 from training.models.image import ImageHead
 from training.models.intermediate import IntermediateFusion
 from training.models.late import LateFusion
@@ -73,7 +75,27 @@ class ProductClassifier(nn.Module):
     ) -> Tensor:
         """(B, 3, H, W) uint8, (B, T) int64, (B, T) int64, (B, 2) bool, (B, G) int64 -> logits (B, C) float32."""
         cells, tokens, lexical = self.encode(image, input_ids, attention_mask, ngrams)
-        logits: Tensor = self.head(cells, tokens, attention_mask, present, lexical)
+        logits, _ = self.classify(cells, tokens, attention_mask, present, lexical)
+        return logits
+
+    def classify(
+        self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Features -> logits (B, C) float32, and (B,) as :func:`training.models.agreement.log_agreement`.
+
+        A model of one modality has no conflict; its second answer is 0.
+        """
+        features = (cells, tokens, attention_mask, present, lexical)
+        logits: Tensor = self.head(*features).float()
+        singles = self.head.single_answers(*features)
+        if {TOWERS[name] for name in singles} != set(MODALITIES):
+            return logits, torch.zeros_like(logits[:, 0])
+        return logits, log_agreement(singles, self.head.sizes[0])
+
+    def letters(self, lexical: Tensor) -> Tensor:
+        """(B, D) lexical feature -> logits (B, C) of the lexical model within a fusion."""
+        nothing = torch.empty(0)
+        logits: Tensor = self.head.get_submodule("heads.lexical")(nothing, nothing, nothing, nothing, lexical)
         return logits.float()
 
     def encode(

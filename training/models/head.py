@@ -20,12 +20,14 @@ class Head(nn.Module):
         towers: the towers that the head reads, keys of ``TOWERS``; a fusion can do without ``lexical``.
         from_validation: True for a head without training: it averages the probabilities of the single models, with
             weights from the validation part.
+        sizes: (A,) number of classes of each attribute; of a fusion only.
         attends: True if the head has :meth:`attention_weights`.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "text")
     towers: ClassVar[tuple[str, ...]] = tuple(TOWERS)
     from_validation: ClassVar[bool] = False
+    sizes: Sequence[int] = ()
     attends: bool = False
 
     @classmethod
@@ -56,6 +58,12 @@ class Head(nn.Module):
     ) -> Tensor:
         """Attention of each cell, averaged over attention heads: (B, N, 1 + T) float32; column 0 is the null key."""
         raise NotImplementedError(f"{type(self).__name__} does not attend")
+
+    def single_answers(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Logits (B, C) of the single models within a fusion, by tower; a single model has none."""
+        return {}
 
     def start_from(self, heads: Mapping[str, nn.Module], *, weigh: bool) -> None:
         """Start from the trained single models.

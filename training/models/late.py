@@ -70,11 +70,8 @@ class LateFusion(Head):
 
         The softmax of log-probabilities is the probabilities, so the output can be used as logits.
         """
-        features = (image, text, attention_mask, present, lexical)
-        answers = [
-            self._log_softmax(head(*features) / temperature)
-            for head, temperature in zip(self.heads.values(), self.temperatures.T, strict=True)
-        ]
+        singles = self.single_answers(image, text, attention_mask, present, lexical)
+        answers = [self._log_softmax(logits) for logits in singles.values()]
         there = torch.stack([present[:, column] for column in self.columns], dim=1)[:, None].float()  # (B, 1, M)
         weights = self.weights * there  # (B, C, M)
         # A weight of 0 must not remove the only modality of a product.
@@ -82,10 +79,20 @@ class LateFusion(Head):
         log_weights = torch.log(weights / weights.sum(2, keepdim=True) + torch.finfo(torch.float32).tiny)
         return torch.logsumexp(torch.stack(answers, dim=2) + log_weights, dim=2)
 
+    def single_answers(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """As in :class:`Head`, each divided by its temperature."""
+        features = (image, text, attention_mask, present, lexical)
+        return {
+            name: head(*features) / temperature
+            for (name, head), temperature in zip(self.heads.items(), self.temperatures.T, strict=True)
+        }
+
     def _of_classes(self, values: Sequence[Sequence[float]]) -> Tensor:
         """(A, M) values -> (C, M): the values of each class's attribute."""
         return torch.tensor(values, dtype=torch.float32).repeat_interleave(torch.tensor(self.sizes), dim=0)
 
     def _log_softmax(self, logits: Tensor) -> Tensor:
         """(B, C) -> (B, C), separately for each attribute."""
-        return torch.cat([part.log_softmax(1) for part in torch.split(logits, self.sizes, dim=1)], dim=1)
+        return torch.cat([part.log_softmax(1) for part in torch.split(logits, list(self.sizes), dim=1)], dim=1)

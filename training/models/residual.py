@@ -110,6 +110,7 @@ class ResidualFusion(Head):
         super().__init__()
         self.heads = nn.ModuleDict(heads).requires_grad_(False)
         self.fusion = fusion
+        self.sizes = list(sizes)
         self.attends = fusion.attends
         self.columns = [MODALITIES.index(TOWERS[name]) for name in heads]
         together = Counter(self.columns)
@@ -131,7 +132,7 @@ class ResidualFusion(Head):
     ) -> Tensor:
         """Features as in :class:`training.models.ProductClassifier` -> logits (B, C)."""
         features = (image, text, attention_mask, present, lexical)
-        answers = [head(*features) for head in self.heads.values()]
+        answers = list(self.single_answers(*features).values())
         there = torch.stack([present[:, column] for column in self.columns], dim=1)  # (B, M)
         alone = there.sum(1) == 1
         weights = torch.where(alone[:, None, None], 1.0, self.weights(answers, there))  # (B, M, C)
@@ -140,6 +141,12 @@ class ResidualFusion(Head):
         share = torch.where(present.all(1, keepdim=True), 1.0, one_modality)
         logits: Tensor = weighed + share * self.fusion(*features) + self.shift
         return logits
+
+    def single_answers(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """As in :class:`Head`."""
+        return {name: head(image, text, attention_mask, present, lexical) for name, head in self.heads.items()}
 
     def output_bias(self) -> Tensor:
         """As in :class:`Head`: the shift."""

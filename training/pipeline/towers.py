@@ -15,6 +15,7 @@ from training.models.encoders import TextEncoder, build_image_encoder, build_tex
 from training.models.head import TOWERS
 from training.models.lexical_encoder import LexicalEncoder
 from training.models.weights.weights_file import WeightsError
+from training.pipeline.results import as_trained
 from training.run.context import Run, adamw
 from training.run.options import TrainOptions
 
@@ -100,6 +101,7 @@ def tune(
     batch_size: int,
     sizes: Sequence[int] = (),
     patience: int | None = 3,
+    tower: str = "",
     rates: Sequence[tuple[nn.Module, float]],
 ) -> list[Epoch]:
     """Train encoders and head together on pictures and titles.
@@ -112,6 +114,7 @@ def tune(
         batch_size: products in a step.
         sizes: edge of the pictures in each epoch, in pixels; if empty, the served size in all epochs.
         patience: as in :func:`training.fit.loop.fit`.
+        tower: the only tower that is trained, if it is one.
         rates: encoders and head with their peak learning rates.
     """
     options = run.data.options
@@ -119,9 +122,9 @@ def tune(
         classifier.image_encoder.freeze_stem()
     if options.batch_statistics and classifier.image_encoder is not None:
         classifier.image_encoder.use_batch_statistics()
-    sampler = run.sampler(rows, batch_size=batch_size)
+    sampler = run.sampler(rows, batch_size=batch_size, balanced=tower != "lexical")
     datasets = [
-        run.data.dataset(rows, modalities=modalities, training=True, image_size=size)
+        run.data.dataset(rows, modalities=modalities, training=True, image_size=size, tower=tower)
         for size in sizes or [options.image_size]
     ]
 
@@ -131,7 +134,9 @@ def tune(
         return product_loader(dataset, batch_size=batch_size, sampler=sampler, processes=options.processes)
 
     validation = product_loader(
-        run.data.dataset(run.data.rows("validation"), modalities=modalities), batch_size=64, processes=options.processes
+        run.data.dataset(run.data.rows("validation"), modalities=modalities, tower=tower),
+        batch_size=64,
+        processes=options.processes,
     )
     return run.stages.fit(
         classifier,
@@ -175,10 +180,13 @@ def _trained(
             batch_size=fit.batch_size,
             sizes=fit.sizes,
             patience=fit.patience,
+            tower=name,
             rates=[(encoder, fit.rate), (classifier.head, fit.head_rate)],
         )
     if isinstance(encoder, LexicalEncoder):
         encoder.round_weights()
+        if fit.epochs:  # it was trained on the true frequencies; all other models are corrected for balanced batches
+            classifier.head = as_trained(run, classifier.head)
     return Tower(classifier, history)
 
 

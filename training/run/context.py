@@ -90,9 +90,9 @@ class Run:
             for form in range(1, DAMAGED_FORMS + 1)
         ]
 
-    def sampler(self, rows: NDArray[np.int64], *, batch_size: int) -> EpochSampler:
-        """Training batches of some rows. If classes differ in size, rare classes are sampled more often."""
-        weights = balanced_weights(self.data.targets[rows])
+    def sampler(self, rows: NDArray[np.int64], *, batch_size: int, balanced: bool = True) -> EpochSampler:
+        """Training batches of some rows. If ``balanced``, rare classes are sampled more often."""
+        weights = balanced_weights(self.data.targets[rows]) if balanced else np.ones(len(rows))
         return EpochSampler(
             self.data.lengths[rows],
             batch_size=batch_size,

@@ -30,6 +30,7 @@ from training.data.damaged_pictures import DamagedPictures
 from training.data.dataset import ProductDataset, title_lengths
 from training.data.label_noise import damage_labels
 from training.data.label_spelling import with_one_spelling
+from training.data.letters import LetterTitles
 from training.data.picture_cache import PictureCache, open_picture_cache
 from training.data.splits import keep_training, product_groups, split_products
 from training.models.encoders import tokenizer_json
@@ -102,6 +103,7 @@ class RunData:
         modalities: tuple[str, ...] = ("image", "text"),
         training: bool = False,
         image_size: int | None = None,
+        tower: str = "",
     ) -> ProductDataset:
         """Some rows as a dataset.
 
@@ -110,9 +112,12 @@ class RunData:
             modalities: the modalities to read.
             training: augment pictures and damage titles.
             image_size: edge of the pictures in pixels; None for the served size.
+            tower: the only tower to read for; ``lexical`` reads letters alone, and has its own share of damaged titles.
         """
+        options, letters = self.options, tower == "lexical"
+        damage = options.lexical_damage if letters else options.damage_titles
         chosen = np.arange(len(self.products)) if rows is None else rows
-        return ProductDataset(
+        return (LetterTitles if letters else ProductDataset)(
             self.catalog,
             self.products.iloc[chosen],
             targets=self.targets[chosen],
@@ -120,9 +125,9 @@ class RunData:
             modalities=modalities,
             pictures=self.pictures,
             augment=training,
-            damage_titles=self.options.damage_titles if training else 0.0,
+            damage_titles=damage if training and options.damage_titles else 0.0,
             damager=self.damager if training else None,
-            seed=self.options.seed,
+            seed=options.seed,
         )
 
     def damaged_pictures(self, rows: NDArray[np.int64]) -> ProductDataset:

@@ -222,7 +222,10 @@ class TrainOptions:
     text_epochs: int = option(2, "epochs of the title tower; 0 leaves it as pretrained", TUNING, limit=COUNT)
     text_rate: float = option(3e-5, "peak learning rate of the title tower", TUNING, limit=POSITIVE)
     lexical_epochs: int = option(
-        8, "epochs of the lexical tower, which reads the letters of a title", TUNING, limit=COUNT
+        10, "epochs of the lexical tower, which reads the letters of a title", TUNING, limit=COUNT
+    )
+    lexical_damage: float = option(
+        0.7, "share of damaged titles for the lexical tower, unless --damage-titles is 0", TUNING, limit=SHARE
     )
     lexical_rate: float = option(2e-2, "peak learning rate of the lexical tower", TUNING, limit=POSITIVE)
     damage_titles: float = option(

@@ -24,8 +24,8 @@ from benchmarks.server.peers.archive_handler import ArchiveHandler
 from benchmarks.server.systems.process_usage import own_peak
 from benchmarks.server.systems.torchserve_config import ROOT
 from client.api.errors import ClientError
-from handlers.product_serving.engines.engine import Batch, Engine
-from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.engines.engine import Batch
+from handlers.product_serving.engines.onnx import OnnxGraph
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import Product, collate
 from handlers.product_serving.request import read_request
@@ -107,7 +107,9 @@ class _Bench:
             raise broken[0]
         return [product for product in prepared if isinstance(product, Product)]
 
-    def _engine_rate(self, engine: Engine, products: Sequence[Product], size: int, *, tokens: int = 0) -> float:
+    def _engine_rate(
+        self, engine: Callable[[Batch], object], products: Sequence[Product], size: int, *, tokens: int = 0
+    ) -> float:
         batches = (_padded(collate(chosen), tokens) for chosen in _slices(products, size))
         held = list(itertools.islice(batches, max(1, len(products) // size)))
         return size / statistics.mean(self._times(engine, itertools.cycle(held)))
@@ -116,7 +118,7 @@ class _Bench:
         with tempfile.TemporaryDirectory() as folder:
             with zipfile.ZipFile(self._archive) as content:
                 content.extractall(folder, ["model.onnx", "model.pt"])
-            engine = OnnxEngine(Path(folder) / "model.onnx", threads=usable_cores())
+            engine = OnnxGraph(Path(folder) / "model.onnx", threads=usable_cores())
             return self._engine_rate(engine, products, CAP, tokens=tokens)
 
     def _times(self, call: Callable[[T], object], values: Iterator[T]) -> list[float]:

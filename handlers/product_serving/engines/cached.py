@@ -3,8 +3,8 @@
 The key is a digest of the preprocessed product: two titles are equal if their tokens are, two pictures if their pixels
 are. A picture or title that cannot be read never reaches the cache.
 
-The cache keeps logits, not the towers' outputs. The cells of one picture take 250 KB (49 x 1280 float32), the logits of
-142 classes half a KB. Besides, only a graph cut into parts, one session each, could continue from cached cells.
+The cache keeps logits and the agreement of picture and title, not the towers' outputs. The cells of one picture take
+250 KB (49 x 1280 float32), the logits of 142 classes half a KB.
 
 Legend: B batch, C classes.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Batch, Engine, Parts
+from .engine import Batch, Engine, Outputs, Parts
 
 MIB = 2**20
 ENTRY_BYTES = 256  # overhead of an entry beside its logits: digest, array object, dictionary slot (CPython 3.11)
@@ -40,17 +40,23 @@ class CachedEngine:
         self._lock = threading.Lock()
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        """A batch -> logits (B, C) float32; a product that occurs twice is computed once."""
+        """A batch -> logits (B, C) float32."""
+        return self.outputs(batch).logits
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """A batch -> :class:`product_serving.engines.engine.Outputs`; a product that occurs twice is computed once."""
         keys = [_key(batch, row) for row in range(len(batch.image))]
         known = self._find(keys)
         missing = {key: row for row, key in enumerate(keys) if key not in known}
         if missing:
-            logits = self._engine(_rows(batch, list(missing.values())))
-            computed = dict(zip(missing, logits, strict=True))
+            outputs = self._engine.outputs(batch.rows(list(missing.values())))
+            columns = np.column_stack([outputs.logits, outputs.agreement])
+            computed = dict(zip(missing, columns, strict=True))
             self._keep(computed)
             known |= computed
         self._count(len(keys) - len(missing), len(missing))
-        return np.stack([known[key] for key in keys])
+        columns = np.stack([known[key] for key in keys])
+        return Outputs(columns[:, :-1], columns[:, -1])
 
     def parts(self) -> Parts:
         """The engine's own parts; explanations are not cached."""
@@ -80,16 +86,3 @@ def _key(batch: Batch, row: int) -> bytes:
     if batch.present[row, 0]:
         digest.update(np.ascontiguousarray(batch.image[row]).data)
     return digest.digest()
-
-
-def _rows(batch: Batch, rows: list[int]) -> Batch:
-    """Select products of a batch; pad titles to the longest of them."""
-    longest = int(batch.attention_mask[rows].sum(axis=1).max())
-    most = max(1, int((batch.ngrams[rows] > 0).sum(axis=1).max()))
-    return Batch(
-        batch.image[rows],
-        batch.input_ids[rows, :longest],
-        batch.attention_mask[rows, :longest],
-        batch.present[rows],
-        batch.ngrams[rows, :most],
-    )

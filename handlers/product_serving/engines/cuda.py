@@ -4,16 +4,18 @@ Written without a GPU: the tests of this module and of :mod:`graph_replay` run o
 measured.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Batch, EngineError, KeptFiles, Parts
-from .graph_replay import Captured, GraphReplayer, Inputs
+from .engine import Batch, EngineError, Outputs, Parts
+from .graph_replay import CAPTURE_SECONDS, Captured, GraphReplayer, Inputs
 from .half_precision import HALF_TOLERANCE, load_half_graph
+from .onnx import KeptFiles
 from .torchscript import TorchScriptEngine
 
 WARM_RUNS = 3  # the first runs load kernels and choose algorithms, which a capture must not contain
@@ -33,6 +35,7 @@ class CudaHalfEngine:
 
     Attributes:
         replayer: replays the captured graphs.
+        titles: the same for products without a picture; None for a model of one modality.
 
     Raises:
         EngineError: there is no such GPU, or it computes in the other precision.
@@ -59,28 +62,78 @@ class CudaHalfEngine:
         if own != precision:
             raise EngineError(f"this GPU computes in {own}, not in {precision}")
         graph = load_half_graph(path, device=self._device, precision=precision)
-        self.replayer = GraphReplayer(
-            CudaDevice(graph, device=self._device),
-            image_size=image_size,
-            max_tokens=max_tokens,
-            max_ngrams=max_ngrams,
-            max_batch=max_batch,
-        )
+        limits = {"max_tokens": max_tokens, "max_ngrams": max_ngrams, "max_batch": max_batch}
+        fusion = hasattr(graph, "cells") and hasattr(graph, "tokens")
+        seconds = CAPTURE_SECONDS / (1 + fusion)
+
+        def replayer(compute: Any, size: int) -> GraphReplayer:
+            return GraphReplayer(CudaDevice(compute, device=self._device), image_size=size, seconds=seconds, **limits)
+
+        self.replayer = replayer(whole_graph(graph), image_size)
+        self.titles = replayer(without_pictures(graph, image_size), 1) if fusion else None
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
-        return self.replayer(batch)
+        return self.outputs(batch).logits
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """A batch -> :class:`product_serving.engines.engine.Outputs`; without a picture, its tower is not run."""
+        pictures = batch.present[:, 0]
+        if self.titles is None or pictures.all():
+            return _split(self.replayer(batch))
+        titles = batch.rows(np.flatnonzero(~pictures))
+        alone = self.titles(titles._replace(image=titles.image[:, :, :1, :1]))
+        if not pictures.any():
+            return _split(alone)
+        columns = np.empty((len(pictures), alone.shape[1]), dtype=np.float32)
+        columns[~pictures] = alone
+        columns[pictures] = self.replayer(batch.rows(np.flatnonzero(pictures)))
+        return _split(columns)
 
     def parts(self) -> Parts:
         """In fp32, so that an explanation shows the model without the rounding of half precision."""
         return TorchScriptEngine(self._files.path(self._name), device=self._device, threads=1).parts()
 
 
+def whole_graph(graph: Any) -> Callable[..., Any]:
+    """The graph with all towers: inputs -> (B, C + 1) tensor, the logits and the agreement."""
+    return functools.partial(_computed, graph, None)
+
+
+def without_pictures(graph: Any, image_size: int) -> Callable[..., Any]:
+    """The same without the picture's tower, for products that have no picture; the input ``image`` is not read."""
+    import torch  # noqa: PLC0415
+
+    device = next(graph.parameters()).device
+    with torch.inference_mode():
+        cells = graph.cells(torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device=device))
+    return functools.partial(_computed, graph, torch.zeros_like(cells))
+
+
+def _computed(graph: Any, cells: Any, *inputs: Any) -> Any:
+    import torch  # noqa: PLC0415
+
+    image, input_ids, attention_mask, present, ngrams = inputs
+    nothing = torch.empty(0, device=present.device)
+    if cells is None:
+        cells = graph.cells(image) if hasattr(graph, "cells") else nothing
+    else:
+        cells = cells.expand(len(present), -1, -1)
+    tokens = graph.tokens(input_ids, attention_mask) if hasattr(graph, "tokens") else nothing
+    lexical = graph.lexical(ngrams) if hasattr(graph, "lexical") else nothing
+    logits, agreement = graph.classify(cells, tokens, attention_mask, present, lexical)
+    return torch.cat([logits, agreement[:, None]], dim=1)
+
+
+def _split(columns: NDArray[np.float32]) -> Outputs:
+    return Outputs(columns[:, :-1], columns[:, -1])
+
+
 class CudaDevice:
     """A GPU that implements :class:`product_serving.engines.graph_replay.ReplayDevice`.
 
     Args:
-        graph: in the GPU's memory; four inputs -> logits.
+        graph: in the GPU's memory; the inputs -> one tensor.
         device: ``cuda:N``.
     """
 

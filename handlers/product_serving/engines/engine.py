@@ -1,12 +1,9 @@
-"""The interface of engines: a batch -> logits; and the graph in parts, for explanations.
+"""The interface of engines: a batch -> logits; and the graph in parts, of which an engine computes what is needed.
 
 Legend: B batch, N picture cells, T title tokens, G ids of a title's letters, D width of an encoder, C classes.
 """
 
-import os
-import weakref
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -32,28 +29,54 @@ class Batch(NamedTuple):
     present: NDArray[np.bool_]
     ngrams: NDArray[np.int64]
 
+    def rows(self, rows: Sequence[int] | NDArray[np.int64]) -> "Batch":
+        """Some products of the batch; titles are padded to the longest of them."""
+        longest, most = (_read_columns(ids) for ids in (self.attention_mask[rows], self.ngrams[rows]))
+        return Batch(
+            self.image[rows],
+            self.input_ids[rows, :longest],
+            self.attention_mask[rows, :longest],
+            self.present[rows],
+            self.ngrams[rows, :most],
+        )
+
+
+def _read_columns(ids: NDArray[np.int64]) -> int:
+    """The number of columns up to the last one that is not padding; at least 1."""
+    return 1 + int(np.flatnonzero(ids.any(axis=0)).max(initial=0))
+
+
+class Outputs(NamedTuple):
+    """What an engine computes of a batch.
+
+    Args:
+        logits: (B, C) float32.
+        agreement: (B,) float32, the log of the probability that picture and title, each read alone, name the same
+            class of the main attribute. Only of products with both, in a fusion; for others it means nothing.
+    """
+
+    logits: NDArray[np.float32]
+    agreement: NDArray[np.float32]
+
 
 class Parts(NamedTuple):
-    """A graph in parts, so that an explanation can change the features between them.
+    """A graph in parts: on NumPy arrays, or on another library's.
 
     Args:
         cells: (B, 3, H, W) pixels -> (B, N, D) features of the picture cells, row by row.
         tokens: (B, T) ids and (B, T) mask -> (B, T, D) features of the tokens.
         lexical: (B, G) ids -> (B, D) feature of the title's letters.
-        classify: (B, N, D) cells, (B, T, D) tokens, (B, T) mask, (B, 2) presence and (B, D) lexical feature -> (B, C)
-            logits.
+        classify: (B, N, D) cells, (B, T, D) tokens, (B, T) mask, (B, 2) presence and (B, D) lexical feature ->
+            (B, C) logits and (B,) agreement, see :class:`Outputs`.
     """
 
-    cells: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-    tokens: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-    lexical: Callable[[NDArray[np.int64]], NDArray[np.float32]]
-    classify: Callable[
-        [NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]],
-        NDArray[np.float32],
-    ]
+    cells: Callable[[Any], Any]
+    tokens: Callable[[Any, Any], Any]
+    lexical: Callable[[Any], Any]
+    classify: Callable[[Any, Any, Any, Any, Any], tuple[Any, Any]]
 
 
-def no_features(*_: NDArray[Any]) -> NDArray[np.float32]:
+def no_features(*_: Any) -> NDArray[np.float32]:
     """A part that the graph lacks, such as the picture's tower of a text model: an empty array."""
     return np.empty(0, dtype=np.float32)
 
@@ -70,32 +93,11 @@ class Engine(Protocol):
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
 
+    def outputs(self, batch: Batch) -> Outputs:
+        """A batch -> all that the graph tells of it."""
+
     def parts(self) -> Parts:
-        """Load the same graph in parts. A worker that explains nothing never calls this and saves the memory."""
-
-
-class KeptFiles:
-    """The graphs of an archive, which explanations read again later. They stay open, so that they can be read even
-    after they were deleted: archives are unpacked into a temporary folder, and many systems delete old files there.
-
-    Args:
-        folder: holds ``model.pt`` and the ``model*.onnx`` that share its weights.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        files = (path for path in folder.glob("model*") if path.is_file())
-        self._descriptors = {path.name: os.open(path, os.O_RDONLY) for path in files}
-        for descriptor in self._descriptors.values():
-            weakref.finalize(self, os.close, descriptor)
-
-    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
-        """The bytes of a file, or some of them."""
-        descriptor = self._descriptors[name]
-        return os.pread(descriptor, os.fstat(descriptor).st_size if length is None else length, offset)
-
-    def path(self, name: str) -> Path:
-        """Where a library can open a file."""
-        return Path(f"/proc/self/fd/{self._descriptors[name]}")
+        """The same graph in parts, in fp32 and on NumPy arrays, for explanations."""
 
 
 class EngineError(RuntimeError):

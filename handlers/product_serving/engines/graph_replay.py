@@ -74,7 +74,7 @@ class Captured(NamedTuple):
 
     Args:
         replay: queues its kernels in the device's stream.
-        logits: (B, C) in the device's memory; each replay overwrites them.
+        logits: (B, columns) in the device's memory; each replay overwrites them.
     """
 
     replay: Callable[[], None]
@@ -147,7 +147,7 @@ class GraphReplayer:
         self._logits = device.host(self.graphs[self._largest].logits.shape, "float32")
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        """A batch -> logits (B, C) float32.
+        """A batch -> (B, columns) float32, what the graph computes.
 
         Raises:
             ValueError: the batch is larger than the largest captured graph.

@@ -1,4 +1,4 @@
-"""``model.int8.onnx`` on ONNX Runtime's CPU provider: the fast engine of a CPU with VNNI but without AMX.
+"""``model.int8.onnx`` in its parts on ONNX Runtime's CPU provider: the fast engine of a CPU with VNNI but without AMX.
 
 The picture's scales are constants, and each title token has its own scale. So an answer does not depend on other
 products of the batch or on the padding. With one scale for the whole batch it would.
@@ -6,23 +6,20 @@ products of the batch or on the padding. With one scale for the whole batch it w
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .engine import Batch, EngineError, KeptFiles, Parts
-from .onnx import OnnxEngine, load_parts
+from .engine import EngineError, Parts
+from .onnx import KeptFiles, OnnxEngine
 
 INT8_TOLERANCE = 0.1  # largest error of a score: activations between two layers have 256 steps
-INT8_GRAPH = "model.int8.onnx"
+INT8_GRAPH = "model.int8.onnx"  # its parts stand in the archive
 CPU_INFO = Path("/proc/cpuinfo")
 _VNNI = {"avx512_vnni", "avx_vnni"}
 
 
-class Int8Engine:
+class Int8Engine(OnnxEngine):
     """The graph with convolutions and the large matrix products of the title's tower in int8.
 
     Args:
-        folder: holds ``model.int8.onnx``, and ``model.onnx`` for explanations.
+        folder: holds the parts of ``model.int8.onnx`` and of ``model.onnx``.
         threads: intra-op threads.
 
     Raises:
@@ -34,15 +31,11 @@ class Int8Engine:
     def __init__(self, folder: Path, *, threads: int) -> None:
         require_vnni()
         self._files, self._threads = KeptFiles(folder), threads
-        self._graph = OnnxEngine(folder / INT8_GRAPH, threads=threads)
-
-    def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        """A batch -> logits (B, C) float32."""
-        return self._graph(batch)
+        super().__init__(folder / "model.onnx", threads=threads, rounded=folder / INT8_GRAPH)
 
     def parts(self) -> Parts:
         """In fp32, so that an explanation shows the model without the rounding of int8."""
-        return load_parts(self._files, "model.onnx", threads=self._threads)
+        return self._files.parts(threads=self._threads)
 
 
 def require_vnni() -> None:

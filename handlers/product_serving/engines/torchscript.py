@@ -3,7 +3,6 @@
 Legend: B batch, C classes.
 """
 
-import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import FP32_TOLERANCE, Batch, Parts, no_features
+from .engine import FP32_TOLERANCE, Batch, Outputs, Parts, no_features
+from .towers import Towers
 
 
 def load_graph(path: Path) -> Any:
@@ -49,21 +49,44 @@ class TorchScriptEngine:
             torch.set_num_threads(threads)
         self._graph = load_graph(path).to(self._device)
 
+        self._towers = Towers(
+            Parts(*(self._part(name) for name in Parts._fields)),
+            lambda shape: torch.zeros(tuple(shape), device=self._device),
+        )
+
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """A batch -> logits (B, C) float32."""
-        return self._run(self._graph, *batch)
+        return self.outputs(batch).logits
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """A batch -> :class:`product_serving.engines.engine.Outputs`; features stay on the device."""
+        with self._torch.inference_mode():
+            return Outputs(*map(_to_numpy, self._towers(batch)))
 
     def parts(self) -> Parts:
         """The methods that :func:`export.torchscript.export_torchscript` traced, on the same weights."""
 
-        def part(name: str) -> Callable[..., NDArray[np.float32]]:
-            method = getattr(self._graph, name, None)
-            return no_features if method is None else functools.partial(self._run, method)
+        def on_arrays(part: Callable[..., Any]) -> Callable[..., Any]:
+            if part is no_features:
+                return part
 
-        return Parts(part("cells"), part("tokens"), part("lexical"), part("classify"))
+            def run(*arrays: NDArray[Any]) -> Any:
+                with self._torch.inference_mode():
+                    answer = part(*arrays)
+                    return tuple(map(_to_numpy, answer)) if isinstance(answer, tuple) else _to_numpy(answer)
 
-    def _run(self, method: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float32]:
-        with self._torch.inference_mode():
-            tensors = [self._torch.from_numpy(array).to(self._device) for array in arrays]
-            answer: NDArray[np.float32] = method(*tensors).float().cpu().numpy()
-        return answer
+            return run
+
+        return Parts(*(on_arrays(self._part(name)) for name in Parts._fields))
+
+    def _part(self, name: str) -> Callable[..., Any]:
+        """A method of the graph, for arrays or tensors."""
+        method = getattr(self._graph, name, None)
+        if method is None:
+            return no_features
+        return lambda *values: method(*(self._torch.as_tensor(value).to(self._device) for value in values))
+
+
+def _to_numpy(tensor: Any) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.float().cpu().numpy()
+    return array

@@ -12,7 +12,7 @@ from pictures import draw, encode
 from serving import LABELS, TITLES
 
 from handlers.product_serving.engines.cached import ENTRY_BYTES, MIB, CachedEngine
-from handlers.product_serving.engines.engine import Batch, Parts
+from handlers.product_serving.engines.engine import Batch, Outputs, Parts
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.preprocessing import Product, ProductPreprocessor, collate
 
@@ -26,9 +26,12 @@ class Recorder:
         self.run, self.asked = run, list[int]()
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        return self.outputs(batch).logits
+
+    def outputs(self, batch: Batch) -> Outputs:
         logits = self.run(batch)
         self.asked.append(len(logits))
-        return logits
+        return Outputs(logits, logits[:, 0])
 
     def parts(self) -> Parts:
         raise NotImplementedError
@@ -51,7 +54,7 @@ def products(preprocessor: ProductPreprocessor) -> list[Product]:
 
 def cached(recorder: Recorder, *, entries: int = 100) -> tuple[CachedEngine, list[tuple[int, int]]]:
     counted: list[tuple[int, int]] = []
-    mib = entries * (ENTRY_BYTES + 4 * len(LABELS)) / MIB
+    mib = entries * (ENTRY_BYTES + 4 * (len(LABELS) + 1)) / MIB
     return CachedEngine(recorder, mib=mib, count=lambda *counts: counted.append(counts)), counted
 
 

@@ -15,7 +15,7 @@ import torch
 from export.shared_weights import share_weights
 from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
-from handlers.product_serving.engines.onnx import OnnxEngine
+from handlers.product_serving.engines.onnx import OnnxEngine, OnnxGraph, part_files
 from handlers.product_serving.engines.openvino import OpenVinoEngine
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
 
@@ -78,8 +78,9 @@ def test_an_explanation_needs_no_file_that_may_be_deleted(
     monkeypatch.setattr("handlers.product_serving.engines.int8.require_vnni", lambda: None)
     unpacked = tmp_path / "unpacked"
     shutil.copytree(graphs, unpacked)
-    assert share_weights(unpacked / "model.onnx", unpacked / "model.pt") > 0
-    shutil.copy(unpacked / "model.onnx", unpacked / INT8_GRAPH)
+    for part in part_files(unpacked / "model.onnx").values():
+        share_weights(part, unpacked / "model.pt")
+    shutil.copy(unpacked / "model.cells.onnx", (unpacked / INT8_GRAPH).with_suffix(".cells.onnx"))
     try:
         engine = kind(unpacked if kind is Int8Engine else unpacked / "model.onnx", threads=1)
     except EngineError as error:
@@ -98,7 +99,7 @@ def test_inputs_that_the_graph_lacks_are_not_fed(tmp_path: Path) -> None:
     graph = onnx.helper.make_graph([node], "present", inputs, outputs)
     opset = [onnx.helper.make_opsetid("", 18)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "model.onnx")
-    assert OnnxEngine(tmp_path / "model.onnx", threads=1)(batch(2, 3)).tolist() == [[0, 1], [1, 0]]
+    assert OnnxGraph(tmp_path / "model.onnx", threads=1)(batch(2, 3)).tolist() == [[0, 1], [1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -134,13 +135,13 @@ def test_bf16_is_near_and_its_answers_do_not_depend_on_the_batch(
 
 
 def test_titles_of_nearby_lengths_share_a_shape(openvino: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes, model = [], openvino._model
+    shapes, towers = [], openvino._towers
 
-    def recorded(inputs: dict[str, np.ndarray]) -> Any:
-        shapes.append((inputs["input_ids"].shape, inputs["attention_mask"].shape))
-        return model(inputs)
+    def recorded(batch: Batch) -> Any:
+        shapes.append((batch.input_ids.shape, batch.attention_mask.shape))
+        return towers(batch)
 
-    monkeypatch.setattr(openvino, "_model", recorded)
+    monkeypatch.setattr(openvino, "_towers", recorded)
     for tokens in range(5, 10):
         openvino(batch(2, tokens))
     assert shapes == [((2, 8), (2, 8))] * 4 + [((2, 12), (2, 12))]
@@ -165,7 +166,8 @@ def test_the_session_gets_its_threads(graphs: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     OnnxEngine(graphs / "model.onnx", threads=3)
-    [(options, keywords)] = made
+    assert len(made) == 4  # three towers and the head
+    options, keywords = made[0]
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert keywords["providers"] == ["CPUExecutionProvider"]

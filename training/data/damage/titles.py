@@ -22,7 +22,7 @@ Damage = Callable[[str, float, np.random.Generator], str]
 
 # Kind -> its relative frequency, its range of strengths, and the damage.
 KINDS: dict[str, tuple[float, Strength, Damage]] = {
-    "mistyped": (4, (0.05, 0.35), mistype),
+    "mistyped": (8, (0.05, 0.35), mistype),
     "characters lost": (2, (0.05, 0.35), lose_characters),
     "characters added": (2, (0.05, 0.35), add_characters),
     "characters exchanged": (2, (0.05, 0.35), exchange_characters),
