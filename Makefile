@@ -85,9 +85,9 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  '  make stop                           stop it' \
 	  '  .venv/bin/python -m training train --help    train on your own products'
 
-archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB= REPLACE=)
+archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB= CASCADE= REPLACE=)
 	@$(BIN)/python -m export --run "$$GIVEN_RUN" --version "$$GIVEN_VERSION" $(addprefix --model ,$(MODEL)) \
-	  $${GIVEN_WORKERS:+--workers "$$GIVEN_WORKERS"} $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(REPLACE),--replace)
+	  $${GIVEN_WORKERS:+--workers "$$GIVEN_WORKERS"} $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(CASCADE),--cascade) $(if $(REPLACE),--replace)
 
 serve: $(INSTALLED) ## start TorchServe with the intermediate model and wait until it answers
 	@$(BIN)/python -m client serve

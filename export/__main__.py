@@ -11,7 +11,8 @@ from pathlib import Path
 
 from export.accuracy_gate import passes_gate
 from export.archive import WORKERS, BuildError, refuse_other_runs
-from export.build import Built, RunProducts, build_archive, read_run_products
+from export.build import Built, CascadeProducts, build_archive
+from export.run_products import RunProducts, read_run_products
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.table import AUTO, ENGINES
 from training.catalog.reading import CatalogError
@@ -24,6 +25,7 @@ from training.system.storage import StorageError, describe
 DEFAULT_LIMIT = 1000
 # Each archive is loaded on a CPU before it is stored, so only CPU engines can be forced.
 ENGINE_CHOICES = [AUTO, *(row.name for row in ENGINES if row.device == "cpu")]
+CASCADE_LIMIT = 4000  # products to fit a cascade on, and as many to measure it on
 CALIBRATION_PRODUCTS = 200  # training products to calibrate int8
 
 
@@ -42,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         test = read_run_products(options.run, limit=options.limit or None)
         calibrates = options.engine in (AUTO, "int8")
         train = read_run_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
-        failed = [name for name in models if not _archived(name, options, test, train)]
+        cascade = _cascade_products(options.run) if options.cascade else None
+        failed = [name for name in models if not _archived(name, options, test, train=train, cascade=cascade)]
     except (BuildError, CatalogError, RunError, StorageError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -54,7 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _archived(name: str, options: argparse.Namespace, test: RunProducts, train: RunProducts | None) -> bool:
+def _cascade_products(run: Path) -> CascadeProducts:
+    parts = (read_run_products(run, limit=CASCADE_LIMIT, part=part) for part in ("validation", "test"))
+    return CascadeProducts(*parts)
+
+
+def _archived(
+    name: str,
+    options: argparse.Namespace,
+    test: RunProducts,
+    *,
+    train: RunProducts | None,
+    cascade: CascadeProducts | None,
+) -> bool:
     """Build the archive of one model; False if it is refused, which the other models do not suffer from."""
     try:
         built = build_archive(
@@ -67,6 +82,7 @@ def _archived(name: str, options: argparse.Namespace, test: RunProducts, train: 
             engine=options.engine,
             workers=options.workers,
             cache_mib=options.cache_mib,
+            cascade=cascade,
         )
     except (BuildError, VerificationError) as error:
         print(f"error: {name}: {error}", file=sys.stderr, flush=True)
@@ -102,6 +118,12 @@ def _parser() -> argparse.ArgumentParser:
         help="size of each process's cache of answers, in MiB (default: no cache)",
     )
     parser.add_argument(
+        "--cascade",
+        action="store_true",
+        help="answer products whose title says enough before all towers are computed; fitted on validation products "
+        "and refused if it changes more answers of test products than a fast engine may",
+    )
+    parser.add_argument(
         "--limit",
         type=int,
         default=DEFAULT_LIMIT,
@@ -121,6 +143,7 @@ def _describe(built: Built) -> str:
     size = built.archive.stat().st_size / 1e6
     lines = [f"{built.model:<13} {built.archive}  {size:.0f} MB"]
     lines += [_describe_parity(parity) for parity in built.parities.values()]
+    lines += [_describe_exits(state, each) for state, each in built.exits.items()]
     return "\n".join(lines)
 
 
@@ -130,6 +153,15 @@ def _describe_parity(parity: Parity) -> str:
         f"  {parity.engine:<12} logits within {parity.largest_difference:.1e}, same class {_same_class(parity)}, "
         f"accuracy {main['accuracy']:.3f} (trained model {main['eager_accuracy']:.3f}) on {parity.products} products"
         + ("" if parity.passed else "; fast" if passes_gate(parity) else "; too far off to be used")
+    )
+
+
+def _describe_exits(state: str, figures: dict[str, float]) -> str:
+    words = {"both": "picture and title", "text": "title alone"}[state]
+    return (
+        f"  {'cascade':<12} {words}: {figures['by_letters']:.1%} answered by letters, {figures['by_title']:.1%} by the "
+        f"title, same class {figures['same_class']:.2%}, accuracy {figures['accuracy']:.3f} (in full "
+        f"{figures['full_accuracy']:.3f}) on {figures['products']:.0f} products"
     )
 
 

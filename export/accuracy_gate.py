@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.int8 import export_int8
+from export.graphs.int8 import export_int8
 from export.verify import Forward, Parity
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.engines.half_precision import HalfEngine

@@ -7,33 +7,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from export.accuracy_gate import add_int8, fast_engines, gate_figures, passes_gate
 from export.archive import WORKERS, pack, stage
-from export.golden import CANDIDATES, select_golden_products
-from export.inference_form import inference_form
-from export.shared_weights import share_weights
-from export.to_onnx import export_onnx
-from export.torchscript import example_inputs, export_torchscript, whole_torchscript
+from export.cascade import cascade_figures, fitted_cascade, require_cascade, see
+from export.golden import select_golden_products
+from export.graphs.inference_form import inference_form
+from export.graphs.shared_weights import share_weights
+from export.graphs.to_onnx import export_onnx
+from export.graphs.torchscript import example_inputs, export_torchscript, whole_torchscript
+from export.run_products import RunProducts
 from export.verify import Forward, Parity, VerificationError, eager_forward, require_parity, verify
+from handlers.product_serving.cascade import LETTERS_GRAPH
+from handlers.product_serving.engines.engine import Engine
 from handlers.product_serving.engines.int8 import INT8_GRAPH
 from handlers.product_serving.engines.onnx import OnnxGraph, part_files
 from handlers.product_serving.engines.table import AUTO, ENGINES, LoadOptions, engine_row
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import ProductSettings
-from training.catalog.files import LIMITS
-from training.catalog.pictures.photograph import shrunk
-from training.catalog.reading import Catalog, read_catalog
 from training.data.attributes import product_targets
-from training.data.corrections import reapply_corrections
 from training.models import ProductClassifier
-from training.run.checkpoint import RunError, load_model
+from training.run.checkpoint import load_model
 from training.run.record import read_run
 from training.system.storage import StorageError, require_room
 
 WHOLE_FILE_PRODUCTS = 100
+Exits = dict[str, dict[str, float]]  # figures of a cascade, by state of modalities
 _USE_AUTO = "leave the choice to --engine auto"
 
 
@@ -45,72 +45,46 @@ class Built:
         model: registry name.
         archive: path in the store.
         parities: result of the verification for each exact and fast engine, by name.
+        exits: of the cascade, as from :func:`export.cascade.cascade_figures`; empty without one.
     """
 
     model: str
     archive: Path
     parities: dict[str, Parity]
+    exits: Exits
 
 
 @dataclasses.dataclass(frozen=True)
-class RunProducts:
-    """Products of one split part of a run, with their catalogue.
+class CascadeProducts:
+    """The products that a cascade is fitted and measured on.
 
     Args:
-        catalog: holds the pictures.
-        products: rows with ``id, image, text, label``.
+        validation: fit the thresholds.
+        test: measure what the exits change.
     """
 
-    catalog: Catalog
-    products: pd.DataFrame
+    validation: RunProducts
+    test: RunProducts
 
-    def pairs(self) -> list[tuple[bytes | None, str | None]]:
-        """Return (picture, title) of each product; None for a missing one."""
-        return [
-            (shrunk(self.catalog.image_bytes(image), LIMITS) if image else None, text or None)
-            for image, text in zip(self.products["image"], self.products["text"], strict=True)
-        ]
+    def fitted(
+        self, run: Path, settings: ProductSettings, *, folder: Path, engine: Engine, preprocessor: ProductPreprocessor
+    ) -> tuple[ProductSettings, Exits]:
+        """Settings with fitted exits, and the figures of the gate.
 
+        Raises:
+            VerificationError: the gate is missed.
+        """
 
-def read_run_products(run: Path, *, limit: int | None, seed: int = 0, part: str = "test") -> RunProducts:
-    """Read one split part of a run, or a random sample of it.
+        def seen(products: RunProducts) -> dict[str, Any]:
+            prepared = [preprocessor(*pair) for pair in products.pairs()]
+            truth = product_targets(products.products, settings.attributes)
+            return {"folder": folder, "engine": engine, "products": prepared, "truth": truth}
 
-    Args:
-        run: the run folder.
-        limit: the most products; None takes all.
-        seed: of the sample.
-        part: ``test``, or ``train`` to calibrate on.
-
-    Raises:
-        RunError: the catalogue no longer holds the run's products.
-    """
-    record = read_run(run)
-    catalog = read_catalog(record.source, check_images=False, max_rejected=1.0)
-    split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
-    ids = split.loc[split["part"] == part, "id"]
-    products = catalog.products[catalog.products["id"].isin(ids)]
-    products = reapply_corrections(run, products, target=record.main.name)
-    if len(products) < len(ids):
-        raise RunError(
-            f"{record.source.path} holds {len(products)} of the {len(ids)} {part} products of {run}: it has changed"
-        )
-    if limit is not None and limit < len(products):
-        products = _sampled(products, limit, seed=seed)
-    return RunProducts(catalog, products.reset_index(drop=True))
-
-
-def _sampled(products: pd.DataFrame, limit: int, *, seed: int) -> pd.DataFrame:
-    """A random sample. Kinds of products that it misses, such as the few with a picture, are put before it."""
-    chosen = products.sample(limit, random_state=seed)
-    missed = [
-        products[kind].head(CANDIDATES) for kind in _kinds(products) if kind.any() and not kind[chosen.index].any()
-    ]
-    return pd.concat([*missed, chosen]).drop_duplicates("id").head(limit)
-
-
-def _kinds(products: pd.DataFrame) -> "list[pd.Series[bool]]":
-    image, text = products["image"] != "", products["text"] != ""
-    return [image & text, image, text]
+        letters = ProductSettings.from_json(run / "lexical" / "settings.json")
+        settings = fitted_cascade(settings, letters, **seen(self.validation))
+        figures = cascade_figures(settings, see(settings, **seen(self.test)))
+        require_cascade(figures)
+        return settings, figures
 
 
 def build_archive(
@@ -124,6 +98,7 @@ def build_archive(
     engine: str = AUTO,
     workers: int = WORKERS,
     cache_mib: float = 0,
+    cascade: CascadeProducts | None = None,
 ) -> Built:
     """Export one model, verify that the graphs agree with it, and archive it.
 
@@ -137,6 +112,8 @@ def build_archive(
         engine: ``engine`` of :class:`handlers.product_serving.settings.ProductSettings`.
         workers: processes that serve the archive.
         cache_mib: size of each process's cache of answers, in MiB.
+        cascade: products to fit and to measure exits on; None builds an archive without a cascade. A model without the
+            lexical tower beside others gets none.
 
     Raises:
         VerificationError: a graph disagrees with the trained model, or ``engine`` is a fast engine that fails the
@@ -159,19 +136,23 @@ def build_archive(
         exact, fast = _verified(folder, eager, test, preprocessor=preprocessor, settings=settings)
         _require_forced(engine, fast)
         _drop_unusable_int8(folder, fast.get("int8"))
-        golden = select_golden_products(
-            test.pairs(),
-            eager,
-            truth=test.products["label"].tolist(),
-            preprocessor=preprocessor,
-            settings=settings,
-        )
-        manifest = _manifest(run, settings, version=version, golden=golden) | {
-            "parity": {name: parity.as_dict() for name, parity in exact.items()},
-            "fast": {name: gate_figures(parity) for name, parity in fast.items()},
-        }
+        exits: Exits = {}
+        if cascade is not None and (folder / LETTERS_GRAPH).is_file():
+            quickest = _quickest(folder, settings, fast)
+            settings, exits = cascade.fitted(run, settings, folder=folder, engine=quickest, preprocessor=preprocessor)
+        labels = test.products["label"].tolist()
+        golden = select_golden_products(test.pairs(), eager, truth=labels, preprocessor=preprocessor, settings=settings)
+        manifest = _manifest(run, settings, version=version, golden=golden) | _measured(exact, fast, exits)
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
-        return Built(model_name, pack(folder, model=model_name, version=version, store=store), exact | fast)
+        archive = pack(folder, model=model_name, version=version, store=store)
+        return Built(model_name, archive, exact | fast, exits)
+
+
+def _quickest(folder: Path, settings: ProductSettings, fast: dict[str, Parity]) -> Engine:
+    """The fastest exact or verified engine of a CPU: the exits are fitted on the answers that will be served."""
+    verified = [name for name, parity in fast.items() if passes_gate(parity) and engine_row(name).device == "cpu"]
+    options = LoadOptions(folder, settings, threads=torch.get_num_threads())
+    return engine_row(verified[-1] if verified else "onnx").build(options)
 
 
 def _require_products(settings: ProductSettings, test: RunProducts) -> None:
@@ -262,6 +243,15 @@ def _drop_unusable_int8(folder: Path, parity: Parity | None) -> None:
     if parity is None or not passes_gate(parity):
         for file in part_files(folder / INT8_GRAPH).values():
             file.unlink()
+
+
+def _measured(exact: dict[str, Parity], fast: dict[str, Parity], exits: Exits) -> dict[str, Any]:
+    """The manifest's figures of engines and exits."""
+    return {
+        "parity": {name: parity.as_dict() for name, parity in exact.items()},
+        "fast": {name: gate_figures(parity) for name, parity in fast.items()},
+        **({"cascade": exits} if exits else {}),
+    }
 
 
 def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: list[dict[str, Any]]) -> dict[str, Any]:

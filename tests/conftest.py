@@ -14,7 +14,8 @@ from strict_skips import pytest_addoption, pytest_runtest_makereport  # noqa: F4
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel
 
-from export.build import build_archive, read_run_products
+from export.build import build_archive
+from export.run_products import read_run_products
 from training.catalog.drawn import write_sample_catalog
 from training.catalog.reading import CatalogSource
 from training.pipeline.training_run import train_run

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from export.archive import pack, stage
 from export.golden import select_golden_products
-from export.to_onnx import export_onnx
-from export.torchscript import export_torchscript
+from export.graphs.to_onnx import export_onnx
+from export.graphs.torchscript import export_torchscript
 from export.verify import eager_forward
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, ProductSettings

@@ -30,7 +30,10 @@ class Prediction:
         score: its calibrated probability, 0..1.
         top: the best classes, most probable first.
         modalities: the modalities that the model read, of ``image`` and ``text``.
-        needs_review: the score is so low that a person should check the answer.
+        needs_review: a person should check the answer; ``review`` has the reasons.
+        review: ``unsure`` for a low score, ``picture_and_title_disagree``.
+        computed: the towers that a cascade computed, cheapest first; empty for an archive without a cascade.
+        not_read: the modalities that were sent and that a cascade did not read.
         model: ``name``, ``version`` and ``backend`` (the engine) that answered.
         attributes: answers for further attributes by name; empty if the model has one target.
     """
@@ -42,6 +45,9 @@ class Prediction:
     needs_review: bool
     model: dict[str, str]
     attributes: dict[str, AttributeAnswer] = dataclasses.field(default_factory=dict)
+    review: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
+    not_read: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, document: Any) -> "Prediction":
@@ -62,6 +68,7 @@ class Prediction:
                     str(name): AttributeAnswer(str(entry["label"]), float(entry["score"]), bool(entry["needs_review"]))
                     for name, entry in document.get("attributes", {}).items()
                 },
+                **{name: tuple(map(str, document.get(name, ()))) for name in ("review", "computed", "not_read")},
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ClientError(f"the answer is not one of this project's handler ({type(error).__name__})") from error
@@ -70,9 +77,10 @@ class Prediction:
         """The answer as the server's JSON object."""
         top = [entry._asdict() for entry in self.top]
         values = {**dataclasses.asdict(self), "top": top, "modalities": list(self.modalities)}
-        del values["attributes"]
-        attributes = {name: answer._asdict() for name, answer in self.attributes.items()}
-        return {**values, "attributes": attributes} if attributes else values
+        values |= {"attributes": {name: answer._asdict() for name, answer in self.attributes.items()}}
+        values |= {name: list(values[name]) for name in ("review", "computed", "not_read")}
+        optional = ("attributes", "computed", "not_read")
+        return {name: value for name, value in values.items() if value or name not in optional}
 
 
 class TokenWeight(NamedTuple):

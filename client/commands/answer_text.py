@@ -13,15 +13,21 @@ _BAR_WIDTH = 30
 def prediction_text(answer: Prediction) -> str:
     """The answer in lines: label and score, a bar for each class, attributes, and the model that answered."""
     width = max(len(entry.label) for entry in answer.top)
-    lines = [f"{answer.label}  {answer.score:.1%}" + ("  needs review" if answer.needs_review else "")]
+    lines = [f"{answer.label}  {answer.score:.1%}" + _review(answer)]
     lines += [f"  {entry.label:<{width}}  {entry.score:>6.1%}  {_bar(entry.score)}" for entry in answer.top]
     lines += _attributes(answer)
     model = answer.model
+    unread = f", {' and '.join(answer.not_read)} not needed" if answer.not_read else ""
     lines.append(
-        f"  read {' and '.join(answer.modalities)}; answered by {model.get('name')} {model.get('version')} "
+        f"  read {' and '.join(answer.modalities)}{unread}; answered by {model.get('name')} {model.get('version')} "
         f"on {model.get('backend')}"
     )
     return "\n".join(lines)
+
+
+def _review(answer: Prediction) -> str:
+    reasons = [reason.replace("_", " ") for reason in answer.review]
+    return f"  needs review ({', '.join(reasons)})" if reasons else "  needs review" * answer.needs_review
 
 
 def _attributes(answer: Prediction) -> list[str]:

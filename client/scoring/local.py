@@ -13,8 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from client.api.errors import ClientError, ServerError
 from client.api.inference import Product
 from client.api.predictions import Prediction
@@ -26,10 +24,12 @@ from client.scoring.workspace import Workspace
 from handlers.product_handler import ProductHandler
 from handlers.product_serving import preprocessing
 from handlers.product_serving.archive import ArchiveError
+from handlers.product_serving.cascade import Opened
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.errors import ProductError, run_step
 from handlers.product_serving.request import ProductFields, read_product
 from handlers.product_serving.resources import usable_cores
+from handlers.product_serving.scores import Scored
 from training.catalog import CatalogFiles, RowError
 
 READERS = 4
@@ -100,7 +100,7 @@ class LocalEngine:
         read = [place for place in places if isinstance(place, int)]
         if not read:
             return next(place for place in places if isinstance(place, RowError))
-        first = next((place for place in read if isinstance(scores[place], np.ndarray)), read[0])
+        first = next((place for place in read if isinstance(scores[place], Scored)), read[0])
         mean = mean_scores([scores[place] for place in read])
         [answer] = self.handler.explain([prepared.items[first]], [prepared.products[first]], [mean], [False])
         if isinstance(answer, ProductError):
@@ -114,7 +114,7 @@ class _Prepared(NamedTuple):
     rows: PictureRows
     request: ReadBatch
     items: list[ProductFields | ProductError]
-    products: list[preprocessing.Product | ProductError]
+    products: list[preprocessing.Product | Opened | ProductError]
 
 
 def archive_identity(archive: Path) -> dict[str, str]:

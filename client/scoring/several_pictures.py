@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.product_serving.errors import ProductError
+from handlers.product_serving.scores import Scored
 from training.catalog import CatalogRow
 
 FIRST: Final = "first"
@@ -16,7 +16,7 @@ PICTURES: Final = (FIRST, MEAN)
 # More change an answer hardly, and each costs as much as a product.
 MOST_PICTURES = 16
 Item = TypeVar("Item")
-Scores = NDArray[np.float64] | ProductError
+Scores = Scored | ProductError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +54,14 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     """The mean over the pictures of one product that were answered; the first error, if none was.
 
     Args:
-        scores: for each picture, at least one, (C,) probabilities or an error.
+        scores: for each picture, at least one, an answer or an error.
     """
-    answered = [each for each in scores if isinstance(each, np.ndarray)]
+    answered = [each for each in scores if isinstance(each, Scored)]
     if len(answered) < 2:
         return answered[0] if answered else scores[0]
-    mean: NDArray[np.float64] = np.mean(answered, axis=0, dtype=np.float64)
-    return mean
+    mean = np.asarray(np.mean([each.scores for each in answered], axis=0, dtype=np.float64))
+    agreement = float(np.mean([each.agreement for each in answered]))
+    return answered[0]._replace(scores=mean, agreement=agreement, computed=())
 
 
 def _of_each_picture(row: CatalogRow) -> list[CatalogRow]:

@@ -37,6 +37,7 @@ _ANSWER = (
     ("label", pa.string()),
     ("score", pa.float64()),
     ("needs_review", pa.bool_()),
+    ("review", pa.string()),
     ("modalities", pa.string()),
     ("top", TOP),
 )
@@ -241,6 +242,7 @@ def _record(row: CatalogRow, answer: RowAnswer) -> dict[str, Any]:
         "label": answer.label,
         "score": answer.score,
         "needs_review": answer.needs_review,
+        "review": "+".join(answer.review),
         "modalities": "+".join(answer.modalities),
         "top": [entry._asdict() for entry in answer.top],
         ATTRIBUTES: [{"name": name, **entry._asdict()} for name, entry in answer.attributes.items()],

@@ -14,40 +14,64 @@ from numpy.typing import NDArray
 
 from .errors import ProductError
 from .hierarchy import chosen_labels
-from .settings import ProductSettings
+from .scores import Scored
+from .settings import ProductSettings, present_modalities
 
 SCORE_DIGITS = 6
+# Each tower with the modality that it reads, in the order of their cost.
+TOWER_READS = {"lexical": "text", "text": "text", "image": "image"}
+
+
+UNSURE, CONFLICT = "unsure", "picture_and_title_disagree"
+REASONS = (UNSURE, CONFLICT)  # why a person should look at an answer
 
 
 def product_answer(
-    scores: NDArray[np.float64],
+    scored: Scored,
     *,
     top_k: int,
-    modalities: Sequence[str],
     model: dict[str, str],
     settings: ProductSettings,
 ) -> dict[str, Any]:
     """Build the answer to one product.
 
     Args:
-        scores: (C,) probabilities, as from :func:`product_serving.scores.score_products`.
+        scored: as from :func:`product_serving.scores.score_products`.
         top_k: number of classes to list, limited to the classes of the main attribute.
-        modalities: the ones that the model read of this product.
         model: name, version, engine (as ``backend``) and the reason for the engine (``backend_reason``).
         settings: labels and review thresholds.
     """
-    settings = settings.for_modalities(modalities)
+    scores, cascade = scored.scores, settings.cascade
+    given = present_modalities(scored.present)
+    read = {TOWER_READS[tower] for tower in scored.computed or TOWER_READS}
+    modalities = [name for name in given if name in read]
+    conflict = settings.conflict_threshold is not None and scored.agreement < settings.conflict_threshold
+    letters_alone = scored.computed == ("lexical",)
+    settings = settings.of_letters if letters_alone else settings.for_modalities(modalities)
     of_main = scores[settings.slices[settings.target]]
     best = np.argsort(-of_main, kind="stable")[:top_k]
     top = [{"label": settings.labels[row], "score": round(float(of_main[row]), SCORE_DIGITS)} for row in best]
     further = _other_attributes(scores, settings)
+    unsure = bool(of_main[best[0]] < settings.main.review_threshold)
     return {
         **top[0],
         "top": top,
         **({"attributes": further} if further else {}),
-        "modalities": list(modalities),
-        "needs_review": bool(of_main[best[0]] < settings.main.review_threshold),
+        "modalities": modalities,
+        **({} if cascade is None else _computed(scored, given, modalities)),
+        "needs_review": unsure or conflict,
+        "review": [reason for reason, true in zip(REASONS, (unsure, conflict), strict=True) if true],
         "model": model,
+    }
+
+
+def _computed(scored: Scored, given: Sequence[str], read: Sequence[str]) -> dict[str, Any]:
+    """The towers that were computed for an answer, whether an exit gave it, and what was sent but not read."""
+    every = [tower for tower, modality in TOWER_READS.items() if modality in given]
+    return {
+        "computed": list(scored.computed) or every,
+        "early": bool(scored.computed),
+        "not_read": [name for name in given if name not in read],
     }
 
 

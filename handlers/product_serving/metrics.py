@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .answer import REASONS
 from .errors import ERROR_CODES, ProductError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ COUNTERS: dict[str, tuple[str, ...]] = {
     "product_items_total": ("backend", "api", "code", "modality"),
     "product_labels_total": ("label",),
     "product_reviews_total": (),
+    "product_review_reasons_total": ("reason",),
     "product_cache_total": ("outcome",),
+    "product_exits_total": ("outcome",),
+    "product_exit_checks_total": ("outcome",),
     "product_batch_size_bucket": ("le",),
     "product_stage_milliseconds_bucket": ("stage", "le"),
     "product_stage_milliseconds_sum": ("stage",),
@@ -40,9 +44,12 @@ COUNTERS: dict[str, tuple[str, ...]] = {
 APIS = ("predictions", "explanations")
 READ = ("image", "text", "both")
 CACHED = ("hit", "miss")
+EXITS = ("lexical", "text", "full")  # the last tower that was needed; full: no exit was taken
+CHECKS = ("same", "different")
 STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
 REPORT_SECONDS = 1.0
 FRONT_END, FRONT_END_SECONDS = "FrontEndMemory", 10.0
+EXITS_OPEN = "product_exits_open"
 _PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
 _MILLISECONDS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
 # Commas, colons, bars and brackets separate the fields of a metric's line; see Metric.java of TorchServe.
@@ -122,6 +129,14 @@ class ProductMetrics:
                 for outcome, count in zip(CACHED, (hits, misses), strict=True):
                     self._counts["product_cache_total", outcome] += count
 
+    def count_checks(self, same: int, different: int, is_open: bool) -> None:
+        """Count early answers that were compared with full ones, and report whether the exits are open."""
+        if self._counters:
+            with self._lock:
+                for outcome, count in zip(CHECKS, (same, different), strict=True):
+                    self._counts["product_exit_checks_total", outcome] += count
+            self._counters[EXITS_OPEN].add_or_update(int(is_open), self._model)
+
     def report(self) -> None:
         """Write one line for each count since the last report."""
         with self._lock:
@@ -136,6 +151,11 @@ class ProductMetrics:
         for label in self._labels.values():
             yield "product_labels_total", label
         yield ("product_reviews_total",)
+        for reason in REASONS:
+            yield "product_review_reasons_total", reason
+        for name, outcomes_of in (("product_exits_total", EXITS), ("product_exit_checks_total", CHECKS)):
+            for outcome in outcomes_of:
+                yield name, outcome
         for outcome in CACHED:
             yield "product_cache_total", outcome
         for bound in _PRODUCTS:
@@ -154,6 +174,10 @@ class ProductMetrics:
         self._counts["product_labels_total", self._labels[answer["label"]]] += 1
         if answer["needs_review"]:
             self._counts[("product_reviews_total",)] += 1
+        for reason in answer["review"]:
+            self._counts["product_review_reasons_total", reason] += 1
+        if "computed" in answer:
+            self._counts["product_exits_total", answer["computed"][-1] if answer["early"] else "full"] += 1
 
     def _observe(self, value: float, bounds: Sequence[float], *key: str) -> None:
         """Count a value in every bucket whose bound it does not exceed, as Prometheus' histograms do."""
@@ -190,13 +214,13 @@ def report_front_end(gauge: Any, process: int, *, seconds: float = FRONT_END_SEC
 
 
 def _declared(cache: Any) -> dict[str, Any]:
-    """TorchServe's counters by name, and its gauge of the front end; empty if one of them is not declared."""
+    """TorchServe's counters and gauges by name; empty if one of them is not declared."""
     if cache is None:
         return {}
     try:
         counters = {name: cache.get_metric(name) for name in COUNTERS}
         kinds = type(counters["product_items_total"].metric_type)
-        return {**counters, FRONT_END: cache.get_metric(FRONT_END, kinds.GAUGE)}
+        return {**counters, **{name: cache.get_metric(name, kinds.GAUGE) for name in (FRONT_END, EXITS_OPEN)}}
     except Exception as error:  # a server with another metrics.yaml must still serve
         logger.warning("no metrics: %s; set metrics_config to this project's deploy/metrics.yaml", type(error).__name__)
         return {}

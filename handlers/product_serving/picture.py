@@ -7,6 +7,8 @@ are far above the values of real cameras and shops.
 import io
 import math
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
@@ -22,6 +24,7 @@ MAX_SCANS = 100
 MAX_FULL_SCANS = 20
 # A PNG, a WebP or a progressive JPEG is in memory as a whole before it can be scaled down.
 MAX_WHOLE_PIXELS = 80_000_000
+Result = TypeVar("Result")
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # A JPEG is decoded at no less than this multiple of the size that it has in the model's square. JPEG's own downscaling
 # is several times faster than a full decode, and the final resize still has more pixels than it needs.
@@ -73,6 +76,19 @@ def open_picture(image: bytes, settings: ProductSettings) -> Image.Image:
         ProductError: ``image_empty``, ``image_too_large``, ``unsupported_image``, ``image_bad_shape``,
             ``image_corrupt`` or ``out_of_memory``.
     """
+    return _checked(image, settings, _decode)
+
+
+def check_header(image: bytes, settings: ProductSettings) -> None:
+    """Refuse a picture for what its first bytes show: type, length and shape. Its pixels are not decoded.
+
+    Raises:
+        ProductError: as :func:`open_picture` for the same picture.
+    """
+    _checked(image, settings, lambda content, limits: _check_shape(_open(content), limits))
+
+
+def _checked(image: bytes, settings: ProductSettings, read: Callable[[bytes, ProductSettings], Result]) -> Result:
     if not image:
         raise ProductError("image_empty", "image: the file is empty; send a JPEG, PNG or WebP")
     if len(image) > settings.max_image_bytes:
@@ -80,7 +96,7 @@ def open_picture(image: bytes, settings: ProductSettings) -> Image.Image:
             "image_too_large", f"image: longer than {settings.max_image_bytes} bytes; send a smaller file"
         )
     try:
-        return _decode(image, settings)
+        return read(image, settings)
     except ProductError:
         raise
     except MemoryError as error:

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from .errors import ProductError
 from .settings import ProductSettings
 
-FIELDS = ("image", "text", "top_k")
+FIELDS = ("image", "text", "top_k", "effort")
+EFFORTS = ("auto", "full")
 _BODY_KEYS = ("body", "data")
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _UNTYPED = ("", "application/octet-stream")
@@ -38,11 +39,13 @@ class ProductFields(NamedTuple):
         image: encoded picture, or None.
         text: title, or None; not yet normalised.
         top_k: number of classes to answer.
+        full: compute all towers, also where a cascade would answer earlier.
     """
 
     image: bytes | None
     text: str | None
     top_k: int
+    full: bool = False
 
 
 class ProductRequest(NamedTuple):
@@ -106,7 +109,7 @@ def read_product(fields: Mapping[str, Any], settings: ProductSettings) -> Produc
     top_k = _read_top_k(fields.get("top_k"), settings)
     if image is None and not (text or "").strip():
         raise ProductError("missing_field", "image, text: send a picture, a title or both")
-    return ProductFields(image, text, top_k)
+    return ProductFields(image, text, top_k, _read_effort(fields.get("effort")) == "full")
 
 
 def _read_body(content: bytes, media_type: str, settings: ProductSettings) -> ProductRequest:
@@ -221,6 +224,16 @@ def _read_top_k(value: Any, settings: ProductSettings) -> int:
     return digits
 
 
+def _read_effort(value: Any) -> str:
+    if value is None:
+        return EFFORTS[0]
+    content = _as_bytes(value)
+    word = content.decode("utf-8", "replace").strip() if content is not None else value
+    if word not in EFFORTS:
+        raise ProductError("out_of_range", f"effort: must be {' or '.join(EFFORTS)}")
+    return str(word)
+
+
 def _as_bytes(value: Any) -> bytes | None:
     return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else None
 
@@ -263,3 +276,29 @@ def _short_integer(digits: str) -> int:
     if len(digits) > _INTEGER_DIGITS:
         raise ValueError("an integer is too long")
     return int(digits)
+
+
+def content_type(headers: Mapping[str, Any]) -> str | None:
+    """Return the Content-Type header. TorchServe mixes form fields into the headers; those are not text."""
+    found = (value for name, value in headers.items() if name.lower() == "content-type" and isinstance(value, str))
+    return next(found, None)
+
+
+def asks_explanation(headers: Mapping[str, Any]) -> bool:
+    """True for a request to /explanations: TorchServe then sets its own lower-case header."""
+    return headers.get("explain") == "True"
+
+
+def end_calls(headers: Sequence[Mapping[str, Any]], context: Any) -> None:
+    """Tell the front end that the answer to a gRPC call is its last one; otherwise StreamPredictions kills the worker.
+
+    HTTP answers must not have this header: they would lose their status. The front end gives each HTTP request, and no
+    gRPC call, a Content-Length. StreamPredictions2 has already failed in the front end, because it needs sequence
+    batching; an answer to it would kill the worker, so there is none. Source: GRPCJob.java, RestJob.java, Model.java.
+    """
+    for number, header in enumerate(headers):
+        names = {name.lower() for name, value in header.items() if isinstance(value, str)}
+        if "content-length" not in names:
+            context.set_response_header(number, "ts_stream_next", "false")
+            if "ts_request_sequence_id" in names:
+                del context.request_ids[number]

@@ -4,7 +4,9 @@ Legend: N products, C classes of all attributes together.
 """
 
 import logging
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,23 @@ from .settings import ProductSettings
 logger = logging.getLogger(__name__)
 
 
+class Scored(NamedTuple):
+    """What a model says of one product.
+
+    Args:
+        scores: (C,) calibrated probabilities.
+        present: (2,) bool, the modalities that the product has and the model can read: picture, title.
+        agreement: see :class:`product_serving.engines.engine.Outputs`; NaN for a product without both modalities.
+        computed: the towers that answered, if not all that the product has something for; see
+            :mod:`product_serving.cascade`.
+    """
+
+    scores: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    agreement: float = math.nan
+    computed: tuple[str, ...] = ()
+
+
 def score_batch(engine: Engine, products: Sequence[Product], *, settings: ProductSettings) -> NDArray[np.float64]:
     """Compute the calibrated scores of one batch.
 
@@ -27,12 +46,21 @@ def score_batch(engine: Engine, products: Sequence[Product], *, settings: Produc
     Raises:
         ValueError: the engine's number of answers is not N.
     """
+    return _scored_batch(engine, products, settings)[0]
+
+
+def _scored_batch(
+    engine: Engine, products: Sequence[Product], settings: ProductSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (N, C), and the agreement of picture and title (N,)."""
     batch = collate(products)
-    logits = engine(batch).astype(np.float64)
+    outputs = engine.outputs(batch)
+    logits = outputs.logits.astype(np.float64)
     if len(logits) != len(products):
         raise ValueError(f"the engine gave {len(logits)} answers to {len(products)} products")
     logits[~np.isfinite(logits).all(axis=1)] = np.nan
-    return calibrated_scores(logits, batch.present, settings)
+    agreement = np.where(batch.present.all(axis=1), outputs.agreement.astype(np.float64), np.nan)
+    return calibrated_scores(logits, batch.present, settings), agreement
 
 
 def score_batches(engine: Engine, products: Sequence[Product], *, settings: ProductSettings) -> NDArray[np.float64]:
@@ -43,8 +71,8 @@ def score_batches(engine: Engine, products: Sequence[Product], *, settings: Prod
 
 def score_products(
     engine: Engine, products: Sequence[Product], *, settings: ProductSettings
-) -> list[NDArray[np.float64] | ProductError]:
-    """Compute scores (C,) or an error for each product; one product's error does not affect the others.
+) -> list[Scored | ProductError]:
+    """Compute scores or an error for each product; one product's error does not affect the others.
 
     Args:
         engine: computes the logits.
@@ -62,10 +90,10 @@ def _batches(products: Sequence[Product], settings: ProductSettings) -> list[Seq
 
 def _score_or_retry(
     engine: Engine, products: Sequence[Product], settings: ProductSettings
-) -> list[NDArray[np.float64] | ProductError]:
+) -> list[Scored | ProductError]:
     """Score one batch; if the batch fails, score each product alone."""
     try:
-        scores = score_batch(engine, products, settings=settings)
+        scores, agreement = _scored_batch(engine, products, settings)
     except Exception as error:  # engines' errors share no base class
         if len(products) > 1:
             return [answer for product in products for answer in _score_or_retry(engine, [product], settings)]
@@ -74,4 +102,7 @@ def _score_or_retry(
             return [ProductError("out_of_memory", "not enough memory to classify this product")]
         return [ProductError("model_output_invalid", "the model failed on this product")]
     invalid = ProductError("model_output_invalid", "the model gave no finite scores for this product")
-    return [row if np.isfinite(row).all() else invalid for row in scores]
+    return [
+        Scored(row, product.present, each) if np.isfinite(row).all() else invalid
+        for product, row, each in zip(products, scores, agreement.tolist(), strict=True)
+    ]

@@ -13,9 +13,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .answer import product_answer, serialise
 from .archive import (
     check_labels,
@@ -26,6 +23,7 @@ from .archive import (
     require_golden_answers,
     verified_engines,
 )
+from .cascade import EarlyExits, Opened
 from .engines.cached import CachedEngine
 from .engines.choice import EngineChoice
 from .engines.engine import Engine
@@ -33,12 +31,19 @@ from .engines.table import LoadOptions
 from .errors import ProductError, is_out_of_memory, run_step
 from .explanation import ProductExplainer
 from .metrics import ProductMetrics
-from .picture import header_pixels
+from .picture import check_header, header_pixels
 from .preprocessing import Product, ProductPreprocessor, collate
-from .request import ProductFields, ProductRequest, limit_explained, read_request
+from .request import (
+    ProductFields,
+    ProductRequest,
+    asks_explanation,
+    content_type,
+    end_calls,
+    limit_explained,
+    read_request,
+)
 from .resources import usable_cores
-from .scores import score_batches, score_products
-from .settings import present_modalities
+from .scores import Scored, score_batches, score_products
 
 logger = logging.getLogger(__name__)
 TIMED_BATCH, TIMED_TRIES = 4, 2
@@ -84,6 +89,11 @@ class ProductService:
         self.metrics.announce()
         if self.settings.cache_mib:
             self.engine = CachedEngine(self.engine, mib=self.settings.cache_mib, count=self.metrics.count_cached)
+        self.cascade = (
+            None
+            if self.settings.cascade is None
+            else EarlyExits(folder, self.settings, self.engine, self.metrics.count_checks)
+        )
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
@@ -93,42 +103,68 @@ class ProductService:
             requests = [self._read(row, header) for row, header in zip(data, headers, strict=True)]
             items = [item for request in requests for item in request.items]
         explained = [
-            _asks_explanation(header) for header, request in zip(headers, requests, strict=True) for _ in request.items
+            asks_explanation(header) for header, request in zip(headers, requests, strict=True) for _ in request.items
         ]
-        products = self.preprocess(items)
+        products = self.preprocess(items, explained)
         with self.metrics.timed("infer"):
             scores = self.inference(products)
         answers = self.explain(items, products, scores, explained)
         with self.metrics.timed("respond"):
             bodies = self.postprocess(requests, answers, context)
-            _end_calls(headers, context)
+            end_calls(headers, context)
         self.metrics.record(answers, explained)
         return bodies
 
-    def preprocess(self, items: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
-        """Decode pictures (large ones in parallel) and tokenise titles; a product that fails becomes an error."""
-        large = {number: self._pool.submit(self._prepare, item) for number, item in enumerate(items) if _is_large(item)}
-        small = {number: self._prepare(item) for number, item in enumerate(items) if number not in large}
-        return [small[number] if number in small else large[number].result() for number in range(len(items))]
+    def preprocess(
+        self, items: Sequence[ProductFields | ProductError], full: Sequence[bool] | None = None
+    ) -> list[Product | Opened | ProductError]:
+        """Decode pictures (large ones in parallel) and tokenise titles; a product that fails becomes an error.
 
-    def inference(self, products: Sequence[Product | ProductError]) -> list[NDArray[np.float64] | ProductError]:
-        """Compute calibrated scores (C,) for each product; errors stay in their places.
+        With a cascade, the letters of a title come first: see :class:`product_serving.cascade.Opened`.
+
+        Args:
+            items: as read from requests.
+            full: for each product, whether all towers are to be computed; None takes the requests' word for it.
+        """
+        wanted = full or [False] * len(items)
+        early: Sequence[Opened | ProductError | None] = [None] * len(items)
+        if self.cascade is not None:
+            asked = [
+                None if isinstance(item, ProductError) or item.full or every else item
+                for item, every in zip(items, wanted, strict=True)
+            ]
+            early = self._opened(asked)
+        rest = [number for number, product in enumerate(early) if product is None]
+        decoded = dict(zip(rest, self._decoded([items[number] for number in rest]), strict=True))
+        return [decoded[number] if product is None else product for number, product in enumerate(early)]
+
+    def inference(self, products: Sequence[Product | Opened | ProductError]) -> list[Scored | ProductError]:
+        """Compute calibrated scores for each product; errors stay in their places.
 
         Raises:
             SystemExit: the engine no longer works, for example after the GPU was lost; TorchServe starts a new worker.
         """
-        valid = [product for product in products if isinstance(product, Product)]
-        answers = score_products(self.engine, valid, settings=self.settings)
-        if answers and all(isinstance(answer, ProductError) for answer in answers):
-            self._exit_if_engine_fails()
-        remaining = iter(answers)
-        return [next(remaining) if isinstance(product, Product) else product for product in products]
+        opened = {number: product for number, product in enumerate(products) if isinstance(product, Opened)}
+        early = dict(zip(opened, self._early(list(opened.values())), strict=True))
+        waiting = [number for number, product in opened.items() if product.sampled or early[number] is None]
+        decoded = dict(zip(waiting, self._decoded([opened[number].fields for number in waiting]), strict=True))
+        left = {number: product for number, product in enumerate(products) if not isinstance(product, Opened)} | decoded
+        full = dict(zip(left, self._scored(list(left.values())), strict=True))
+        if self.cascade is not None:
+            self.cascade.compare([(early[number], full[number]) for number in waiting if opened[number].sampled])
+        # A sampled product whose picture is damaged keeps its early answer: another one would not have been decoded.
+        stand = {
+            number: answer
+            for number, answer in early.items()
+            if answer is not None and not isinstance(full.get(number), Scored)
+        }
+        return [stand[number] if number in stand else full[number] for number in range(len(products))]
 
     def explain(
         self,
         items: Sequence[ProductFields | ProductError],
-        products: Sequence[Product | ProductError],
-        scores: Sequence[NDArray[np.float64] | ProductError],
+        products: Sequence[Product | Opened | ProductError],
+        scores: Sequence[Scored | ProductError],
         explained: Sequence[bool],
     ) -> list[dict[str, Any] | ProductError]:
         """Build the answer to each product, with an explanation if the request asked for one."""
@@ -149,6 +185,40 @@ class ProductService:
             context.set_response_content_type(number, "application/json")
             bodies.append(body)
         return bodies
+
+    def _early(self, opened: Sequence[Opened]) -> list[Scored | None]:
+        return [] if self.cascade is None else self.cascade.answered(opened, self._title_only)
+
+    def _opened(self, items: Sequence[ProductFields | None]) -> list[Opened | ProductError | None]:
+        """Read the letters of titles and the headers of pictures; None where there is nothing to open."""
+        assert self.cascade is not None
+        with self.metrics.timed("tokenise"):
+            opened = [None if item is None else run_step(self._open, item) for item in items]
+        with self.metrics.timed("infer"):
+            return self.cascade.by_letters(opened)
+
+    def _open(self, fields: ProductFields) -> Opened | None:
+        """A product with a title whose picture, if any, has a valid header; None without a title."""
+        ngrams = self.preprocessor.ngrams(fields.text or "")
+        if fields.image is not None:
+            check_header(fields.image, self.settings)
+        return Opened(fields, ngrams) if len(ngrams) else None
+
+    def _title_only(self, fields: ProductFields) -> Product:
+        return self.preprocessor(None, fields.text)
+
+    def _decoded(self, items: Sequence[ProductFields | ProductError]) -> list[Product | ProductError]:
+        large = {number: self._pool.submit(self._prepare, item) for number, item in enumerate(items) if _is_large(item)}
+        small = {number: self._prepare(item) for number, item in enumerate(items) if number not in large}
+        return [small[number] if number in small else large[number].result() for number in range(len(items))]
+
+    def _scored(self, products: Sequence[Product | ProductError]) -> list[Scored | ProductError]:
+        valid = [product for product in products if isinstance(product, Product)]
+        answers = score_products(self.engine, valid, settings=self.settings)
+        if answers and all(isinstance(answer, ProductError) for answer in answers):
+            self._exit_if_engine_fails()
+        remaining = iter(answers)
+        return [next(remaining) if isinstance(product, Product) else product for product in products]
 
     @functools.cached_property
     def _explainer(self) -> ProductExplainer:
@@ -186,8 +256,8 @@ class ProductService:
         return ProductRequest([request], many=False) if isinstance(request, ProductError) else request
 
     def _parse(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> ProductRequest:
-        request = read_request(row, _content_type(headers), self.settings)
-        if _asks_explanation(headers):
+        request = read_request(row, content_type(headers), self.settings)
+        if asks_explanation(headers):
             limit_explained(request, self.settings)
         if request.many and "image" in self.settings.modalities:
             self._limit_pixels(request)
@@ -231,18 +301,17 @@ class ProductService:
     def _answer(
         self,
         item: ProductFields,
-        product: Product | ProductError,
-        scores: NDArray[np.float64] | ProductError,
+        product: Product | Opened | ProductError,
+        scored: Scored | ProductError,
         *,
         explain: bool,
     ) -> dict[str, Any] | ProductError:
         if isinstance(product, ProductError):
             return product
-        if isinstance(scores, ProductError):
-            return scores
-        read = present_modalities(product.present)
-        answer = product_answer(scores, top_k=item.top_k, modalities=read, model=self.model, settings=self.settings)
-        if not explain:
+        if isinstance(scored, ProductError):
+            return scored
+        answer = product_answer(scored, top_k=item.top_k, model=self.model, settings=self.settings)
+        if not explain or isinstance(product, Opened):
             return answer
         with self.metrics.timed("explain"):
             label = self.settings.labels.index(answer["label"])
@@ -251,32 +320,6 @@ class ProductService:
 
 def _is_large(item: ProductFields | ProductError) -> bool:
     return isinstance(item, ProductFields) and item.image is not None and len(item.image) > LARGE_PICTURE
-
-
-def _content_type(headers: Mapping[str, Any]) -> str | None:
-    """Return the Content-Type header. TorchServe mixes form fields into the headers; those are not text."""
-    found = (value for name, value in headers.items() if name.lower() == "content-type" and isinstance(value, str))
-    return next(found, None)
-
-
-def _asks_explanation(headers: Mapping[str, Any]) -> bool:
-    """True for a request to /explanations: TorchServe then sets its own lower-case header."""
-    return headers.get("explain") == "True"
-
-
-def _end_calls(headers: Sequence[Mapping[str, Any]], context: Any) -> None:
-    """Tell the front end that the answer to a gRPC call is its last one; otherwise StreamPredictions kills the worker.
-
-    HTTP answers must not have this header: they would lose their status. The front end gives each HTTP request, and no
-    gRPC call, a Content-Length. StreamPredictions2 has already failed in the front end, because it needs sequence
-    batching; an answer to it would kill the worker, so there is none. Source: GRPCJob.java, RestJob.java, Model.java.
-    """
-    for number, header in enumerate(headers):
-        names = {name.lower() for name, value in header.items() if isinstance(value, str)}
-        if "content-length" not in names:
-            context.set_response_header(number, "ts_stream_next", "false")
-            if "ts_request_sequence_id" in names:
-                del context.request_ids[number]
 
 
 def _gpu(properties: Mapping[str, Any]) -> int | None:

@@ -103,7 +103,31 @@ class OneModality:
             ),
             hierarchies=tuple(dataclasses.replace(each, temperature=value) for each, value in joint),
             one_modality=(),
+            cascade=None,
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cascade:
+    """Exits of a fusion: a product whose title says enough is answered before all towers are computed.
+
+    The export fits the thresholds on validation products (:mod:`export.cascade`). A threshold above 1 closes its exit.
+
+    Args:
+        letters: calibration of the lexical model's answers.
+        letters_threshold: the least score of the lexical model's answer that stands, for a product with a picture.
+        letters_alone_threshold: the same for a title alone.
+        title_threshold: the least score of the fusion's answer to the title that stands, for a product with a picture.
+        sample: one of so many products is computed in full all the same.
+        min_agreement: share of answers with the same class as in full; the exits shut below it.
+    """
+
+    letters: OneModality
+    letters_threshold: float
+    letters_alone_threshold: float
+    title_threshold: float
+    sample: int = 50
+    min_agreement: float = 0.995
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,6 +157,9 @@ class ProductSettings:
         max_text_chars: the longest title, in characters before normalisation.
         hierarchies: dependences between attributes; an attribute is in at most one.
         one_modality: calibration for products with only one modality; empty if the model reads only one.
+        conflict_threshold: picture and title of a product are in conflict below this agreement, see
+            :class:`product_serving.engines.engine.Outputs`; None if nothing tells.
+        cascade: exits before all towers are computed; None computes all that a product has something for.
         engine: ``auto`` lets each machine choose; a name from :data:`product_serving.engines.table.ENGINES` forces that
             engine.
         cache_mib: memory for the cache of logits, in MiB; 0 turns the cache off.
@@ -164,6 +191,8 @@ class ProductSettings:
     cache_mib: float = 0
     hierarchies: tuple[Hierarchy, ...] = ()
     one_modality: tuple[OneModality, ...] = ()
+    conflict_threshold: float | None = None
+    cascade: Cascade | None = None
 
     def __post_init__(self) -> None:
         names = [attribute.name for attribute in self.attributes]
@@ -186,7 +215,7 @@ class ProductSettings:
         _check_hierarchies(self.hierarchies, dict(zip(names, self.sizes, strict=True)))
         if unknown := {each.modality for each in self.one_modality} - set(self.modalities):
             raise ValueError(f"one_modality must name what the model reads, got {sorted(unknown)}")
-        _ = self._by_modality
+        _ = self._by_modality, self.of_letters
 
     @property
     def main(self) -> Attribute:
@@ -257,6 +286,11 @@ class ProductSettings:
         return self._by_modality.get(tuple(modalities), self)
 
     @functools.cached_property
+    def of_letters(self) -> "ProductSettings":
+        """The settings for answers of a cascade's lexical model."""
+        return self if self.cascade is None else self.cascade.letters.applied_to(self)
+
+    @functools.cached_property
     def _by_modality(self) -> dict[tuple[str, ...], "ProductSettings"]:
         return {(each.modality,): each.applied_to(self) for each in self.one_modality}
 
@@ -277,6 +311,8 @@ class ProductSettings:
         values = _tuples(values)
         for name, kind in (("attributes", Attribute), ("hierarchies", Hierarchy), ("one_modality", OneModality)):
             values[name] = tuple(kind(**entry) for entry in values.get(name, ()))
+        if cascade := values.get("cascade"):
+            values["cascade"] = Cascade(**{**cascade, "letters": OneModality(**cascade["letters"])})
         return cls(**values)
 
     def to_json(self) -> str:

@@ -15,7 +15,8 @@ from benchmarks.server.systems.torchserve_config import write_config
 from client.api.management import Management
 from client.archives.model_store import ModelStore
 from client.server.config import ServerConfig
-from export.build import build_archive, read_run_products
+from export.build import build_archive
+from export.run_products import read_run_products
 
 OTHERS = ("image", "text", "early", "late")
 

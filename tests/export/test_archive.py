@@ -18,8 +18,9 @@ import yaml
 from export import build as build_module
 from export.__main__ import main
 from export.archive import BuildError, archive_version, check_archive
-from export.build import build_archive, read_run_products
+from export.build import build_archive
 from export.queue_size import queue_size
+from export.run_products import read_run_products
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.run.checkpoint import RunError
 from training.system import storage

@@ -10,8 +10,8 @@ import pytest
 import torch
 from small_tower import small_tower
 
-from export.to_onnx import export_onnx
-from export.torchscript import INPUT_NAMES, example_inputs, export_torchscript
+from export.graphs.to_onnx import export_onnx
+from export.graphs.torchscript import INPUT_NAMES, example_inputs, export_torchscript
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.engines.onnx import OnnxEngine
 from handlers.product_serving.engines.torchscript import TorchScriptEngine

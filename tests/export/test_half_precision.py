@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from export.accuracy_gate import fast_engines
-from export.inference_form import inference_form
-from export.torchscript import example_inputs, export_torchscript
+from export.graphs.inference_form import inference_form
+from export.graphs.torchscript import example_inputs, export_torchscript
 from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.engines.half_precision import HEAD_PREFIX, HalfEngine, load_half_graph
 from handlers.product_serving.engines.table import LoadOptions

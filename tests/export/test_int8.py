@@ -10,10 +10,10 @@ import torch
 from small_tower import CHANNELS, CONVOLUTIONS, small_tower
 
 from export.build import _drop_unusable_int8, _require_forced
-from export.inference_form import inference_form
-from export.int8 import EXACT_CONVOLUTIONS, export_int8
-from export.to_onnx import export_onnx
-from export.torchscript import example_inputs, export_torchscript
+from export.graphs.inference_form import inference_form
+from export.graphs.int8 import EXACT_CONVOLUTIONS, export_int8
+from export.graphs.to_onnx import export_onnx
+from export.graphs.torchscript import example_inputs, export_torchscript
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine

@@ -8,10 +8,10 @@ import torch
 from small_tower import REAL_TOWERS
 from torch import nn
 
-from export.inference_form import inference_form
-from export.shared_weights import share_weights
-from export.to_onnx import export_onnx
-from export.torchscript import example_inputs, export_torchscript
+from export.graphs.inference_form import inference_form
+from export.graphs.shared_weights import share_weights
+from export.graphs.to_onnx import export_onnx
+from export.graphs.torchscript import example_inputs, export_torchscript
 from handlers.product_serving.engines.engine import Batch
 from handlers.product_serving.engines.onnx import OnnxEngine, OnnxGraph, part_files
 from training.models import ProductClassifier, build_head

@@ -15,8 +15,8 @@ from tiny_model import LETTERS, TinyCells, TinyHead, TinyTokens
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from export.archive import copy_handler
-from export.to_onnx import export_onnx
-from export.torchscript import export_torchscript
+from export.graphs.to_onnx import export_onnx
+from export.graphs.torchscript import export_torchscript
 from handlers.product_serving.engines.torchscript import TorchScriptEngine
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.scores import score_batch

@@ -8,6 +8,7 @@ import pytest
 
 from handlers.product_serving.answer import product_answer, serialise
 from handlers.product_serving.errors import ProductError
+from handlers.product_serving.scores import Scored
 from handlers.product_serving.settings import Attribute, ProductSettings
 
 SETTINGS = ProductSettings(
@@ -15,9 +16,11 @@ SETTINGS = ProductSettings(
 )
 MODEL = {"name": "late", "version": "1.0", "backend": "onnx"}
 
+TITLE_ALONE = np.array([False, True])
+
 
 def answer(*scores: float, top_k: int = 5) -> dict[str, object]:
-    return product_answer(np.array(scores), top_k=top_k, modalities=["text"], model=MODEL, settings=SETTINGS)
+    return product_answer(Scored(np.array(scores), TITLE_ALONE), top_k=top_k, model=MODEL, settings=SETTINGS)
 
 
 def test_the_best_comes_first_and_ties_keep_the_labels_order() -> None:
@@ -57,7 +60,7 @@ def test_other_attributes_have_their_own_thresholds() -> None:
     usage = Attribute(name="usage", labels=("Casual", "Sports"), review_threshold=0.2)
     several = dataclasses.replace(SETTINGS, attributes=(SETTINGS.main, gender, usage))
     scores = np.array([0.1, 0.6, 0.2, 0.1, 0.3, 0.7, 0.75, 0.25])
-    several_answer = product_answer(scores, top_k=20, modalities=["text"], model=MODEL, settings=several)
+    several_answer = product_answer(Scored(scores, TITLE_ALONE), top_k=20, model=MODEL, settings=several)
     assert several_answer["attributes"] == {
         "gender": {"label": "Women", "score": 0.7, "needs_review": True},
         "usage": {"label": "Casual", "score": 0.75, "needs_review": False},

@@ -28,6 +28,7 @@ from handlers.product_serving.engines.engine import EngineError
 from handlers.product_serving.settings import Attribute, ProductSettings
 
 NEEDED = ("manifest.json", "settings.json", "model.pt", "model.onnx", "tokenizer.json", "product_handler.py")
+PARTS = tuple(f"model.{part}.onnx" for part in ("cells", "tokens", "classify"))
 HANDLERS = Path(handlers.__path__[0])
 OURS = sorted(
     ["product_handler.py", *(str(path.relative_to(HANDLERS)) for path in HANDLERS.glob("product_serving/**/*.py"))]
@@ -59,7 +60,9 @@ def test_one_changed_byte_in_any_file_of_an_unpacked_mar_is_named(known_archive:
     with zipfile.ZipFile(known_archive) as content:
         names = content.namelist()
         content.extractall(tmp_path)
-    assert {"MAR-INF/MANIFEST.json", "model-config.yaml", "sitecustomize.py", SUMS, *NEEDED, *OURS} == set(names)
+    assert {"MAR-INF/MANIFEST.json", "model-config.yaml", "sitecustomize.py", SUMS, *NEEDED, *OURS, *PARTS} == set(
+        names
+    )
     for name in names:
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(flip_bit(whole, len(whole) // 3))

@@ -9,6 +9,7 @@ import pytest
 from handlers.product_serving.answer import product_answer
 from handlers.product_serving.calibration import calibrated_scores, review_thresholds
 from handlers.product_serving.hierarchy import attribute_scores
+from handlers.product_serving.scores import Scored
 from handlers.product_serving.settings import Attribute, Hierarchy, OneModality, ProductSettings, present_modalities
 
 WHOLE = ProductSettings(
@@ -59,7 +60,8 @@ def test_a_logit_that_is_no_number_stays_in_its_row() -> None:
 @pytest.mark.parametrize(("modalities", "flags"), [(("image", "text"), (False, False)), (("image",), (True, True))])
 def test_one_modality_has_its_own_review_threshold(modalities: tuple[str, ...], flags: tuple[bool, bool]) -> None:
     scores = np.array([0.65, 0.1, 0.25, 0.75, 0.25])
-    answer = product_answer(scores, top_k=1, modalities=modalities, model={}, settings=FITTED)
+    present = np.array([name in modalities for name in ("image", "text")])
+    answer = product_answer(Scored(scores, present), top_k=1, model={}, settings=FITTED)
     assert (answer["needs_review"], answer["attributes"]["kind"]["needs_review"]) == flags
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from pictures import blank_png, draw, encode, turned
 from PIL import Image
-from serving import LABELS, TITLES, Request, Worker, b64, bare, document, form, same, seal
+from serving import LABELS, TITLES, OnlyLogits, Request, Worker, b64, bare, document, form, same, seal
 
 from handlers.product_serving.archive import ArchiveError
 from handlers.product_serving.engines.engine import Batch, EngineError
@@ -24,7 +24,7 @@ Fail = Callable[[], float | None]
 def test_an_answer_has_all_that_the_contract_names(worker: Worker) -> None:
     [answer] = worker.ask(form(image=PICTURE, text=TITLES[0], top_k="2"))
     assert (answer.status, answer.phrase, answer.content_type) == (200, "OK", "application/json")
-    assert set(answer.json) == {"label", "score", "top", "modalities", "needs_review", "model"}
+    assert set(answer.json) == {"label", "score", "top", "modalities", "needs_review", "review", "model"}
     assert len(answer.json["top"]) == 2
     assert answer.json["top"][0] == {"label": answer.json["label"], "score": answer.json["score"]}
     assert answer.json["modalities"] == ["image", "text"]
@@ -172,8 +172,7 @@ def test_many_products_run_in_bounded_batches(
         sizes.append(len(batch.image))
         return engine(batch)
 
-    counting.name = "counting"  # type: ignore[attr-defined]
-    monkeypatch.setattr(worker.handler, "engine", counting)
+    monkeypatch.setattr(worker.handler, "engine", OnlyLogits(counting))
     worker.ask(document({"instances": [{"text": TITLES[0]}] * 7}), form(text=TITLES[1]), form(text=TITLES[2]))
     assert sizes == [4, 4, 1]
 
@@ -194,16 +193,15 @@ def test_a_picture_that_is_refused_takes_no_budget_from_its_neighbours(copy_arch
     assert kinds == ["image_too_large", None, "image_too_large", None, None]
 
 
-class Failing:
+class Failing(OnlyLogits):
     """An engine that breaks on chosen products, recognised by their first pixel."""
 
-    name = "failing"
-
     def __init__(self, engine: Callable[[Batch], NDArray[np.float32]], fail: Fail) -> None:
-        self._engine, self._fail = engine, fail
+        super().__init__(engine)
+        self._fail = fail
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        logits = self._engine(batch)
+        logits = super().__call__(batch)
         bad = batch.image[:, 0, 0, 0] == 0
         if bad.any() and (value := self._fail()) is not None:
             logits[bad, 1] = value
@@ -271,8 +269,7 @@ def test_a_worker_out_of_memory_continues(worker: Worker, monkeypatch: pytest.Mo
     def full(batch: Batch) -> NDArray[np.float32]:
         raise MemoryError
 
-    full.name = "full"  # type: ignore[attr-defined]
-    monkeypatch.setattr(worker.handler, "engine", full)
+    monkeypatch.setattr(worker.handler, "engine", OnlyLogits(full))
     assert [answer.status for answer in worker.ask(form(image=PICTURE), form(text=TITLES[0]))] == [507, 507]
 
 

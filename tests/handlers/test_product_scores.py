@@ -1,15 +1,16 @@
 """Scores: softmax with temperature, batches of limited size, and a failing product that fails alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from serving import OnlyLogits
 
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import Product
-from handlers.product_serving.scores import score_batch, score_products
+from handlers.product_serving.scores import Scored, score_batch, score_products
 from handlers.product_serving.settings import Attribute, ProductSettings
 
 SETTINGS = ProductSettings(
@@ -26,23 +27,27 @@ def product(value: int) -> Product:
 OnBatch = Callable[[NDArray[np.uint8], NDArray[np.float32]], None]
 
 
-class Echo:
+class Echo(OnlyLogits):
     """Logits (value, 0, 1) of a product; ``on_batch`` may change them or raise."""
-
-    name = "echo"
 
     def __init__(
         self, on_batch: Callable[[NDArray[np.uint8], NDArray[np.float32]], None] = lambda values, out: None
     ) -> None:
+        super().__init__(self._echo)
         self.sizes: list[int] = []
         self._on_batch = on_batch
 
-    def __call__(self, batch: Any) -> NDArray[np.float32]:
+    def _echo(self, batch: Any) -> NDArray[np.float32]:
         values = batch.image[:, 0, 0, 0]
         self.sizes.append(len(values))
         logits = np.stack([values, values * 0, values * 0 + 1], 1).astype(np.float32)
         self._on_batch(values, logits)
         return logits
+
+
+def stacked(answers: Sequence[Scored | ProductError]) -> NDArray[np.float64]:
+    assert not [answer for answer in answers if isinstance(answer, ProductError)]
+    return np.stack([answer.scores for answer in answers if isinstance(answer, Scored)])
 
 
 def softmax(value: float) -> NDArray[np.float64]:
@@ -67,7 +72,7 @@ def test_batches_are_bounded_and_in_order() -> None:
     engine = Echo()
     answers = score_products(engine, [product(value) for value in range(10)], settings=SETTINGS)
     assert engine.sizes == [4, 4, 2]
-    np.testing.assert_allclose(np.stack(answers), [softmax(value) for value in range(10)])  # type: ignore[arg-type]
+    np.testing.assert_allclose(stacked(answers), [softmax(value) for value in range(10)])
     assert score_products(engine, [], settings=SETTINGS) == []
 
 
@@ -79,7 +84,8 @@ def test_one_logit_that_is_not_finite_fails_its_product(bad: float) -> None:
     answers = score_products(Echo(spoil), [product(value) for value in range(4)], settings=SETTINGS)
     assert isinstance(answers[2], ProductError) and answers[2].type == "model_output_invalid"
     for value in (0, 1, 3):
-        np.testing.assert_array_equal(answers[value], score_batch(Echo(), [product(value)], settings=SETTINGS)[0])
+        alone = score_batch(Echo(), [product(value)], settings=SETTINGS)
+        np.testing.assert_array_equal(stacked([answers[value]]), alone)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +119,7 @@ def test_a_batch_too_large_for_memory_is_answered_one_by_one() -> None:
             raise MemoryError
 
     answers = score_products(Echo(small_only), [product(value) for value in range(4)], settings=SETTINGS)
-    np.testing.assert_allclose(np.stack(answers), [softmax(value) for value in range(4)])  # type: ignore[arg-type]
+    np.testing.assert_allclose(stacked(answers), [softmax(value) for value in range(4)])
 
 
 def test_a_graph_frozen_to_one_batch_size_is_noticed() -> None:

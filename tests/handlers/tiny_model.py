@@ -28,12 +28,38 @@ class TinyTokens(nn.Module):
         return vectors
 
 
+class TinySingle(Head):
+    """A single model within a fusion: one linear layer on its tower's features."""
+
+    def __init__(self, tower: str, width: int) -> None:
+        super().__init__()
+        self.tower, self.linear = tower, nn.Linear(width, len(LABELS))
+
+    def forward(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> Tensor:
+        assert lexical is not None
+        read = {"image": lambda: image.flatten(1), "text": lambda: text.sum(1), "lexical": lambda: 20 * lexical}
+        logits: Tensor = self.linear(read[self.tower]())
+        return logits
+
+
 class TinyHead(Head):
     """Reads the quarters, the mean of the words and the letters, each only if present."""
+
+    sizes = (len(LABELS),)
 
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(12 + 8 + LETTERS, len(LABELS))
+        with torch.random.fork_rng():
+            widths = {"image": 12, "text": 8, "lexical": LETTERS}
+            self.heads = nn.ModuleDict({name: TinySingle(name, width) for name, width in widths.items()})
+
+    def single_answers(
+        self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        return {name: head(image, text, attention_mask, present, lexical) for name, head in self.heads.items()}
 
     def forward(
         self, image: Tensor, text: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor | None = None

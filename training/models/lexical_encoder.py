@@ -46,8 +46,8 @@ class LexicalEncoder(nn.Module):
     def round_weights(self) -> None:
         """Round the embeddings to the numbers that int8 with a scale for each id can hold.
 
-        The export stores them so (:class:`export.inference_form.RoundedLexicalEncoder`). Everything after the tower is
-        fitted on the rounded tower, so the export changes no answer.
+        The export stores them so (:class:`export.graphs.inference_form.RoundedLexicalEncoder`). Everything after the
+        tower is fitted on the rounded tower, so the export changes no answer.
         """
         scale = row_scales(self.embedding.weight)
         self.embedding.weight.copy_((self.embedding.weight / scale).round() * scale)

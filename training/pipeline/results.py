@@ -18,11 +18,12 @@ from training.features.batches import FeatureBatches, Features
 from training.fit.loop import Epoch, predict
 from training.models import HEADS, ProductClassifier
 from training.models.head import Head
+from training.pipeline.conflicts import CONFLICT_FILE, Conflict
 from training.run.checkpoint import save_model, write_history
 from training.run.context import Run
 from training.scores.attribute_metrics import summarize_attributes
 from training.scores.calibration import fitted_settings, frequency_shift, one_modality
-from training.system.storage import write_arrays
+from training.system.storage import write_arrays, write_json
 
 ATTENDED_PRODUCTS = 8
 LogitsAndTruth = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -42,6 +43,7 @@ class Calibrated:
         validation_whole: (N,) bool, True if a product has both modalities.
         test: (M, C) probabilities.
         test_truth: (M, A) classes.
+        conflict: of picture and title, as measured on the test part; None if nothing tells.
     """
 
     settings: ProductSettings
@@ -52,6 +54,7 @@ class Calibrated:
     validation_whole: NDArray[np.bool_]
     test: NDArray[np.float32]
     test_truth: NDArray[np.int64]
+    conflict: Conflict | None = None
 
 
 def restore_frequencies(run: Run, head: Head) -> None:
@@ -82,13 +85,16 @@ def _shift_logits(run: Run, head: Head, *, sign: int) -> None:
     bias.add_(torch.as_tensor(shift, dtype=bias.dtype, device=bias.device))
 
 
-def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Features) -> Calibrated:
+def calibrate(
+    run: Run, name: str, classifier: ProductClassifier, features: Features, conflict: Conflict | None = None
+) -> Calibrated:
     """Answer the validation and test parts; fit temperatures and review thresholds on the validation part.
 
     A model of two modalities gets further temperatures and thresholds for products with one modality.
 
     Args:
         features: from :meth:`training.run.context.Run.held_out_features`.
+        conflict: of the model, if it is a fusion.
     """
     settings = dataclasses.replace(
         run.data.settings,
@@ -114,7 +120,8 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         if len(settings.modalities) > 1 and len(places):
             by_modality = answers(places, hidden=np.arange(len(MODALITIES)) != place)
             alone.append(one_modality(fitted_settings(*by_modality, fitted), modality=modality))
-    fitted = dataclasses.replace(fitted, one_modality=tuple(alone))
+    threshold = None if conflict is None else conflict.threshold
+    fitted = dataclasses.replace(fitted, one_modality=tuple(alone), conflict_threshold=threshold)
     return Calibrated(
         fitted,
         served_scores(logits, features.present[validation], fitted),
@@ -126,6 +133,7 @@ def calibrate(run: Run, name: str, classifier: ProductClassifier, features: Feat
         np.asarray(features.present[validation].all(axis=1), dtype=np.bool_),
         served_scores(test_logits, features.present[test], fitted),
         test_truth,
+        conflict,
     )
 
 
@@ -158,6 +166,8 @@ def write_result(
     ):
         write_arrays(folder / f"{part}.npz", ids=ids[run.data.rows(part)], truth=truth, probabilities=scores)
     write_history(folder / "history.csv", history)
+    if answers.conflict is not None:
+        write_json(folder / CONFLICT_FILE, answers.conflict._asdict())
     tokenizer = (run.data.options.out / "tokenizer.json").read_text(encoding="utf-8")
     save_model(folder, classifier, settings=settings, image_encoder=run.data.options.image_encoder, tokenizer=tokenizer)
     return summarize_attributes(answers.test, answers.test_truth, settings)

@@ -11,7 +11,7 @@ from torch import nn
 from training.data.dataset import product_loader
 from training.fit.loop import Epoch
 from training.models import Encoders, ProductClassifier, build_classifier
-from training.models.encoders import TextEncoder, build_image_encoder, build_text_encoder
+from training.models.encoders import ImageEncoder, TextEncoder, build_image_encoder, build_text_encoder
 from training.models.head import TOWERS
 from training.models.lexical_encoder import LexicalEncoder
 from training.models.weights.weights_file import WeightsError
@@ -118,10 +118,8 @@ def tune(
         rates: encoders and head with their peak learning rates.
     """
     options = run.data.options
-    if options.freeze_stem and classifier.image_encoder is not None:
-        classifier.image_encoder.freeze_stem()
-    if options.batch_statistics and classifier.image_encoder is not None:
-        classifier.image_encoder.use_batch_statistics()
+    if classifier.image_encoder is not None:
+        _prepare(classifier.image_encoder, options)
     sampler = run.sampler(rows, batch_size=batch_size, balanced=tower != "lexical")
     datasets = [
         run.data.dataset(rows, modalities=modalities, training=True, image_size=size, tower=tower)
@@ -151,6 +149,13 @@ def tune(
         seed=options.seed,
         together=True,
     )
+
+
+def _prepare(encoder: ImageEncoder, options: TrainOptions) -> None:
+    if options.freeze_stem:
+        encoder.freeze_stem()
+    if options.batch_statistics:
+        encoder.use_batch_statistics()
 
 
 def _trained(

@@ -23,6 +23,7 @@ from training.data.corrections import read_corrections
 from training.data.splits import PARTS, fold_products, split_hash
 from training.features.batches import Features
 from training.models import HEADS, ProductClassifier, joined_encoders
+from training.pipeline.conflicts import fit_conflict
 from training.pipeline.cross_fitting import Fold, fusion_features, training_parts, write_out_of_fold
 from training.pipeline.fusions import train_fusion, weigh_corrections, weigh_fusion
 from training.pipeline.results import Calibrated, calibrate, restore_frequencies, write_attention, write_result
@@ -133,7 +134,8 @@ def _train_models(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
         restore_frequencies(run, classifier.head)
         features = run.held_out_features(classifier)
         weigh_corrections(run, classifier.head, features)
-        answers[name] = calibrate(run, name, classifier, features)
+        conflict = fit_conflict(run, classifier.head, features)
+        answers[name] = calibrate(run, name, classifier, features, conflict)
         metrics[name] = write_result(run, name, classifier, answers[name], history)
         write_attention(run, name, classifier.head, features)
 

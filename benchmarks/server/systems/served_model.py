@@ -20,8 +20,9 @@ from benchmarks.server.load.bodies import Sample
 from benchmarks.server.systems.torchserve_config import ROOT
 from export.accuracy_gate import add_int8, fast_engines
 from export.archive import WORKER_CONFIG, pack, stage, worker_config
-from export.build import build_archive, export_graphs, read_run_products
+from export.build import build_archive, export_graphs
 from export.golden import CANDIDATES, select_golden_products
+from export.run_products import read_run_products
 from export.verify import eager_forward
 from handlers.product_serving.engines.table import LoadOptions
 from handlers.product_serving.preprocessing import ProductPreprocessor

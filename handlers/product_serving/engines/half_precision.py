@@ -1,9 +1,8 @@
 """``model.pt`` with its towers in half precision, on any device; normalisation and head stay in fp32.
 
 The traced graph casts each tower's input to the type of the tower's weights, and the head's input to fp32
-(:mod:`export.torchscript`). So casting the towers' weights after loading is enough. The towers then multiply in half
-precision; LayerNorm, softmax and attention still accumulate in fp32. The head is a few
-per cent of the work.
+(:mod:`export.graphs.torchscript`). So casting the towers' weights after loading is enough. The towers then multiply in
+half precision; LayerNorm, softmax and attention still accumulate in fp32. The head is a few per cent of the work.
 """
 
 from pathlib import Path

@@ -64,7 +64,7 @@ class TorchScriptEngine:
             return Outputs(*map(_to_numpy, self._towers(batch)))
 
     def parts(self) -> Parts:
-        """The methods that :func:`export.torchscript.export_torchscript` traced, on the same weights."""
+        """The methods that :func:`export.graphs.torchscript.export_torchscript` traced, on the same weights."""
 
         def on_arrays(part: Callable[..., Any]) -> Callable[..., Any]:
             if part is no_features:

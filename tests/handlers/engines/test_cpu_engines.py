@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 
-from export.shared_weights import share_weights
+from export.graphs.shared_weights import share_weights
 from handlers.product_serving.engines.engine import Batch, EngineError
 from handlers.product_serving.engines.int8 import INT8_GRAPH, Int8Engine
 from handlers.product_serving.engines.onnx import OnnxEngine, OnnxGraph, part_files

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export.build import read_run_products
+from export.run_products import read_run_products
 from training.catalog.labels import label_value, merged_spellings, twins
 from training.catalog.reading import CatalogSource, read_catalog
 from training.data.label_spelling import with_one_spelling

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from export.inference_form import RoundedLexicalEncoder
+from export.graphs.inference_form import RoundedLexicalEncoder
 from handlers.product_serving.titles.ngrams import PADDING
 from training.models.lexical_encoder import LEVELS, LexicalEncoder
 

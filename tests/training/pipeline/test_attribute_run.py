@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from client.scoring.local import load_handler
-from export.build import build_archive, read_run_products
+from export.build import build_archive
+from export.run_products import read_run_products
 from handlers.product_serving.request import ProductFields
 from handlers.product_serving.settings import ProductSettings
 from training.catalog.drawn import COLOURS

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from export.__main__ import main as export_main
-from export.build import read_run_products
+from export.run_products import read_run_products
 from training.catalog.reading import CatalogError, CatalogSource, read_catalog
 from training.evaluation.evaluate import evaluate_run
 from training.models import MODELS

@@ -26,8 +26,8 @@ from onnx.utils import Extractor
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from tqdm import tqdm
 
-from export.parts import write_parts
-from export.shared_weights import share_weights
+from export.graphs.parts import write_parts
+from export.graphs.shared_weights import share_weights
 from handlers.product_serving.engines.int8 import INT8_GRAPH
 from handlers.product_serving.preprocessing import Product, collate
 

@@ -1,8 +1,8 @@
 """Export a trained model to one ONNX file, with dynamic batch and title length.
 
-The only output is ``logits``. Inner values have names too, and :mod:`export.parts` cuts the graph there: the towers'
-outputs ``cells``, ``tokens`` and ``lexical``, a fusion's ``agreement`` of picture and title, and ``letters``, the
-logits of the lexical model within a fusion.
+The only output is ``logits``. Inner values have names too, and :mod:`export.graphs.parts` cuts the graph there: the
+towers' outputs ``cells``, ``tokens`` and ``lexical``, a fusion's ``agreement`` of picture and title, and ``letters``,
+the logits of the lexical model within a fusion.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.parts import write_parts
-from export.torchscript import INPUT_NAMES, example_inputs
+from export.graphs.parts import write_parts
+from export.graphs.torchscript import INPUT_NAMES, example_inputs
 from handlers.product_serving.titles.ngrams import MAX_NGRAMS
 from training.models import ProductClassifier
 

@@ -1,8 +1,8 @@
 """Store an archive's weights once: ``model.onnx`` reads its large tensors from ``model.pt``.
 
 A TorchScript file is a zip that stores each tensor as plain bytes. An ONNX tensor can refer to an offset in any file
-(onnx.proto, ``external_data``). If both files hold the same bytes (:mod:`export.inference_form` ensures this), the ONNX
-file refers to the TorchScript file.
+(onnx.proto, ``external_data``). If both files hold the same bytes (:mod:`export.graphs.inference_form` ensures this),
+the ONNX file refers to the TorchScript file.
 """
 
 import hashlib

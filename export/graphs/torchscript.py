@@ -46,7 +46,7 @@ class _ClassifierParts(nn.Module):
         self, image: Tensor, input_ids: Tensor, attention_mask: Tensor, present: Tensor, ngrams: Tensor
     ) -> Tensor:
         cells, tokens, lexical = self.classifier.encode(image, input_ids, attention_mask, ngrams)
-        return self.classify(cells.float(), tokens.float(), attention_mask, present, lexical)[0]
+        return self.classify(cells.float(), tokens.float(), attention_mask, present, lexical.float())[0]
 
     def cells(self, image: Tensor) -> Tensor:
         assert self.classifier.image_encoder is not None
@@ -61,7 +61,7 @@ class _ClassifierParts(nn.Module):
     def lexical(self, ngrams: Tensor) -> Tensor:
         assert self.classifier.lexical_encoder is not None
         feature: Tensor = self.classifier.lexical_encoder(ngrams)
-        return feature
+        return feature.float()
 
     def classify(
         self, cells: Tensor, tokens: Tensor, attention_mask: Tensor, present: Tensor, lexical: Tensor
