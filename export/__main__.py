@@ -11,7 +11,7 @@ from pathlib import Path
 
 from export.accuracy_gate import passes_gate
 from export.archive import WORKERS, BuildError, refuse_other_runs
-from export.build import Built, CascadeProducts, build_archive
+from export.build import Built, CascadeProducts, build_archive, cascade_products
 from export.run_products import RunProducts, read_run_products
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.table import AUTO, ENGINES
@@ -25,7 +25,6 @@ from training.system.storage import StorageError, describe
 DEFAULT_LIMIT = 1000
 # Each archive is loaded on a CPU before it is stored, so only CPU engines can be forced.
 ENGINE_CHOICES = [AUTO, *(row.name for row in ENGINES if row.device == "cpu")]
-CASCADE_LIMIT = 4000  # products to fit a cascade on, and as many to measure it on
 CALIBRATION_PRODUCTS = 200  # training products to calibrate int8
 
 
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         test = read_run_products(options.run, limit=options.limit or None)
         calibrates = options.engine in (AUTO, "int8")
         train = read_run_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
-        cascade = _cascade_products(options.run) if options.cascade else None
+        cascade = cascade_products(options.run) if options.cascade else None
         failed = [name for name in models if not _archived(name, options, test, train=train, cascade=cascade)]
     except (BuildError, CatalogError, RunError, StorageError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -55,11 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if failed and len(failed) < len(models):
         print(f"error: {', '.join(failed)} not archived, the other models are", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _cascade_products(run: Path) -> CascadeProducts:
-    parts = (read_run_products(run, limit=CASCADE_LIMIT, part=part) for part in ("validation", "test"))
-    return CascadeProducts(*parts)
 
 
 def _archived(

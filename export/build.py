@@ -17,7 +17,7 @@ from export.graphs.inference_form import inference_form
 from export.graphs.shared_weights import share_weights
 from export.graphs.to_onnx import export_onnx
 from export.graphs.torchscript import example_inputs, export_torchscript, whole_torchscript
-from export.run_products import RunProducts
+from export.run_products import RunProducts, read_run_products
 from export.verify import Forward, Parity, VerificationError, eager_forward, require_parity, verify
 from handlers.product_serving.cascade import LETTERS_GRAPH
 from handlers.product_serving.engines.engine import Engine
@@ -33,6 +33,7 @@ from training.run.record import read_run
 from training.system.storage import StorageError, require_room
 
 WHOLE_FILE_PRODUCTS = 100
+CASCADE_LIMIT = 4000  # products to fit a cascade on, and as many to measure it on
 Exits = dict[str, dict[str, float]]  # figures of a cascade, by state of modalities
 _USE_AUTO = "leave the choice to --engine auto"
 
@@ -85,6 +86,12 @@ class CascadeProducts:
         figures = cascade_figures(settings, see(settings, **seen(self.test)))
         require_cascade(figures)
         return settings, figures
+
+
+def cascade_products(run: Path) -> CascadeProducts:
+    """The validation and test products of a run, ``CASCADE_LIMIT`` of each at most."""
+    parts = (read_run_products(run, limit=CASCADE_LIMIT, part=part) for part in ("validation", "test"))
+    return CascadeProducts(*parts)
 
 
 def build_archive(

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.server.load.bodies import make_bodies, read_samples, write_bodies
-from benchmarks.server.measure.plan import PLANS
+from benchmarks.server.load.bodies import Sample, make_bodies, read_samples, run_samples, write_bodies
+from benchmarks.server.measure.plan import PLANS, Plan
 from benchmarks.server.measure.rounds import Rounds, add_simulations
 from benchmarks.server.report.document import document, write_report
 from benchmarks.server.report.machine import describe_machine
@@ -28,6 +28,7 @@ from benchmarks.server.systems.names import SYSTEMS
 from benchmarks.server.systems.served_model import MODEL, SHAPES, archive_run, archive_shape
 from client.api.errors import ClientError
 from export.archive import WORKERS
+from export.run_products import read_run_products
 from export.verify import VerificationError
 from training.catalog import CatalogError
 from training.catalog.drawn import write_sample_catalog
@@ -56,15 +57,16 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     if not options.peers_python.exists():
         raise ClientError(f"{options.peers_python} does not exist; `make bench` installs it and the peers")
     machine = describe_machine(options.peers_python)
-    data = options.data or write_sample_catalog(folder / "drawn", per_class=plan.products // 6).parent
-    samples = read_samples(data, plan.products)
+    if options.cascade and not options.run:
+        raise ClientError("--cascade needs --run: the exits are fitted on the products of a trained run")
+    samples = _samples(options, plan, folder)
     made = {kind: make_bodies(samples, kind, photos=plan.photos) for kind in plan.kinds}
     bodies = {kind: write_bodies(content, folder / f"{kind}.bodies") for kind, content in made.items()}
     print("Exporting the model and packing its archive.", flush=True)
     store = folder / "store"
     store.mkdir()
     if options.run:
-        served = archive_run(options.run, options.model, store, workers=options.workers)
+        served = archive_run(options.run, options.model, store, workers=options.workers, cascade=options.cascade)
     else:
         served = archive_shape(options.shape, store, samples, workers=options.workers)
     results = Rounds(plan, served, python=options.peers_python, bodies=bodies, only=options.only).run()
@@ -74,11 +76,25 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
         machine=machine | {"load_average_after": list(os.getloadavg())},
         served=served,
         plan=plan,
-        catalogue=options.data.name if options.data else DRAWN,
+        catalogue=_catalogue(options),
         when=datetime.now(UTC),
         minutes=(time.monotonic() - began) / 60,
     )
     print(write_report(report, options.out).read_text(encoding="utf-8"))
+
+
+def _catalogue(options: argparse.Namespace) -> str:
+    if options.data:
+        return str(options.data.name)
+    return f"test products of {options.run.name}" if options.run else DRAWN
+
+
+def _samples(options: argparse.Namespace, plan: Plan, folder: Path) -> list[Sample]:
+    """The products to ask for: those of ``--data``, test products of ``--run``, or drawn ones."""
+    if options.run and not options.data:
+        return run_samples(read_run_products(options.run, limit=None).pairs(), plan.products)
+    data = options.data or write_sample_catalog(folder / "drawn", per_class=plan.products // 6).parent
+    return read_samples(data, plan.products)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--run", type=Path, help="run folder; measure one of its models")
     what.add_argument(
         "--shape", choices=SHAPES, default="minilm", help="measure an architecture without training (default: minilm)"
+    )
+    parser.add_argument(
+        "--cascade",
+        action="store_true",
+        help="also measure an archive of the run with a cascade, in our server and a peer",
     )
     parser.add_argument(
         "--model", default=MODEL, help="model of the run; it must read both modalities (default: %(default)s)"

@@ -16,7 +16,7 @@ import io
 import itertools
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +75,25 @@ def read_samples(data: Path, count: int) -> list[Sample]:
         samples = [Sample(_resized(files.read(row.image), SMALL), row.text) for row in itertools.islice(usable, count)]
     if len(samples) < count:
         raise CatalogError(f"{data} holds {len(samples)} products with picture and title; {count} are needed")
+    return samples
+
+
+def run_samples(pairs: Iterable[tuple[bytes | None, str | None]], count: int) -> list[Sample]:
+    """The first products with a picture and a title, of pairs as a run's test part has them.
+
+    Args:
+        pairs: encoded picture and title.
+        count: number of products.
+
+    Raises:
+        CatalogError: there are too few such products.
+    """
+    whole = ((image, text) for image, text in pairs if image and text)
+    samples = [Sample(_resized(image, SMALL), text) for image, text in itertools.islice(whole, count)]
+    if len(samples) < count:
+        raise CatalogError(
+            f"the run's test part has {len(samples)} products with picture and title; {count} are needed"
+        )
     return samples
 
 

@@ -14,7 +14,7 @@ from benchmarks.server.load.task import percentile
 from benchmarks.server.measure import in_process
 from benchmarks.server.measure.one_system import SystemBench
 from benchmarks.server.measure.plan import Plan
-from benchmarks.server.systems.names import IN_PROCESS, NOOP, OURS, STOCK
+from benchmarks.server.systems.names import CASCADE, IN_PROCESS, NOOP, OURS, PEER_CASCADE, STOCK
 from benchmarks.server.systems.peer import Peer, peers
 from benchmarks.server.systems.served_model import ServedModel
 from benchmarks.server.systems.system import NotServing
@@ -103,9 +103,18 @@ class Rounds:
 
     def _systems(self) -> list[Peer | TorchServe]:
         stock = self.served.stock_archive(*(self.results.stock_setting or self.plan.stock_settings[0]))
+        shape = {"cap": self.served.cap, "workers": self.served.workers}
+        cascade: list[Peer | TorchServe] = []
+        if self.served.cascade is not None:
+            first, *_ = peers(self.python, self.served.cascade, **shape)
+            cascade = [
+                TorchServe(CASCADE, self.served.cascade, golden=True),
+                dataclasses.replace(first, name=PEER_CASCADE),
+            ]
         return [
             TorchServe(OURS, self.served.archive, golden=True),
-            *peers(self.python, self.served.archive, cap=self.served.cap, workers=self.served.workers),
+            *cascade,
+            *peers(self.python, self.served.archive, **shape),
             TorchServe(STOCK, stock),
             TorchServe(NOOP, self.served.noop),
         ]

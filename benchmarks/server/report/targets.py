@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.server.report.summary import Summary, ratios, summarise
-from benchmarks.server.systems.names import IN_PROCESS, NOOP, OURS, STOCK
+from benchmarks.server.systems.names import CASCADE, IN_PROCESS, NOOP, OURS, PEER_CASCADE, STOCK
 
 MET, MISSED, NOT_MEASURED = "met", "missed", "not measured"
 Measured = Mapping[str, Any]
@@ -83,7 +83,7 @@ def best_peer(measured: Measured) -> str | None:
     medians = {
         name: found.median
         for name in measured["systems"]
-        if name not in (OURS, STOCK, NOOP) and (found := summarise(rates(measured, name)))
+        if name not in (OURS, STOCK, NOOP, CASCADE, PEER_CASCADE) and (found := summarise(rates(measured, name)))
     }
     return max(medians, key=medians.__getitem__, default=None)
 
@@ -100,6 +100,18 @@ def _beside(system: str) -> Callable[[Measured], list[float]]:
 
 def _beside_best_peer(measured: Measured) -> list[float]:
     return _beside(best_peer(measured) or "")(measured)
+
+
+def _cascade_beside(system: str) -> Callable[[Measured], list[float]]:
+    return lambda measured: ratios(rates(measured, CASCADE), rates(measured, system))
+
+
+def _cascade_beside_best_peer(measured: Measured) -> list[float]:
+    return _cascade_beside(best_peer(measured) or "")(measured)
+
+
+def _beside_both(kind: str) -> Callable[[Measured], list[float]]:
+    return lambda measured: ratios(rates(measured, OURS, kind), rates(measured, OURS))
 
 
 def _overhead(measured: Measured) -> list[float]:
@@ -123,6 +135,13 @@ TARGETS = (
         note="with the stock handler's best batch size and delay",
     ),
     Target("HTTP throughput / best peer with the same engine", 1.05, True, _beside_best_peer),
+    Target(
+        "cascade over HTTP / best peer serving the full model", 4, True, _cascade_beside_best_peer,
+        note="the gain is the model's: a peer with the same cascade stands beside it",
+    ),
+    Target("cascade over HTTP / stock TorchServe handler", 35, True, _cascade_beside(STOCK)),
+    Target("titles alone / both, without a cascade", 3, True, _beside_both("text")),
+    Target("photographs 1080x1440 / 224-pixel pictures, without a cascade", 0.7, True, _beside_both("photo")),
     Target("HTTP throughput / in-process pipeline from raw bytes", 0.9, True, _beside(IN_PROCESS)),
     Target(
         "engine at batch 16 / ONNX Runtime CPU fp32 at 32 tokens", 6, True,

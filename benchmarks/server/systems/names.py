@@ -3,7 +3,9 @@
 OURS, STOCK, NOOP = "ours", "stock handler", "no-op handler"
 FASTAPI, LITSERVE, MOSEC, BENTOML, RAY = "FastAPI + uvicorn", "LitServe", "mosec", "BentoML", "Ray Serve"
 TRITON = "Triton"
-SYSTEMS = (OURS, FASTAPI, LITSERVE, MOSEC, BENTOML, RAY, TRITON, STOCK, NOOP)
+CASCADE, PEER_CASCADE = "ours, cascade", "FastAPI + uvicorn, cascade"
+"""The same systems around an archive with a cascade; the gain is the model's, not the server's."""
+SYSTEMS = (OURS, CASCADE, PEER_CASCADE, FASTAPI, LITSERVE, MOSEC, BENTOML, RAY, TRITON, STOCK, NOOP)
 IN_PROCESS = "in process"
 """Our handler without a server: the reference for all systems."""
 GENERATOR = "load generator"

@@ -20,7 +20,7 @@ from benchmarks.server.load.bodies import Sample
 from benchmarks.server.systems.torchserve_config import ROOT
 from export.accuracy_gate import add_int8, fast_engines
 from export.archive import WORKER_CONFIG, pack, stage, worker_config
-from export.build import build_archive, export_graphs
+from export.build import build_archive, cascade_products, export_graphs
 from export.golden import CANDIDATES, select_golden_products
 from export.run_products import read_run_products
 from export.verify import eager_forward
@@ -74,6 +74,7 @@ class ServedModel:
         stock: settings of the stock handler.
         weights_bytes: size of the weights in fp32.
         workers: number of worker processes.
+        cascade: archive of the same model with a cascade; None without one.
         cap: most requests of a batch (``batchSize``).
         delay_ms: ``maxBatchDelay`` in milliseconds.
     """
@@ -84,6 +85,7 @@ class ServedModel:
     stock: dict[str, Any]
     weights_bytes: int
     workers: int
+    cascade: Path | None = None
     cap: int = WORKER_CONFIG["batchSize"]
     delay_ms: int = WORKER_CONFIG["maxBatchDelay"]
 
@@ -131,8 +133,8 @@ def archive_shape(name: str, folder: Path, samples: list[Sample], *, workers: in
     return _served_model(f"{shape.description}, {CLASSES} classes", model, settings, archive, workers=workers)
 
 
-def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> ServedModel:
-    """Build and verify the archive of a trained model, as for production.
+def archive_run(run: Path, model_name: str, folder: Path, *, workers: int, cascade: bool = False) -> ServedModel:
+    """Build and verify the archive of a trained model, as for production, and one with a cascade if ``cascade``.
 
     Args:
         run: folder of ``python -m training train``.
@@ -145,10 +147,17 @@ def archive_run(run: Path, model_name: str, folder: Path, *, workers: int) -> Se
     """
     test = read_run_products(run, limit=TESTED)
     built = build_archive(run, model_name, version=VERSION, store=folder, test=test, workers=workers)
+    quick = None
+    if cascade:
+        products, store = cascade_products(run), folder / "cascade"
+        quick = build_archive(
+            run, model_name, version=VERSION, store=store, test=test, workers=workers, cascade=products
+        ).archive
     model, settings = load_model(run / model_name)
     shutil.copy(run / model_name / "tokenizer.json", folder)
     description = f"{model_name} of a trained run, {len(settings.labels)} classes"
-    return _served_model(description, model, settings, built.archive, workers=workers)
+    served = _served_model(description, model, settings, built.archive, workers=workers)
+    return dataclasses.replace(served, cascade=quick)
 
 
 def write_plain_archive(path: Path, handler: str, config: dict[str, Any]) -> Path:
