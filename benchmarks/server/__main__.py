@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cascade",
         action="store_true",
-        help="also measure an archive of the run with a cascade, in our server and a peer",
+        help="also measure an archive of the run with a cascade, in our server and in a peer",
     )
     parser.add_argument(
         "--model", default=MODEL, help="model of the run; it must read both modalities (default: %(default)s)"
