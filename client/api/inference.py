@@ -8,7 +8,7 @@
 import base64
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -49,6 +49,7 @@ class ProductClient(ApiClient):
         top_k: int | None = None,
         model: str = DEFAULT_MODEL,
         version: str | None = None,
+        full: bool = False,
     ) -> Prediction:
         """Classify one product.
 
@@ -58,13 +59,14 @@ class ProductClient(ApiClient):
             top_k: number of classes to list; None takes the model's default.
             model: registered name.
             version: exact version; None takes the default version.
+            full: compute all towers, also where a cascade would answer earlier.
 
         Raises:
             ServerError: the server refuses the product, the model or the token; see its ``type`` and ``code``.
             ServerDown, ServerTimeout: the server does not answer.
             ClientError: the picture cannot be read.
         """
-        return Prediction.from_json(self._ask(_path(model, version), image, text, top_k))
+        return Prediction.from_json(self._ask(_path(model, version), image, text, _options(top_k, full=full)))
 
     def explain(
         self,
@@ -79,7 +81,7 @@ class ProductClient(ApiClient):
 
         Takes up to ten times as long as :meth:`predict`. Arguments and errors are the same.
         """
-        return Explanation.from_json(self._ask(_path(model, version, api="explanations"), image, text, top_k))
+        return Explanation.from_json(self._ask(_path(model, version, api="explanations"), image, text, _options(top_k)))
 
     def predict_many(
         self,
@@ -88,6 +90,7 @@ class ProductClient(ApiClient):
         top_k: int | None = None,
         model: str = DEFAULT_MODEL,
         version: str | None = None,
+        full: bool = False,
     ) -> list[Prediction | ServerError]:
         """Classify many products in as few requests as the server's limits allow.
 
@@ -96,6 +99,7 @@ class ProductClient(ApiClient):
             top_k: as in :meth:`predict`.
             model: as in :meth:`predict`.
             version: as in :meth:`predict`.
+            full: as in :meth:`predict`.
 
         Returns:
             For each product, in order, its prediction or its error.
@@ -105,11 +109,11 @@ class ProductClient(ApiClient):
             ServerDown, ServerTimeout: the server does not answer.
             ClientError: a picture cannot be read.
         """
-        instances = (_instance(image, text, top_k) for image, text in products)
+        instances = (_instance(image, text, _options(top_k, full=full)) for image, text in products)
         return [answer for group in _groups(instances) for answer in self._predict_group(group, _path(model, version))]
 
-    def _ask(self, path: str, image: Image | None, text: str | None, top_k: int | None) -> dict[str, Any]:
-        fields = {name: value for name, value in {"text": text, "top_k": top_k}.items() if value is not None}
+    def _ask(self, path: str, image: Image | None, text: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        fields = {**({} if text is None else {"text": text}), **options}
         content = _read_image(image)
         if content is None:
             body: dict[str, Any] = {"json": fields}
@@ -154,10 +158,15 @@ def _read_image(image: Image | None) -> bytes | None:
         raise ClientError(f"{os.fspath(image)}: the picture cannot be read ({error.strerror})") from error
 
 
-def _instance(image: Image | None, text: str | None, top_k: int | None) -> str:
+def _options(top_k: int | None, *, full: bool = False) -> dict[str, Any]:
+    """The fields of a request beside the product; those with their default are left out."""
+    return {**({} if top_k is None else {"top_k": top_k}), **({"effort": "full"} if full else {})}
+
+
+def _instance(image: Image | None, text: str | None, options: Mapping[str, Any]) -> str:
     content = _read_image(image)
     encoded = None if content is None else base64.b64encode(content).decode("ascii")
-    fields = {"image": encoded, "text": text, "top_k": top_k}
+    fields = {"image": encoded, "text": text, **options}
     return json.dumps({name: value for name, value in fields.items() if value is not None})
 
 

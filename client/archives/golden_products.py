@@ -27,11 +27,13 @@ class GoldenSet:
         archive: file name, for messages.
         labels: class names of the main attribute, in the order of the scores; those of other attributes follow.
         products: products with their expected answers.
+        cascade: the archive has a cascade, so its full answers have to be asked for.
     """
 
     archive: str
     labels: tuple[str, ...]
     products: tuple[GoldenProduct, ...]
+    cascade: bool = False
 
 
 def read_golden(archive: Path) -> GoldenSet:
@@ -45,7 +47,7 @@ def read_golden(archive: Path) -> GoldenSet:
         products = tuple(read_golden_products(read_member(archive, "manifest.json")))
     except ArchiveError as error:
         raise ClientError(f"{archive.name}: {error}") from error
-    return GoldenSet(archive.name, labels, products)
+    return GoldenSet(archive.name, labels, products, bool(read_member(archive, "settings.json").get("cascade")))
 
 
 def main_labels(archive: Path) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ def check_golden_answers(
         ClientError: the server does not answer, or refuses the whole request.
     """
     products = [(product.image, product.text) for product in golden.products]
-    answers = client.predict_many(products, model=model, version=version)
+    answers = client.predict_many(products, model=model, version=version, full=golden.cascade)
     faults = []
     for number, (product, answer) in enumerate(zip(golden.products, answers, strict=True), 1):
         fault = _fault(product, answer, golden.labels) if isinstance(answer, Prediction) else str(answer)

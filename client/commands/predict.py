@@ -29,6 +29,9 @@ def add(commands: Subcommands) -> None:
     command.add_argument("--model", default=DEFAULT_MODEL, help="name of the model (default: %(default)s)")
     command.add_argument("--version", help="version of the model (default: its default version)")
     command.add_argument(
+        "--full", action="store_true", help="compute everything, also where a cascade would answer earlier"
+    )
+    command.add_argument(
         "--json", action="store_true", help="print the server's answer as JSON; of several pictures a line each"
     )
     command.add_argument(
@@ -89,7 +92,12 @@ def _ask(session: Session, name: str | None) -> Prediction:
     elif name is not None:
         _check_file(name)
     return session.client.predict(
-        image, options.text or None, top_k=options.top_k, model=options.model, version=options.version
+        image,
+        options.text or None,
+        top_k=options.top_k,
+        model=options.model,
+        version=options.version,
+        full=options.full,
     )
 
 

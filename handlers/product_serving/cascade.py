@@ -84,13 +84,17 @@ class EarlyExits:
         self._session = session(str(folder / LETTERS_GRAPH), 1)
 
     def by_letters(self, products: Sequence[Opened | Kept]) -> list[Opened | Kept]:
-        """Add the lexical model's answers that may stand. Safe to call from several threads."""
+        """Add the lexical model's answers that may stand; none if it fails. Safe to call from several threads."""
         places = [place for place, product in enumerate(products) if isinstance(product, Opened)]
         opened = [product for product in products if isinstance(product, Opened)]
         answered: list[Opened | Kept] = list(products)
         if not opened:
             return answered
-        scores = letters_scores(self._session, [product.ngrams for product in opened], self._settings)
+        try:
+            scores = letters_scores(self._session, [product.ngrams for product in opened], self._settings)
+        except Exception as error:  # ONNX Runtime's errors share no base class; the engine may still answer
+            logger.error("the lexical model failed with %s; these products are computed in full", type(error).__name__)
+            return answered
         cascade = self._cascade
         for place, product, row, sure in zip(
             places, opened, scores, confidence(scores, self._settings).tolist(), strict=True

@@ -106,8 +106,7 @@ class ProductService:
             asks_explanation(header) for header, request in zip(headers, requests, strict=True) for _ in request.items
         ]
         products = self.preprocess(items, explained)
-        with self.metrics.timed("infer"):
-            scores = self.inference(products)
+        scores = self.inference(products)
         answers = self.explain(items, products, scores, explained)
         with self.metrics.timed("respond"):
             bodies = self.postprocess(requests, answers, context)
@@ -187,7 +186,10 @@ class ProductService:
         return bodies
 
     def _early(self, opened: Sequence[Opened]) -> list[Scored | None]:
-        return [] if self.cascade is None else self.cascade.answered(opened, self._title_only)
+        if self.cascade is None or not opened:
+            return []
+        with self.metrics.timed("infer"):
+            return self.cascade.answered(opened, self._title_only)
 
     def _opened(self, items: Sequence[ProductFields | None]) -> list[Opened | ProductError | None]:
         """Read the letters of titles and the headers of pictures; None where there is nothing to open."""
@@ -214,7 +216,8 @@ class ProductService:
 
     def _scored(self, products: Sequence[Product | ProductError]) -> list[Scored | ProductError]:
         valid = [product for product in products if isinstance(product, Product)]
-        answers = score_products(self.engine, valid, settings=self.settings)
+        with self.metrics.timed("infer"):
+            answers = score_products(self.engine, valid, settings=self.settings)
         if answers and all(isinstance(answer, ProductError) for answer in answers):
             self._exit_if_engine_fails()
         remaining = iter(answers)
