@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from client.api.errors import ClientError, ServerDown, ServerTimeout
-from client.commands import audit, page, predict, score, server, versions
+from client.commands import audit, openapi, page, predict, score, server, versions
 from client.commands.arguments import Parser, add_server
 from client.commands.session import Session
 from training.catalog import CatalogError
@@ -19,7 +19,7 @@ from training.system.interrupts import signals_like_ctrl_c, status_of, tell
 from training.system.storage import StorageError, describe
 
 EXIT_REFUSED, EXIT_NO_ANSWER = 1, 3
-COMMANDS = (server, predict, score, audit, page, versions)
+COMMANDS = (server, predict, score, audit, page, versions, openapi)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

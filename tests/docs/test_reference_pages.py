@@ -9,8 +9,8 @@ import pytest
 from client.commands.arguments import ENGINE_HELP as SCORERS
 from export.archive import worker_config
 from handlers.product_serving.engines.table import ENGINES
-from handlers.product_serving.metrics import COUNTERS, FRONT_END
-from handlers.product_serving.settings import Attribute, Hierarchy, OneModality, ProductSettings
+from handlers.product_serving.metrics import COUNTERS, EXITS_OPEN, FRONT_END
+from handlers.product_serving.settings import Attribute, Cascade, Hierarchy, OneModality, ProductSettings
 from training.run.option_parser import options_markdown
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -40,13 +40,13 @@ def test_options_of_training_are_those_of_the_one_definition() -> None:
     assert shown.strip() == printed.strip(), f"the table is what this prints: {RENEW}"
 
 
-@pytest.mark.parametrize("kind", [ProductSettings, Attribute, Hierarchy, OneModality])
+@pytest.mark.parametrize("kind", [ProductSettings, Attribute, Hierarchy, OneModality, Cascade])
 def test_settings_has_every_field(kind: type) -> None:
     assert {field.name for field in dataclasses.fields(kind)} <= first_cells(text_of("reference/settings.md"))
 
 
 def test_settings_has_no_other_field() -> None:
-    kinds = (ProductSettings, Attribute, Hierarchy, OneModality)
+    kinds = (ProductSettings, Attribute, Hierarchy, OneModality, Cascade)
     fields = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     assert first_cells(text_of("reference/settings.md")) == fields
 
@@ -56,7 +56,7 @@ def test_defaults_of_settings_are_those_of_the_code() -> None:
     stated = {name: float(value.replace(",", "")) for name, value in rows}
     defaults = {
         field.name: float(field.default)
-        for kind in (ProductSettings, Attribute)
+        for kind in (ProductSettings, Attribute, Cascade)
         for field in dataclasses.fields(kind)
         if isinstance(field.default, int | float)
     }
@@ -71,7 +71,7 @@ def test_engines_are_those_of_the_table() -> None:
 
 def test_metrics_are_those_of_the_handler() -> None:
     shown = first_cells(section(text_of("reference/metrics.md"), "Of the handler"))
-    assert shown == {*COUNTERS, FRONT_END}
+    assert shown == {*COUNTERS, FRONT_END, EXITS_OPEN}
 
 
 def test_counters_name_their_dimensions() -> None:
