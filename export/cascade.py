@@ -191,10 +191,10 @@ def _closed(calibration: OneModality) -> Cascade:
 
 def _threshold(early: Answers, full: Answers, among: NDArray[np.bool_], changes: float) -> float:
     """The lowest score from which on early answers may stand, so that at most a share of all answers changes."""
-    rows = np.flatnonzero(among)
+    rows = np.flatnonzero(among & np.isfinite(early.sure))
     order = rows[np.argsort(-early.sure[rows], kind="stable")]
     wrong = np.cumsum((early.labels[order] != full.labels[order]).any(axis=1))
-    fine = np.flatnonzero(wrong <= changes * len(rows))
+    fine = np.flatnonzero(wrong <= changes * np.count_nonzero(among))
     if not len(fine):
         return CLOSED
     return float(early.sure[order[fine[-1]]])
