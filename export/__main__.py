@@ -82,6 +82,8 @@ def _archived(
         print(f"error: {name}: {error}", file=sys.stderr, flush=True)
         return False
     print(_describe(built), flush=True)
+    if cascade is not None and not built.exits:
+        print(f"  {'cascade':<12} none: {name} is no fusion with the lexical model", flush=True)
     return True
 
 
