@@ -1,4 +1,9 @@
-"""The baseline: TF-IDF of the title's words and word pairs, with a linear SVM."""
+"""The baseline: TF-IDF of the title's words, word pairs and character n-grams, with a linear SVM.
+
+Character n-grams make it the stronger of two baselines: on 40,000 products of 142 classes it was right for 97.1 % of the
+titles, and for 80 % of those with 20 % typos; words and pairs alone were right for 96.6 and 50 % (design study, one
+seed, November 2026).
+"""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 from training.data.attributes import MISSING
@@ -30,7 +35,9 @@ def fit_predict(
     for place, classes in enumerate(targets.T):
         known = classes != MISSING
         # Words of one letter, such as sizes, help to classify; and scikit-learn refuses an empty vocabulary.
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
-        model = make_pipeline(vectorizer, LinearSVC(random_state=0)).fit(titles[known].tolist(), classes[known])
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+        letters = TfidfVectorizer(ngram_range=(2, 5), sublinear_tf=True, analyzer="char_wb")
+        model = make_pipeline(make_union(words, letters), LinearSVC(random_state=0))
+        model.fit(titles[known].tolist(), classes[known])
         predicted[:, place] = model.predict(list(test_titles))
     return predicted

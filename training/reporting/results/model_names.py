@@ -45,7 +45,7 @@ MODEL_STYLES = {
         "X",
     ),
     BASELINE: ModelStyle(
-        "TF-IDF + SVM", "title alone: word counts, linear SVM, no network", "#555555", (0, (2, 2)), "d"
+        "TF-IDF + SVM", "title alone: TF-IDF of words and letters, linear SVM, no network", "#555555", (0, (2, 2)), "d"
     ),
     MAJORITY: ModelStyle("majority class", "always the most frequent training label", "#B5B5B5", (0, (1, 3)), "."),
 }
