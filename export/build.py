@@ -32,7 +32,7 @@ from training.run.checkpoint import load_model
 from training.run.record import read_run
 from training.system.storage import StorageError, require_room
 
-WHOLE_FILE_PRODUCTS = 100
+WHOLE_FILE_PRODUCTS = 32
 CASCADE_LIMIT = 4000  # products to fit a cascade on, and as many to measure it on
 Exits = dict[str, dict[str, float]]  # figures of a cascade, by state of modalities
 _USE_AUTO = "leave the choice to --engine auto"

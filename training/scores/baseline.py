@@ -1,8 +1,8 @@
 """The baseline: TF-IDF of the title's words, word pairs and character n-grams, with a linear SVM.
 
-Character n-grams make it the stronger of two baselines: on 40,000 products of 142 classes it was right for 97.1 % of the
-titles, and for 80 % of those with 20 % typos; words and pairs alone were right for 96.6 and 50 % (design study, one
-seed, November 2026).
+Character n-grams make it the stronger of two baselines: on 40,000 products of 142 classes it was right for 97.1 % of
+the titles, and for 80 % of those with 20 % typos; words and pairs alone were right for 96.6 and 50 % (design study,
+one seed, November 2026).
 """
 
 import re
