@@ -39,6 +39,20 @@ def test_case_and_accents_are_folded(one: str, other: str) -> None:
     assert folded(one) == folded(other) and ngram_ids(one).tolist() == ngram_ids(other).tolist()
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("N\u0456k\u0435 Sh\u043ees", "nike shoes"),  # Cyrillic letters that look like Latin ones
+        ("\u0391didas Bl\u03c5e", "adidas blue"),  # Greek
+        ("\u041e\u0431\u0443\u0432\u044c Nike", "\u043e\u0431\u0443\u0432\u044c nike"),  # a word of one script stays
+        ("s h o e s for Men", "shoes for men"),
+        ("Shirt S M L", "shirt s m l"),  # three sizes are no word
+    ],
+)
+def test_a_title_is_read_as_it_looks(written: str, read: str) -> None:
+    assert folded(written) == read
+
+
 @pytest.mark.parametrize(("one", "other"), [("ハック", "バッグ"), ("はし", "ばし"), ("حِذاء", "حُذاء"), ("कमीज", "कमज")])
 def test_marks_of_other_scripts_make_other_letters(one: str, other: str) -> None:
     assert folded(one) != folded(other)

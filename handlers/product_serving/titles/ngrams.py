@@ -8,6 +8,7 @@ Legend: G ids of a title, L characters.
 """
 
 import itertools
+import re
 import unicodedata
 import zlib
 
@@ -21,6 +22,10 @@ MAX_CHARACTERS = 150  # of a title; BERT's 32 tokens end about there
 MAX_NGRAMS = 4 * (MAX_CHARACTERS + 1)  # a word of w letters with its space has at most 4 * (w + 1) ids
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads near numbers (Knuth, TAOCP 3, 6.4)
 _HIGH_BITS = np.uint64(40)
+# Letters of other scripts that look like a Latin one, after case folding (Unicode Technical Standard 39, confusables).
+_LOOKALIKES = str.maketrans("авеһіјкмноԛрсѕтуѵхԝαβεικνορτυχ", "abehijkmhoqpcstyvxwabeiknoptux")
+_LATIN, _OTHER = re.compile(r"[a-z]"), re.compile("[\u0370-\u03ff\u0400-\u052f]")
+_SPACED_LETTERS = re.compile(r"(?<!\S)\w(?: \w){3,}(?!\S)")
 _EDGE = 32  # a space is the mark of a word's edge
 
 
@@ -42,11 +47,20 @@ def ngram_ids(title: str) -> NDArray[np.int64]:
 def folded(title: str) -> str:
     """A title in the form in which its letters are compared: no case, no accents of Latin, Greek and Cyrillic letters.
 
-    The Turkish letters İ, I, ı and i become one letter. Marks of other scripts stay: they make other letters.
+    The Turkish letters İ, I, ı and i become one letter. Marks of other scripts stay: they make other letters. A word
+    that mixes Latin with Greek or Cyrillic letters is read as it looks. Four and more letters with blanks between them
+    are one word.
     """
     decomposed = unicodedata.normalize("NFD", title.casefold().replace("ı", "i"))
     plain = "".join(character for character in decomposed if not "\u0300" <= character <= "\u036f")
-    return unicodedata.normalize("NFC", plain)
+    composed = unicodedata.normalize("NFC", plain)
+    if _OTHER.search(composed) and _LATIN.search(composed):
+        composed = " ".join(_as_it_looks(word) for word in composed.split())
+    return _SPACED_LETTERS.sub(lambda letters: letters[0].replace(" ", ""), composed)
+
+
+def _as_it_looks(word: str) -> str:
+    return word.translate(_LOOKALIKES) if _LATIN.search(word) and _OTHER.search(word) else word
 
 
 def _character_ngrams(words: list[str]) -> list[NDArray[np.uint64]]:
