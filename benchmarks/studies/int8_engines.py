@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.server.report.machine import describe_machine
 from export.run_products import read_run_products
-from handlers.product_serving.engines.engine import Batch, Engine, Parts
+from handlers.product_serving.engines.engine import Batch, Parts
 from handlers.product_serving.engines.int8 import Int8Engine
 from handlers.product_serving.engines.onnx import ARGUMENTS, OnnxEngine, part_files
 from handlers.product_serving.engines.openvino import OpenVinoEngine
@@ -74,8 +74,8 @@ class NncfEngine(TowerEngine):
 
             return run
 
-        towers = {name: part(name) for name in ("cells", "tokens", "lexical")}
-        self._towers = Towers(Parts(*(_first(run) for run in towers.values()), part("classify")))
+        cells, tokens, lexical = (_first(part(name)) for name in ("cells", "tokens", "lexical"))
+        self._towers = Towers(Parts(cells, tokens, lexical, part("classify")))
 
     def parts(self) -> Parts:
         raise NotImplementedError
@@ -85,7 +85,7 @@ def _first(run: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arrays: run(*arrays)[0]
 
 
-def measure(engines: Mapping[str, Engine], products: Sequence[Product]) -> dict[str, Any]:
+def measure(engines: Mapping[str, TowerEngine], products: Sequence[Product]) -> dict[str, Any]:
     """Milliseconds a product by batch size, and the share of answers with the reference's class.
 
     Args:
@@ -111,7 +111,7 @@ def measure(engines: Mapping[str, Engine], products: Sequence[Product]) -> dict[
     }
 
 
-def _seconds(engine: Engine, batches: Sequence[Batch]) -> float:
+def _seconds(engine: TowerEngine, batches: Sequence[Batch]) -> float:
     """Mean seconds of a batch."""
     engine(batches[0])
     began, count = time.perf_counter(), 0
@@ -139,7 +139,7 @@ def main() -> None:
             for part, count in (("test", options.products), ("train", CALIBRATED))
         )
         path, threads = folder / "model.onnx", usable_cores()
-        engines = {
+        engines: dict[str, TowerEngine] = {
             "onnx": OnnxEngine(path, threads=threads),
             "int8": Int8Engine(folder, threads=threads),
             "openvino": OpenVinoEngine(path, threads=threads),

@@ -32,6 +32,9 @@ class Prediction:
         modalities: the modalities that the model read, of ``image`` and ``text``.
         needs_review: a person should check the answer; ``review`` has the reasons.
         review: ``unsure`` for a low score, ``picture_and_title_disagree``.
+        set: the classes that hold the right one for a share of the products (``set_coverage``), best first; empty if
+            the model promises nothing.
+        set_within: labels of coarser attributes that all classes of the set share.
         computed: the towers that a cascade computed, cheapest first; empty for an archive without a cascade.
         not_read: the modalities that were sent and that a cascade did not read.
         model: ``name``, ``version`` and ``backend`` (the engine) that answered.
@@ -46,6 +49,8 @@ class Prediction:
     model: dict[str, str]
     attributes: dict[str, AttributeAnswer] = dataclasses.field(default_factory=dict)
     review: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
+    set_within: dict[str, str] = dataclasses.field(default_factory=dict)
     computed: tuple[str, ...] = ()
     not_read: tuple[str, ...] = ()
 
@@ -68,7 +73,8 @@ class Prediction:
                     str(name): AttributeAnswer(str(entry["label"]), float(entry["score"]), bool(entry["needs_review"]))
                     for name, entry in document.get("attributes", {}).items()
                 },
-                **{name: tuple(map(str, document.get(name, ()))) for name in ("review", "computed", "not_read")},
+                **{name: tuple(map(str, document.get(name, ()))) for name in ("review", "set", "computed", "not_read")},
+                set_within={str(name): str(label) for name, label in document.get("set_within", {}).items()},
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ClientError(f"the answer is not one of this project's handler ({type(error).__name__})") from error
@@ -78,8 +84,8 @@ class Prediction:
         top = [entry._asdict() for entry in self.top]
         values = {**dataclasses.asdict(self), "top": top, "modalities": list(self.modalities)}
         values |= {"attributes": {name: answer._asdict() for name, answer in self.attributes.items()}}
-        values |= {name: list(values[name]) for name in ("review", "computed", "not_read")}
-        optional = ("attributes", "computed", "not_read")
+        values |= {name: list(values[name]) for name in ("review", "set", "computed", "not_read")}
+        optional = ("attributes", "set", "set_within", "computed", "not_read")
         return {name: value for name, value in values.items() if value or name not in optional}
 
 

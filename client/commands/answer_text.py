@@ -15,6 +15,9 @@ def prediction_text(answer: Prediction) -> str:
     width = max(len(entry.label) for entry in answer.top)
     lines = [f"{answer.label}  {answer.score:.1%}" + _review(answer)]
     lines += [f"  {entry.label:<{width}}  {entry.score:>6.1%}  {_bar(entry.score)}" for entry in answer.top]
+    if len(answer.set) > 1:
+        within = f" (all {', '.join(answer.set_within.values())})" if answer.set_within else ""
+        lines.append(f"  one of these {len(answer.set)}: {', '.join(answer.set)}{within}")
     lines += _attributes(answer)
     model = answer.model
     unread = f", {' and '.join(answer.not_read)} not needed" if answer.not_read else ""

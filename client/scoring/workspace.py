@@ -38,6 +38,7 @@ _ANSWER = (
     ("score", pa.float64()),
     ("needs_review", pa.bool_()),
     ("review", pa.string()),
+    ("set", pa.string()),
     ("modalities", pa.string()),
     ("top", TOP),
 )
@@ -243,6 +244,7 @@ def _record(row: CatalogRow, answer: RowAnswer) -> dict[str, Any]:
         "score": answer.score,
         "needs_review": answer.needs_review,
         "review": "+".join(answer.review),
+        "set": "|".join(answer.set),
         "modalities": "+".join(answer.modalities),
         "top": [entry._asdict() for entry in answer.top],
         ATTRIBUTES: [{"name": name, **entry._asdict()} for name, entry in answer.attributes.items()],

@@ -87,9 +87,9 @@ def _errors() -> Schema:
     types = defaultdict[str, list[str]](list)
     for kind, code in ERROR_CODES.items():
         types[str(code)].append(kind)
-    words = {code: ", ".join(kinds) for code, kinds in types.items()}
-    for code, note in FRONT_END.items():
-        words[code] = "; ".join(filter(None, (words.get(code), f"of TorchServe: {note}")))
+    words = {status: ", ".join(kinds) for status, kinds in types.items()}
+    for status, note in FRONT_END.items():
+        words[status] = "; ".join(filter(None, (words.get(status), f"of TorchServe: {note}")))
     return {code: _json(_ref("Error"), words[code]) for code in sorted(words)}
 
 
@@ -109,6 +109,8 @@ def _schemas() -> Schema:
         "model": _object({name: {"type": "string"} for name in ("name", "version", "backend", "backend_reason")}),
     }
     optional = {
+        "set": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        "set_within": {"type": "object", "additionalProperties": {"type": "string"}},
         "attributes": {"type": "object", "additionalProperties": attribute},
         "computed": towers,
         "early": {"type": "boolean"},

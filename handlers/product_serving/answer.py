@@ -60,9 +60,30 @@ def product_answer(
         "modalities": modalities,
         **({} if cascade is None else _computed(scored, given, modalities)),
         "needs_review": unsure or conflict,
+        **_set(of_main, settings),
         "review": [reason for reason, true in zip(REASONS, (unsure, conflict), strict=True) if true],
         "model": model,
     }
+
+
+def _set(of_main: NDArray[np.float64], settings: ProductSettings) -> dict[str, Any]:
+    """The classes of the main attribute that hold the right one for ``set_coverage`` of the products, best first.
+
+    And the labels of coarser attributes that all these classes share. Empty if no threshold was fitted.
+    """
+    if not settings.main.set_threshold:
+        return {}
+    best = np.argsort(-of_main, kind="stable")
+    chosen = best[: max(1, int(np.count_nonzero(of_main >= settings.main.set_threshold)))]
+    found: dict[str, Any] = {"set": [settings.labels[row] for row in chosen]}
+    coarser = [each for each in settings.hierarchies if each.attributes[0] == settings.target]
+    if len(chosen) > 1 and coarser:
+        shared = coarser[0].label_indices[chosen][:, 1:]
+        labels = {attribute.name: attribute.labels for attribute in settings.attributes}
+        of_one = zip(coarser[0].attributes[1:], shared.T.tolist(), strict=True)
+        if within := {name: labels[name][column[0]] for name, column in of_one if len(set(column)) == 1}:
+            found["set_within"] = within
+    return found
 
 
 def _computed(scored: Scored, given: Sequence[str], read: Sequence[str]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Attribute:
         labels: class names, in the order of the logits.
         temperature: divides the logits before the softmax.
         review_threshold: a person should review an answer with a lower score.
+        set_threshold: classes with at least this score are the set that holds the right one for ``set_coverage`` of the
+            products; 0 if too few validation products could tell.
 
     Raises:
         ValueError: a value is outside its range; the message names the attribute.
@@ -41,6 +43,7 @@ class Attribute:
     labels: tuple[str, ...]
     temperature: float = 1.0
     review_threshold: float = 0.0
+    set_threshold: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -80,12 +83,14 @@ class OneModality:
         temperatures: A values, in the order of :attr:`ProductSettings.attributes`.
         review_thresholds: A values, in the same order.
         hierarchy_temperatures: one for each of :attr:`ProductSettings.hierarchies`.
+        set_thresholds: A values, in the same order; empty for none.
     """
 
     modality: str
     temperatures: tuple[float, ...]
     review_thresholds: tuple[float, ...]
     hierarchy_temperatures: tuple[float, ...] = ()
+    set_thresholds: tuple[float, ...] = ()
 
     def applied_to(self, settings: "ProductSettings") -> "ProductSettings":
         """Return the settings with this calibration.
@@ -93,13 +98,14 @@ class OneModality:
         Raises:
             ValueError: the number of values is wrong, or a value is outside its range.
         """
-        fitted = zip(settings.attributes, self.temperatures, self.review_thresholds, strict=True)
+        sets = self.set_thresholds or (0.0,) * len(settings.attributes)
+        fitted = zip(settings.attributes, self.temperatures, self.review_thresholds, sets, strict=True)
         joint = zip(settings.hierarchies, self.hierarchy_temperatures, strict=True)
         return dataclasses.replace(
             settings,
             attributes=tuple(
-                dataclasses.replace(attribute, temperature=temperature, review_threshold=threshold)
-                for attribute, temperature, threshold in fitted
+                dataclasses.replace(attribute, temperature=temperature, review_threshold=threshold, set_threshold=least)
+                for attribute, temperature, threshold, least in fitted
             ),
             hierarchies=tuple(dataclasses.replace(each, temperature=value) for each, value in joint),
             one_modality=(),
@@ -109,15 +115,13 @@ class OneModality:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cascade:
-    """Exits of a fusion: a product whose title says enough is answered before all towers are computed.
-
-    The export fits the thresholds on validation products (:mod:`export.cascade`). A threshold above 1 closes its exit.
+    """Exits of a fusion, see :mod:`product_serving.cascade`. A threshold above 1 closes its exit.
 
     Args:
         letters: calibration of the lexical model's answers.
-        letters_threshold: the least score of the lexical model's answer that stands, for a product with a picture.
+        letters_threshold: the least score of its answer that stands, for a product with a picture.
         letters_alone_threshold: the same for a title alone.
-        title_threshold: the least score of the fusion's answer to the title that stands, for a product with a picture.
+        title_threshold: the least score of the fusion's answer to the title of a product with a picture.
         sample: one of so many products is computed in full all the same.
         min_agreement: share of answers with the same class as in full; the exits shut below it.
     """
@@ -144,6 +148,7 @@ class ProductSettings:
         max_tokens: longest title in WordPiece tokens, ``[CLS]`` and ``[SEP]`` included; longer titles are cut.
         lexical: the model has the lexical tower, which reads the ids of a title's letters.
         review_precision: precision on the validation part that each ``review_threshold`` aims for.
+        set_coverage: share of the products for which the set of classes holds the right one.
         default_top_k: number of classes answered if the request does not say.
         max_top_k: the most classes a request may ask for.
         max_instances: the most products in one JSON request.
@@ -157,9 +162,8 @@ class ProductSettings:
         max_text_chars: the longest title, in characters before normalisation.
         hierarchies: dependences between attributes; an attribute is in at most one.
         one_modality: calibration for products with only one modality; empty if the model reads only one.
-        conflict_threshold: picture and title of a product are in conflict below this agreement, see
-            :class:`product_serving.engines.engine.Outputs`; None if nothing tells.
-        cascade: exits before all towers are computed; None computes all that a product has something for.
+        conflict_threshold: picture and title are in conflict below this agreement (``Outputs``); None if nothing tells.
+        cascade: exits before all towers are computed; None for none.
         engine: ``auto`` lets each machine choose; a name from :data:`product_serving.engines.table.ENGINES` forces that
             engine.
         cache_mib: memory for the cache of logits, in MiB; 0 turns the cache off.
@@ -176,6 +180,7 @@ class ProductSettings:
     max_tokens: int = 32
     lexical: bool = False
     review_precision: float = 0.95
+    set_coverage: float = 0.95
     default_top_k: int = 5
     max_top_k: int = 20
     max_instances: int = 64

@@ -9,7 +9,7 @@ import pytest
 from handlers.product_serving.answer import product_answer, serialise
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.scores import Scored
-from handlers.product_serving.settings import Attribute, ProductSettings
+from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
 
 SETTINGS = ProductSettings(
     model="late", attributes=(Attribute(name="label", labels=("été", "b", 'c"\n', "d\ud800"), review_threshold=0.5),)
@@ -67,3 +67,33 @@ def test_other_attributes_have_their_own_thresholds() -> None:
     }
     assert (several_answer["label"], len(several_answer["top"]), several_answer["needs_review"]) == ("b", 4, False)
     assert "attributes" not in answer(0.1, 0.6, 0.2, 0.1)
+
+
+SEVERAL = ProductSettings(
+    model="late",
+    attributes=(
+        Attribute(name="kind", labels=("boots", "sandals", "shirt"), set_threshold=0.3),
+        Attribute(name="group", labels=("shoes", "clothes")),
+    ),
+    hierarchies=(Hierarchy(attributes=("kind", "group"), combinations=((0, 0), (1, 0), (2, 1))),),
+)
+
+
+@pytest.mark.parametrize(
+    ("scores", "found", "within"),
+    [
+        ([0.5, 0.45, 0.05, 0.95, 0.05], ["boots", "sandals"], {"group": "shoes"}),
+        ([0.3, 0.3, 0.4, 0.6, 0.4], ["shirt", "boots", "sandals"], None),
+        ([0.9, 0.05, 0.05, 0.95, 0.05], ["boots"], None),
+        ([0.29, 0.28, 0.27, 0.6, 0.4], ["boots"], None),
+    ],
+)
+def test_a_set_holds_all_classes_from_the_threshold_on(
+    scores: list[float], found: list[str], within: dict[str, str] | None
+) -> None:
+    given = product_answer(Scored(np.array(scores), TITLE_ALONE), top_k=1, model=MODEL, settings=SEVERAL)
+    assert given["set"] == found and given.get("set_within") == within
+
+
+def test_without_a_threshold_nothing_is_promised() -> None:
+    assert "set" not in answer(0.5, 0.3, 0.1, 0.1)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer
 
 from handlers.product_serving.calibration import calibrated_scores
 from handlers.product_serving.hierarchy import attribute_log_scores
-from handlers.product_serving.settings import MODALITIES, ProductSettings
+from handlers.product_serving.settings import MODALITIES, ProductSettings, present_modalities
 from training.data.attributes import MISSING
 from training.data.dataset import balanced_weights
 from training.features.batches import FeatureBatches, Features
@@ -22,10 +23,11 @@ from training.pipeline.conflicts import CONFLICT_FILE, Conflict
 from training.run.checkpoint import save_model, write_history
 from training.run.context import Run
 from training.scores.attribute_metrics import summarize_attributes
-from training.scores.calibration import fitted_settings, frequency_shift, one_modality
+from training.scores.calibration import fitted_settings, frequency_shift, one_modality, set_figures
 from training.system.storage import write_arrays, write_json
 
 ATTENDED_PRODUCTS = 8
+SETS_FILE = "sets.json"
 LogitsAndTruth = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -43,6 +45,8 @@ class Calibrated:
         validation_whole: (N,) bool, True if a product has both modalities.
         test: (M, C) probabilities.
         test_truth: (M, A) classes.
+        sets: figures of the sets of classes on the test part, by state of modalities; see
+            :func:`training.scores.calibration.set_figures`.
         conflict: of picture and title, as measured on the test part; None if nothing tells.
     """
 
@@ -55,6 +59,7 @@ class Calibrated:
     test: NDArray[np.float32]
     test_truth: NDArray[np.int64]
     conflict: Conflict | None = None
+    sets: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
 
 def restore_frequencies(run: Run, head: Head) -> None:
@@ -134,7 +139,36 @@ def calibrate(
         served_scores(test_logits, features.present[test], fitted),
         test_truth,
         conflict,
+        _sets(fitted, features.present[test], lambda rows, hidden: answers(test[rows], hidden=hidden)),
     )
+
+
+def _sets(
+    settings: ProductSettings,
+    present: NDArray[np.bool_],
+    answers: Callable[[NDArray[np.int64], NDArray[np.bool_]], LogitsAndTruth],
+) -> dict[str, dict[str, float]]:
+    """What the sets of classes do on the test part, in each state of modalities that the model can read.
+
+    Args:
+        settings: fitted.
+        present: (M, 2) of the test products.
+        answers: rows of the test part, and (2,) modalities to hide -> logits and truth.
+    """
+    main, reads = settings.slices[settings.target], np.array([name in settings.modalities for name in MODALITIES])
+    states = {"both": np.array([True, True]), **{name: np.arange(2) == place for place, name in enumerate(MODALITIES)}}
+    figures = {}
+    for state, there in states.items():
+        rows = np.flatnonzero(present[:, there].all(axis=1))
+        if (there & ~reads).any() or not len(rows):
+            continue
+        logits, truth = answers(rows, ~there)
+        scores = served_scores(logits, np.tile(there, (len(rows), 1)), settings)
+        known = truth[:, 0] != MISSING
+        threshold = settings.for_modalities(present_modalities(there)).main.set_threshold
+        if threshold and known.any():
+            figures[state] = set_figures(scores[known][:, main], truth[known, 0], threshold)
+    return figures
 
 
 def _stacked(forms: list[NDArray[np.float32]], like: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -166,6 +200,8 @@ def write_result(
     ):
         write_arrays(folder / f"{part}.npz", ids=ids[run.data.rows(part)], truth=truth, probabilities=scores)
     write_history(folder / "history.csv", history)
+    if answers.sets:
+        write_json(folder / SETS_FILE, {"coverage": settings.set_coverage, "states": answers.sets})
     if answers.conflict is not None:
         write_json(folder / CONFLICT_FILE, answers.conflict._asdict())
     tokenizer = (run.data.options.out / "tokenizer.json").read_text(encoding="utf-8")

@@ -235,6 +235,7 @@ def prepare(
         max_tokens=options.max_tokens,
         lexical="lexical" in options.towers,
         review_precision=options.review_precision,
+        set_coverage=options.set_coverage,
     )
     preprocessor = ProductPreprocessor(settings, options.out / "tokenizer.json")
     lengths = title_lengths(preprocessor, products["text"].tolist())

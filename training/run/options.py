@@ -271,6 +271,9 @@ class TrainOptions:
     review_precision: float = option(
         PRECISION_TARGET, "precision, on validation, of the answers that need no review", FUSION, limit=POSITIVE_SHARE
     )
+    set_coverage: float = option(
+        0.95, "share of products whose set of classes, in an answer, holds the right one", FUSION, limit=POSITIVE_SHARE
+    )
     attribute_weights: tuple[NamedWeight, ...] = option(
         (),
         f"weights of further attributes in the loss; {ATTRIBUTE_WEIGHT} if not named; the main attribute has 1",

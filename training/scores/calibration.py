@@ -90,6 +90,26 @@ def review_threshold(probabilities: Probabilities, truth: Classes, *, precision:
     return float(confidence[enough[-1]]) if len(enough) else 1.0
 
 
+def set_threshold(probabilities: Probabilities, truth: Classes, *, coverage: float) -> float:
+    """The score from which on a class belongs to the set that holds the right one for a share of the products.
+
+    Split conformal prediction with the score of the right class as its conformity (Sadinle, Lei and Wasserman 2019,
+    doi:10.1080/01621459.2017.1395341): of N + 1 exchangeable products, the right class of at least ``coverage`` has a
+    score of at least the threshold.
+
+    Args:
+        probabilities: (N, C), calibrated.
+        truth: (N,).
+        coverage: 0..1.
+
+    Returns:
+        0 if N is too small to promise it: 19 products are needed for 0.95.
+    """
+    own = np.sort(probabilities[np.arange(len(truth)), truth].astype(np.float64))
+    place = int(np.floor((len(truth) + 1) * (1 - coverage) + ROUNDING)) - 1
+    return float(own[place]) if place >= 0 else 0.0
+
+
 def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: ProductSettings) -> ProductSettings:
     """Settings with a temperature and a review threshold for each attribute, and a temperature for each hierarchy.
 
@@ -108,7 +128,11 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
     settings = _with_hierarchies(values, truth, dataclasses.replace(settings, attributes=tuple(temperatures)))
     served, precision = answered_scores(attribute_scores(values, settings), settings), settings.review_precision
     thresholds = [
-        dataclasses.replace(attribute, review_threshold=_threshold(attribute, scores, classes, precision))
+        dataclasses.replace(
+            attribute,
+            review_threshold=_threshold(attribute, scores, classes, precision),
+            set_threshold=_set_threshold(scores, classes, settings.set_coverage),
+        )
         for attribute, scores, classes in zip(settings.attributes, served, truth.T, strict=True)
     ]
     return dataclasses.replace(settings, attributes=tuple(thresholds))
@@ -121,6 +145,7 @@ def one_modality(fitted: ProductSettings, *, modality: str) -> OneModality:
         temperatures=tuple(attribute.temperature for attribute in fitted.attributes),
         review_thresholds=tuple(attribute.review_threshold for attribute in fitted.attributes),
         hierarchy_temperatures=tuple(each.temperature for each in fitted.hierarchies),
+        set_thresholds=tuple(attribute.set_threshold for attribute in fitted.attributes),
     )
 
 
@@ -142,6 +167,30 @@ def _threshold(attribute: Attribute, probabilities: Probabilities, truth: Classe
     if (known := truth != MISSING).any():
         return review_threshold(probabilities[known], truth[known], precision=precision)
     return attribute.review_threshold or 1.0
+
+
+def _set_threshold(probabilities: Probabilities, truth: Classes, coverage: float) -> float:
+    known = truth != MISSING
+    return set_threshold(probabilities[known], truth[known], coverage=coverage) if known.any() else 0.0
+
+
+def set_figures(probabilities: Probabilities, truth: Classes, threshold: float) -> dict[str, float]:
+    """What a set does on N products: ``products``, ``coverage``, mean ``size``, and share of sets with one class.
+
+    Args:
+        probabilities: (N, C), calibrated.
+        truth: (N,).
+        threshold: as from :func:`set_threshold`.
+    """
+    inside = probabilities >= threshold
+    inside[np.arange(len(truth)), probabilities.argmax(1)] = True
+    sizes = inside.sum(1)
+    return {
+        "products": float(len(truth)),
+        "coverage": float(inside[np.arange(len(truth)), truth].mean()),
+        "size": float(sizes.mean()),
+        "single": float((sizes == 1).mean()),
+    }
 
 
 def fusion_weights(scores: Probabilities, truth: Classes, counts: NDArray[np.float64]) -> NDArray[np.float64]:
