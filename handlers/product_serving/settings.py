@@ -32,8 +32,7 @@ class Attribute:
         labels: class names, in the order of the logits.
         temperature: divides the logits before the softmax.
         review_threshold: a person should review an answer with a lower score.
-        set_threshold: classes with at least this score are the set that holds the right one for ``set_coverage`` of the
-            products; 0 if too few validation products could tell.
+        set_threshold: the least score of a class in the set, see ``set_coverage``; 0 gives no set.
 
     Raises:
         ValueError: a value is outside its range; the message names the attribute.
@@ -164,8 +163,7 @@ class ProductSettings:
         one_modality: calibration for products with only one modality; empty if the model reads only one.
         conflict_threshold: picture and title are in conflict below this agreement (``Outputs``); None if nothing tells.
         cascade: exits before all towers are computed; None for none.
-        engine: ``auto`` lets each machine choose; a name from :data:`product_serving.engines.table.ENGINES` forces that
-            engine.
+        engine: ``auto``, or a name from :data:`product_serving.engines.table.ENGINES`, which forces that engine.
         cache_mib: memory for the cache of logits, in MiB; 0 turns the cache off.
 
     Raises:
