@@ -126,12 +126,15 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
         for attribute, part, classes in zip(settings.attributes, settings.slices.values(), truth.T, strict=True)
     ]
     settings = _with_hierarchies(values, truth, dataclasses.replace(settings, attributes=tuple(temperatures)))
-    served, precision = answered_scores(attribute_scores(values, settings), settings), settings.review_precision
+    probabilities, precision = attribute_scores(values, settings), settings.review_precision
+    served = answered_scores(probabilities, settings)
     thresholds = [
         dataclasses.replace(
             attribute,
             review_threshold=_threshold(attribute, scores, classes, precision),
-            set_threshold=_set_threshold(scores, classes, settings.set_coverage),
+            set_threshold=_set_threshold(
+                probabilities[:, settings.slices[attribute.name]], classes, settings.set_coverage
+            ),
         )
         for attribute, scores, classes in zip(settings.attributes, served, truth.T, strict=True)
     ]

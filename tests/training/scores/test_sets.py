@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.scores.calibration import set_figures, set_threshold
+from handlers.product_serving.hierarchy import attribute_scores
+from handlers.product_serving.settings import Attribute, ProductSettings
+from training.scores.calibration import fitted_settings, set_figures, set_threshold
 
 
 def drawn(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -39,3 +41,14 @@ def test_too_few_products_promise_nothing() -> None:
 def test_a_set_is_never_empty() -> None:
     figures = set_figures(np.array([[0.5, 0.3, 0.2]], np.float32), np.array([1]), 0.9)
     assert figures == {"products": 1, "coverage": 0, "size": 1, "single": 1}
+
+
+def test_a_model_that_errs_more_often_than_promised_gets_larger_sets() -> None:
+    random = np.random.default_rng(3)
+    truth = random.integers(4, size=500)
+    logits = random.normal(size=(500, 4)).astype(np.float32)
+    logits[np.arange(500), truth] += 1
+    settings = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("a", "b", "c", "d")),))
+    fitted = fitted_settings(logits, truth[:, None], settings)
+    figures = set_figures(attribute_scores(logits.astype(float), fitted), truth, fitted.main.set_threshold)
+    assert figures["coverage"] == pytest.approx(0.95, abs=0.01) and figures["size"] > 1.5
