@@ -28,9 +28,11 @@ from handlers.product_serving.settings import Cascade, OneModality, ProductSetti
 from training.data.attributes import MISSING
 from training.scores.calibration import one_modality
 
-# Share of validation products whose class an exit may change. Both together stay well below what the gate allows, since
-# the fusion knows the validation products: its temperatures and weights were fitted there.
-LETTERS_CHANGES, TITLE_CHANGES = 0.002, 0.001
+# Share of validation products whose class an exit may change. Both together are a fifth of what the gate allows: the
+# threshold is the best one for these products, and the towers' epochs were chosen on them. With 0.002 and 0.001, 0.25 %
+# of 4,000 validation products changed, but 0.7 % of 4,000 test products; with these, 0.1 and 0.3 % (intermediate fusion,
+# 142 classes, December 2026).
+LETTERS_CHANGES, TITLE_CHANGES = 0.0005, 0.0005
 CLOSED = 2.0  # a threshold that no score reaches
 STATES = ("both", "text")
 
