@@ -30,8 +30,8 @@ from training.scores.calibration import one_modality
 
 # Share of validation products whose class an exit may change. Both together are a fifth of what the gate allows: the
 # threshold is the best one for these products, and the towers' epochs were chosen on them. With 0.002 and 0.001, 0.25 %
-# of 4,000 validation products changed, but 0.7 % of 4,000 test products; with these, 0.1 and 0.3 % (intermediate fusion,
-# 142 classes, December 2026).
+# of 4,000 validation products changed, but 0.7 % of 4,000 test products; with these, 0.1 and 0.3 % (intermediate
+# fusion, 142 classes, December 2026).
 LETTERS_CHANGES, TITLE_CHANGES = 0.0005, 0.0005
 CLOSED = 2.0  # a threshold that no score reaches
 STATES = ("both", "text")

@@ -94,6 +94,7 @@ class ProductMetrics:
         """Report every series as 0, which Prometheus needs to see the first increase, and watch the front end."""
         if self._counters:
             arguments = (self._counters[FRONT_END], os.getppid())
+            self._counters[EXITS_OPEN].add_or_update(1, self._model)
             threading.Thread(target=report_front_end, args=arguments, daemon=True).start()
             with self._lock:
                 for key in self._series():

@@ -28,16 +28,16 @@ SCORES = "product_serving/scores.py"
 TOO_MUCH, NO_NUMBER = "red red red red red", "red red red red red red"
 SICK = b"""
 
-_healthy = score_batch
+_healthy = _scored_batch
 
 
-def score_batch(engine, products, *, settings):
+def _scored_batch(engine, products, settings):
     lengths = [len(product.input_ids) for product in products]
     if 7 in lengths:
         raise MemoryError("5 GB")
-    scores = _healthy(engine, products, settings=settings)
+    scores, agreement = _healthy(engine, products, settings)
     scores[[length == 8 for length in lengths]] = np.nan
-    return scores
+    return scores, agreement
 """
 
 

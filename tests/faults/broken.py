@@ -29,21 +29,18 @@ _LIES = b"""
 _honest = product_answer
 
 
-def product_answer(scores, **options):
-    return _honest(scores[::-1], **options)
+def product_answer(scored, **options):
+    return _honest(scored._replace(scores=scored.scores[::-1]), **options)
 """
 
 
 def wrong_weights(content: Content) -> Content:
-    """Both graphs with other numbers in them: a model that nobody has verified."""
+    """All graphs with other numbers in them: a model that nobody has verified."""
     graph = onnx.load_from_string(content["model.onnx"])
     if any(tensor.external_data for tensor in graph.graph.initializer):
         return {"model.pt": _negated_in_place(content["model.pt"], graph)}
-    for tensor in graph.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT and tensor.dims:
-            turned = np.negative(numpy_helper.to_array(tensor))
-            tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
-    return {"model.onnx": graph.SerializeToString(), "model.pt": _negated(content["model.pt"])}
+    graphs = {name: _negated_graph(data) for name, data in content.items() if name.endswith(".onnx")}
+    return {**graphs, "model.pt": _negated(content["model.pt"])}
 
 
 def wrong_labels(content: Content) -> Content:
@@ -98,6 +95,16 @@ def _negated_in_place(scripted: bytes, graph: onnx.ModelProto) -> bytes:
             start = int(place["offset"])
             changed[start + 3 : start + int(place["length"]) : 4] ^= 0x80  # the sign of each float, little-endian
     return changed.tobytes()
+
+
+def _negated_graph(content: bytes) -> bytes:
+    graph = onnx.load_from_string(content)
+    for tensor in graph.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and tensor.dims:
+            turned = np.negative(numpy_helper.to_array(tensor))
+            tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
+    changed: bytes = graph.SerializeToString()
+    return changed
 
 
 def _negated(scripted: bytes) -> bytes:

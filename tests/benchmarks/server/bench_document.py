@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.server.systems.names import NOOP, OURS, STOCK
+from benchmarks.server.systems.names import CASCADE, NOOP, OURS, PEER_CASCADE, STOCK
 
 PEER, SLOW_PEER = "mosec", "FastAPI + uvicorn"
 
@@ -11,7 +11,7 @@ def system(rate: float, **more: Any) -> dict[str, Any]:
     """A system's entry of one round."""
     return {
         "start_seconds": 8.0,
-        "rates": {"both": rate, "text": 2 * rate},
+        "rates": {"both": rate, "photo": 0.75 * rate, "text": 3 * rate},
         "statuses": {"200": 100},
         "p50_ms": 300.0,
         "p99_ms": 400.0,
@@ -109,6 +109,8 @@ def run_document() -> dict[str, Any]:
         "in_process": [in_process(), in_process()],
         "systems": {
             OURS: [ours(190.0), ours(188.0)],
+            CASCADE: [system(800.0), system(810.0)],
+            PEER_CASCADE: [system(790.0), system(795.0)],
             PEER: [system(170.0), system(172.0)],
             SLOW_PEER: [system(140.0), system(141.0)],
             STOCK: [system(19.0), system(18.0)],

@@ -27,8 +27,12 @@ def test_every_target_of_the_cpu_is_judged_and_none_of_the_gpu(measured: dict[st
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("stock TorchServe handler", (190 / 19 + 188 / 18) / 2),
-        ("best peer", (190 / 170 + 188 / 172) / 2),
+        ("HTTP throughput / stock TorchServe handler", (190 / 19 + 188 / 18) / 2),
+        ("HTTP throughput / best peer", (190 / 170 + 188 / 172) / 2),
+        ("cascade over HTTP / best peer", (800 / 170 + 810 / 172) / 2),
+        ("cascade over HTTP / stock", (800 / 19 + 810 / 18) / 2),
+        ("titles alone / both", 3.0),
+        ("photographs", 0.75),
         ("in-process pipeline", (0.95 + 0.94) / 2),
         ("engine at batch 16", 6.0),
         ("unloaded", 14 - 10 - 2),
@@ -63,7 +67,7 @@ def test_the_best_peer_is_none_of_torchserves_handlers(measured: dict[str, Any])
     assert best_peer(measured) == SLOW_PEER
     measured["systems"] = {name: measured["systems"][name] for name in (OURS, STOCK, NOOP)}
     assert best_peer(measured) is None
-    assert verdict_on("best peer", measured) == (NOT_MEASURED, None)
+    assert verdict_on("HTTP throughput / best peer", measured) == (NOT_MEASURED, None)
 
 
 def test_what_was_left_out_is_not_judged(measured: dict[str, Any]) -> None:
@@ -74,8 +78,8 @@ def test_what_was_left_out_is_not_judged(measured: dict[str, Any]) -> None:
 
 
 def test_rates_are_by_kind(measured: dict[str, Any]) -> None:
-    assert rates(measured, OURS, "text") == [380.0, 376.0]
-    assert rates(measured, OURS, "photo") == []
+    assert rates(measured, OURS, "text") == [570.0, 564.0]
+    assert rates(measured, OURS, "image") == []
 
 
 def test_with_a_gpu_the_server_is_judged_beside_its_own_limits(measured: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from client.api.errors import ClientError
 from client.scoring.local import LocalEngine
 from client.scoring.several_pictures import MOST_PICTURES, mean_scores, one_row_a_picture
 from handlers.product_serving.errors import ProductError
+from handlers.product_serving.scores import Scored
 from training.catalog import CatalogRow
 
 VIOLET = (160, 0, 95)
@@ -77,8 +78,9 @@ def test_a_server_cannot_average(capsys: pytest.CaptureFixture[str], shop: Path,
 
 def test_means_leave_out_errors() -> None:
     error = ProductError("image_corrupt", "image: broken")
-    first, second = np.array([0.8, 0.2]), np.array([0.4, 0.6])
-    assert mean_scores([first, error, second]) == pytest.approx(np.array([0.6, 0.4]))
+    first, second = (Scored(np.array(values), np.array([True, False])) for values in ([0.8, 0.2], [0.4, 0.6]))
+    mean = mean_scores([first, error, second])
+    assert isinstance(mean, Scored) and mean.scores == pytest.approx(np.array([0.6, 0.4]))
     assert mean_scores([error, first]) is first
     assert mean_scores([error]) is error
 
