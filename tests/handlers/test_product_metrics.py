@@ -36,7 +36,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], Lines]:
         found: Lines = {}
         for record in caplog.records:
             match = LINE.fullmatch(record.getMessage())
-            if match and match[1].startswith("product_"):
+            if match and match[1] in COUNTERS:
                 pairs = [pair.split(":") for pair in match[4].split(",")]
                 assert all(len(pair) == 2 and all(pair) for pair in pairs), record.getMessage()
                 assert [name for name, _ in pairs] == ["model_name", "model_version", *COUNTERS[match[1]]]
