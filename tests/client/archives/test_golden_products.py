@@ -1,6 +1,8 @@
 """Golden products and readiness, as a client checks them."""
 
 import contextlib
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,17 @@ def test_a_server_that_answers_as_verified_agrees(
     golden = read_golden(store.version("intermediate", "1.0").path)
     assert len(golden.products) == 3 and golden.labels == ("Shirts", "Shoes", "Bags")
     assert check_golden_answers(client, golden, model="intermediate") == []
+
+
+@pytest.mark.parametrize("cascade", [False, True])
+def test_full_answers_are_asked_of_an_archive_with_a_cascade(
+    client: ProductClient, serving: FakeTorchServe, store: ModelStore, cascade: bool
+) -> None:
+    """Early answers have other scores than the golden ones; an archive without a cascade may not know the field."""
+    golden = dataclasses.replace(read_golden(store.version("intermediate", "1.0").path), cascade=cascade)
+    assert check_golden_answers(client, golden, model="intermediate") == []
+    asked = json.loads(serving.requests[-1].content)["instances"]
+    assert [product.get("effort") for product in asked] == [["full"], [None]][not cascade] * 3
 
 
 @pytest.mark.parametrize(("broken", "fault"), [("labels", "answered"), ("scores", "scores differ by 0.08")])
