@@ -123,7 +123,9 @@ def _seconds(engine: TowerEngine, batches: Sequence[Batch]) -> float:
 
 def main() -> None:
     """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("archive", type=Path)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--products", type=int, default=1000)

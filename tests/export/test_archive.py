@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from export import build as build_module
+from export import run_products as products_module
 from export.__main__ import main
 from export.archive import BuildError, archive_version, check_archive
 from export.build import build_archive
@@ -58,7 +59,7 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
     assert not any(name.endswith((".pkl", ".bin")) for name in names)
     assert manifest["parity"]["onnx"]["passed"] and manifest["parity"]["torchscript"]["passed"]
     int8 = manifest["fast"].get("int8", {"passed": False})  # nothing is said of it without VNNI
-    assert ("model.int8.onnx" in names) == int8["passed"]
+    assert ("model.int8.cells.onnx" in names) == int8["passed"]
     golden = manifest["golden"]
     assert any(entry["image"] is None for entry in golden) and any(entry["text"] is None for entry in golden)
 
@@ -108,13 +109,13 @@ def test_a_run_that_is_not_complete_says_what_to_do(tmp_path: Path, capsys: pyte
 
 
 def test_a_catalogue_that_changed_is_noticed(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read_catalog = build_module.read_catalog
+    read_catalog = products_module.read_catalog
 
     def shortened(*arguments: Any, **keywords: Any) -> Any:
         catalog = read_catalog(*arguments, **keywords)
         return dataclasses.replace(catalog, products=catalog.products.head(len(catalog.products) // 2))
 
-    monkeypatch.setattr(build_module, "read_catalog", shortened)
+    monkeypatch.setattr(products_module, "read_catalog", shortened)
     with pytest.raises(RunError, match="has changed"):
         read_run_products(trained_run, limit=None)
 

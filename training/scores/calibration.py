@@ -132,9 +132,7 @@ def fitted_settings(logits: NDArray[np.float32], truth: Classes, settings: Produ
         dataclasses.replace(
             attribute,
             review_threshold=_threshold(attribute, scores, classes, precision),
-            set_threshold=_set_threshold(
-                probabilities[:, settings.slices[attribute.name]], classes, settings.set_coverage
-            ),
+            set_threshold=_set_threshold(attribute, probabilities, classes, settings),
         )
         for attribute, scores, classes in zip(settings.attributes, served, truth.T, strict=True)
     ]
@@ -172,9 +170,14 @@ def _threshold(attribute: Attribute, probabilities: Probabilities, truth: Classe
     return attribute.review_threshold or 1.0
 
 
-def _set_threshold(probabilities: Probabilities, truth: Classes, coverage: float) -> float:
-    known = truth != MISSING
-    return set_threshold(probabilities[known], truth[known], coverage=coverage) if known.any() else 0.0
+def _set_threshold(
+    attribute: Attribute, probabilities: NDArray[np.float64], truth: Classes, settings: ProductSettings
+) -> float:
+    """The set's threshold of an attribute. Without any value the old threshold stays."""
+    if not (known := truth != MISSING).any():
+        return attribute.set_threshold
+    of_attribute = probabilities[known][:, settings.slices[attribute.name]]
+    return set_threshold(of_attribute, truth[known], coverage=settings.set_coverage)
 
 
 def set_figures(probabilities: Probabilities, truth: Classes, threshold: float) -> dict[str, float]:

@@ -87,3 +87,24 @@ def test_the_precision_that_settings_name_is_the_one_that_is_kept() -> None:
         for value in (0.5, 0.95)
     ]
     assert thresholds[0].main.review_threshold < thresholds[1].main.review_threshold
+
+
+def test_each_state_of_modalities_has_a_set_and_its_figures(logits: np.ndarray) -> None:
+    classifier: Any = SimpleNamespace(head=FirstToken(), lexical_encoder=None)
+    answers = calibrate(run(np.arange(PRODUCTS)), "early", classifier, features(logits))
+    assert list(answers.sets) == ["both", "image", "text"]
+    for state, figures in answers.sets.items():
+        fitted = answers.settings if state == "both" else answers.settings.for_modalities((state,))
+        assert 0 < fitted.main.set_threshold <= 1
+        assert figures["coverage"] == pytest.approx(0.95, abs=0.06) and 1 <= figures["size"] <= 2
+    alone = calibrate(run(np.arange(PRODUCTS)), "text", classifier, features(logits))
+    assert list(alone.sets) == ["text"]
+
+
+def test_too_few_products_promise_no_set(logits: np.ndarray) -> None:
+    few: Any = run(np.arange(PRODUCTS))
+    parts = {"validation": np.arange(18), "test": np.arange(18, 40)}
+    few.data.rows = parts.__getitem__
+    few.data.held_out = np.arange(40)
+    answers = calibrate(few, "early", SimpleNamespace(head=FirstToken(), lexical_encoder=None), features(logits))  # type: ignore[arg-type]
+    assert answers.sets == {} and answers.settings.main.set_threshold == 0
