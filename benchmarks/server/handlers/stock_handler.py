@@ -48,8 +48,18 @@ class StockHandler(BaseHandler):  # type: ignore[misc]
             torch.tensor([encoding.ids for encoding in encodings]),
             torch.tensor([encoding.attention_mask for encoding in encodings]),
             torch.ones(len(products), 2, dtype=torch.bool),
+            self.letters([product["text"] for product in products]),
         )
         return tuple(tensor.to(self.device) for tensor in inputs)
+
+    def letters(self, titles: Sequence[str]) -> torch.Tensor:
+        """Ids of the titles' letters (B, G) for a model with the lexical tower; else padding (B, 1)."""
+        from handlers.product_serving.titles.ngrams import PADDING, ngram_ids  # noqa: PLC0415 - found by ``initialize``
+
+        if self.model.lexical_encoder is None:
+            return torch.full((len(titles), 1), PADDING)
+        ids = [torch.from_numpy(ngram_ids(title)) for title in titles]
+        return torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=PADDING)
 
     def inference(self, data: tuple[torch.Tensor, ...], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return probabilities (B, C), float32."""
