@@ -1,8 +1,9 @@
 """Small things that train in seconds: a BERT of one layer, a drawn catalogue, the options of a run on both."""
 
 import json
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,31 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory, drawn_catalogue: Path) -
 
 
 @pytest.fixture(scope="session")
+def run_folders() -> list[Path]:
+    """The folders of runs that may be deleted."""
+    return []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runs_are_deleted(run_folders: list[Path]) -> Iterator[None]:
+    """A run holds hundreds of megabytes; all runs of the suite together would fill a small disk."""
+    yield
+    while run_folders:
+        shutil.rmtree(run_folders.pop(), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
 def options(
-    drawn_catalogue: Path, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
+    drawn_catalogue: Path, tiny_bert: Path, run_folders: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., TrainOptions]:
-    """Options of a run of a few seconds; keyword arguments replace some."""
+    """Options of a run of a few seconds; keyword arguments replace some. The folder lives as long as the test's file."""
 
     def build(**changes: Any) -> TrainOptions:
+        folder = tmp_path_factory.mktemp("runs")
+        run_folders.append(folder)
         small: dict[str, Any] = {
             "source": CatalogSource(path=str(drawn_catalogue)),
-            "out": tmp_path_factory.mktemp("runs") / "run",
+            "out": folder / "run",
             "image_encoder": "small",
             "text_encoder": str(tiny_bert),
             "image_size": 64,
@@ -86,9 +103,9 @@ def options(
 
 
 @pytest.fixture(scope="session")
-def trained_run(options: Callable[..., TrainOptions]) -> Path:
+def trained_run(options: Callable[..., TrainOptions], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete run folder of all five models; read it, never change it."""
-    return train_run(options())
+    return train_run(options(out=tmp_path_factory.mktemp("trained") / "run"))
 
 
 @pytest.fixture(scope="session")
