@@ -76,7 +76,7 @@ def runs_are_deleted(run_folders: list[Path]) -> Iterator[None]:
 def options(
     drawn_catalogue: Path, tiny_bert: Path, run_folders: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., TrainOptions]:
-    """Options of a run of a few seconds; keyword arguments replace some. The folder lives as long as the test's file."""
+    """Options of a run of a few seconds; keyword arguments replace some. Its folder goes after the test's file."""
 
     def build(**changes: Any) -> TrainOptions:
         folder = tmp_path_factory.mktemp("runs")

@@ -31,5 +31,5 @@ class Session:
         self.management = stack.enter_context(Management(self.config.management_url, tokens=self.tokens))
         self.store = ModelStore(self.config.model_store)
         self.rollout = Rollout(
-            self.client, self.management, self.store, LoadFailures.from_now_on(self.config.folder), log=echo
+            self.client, self.management, self.store, LoadFailures.from_now_on(self.config.state), log=echo
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from client.api.tokens import KEY_FILE, MANAGEMENT_URL, Tokens
 from client.server.settings import Settings
 
 CONFIG = Path("config.properties")
+STATE_VARIABLE = "STATE_DIRECTORY"  # systemd sets it for a unit with StateDirectory=
 _GRPC_PORTS = {"grpc_inference_port": "7070", "grpc_management_port": "7071"}
 _ADDRESSES = {
     "inference_address": INFERENCE_URL,
@@ -26,7 +28,8 @@ class ServerConfig:
     """A server's configuration, with TorchServe's defaults for missing entries.
 
     Args:
-        settings: the entries of the file. The server runs in its folder and keeps its key file and logs there.
+        settings: the entries of the file.
+        state: the folder in which the server runs, and which it writes its logs, tokens and temporary files to.
         inference_url: address of the inference API.
         management_url: address of the management API.
         listeners: host and port that the server listens on, for each setting that names one.
@@ -36,6 +39,7 @@ class ServerConfig:
     """
 
     settings: Settings
+    state: Path
     inference_url: str
     management_url: str
     listeners: Mapping[str, tuple[str, int]]
@@ -55,13 +59,13 @@ class ServerConfig:
 
     @property
     def folder(self) -> Path:
-        """The server's working folder."""
+        """The folder of the file; its relative paths begin there."""
         return self.path.parent
 
     @property
     def key_file(self) -> Path:
         """The file that the server writes its tokens to."""
-        return self.folder / KEY_FILE
+        return self.state / KEY_FILE
 
     def tokens(self, key_file: Path | None = None) -> Tokens:
         """The server's tokens, from its own key file or the given one."""
@@ -109,6 +113,7 @@ def read_config(path: Path = CONFIG) -> ServerConfig:
         listeners[key] = (host, int(settings.get(key, default)))
     return ServerConfig(
         settings=settings,
+        state=_state_folder(settings.path.parent),
         inference_url=urls["inference_address"].geturl(),
         management_url=urls["management_address"].geturl(),
         listeners=listeners,
@@ -116,3 +121,17 @@ def read_config(path: Path = CONFIG) -> ServerConfig:
         load_models=tuple(name.strip() for name in settings.get("load_models", "").split(",") if name.strip()),
         job_queue_size=int(settings.get("job_queue_size", _JOB_QUEUE_SIZE)),
     )
+
+
+def _state_folder(home: Path) -> Path:
+    """The folder that the environment names, else that of the configuration. systemd may name several, with colons.
+
+    Raises:
+        ClientError: it is relative, or there is none.
+    """
+    named = os.environ.get(STATE_VARIABLE, "").split(":")[0]
+    if not named:
+        return home
+    if not Path(named).is_absolute() or not Path(named).is_dir():
+        raise ClientError(f"{STATE_VARIABLE}={named}: there is no such folder; name one by its whole path, and make it")
+    return Path(named)

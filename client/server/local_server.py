@@ -34,6 +34,7 @@ from client.server.run_folder import (
     require_room_for_logs,
 )
 from client.server.start_watch import StartWatch
+from client.server.state_folder import link_paths
 from training.system.storage import locked, make_folder, write_json
 
 STATE = Path(STATE_FOLDER) / "server.json"
@@ -67,14 +68,26 @@ class LocalServer:
         """True while its front end runs; workers without one fade within seconds."""
         return any(server_processes(self.temporary).values())
 
+    @property
+    def front_end(self) -> int:
+        """The process id of its front end.
+
+        Raises:
+            ClientError: it has ended.
+        """
+        for process, leads in server_processes(self.temporary).items():
+            if leads:
+                return process
+        raise ClientError("the server has ended")
+
 
 def find_server(config: ServerConfig) -> LocalServer | None:
     """The running server that was started with this configuration; None if there is none."""
     left = _left_server(config)
     if left is not None and left.running:
         return left
-    for temporary in front_end_folders(config.folder):  # the state file was deleted under the server
-        if is_run_folder(temporary, config.folder):
+    for temporary in front_end_folders(config.state):  # the state file was deleted under the server
+        if is_run_folder(temporary, config.state):
             return LocalServer(config, temporary)
     return None
 
@@ -92,8 +105,8 @@ def start(config: ServerConfig, *, timeout: float = START_TIMEOUT, log: Log = pr
         ClientError: a setting cannot work, an archive is missing, a port is taken, or the server is already running.
         StorageError: another start is under way, or a folder cannot be written to.
     """
-    taken = f"another start is under way in {config.folder}; wait until it has ended"
-    with locked(config.folder / STATE.parent / "start.lock", taken=taken):
+    taken = f"another start is under way in {config.state}; wait until it has ended"
+    with locked(config.state / STATE.parent / "start.lock", taken=taken):
         return _start(config, timeout=timeout, log=log)
 
 
@@ -104,26 +117,27 @@ def _start(config: ServerConfig, *, timeout: float, log: Log) -> LocalServer:
     store = ModelStore(config.model_store)
     archives = store.loaded(config.load_models)
     _clear(config)
+    link_paths(config)
     _refuse_taken_ports(config)
-    require_room_for_logs(config.folder)
+    require_room_for_logs(config.state)
     began = time.monotonic()
     room = sum(archive.unpacked_size() for archive in archives)
-    failures = LoadFailures.from_now_on(config.folder)
-    server = LocalServer(config, make_run_folder(config.folder, needs=room))
+    failures = LoadFailures.from_now_on(config.state)
+    server = LocalServer(config, make_run_folder(config.state, needs=room))
     with ExitStack() as on_failure:
         on_failure.callback(_end, server)
         _launch(server, archives)
         if ignored := [name for name in _JAVA_OPTIONS if os.environ.get(name)]:
             log(f"Ignored: {', '.join(ignored)} of the environment; Java's options: vmargs in {config.path.name}")
-        log(f"TorchServe starts in {config.folder}, with {', '.join(archive.path.name for archive in archives)}")
+        log(f"TorchServe starts in {config.state}, with {', '.join(archive.path.name for archive in archives)}")
         with Management(config.management_url, tokens=config.tokens()) as management:
-            watch = StartWatch(failures, config.folder / CONSOLE, server.temporary)
+            watch = StartWatch(failures, config.state / CONSOLE, server.temporary)
             _wait(server, archives, management, watch, deadline=began + timeout)
             with ProductClient(config.inference_url, tokens=config.tokens()) as client:
                 for archive in archives:
                     log(check_ready(client, management, store, model=archive.model))
         on_failure.pop_all()
-    log(f"Serving on {config.inference_url} after {time.monotonic() - began:.0f} s; logs in {config.folder / 'logs'}")
+    log(f"Serving on {config.inference_url} after {time.monotonic() - began:.0f} s; logs in {config.state / 'logs'}")
     return server
 
 
@@ -147,14 +161,14 @@ def _clear(config: ServerConfig) -> None:
         end_server(left.temporary, patience=STOP_PATIENCE)
         if not any(_taken(host, port) for host, port in config.listeners.values()):  # else of one started by hand
             config.key_file.unlink(missing_ok=True)
-    (config.folder / STATE).unlink(missing_ok=True)
-    remove_left_folders(config.folder)
+    (config.state / STATE).unlink(missing_ok=True)
+    remove_left_folders(config.state)
 
 
 def _left_server(config: ServerConfig) -> LocalServer | None:
     """The server of the state file, whether it runs or not."""
     try:
-        state = json.loads((config.folder / STATE).read_text(encoding="utf-8"))
+        state = json.loads((config.state / STATE).read_text(encoding="utf-8"))
         return LocalServer(config, Path(state["temporary"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -163,8 +177,8 @@ def _left_server(config: ServerConfig) -> LocalServer | None:
 def _launch(server: LocalServer, archives: Sequence[Archive]) -> None:
     config = server.config
     config.key_file.unlink(missing_ok=True)  # left by an earlier server
-    write_json(config.folder / STATE, {"temporary": str(server.temporary), "config": str(config.path)})
-    console = config.folder / CONSOLE
+    write_json(config.state / STATE, {"temporary": str(server.temporary), "config": str(config.path)})
+    console = config.state / CONSOLE
     make_folder(console.parent)
     command = [sys.executable, "-m", "ts.model_server", "--start", "--ncs", "--ts-config", str(config.path)]
     if archives:
@@ -172,7 +186,7 @@ def _launch(server: LocalServer, archives: Sequence[Archive]) -> None:
     with console.open("wb") as output:
         result = subprocess.run(
             command,
-            cwd=config.folder,
+            cwd=config.state,
             env=_environment(config, server.temporary),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -271,10 +285,10 @@ def _end(server: LocalServer) -> None:
     end_server(server.temporary, patience=STOP_PATIENCE)
     shutil.rmtree(server.temporary, ignore_errors=True)
     server.config.key_file.unlink(missing_ok=True)
-    (server.config.folder / STATE).unlink(missing_ok=True)
+    (server.config.state / STATE).unlink(missing_ok=True)
 
 
 def _failure(server: LocalServer, reason: str) -> StartError:
-    console = server.config.folder / CONSOLE
+    console = server.config.state / CONSOLE
     lines = last_lines(console, _LOG_LINES)
     return StartError(f"{reason}. Last lines of {console}:\n{lines}\nMore in {console.parent}/model_log.log")

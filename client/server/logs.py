@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 MODEL_LOG = Path("logs") / "model_log.log"
+SERVER_LOG = Path("logs") / "ts_log.log"
 _FAILURE = re.compile(r"W-\d+-(\S+)-stdout MODEL_LOG - Failed to load model \S+, exception (.*)")
 _LINE = re.compile(r"W-\d+-(\S+)-std(out|err) MODEL_LOG - (.*)")
 # A crash of the interpreter (PYTHONFAULTHANDLER), an exception, an abort of a C++ library, the dynamic linker.
@@ -64,6 +65,35 @@ class LoadFailures:
         with self.path.open("rb") as file:
             file.seek(self.start if self.start <= self.path.stat().st_size else 0)
             return file.read().decode("utf-8", "replace")
+
+
+class FollowedLogs:
+    """What a server and its workers log from now on. A log that has grown too large is renamed, and begins anew.
+
+    Args:
+        folder: the server's working folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._read = {folder / name: _size(folder / name) for name in (SERVER_LOG, MODEL_LOG)}
+
+    def lines(self) -> list[str]:
+        """The lines that were completed since the last call."""
+        return [line for path in self._read for line in self._new_lines(path)]
+
+    def _new_lines(self, path: Path) -> list[str]:
+        start = self._read[path] if self._read[path] <= _size(path) else 0
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            file.seek(start)
+            text, end, _ = file.read().rpartition(b"\n")
+        self._read[path] = start + len(text) + len(end)
+        return text.decode("utf-8", "replace").splitlines()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def last_lines(path: Path, count: int) -> str:

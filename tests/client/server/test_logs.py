@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from client.server.logs import MODEL_LOG, LoadFailures, last_lines
+from client.server.logs import MODEL_LOG, SERVER_LOG, FollowedLogs, LoadFailures, last_lines
 
 LINE = "2026-11-23T06:17:07,416 [INFO ] W-9000-late_1.0-stdout MODEL_LOG - "
 
@@ -37,3 +37,20 @@ def test_the_last_lines_are_shown(tmp_path: Path) -> None:
     assert last_lines(log, 2) == ""
     log.write_bytes(b"one\ntwo\nthr\xffee\n")
     assert last_lines(log, 2) == "two\nthr\N{REPLACEMENT CHARACTER}ee"
+
+
+def test_new_lines_are_followed(tmp_path: Path) -> None:
+    worker, server = tmp_path / MODEL_LOG, tmp_path / SERVER_LOG
+    worker.parent.mkdir()
+    worker.write_text("before\n")
+    logs = FollowedLogs(tmp_path)
+    assert logs.lines() == []
+    server.write_text("server\n")  # it comes later
+    with worker.open("a") as file:
+        file.write("whole\nhal")
+    assert logs.lines() == ["server", "whole"]
+    with worker.open("a") as file:
+        file.write("f\n")
+    assert logs.lines() == ["half"]
+    worker.write_text("new\n")  # rolled over
+    assert logs.lines() == ["new"]
