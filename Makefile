@@ -25,6 +25,11 @@ BENCH_ARGS ?=
 PORT    ?= 7860
 TABLE   ?=
 SHEET   ?=
+ENGINE  ?= cpu
+BASE    ?=
+TAG     ?= product-classifier:$(ENGINE)
+IMAGE_TOOL ?= $(firstword $(foreach tool,podman buildah docker,$(if $(shell command -v $(tool)),$(tool))))
+IMAGE_ARGS ?=
 
 # Values with blanks, quotes or dollar signs reach the shell as they are.
 export GIVEN_RUN     := $(value RUN)
@@ -45,7 +50,7 @@ PAGE      := .venv/.page
 BROWSER   := .venv/.browser
 CATALOGUE := runs/sample-catalogue
 
-.PHONY: help setup demo test test-docs test-faults test-fuzz bench check format lock lock-bench lock-page archive serve stop predict switch ui \
+.PHONY: help setup demo test test-docs test-faults test-fuzz test-image bench check format lock lock-bench lock-page archive image serve stop predict switch ui \
   setup-browser docs-images clean
 
 help: ## list the targets
@@ -98,6 +103,19 @@ predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Runni
 switch: $(INSTALLED) ## make a version the default, if it answers as expected: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
 	@$(BIN)/python -m client switch "$(or $(MODEL),intermediate)" "$$GIVEN_VERSION" $${GIVEN_SAMPLE:+--sample "$$GIVEN_SAMPLE"}
 
+# The wheels are fetched with the settings of this machine's pip, so that the build itself needs no network.
+image: $(INSTALLED) ## build a container image of the server (ENGINE=cpu|cuda BASE=image TAG=name IMAGE_TOOL=podman IMAGE_ARGS=)
+	@test -n "$(IMAGE_TOOL)" || { echo "error: none of podman, buildah and docker is installed; install one, such as \`apt install podman\`" >&2; exit 1; }
+	@test -f "deploy/image/$(ENGINE).lock" || { echo "error: ENGINE=$(ENGINE): choose cpu or cuda" >&2; exit 1; }
+	@echo "Building $(TAG) with $(IMAGE_TOOL): fetches the packages of deploy/image/$(ENGINE).lock, then copies them and the server."
+	@mkdir -p build/image/wheels
+	@$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r deploy/image/$(ENGINE).lock -d build/image/wheels
+	@$(BIN)/python -m export.bom deploy/image/$(ENGINE).lock build/image/sbom.cdx.json
+	@$(IMAGE_TOOL) $(if $(filter buildah,$(IMAGE_TOOL)),bud,build) $(if $(filter docker,$(IMAGE_TOOL)),,--format docker) \
+	  --build-arg ENGINE=$(ENGINE) $(if $(BASE),--build-arg BASE="$(BASE)") --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" \
+	  $(IMAGE_ARGS) --tag "$(TAG)" --file deploy/Containerfile .
+	@echo "Built $(TAG). Next: docs/how-to/run-as-a-service.md, \"In a container\""
+
 stop: $(INSTALLED) ## stop what `make serve` started
 	@$(BIN)/python -m client stop
 
@@ -114,6 +132,9 @@ test-docs: $(INSTALLED) ## run the commands of README, tutorial and how-to pages
 
 test-faults: $(INSTALLED) ## cause every known fault in a live server, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$$GIVEN_OUT" $(BIN)/python -m pytest tests/faults -m faults
+
+test-image: $(INSTALLED) ## build the image and run it in every way, as root, about 5 minutes (BASE=image)
+	@IMAGE_BASE="$(BASE)" $(BIN)/python -m pytest tests/image -m container
 
 test-fuzz: $(INSTALLED) ## read 20,000 generated catalogues, about 20 minutes
 	@$(BIN)/python -m pytest tests/training/catalog/test_catalog_fuzz.py -m fuzz
@@ -182,12 +203,16 @@ $(TRITON): benchmarks/server/peers/triton.lock $(INSTALLED)
 
 # --- Locks: pinned versions with hashes -------------------------------------------------------------------------------
 
+# openvino-telemetry would send data on each use to its makers; OpenVINO works without it.
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
 	@"$(PYTHON)" -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --extra dev --extra ray --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate \
-	  --no-emit-package sentence-transformers -o requirements.lock
+	  --no-emit-package sentence-transformers --no-emit-package openvino-telemetry -o requirements.lock
 	@$(MAKE) --no-print-directory lock-page
+	@for engine in cpu cuda; do build/uv/bin/uv pip compile --quiet --group serve-$$engine --constraint requirements.lock \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate --no-emit-package openvino-telemetry -o deploy/image/$$engine.lock; done
 
 # Only the page's locks, on top of the current main lock.
 lock-page: $(INSTALLED)
