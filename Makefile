@@ -25,6 +25,7 @@ BENCH_ARGS ?=
 PORT    ?= 7860
 TABLE   ?=
 SHEET   ?=
+SIGN    ?=
 ENGINE  ?= cpu
 BASE    ?=
 TAG     ?= product-classifier:$(ENGINE)
@@ -41,6 +42,7 @@ export GIVEN_SAMPLE  := $(value SAMPLE)
 export GIVEN_OUT     := $(value OUT)
 export GIVEN_TABLE   := $(value TABLE)
 export GIVEN_SHEET   := $(value SHEET)
+export GIVEN_SIGN    := $(value SIGN)
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -90,9 +92,9 @@ demo: $(INSTALLED) ## train, compare, export, verify, archive, serve and ask, on
 	  '  make stop                           stop it' \
 	  '  .venv/bin/python -m training train --help    train on your own products'
 
-archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB= CASCADE= REPLACE=)
+archive: $(INSTALLED) ## export, verify and pack the models of a run (RUN=runs/demo MODEL= VERSION=1.0 WORKERS=2 CACHE_MIB= CASCADE= SIGN=key.pem REPLACE=)
 	@$(BIN)/python -m export --run "$$GIVEN_RUN" --version "$$GIVEN_VERSION" $(addprefix --model ,$(MODEL)) \
-	  $${GIVEN_WORKERS:+--workers "$$GIVEN_WORKERS"} $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(CASCADE),--cascade) $(if $(REPLACE),--replace)
+	  $${GIVEN_WORKERS:+--workers "$$GIVEN_WORKERS"} $(if $(CACHE_MIB),--cache-mib $(CACHE_MIB)) $(if $(CASCADE),--cascade) $${GIVEN_SIGN:+--sign "$$GIVEN_SIGN"} $(if $(REPLACE),--replace)
 
 serve: $(INSTALLED) ## start TorchServe with the intermediate model and wait until it answers
 	@$(BIN)/python -m client serve

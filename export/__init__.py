@@ -1,3 +1,7 @@
 """Build verified archives from a trained run."""
 
-import handlers.product_serving  # noqa: F401 - sets what ONNX Runtime must find when it is imported
+import os
+
+from handlers.product_serving.engines.onnx import NO_TELEMETRY
+
+os.environ.setdefault(*NO_TELEMETRY)

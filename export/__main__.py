@@ -8,11 +8,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from export.accuracy_gate import passes_gate
 from export.archive import WORKERS, BuildError, refuse_other_runs
 from export.build import Built, CascadeProducts, build_archive, cascade_products
 from export.run_products import RunProducts, read_run_products
+from export.signing import Signer, signature_of
 from export.verify import Parity, VerificationError
 from handlers.product_serving.engines.table import AUTO, ENGINES
 from training.catalog.reading import CatalogError
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build the archives that the arguments name; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        signer = Signer(options.sign) if options.sign else None
         record = read_run(options.run)
         models = options.model or [name for name in record.models if name in MODELS]
         if not options.replace:
@@ -44,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         calibrates = options.engine in (AUTO, "int8")
         train = read_run_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
         cascade = cascade_products(options.run) if options.cascade else None
-        failed = [name for name in models if not _archived(name, options, test, train=train, cascade=cascade)]
+        given = _Given(test, train, cascade, signer)
+        failed = [name for name in models if not _archived(name, options, given)]
     except (BuildError, CatalogError, RunError, StorageError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -56,14 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _archived(
-    name: str,
-    options: argparse.Namespace,
-    test: RunProducts,
-    *,
-    train: RunProducts | None,
-    cascade: CascadeProducts | None,
-) -> bool:
+class _Given(NamedTuple):
+    """What all models of a call share; None where it is not asked for."""
+
+    test: RunProducts
+    train: RunProducts | None
+    cascade: CascadeProducts | None
+    signer: Signer | None
+
+
+def _archived(name: str, options: argparse.Namespace, given: _Given) -> bool:
     """Build the archive of one model; False if it is refused, which the other models do not suffer from."""
     try:
         built = build_archive(
@@ -71,18 +77,21 @@ def _archived(
             name,
             version=options.version,
             store=options.store,
-            test=test,
-            train=train,
+            test=given.test,
+            train=given.train,
             engine=options.engine,
             workers=options.workers,
             cache_mib=options.cache_mib,
-            cascade=cascade,
+            cascade=given.cascade,
         )
     except (BuildError, VerificationError) as error:
         print(f"error: {name}: {error}", file=sys.stderr, flush=True)
         return False
     print(_describe(built), flush=True)
-    if cascade is not None and not built.exits:
+    signature_of(built.archive).unlink(missing_ok=True)  # of an archive that had this name
+    if given.signer is not None:
+        print(f"  {'signature':<12} {given.signer(built.archive).name}", flush=True)
+    if given.cascade is not None and not built.exits:
         print(f"  {'cascade':<12} none: {name} is no fusion with the lexical model", flush=True)
     return True
 
@@ -118,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="answer products whose title says enough before all towers are computed; fitted on validation products "
         "and refused if it changes more answers of test products than a fast engine may",
+    )
+    parser.add_argument(
+        "--sign",
+        type=Path,
+        metavar="KEY",
+        help="sign the archives with this private key (PEM, elliptic curve); a server checks it by PRODUCT_TRUSTED_KEY",
     )
     parser.add_argument(
         "--limit",

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from export.bom import BOM, archive_bom
 from export.queue_size import BATCH, QUEUE_LEAST, products_a_second, queue_size
 from handlers.product_serving.archive import MANIFEST, SUMS, format_sums, read_golden_products
 from handlers.product_serving.preprocessing import ProductPreprocessor
@@ -67,6 +68,7 @@ def stage(
     config = worker_config(workers, queue=queue_size(speed))
     write_text(folder / "model-config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_json(folder / MANIFEST, manifest)
+    write_text(folder / BOM, archive_bom(folder, model=settings.model, manifest=manifest))
 
 
 def copy_handler(folder: Path) -> None:

@@ -45,19 +45,19 @@ _SOURCES = {
 }
 
 
-def archive_bom(folder: Path, *, model: str, version: str, options: Mapping[str, Any]) -> str:
+def archive_bom(folder: Path, *, model: str, manifest: Mapping[str, Any]) -> str:
     """Describe a staged archive.
 
     Args:
         folder: its content.
         model: its name.
-        version: its version.
-        options: of the run; they name the encoders and their weights.
+        manifest: its version, and the run's options, which name the encoders and their weights.
 
     Returns:
         JSON. Its libraries are those of this machine, whose versions the archive was verified with.
     """
-    bom = _bom(model, version, kind=ComponentType.MACHINE_LEARNING_MODEL)
+    options = manifest.get("training", {}).get("options", {})
+    bom = _bom(model, str(manifest.get("version", "")), kind=ComponentType.MACHINE_LEARNING_MODEL)
     for name in SERVES:
         bom.components.add(_library(name, importlib.metadata.version(name)))
     for pattern in WEIGHTS:

@@ -11,7 +11,6 @@ import torch
 
 from export.accuracy_gate import add_int8, fast_engines, gate_figures, passes_gate
 from export.archive import WORKERS, pack, stage
-from export.bom import BOM, archive_bom
 from export.cascade import cascade_figures, fitted_cascade, require_cascade, see
 from export.golden import select_golden_products
 from export.graphs.inference_form import inference_form
@@ -31,7 +30,7 @@ from training.data.attributes import product_targets
 from training.models import ProductClassifier
 from training.run.checkpoint import load_model
 from training.run.record import read_run
-from training.system.storage import StorageError, require_room, write_text
+from training.system.storage import StorageError, require_room
 
 WHOLE_FILE_PRODUCTS = 32
 CASCADE_LIMIT = 4000  # products to fit a cascade on, and as many to measure it on
@@ -152,8 +151,6 @@ def build_archive(
         golden = select_golden_products(test.pairs(), eager, truth=labels, preprocessor=preprocessor, settings=settings)
         manifest = _manifest(run, settings, version=version, golden=golden) | _measured(exact, fast, exits)
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
-        options = manifest["training"]["options"]
-        write_text(folder / BOM, archive_bom(folder, model=model_name, version=version, options=options))
         archive = pack(folder, model=model_name, version=version, store=store)
         return Built(model_name, archive, exact | fast, exits)
 

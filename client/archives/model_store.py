@@ -15,6 +15,7 @@ import yaml
 
 from client.api.errors import ClientError
 from client.archives.switches import SwitchRecord
+from client.archives.trust import require_trusted
 from handlers.product_serving.archive import SUMS
 from training.system.storage import link, locked, prepared_link
 
@@ -131,7 +132,7 @@ class ModelStore:
     def default_version(self, model: str) -> str | None:
         """The version of ``<model>.mar``; None if there is none, or if it cannot be read."""
         with contextlib.suppress(ClientError):
-            return identify_archive(self.folder / f"{model}.mar").version
+            return _identity(self.folder / f"{model}.mar").version
         return None
 
     def lock(self) -> AbstractContextManager[None]:
@@ -209,11 +210,18 @@ def unpack_missing(archive: Path, folder: Path) -> int:
 
 
 def identify_archive(path: Path) -> Archive:
-    """Read an archive's model name and version as TorchServe does.
+    """Read an archive's model name and version as TorchServe does; whoever uses an archive comes by here.
 
     Raises:
         ClientError: the file is no archive, or is truncated.
+        TrustError: it is not signed with the trusted key, where one is configured.
     """
+    found = _identity(path)
+    require_trusted(path, model=found.model, version=found.version)
+    return found
+
+
+def _identity(path: Path) -> Archive:
     entry = read_member(path, "MAR-INF/MANIFEST.json")
     try:
         return Archive(path, str(entry["model"]["modelName"]), str(entry["model"]["modelVersion"]))

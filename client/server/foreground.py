@@ -35,13 +35,13 @@ def serve_in_foreground(config: ServerConfig, *, timeout: float, limit: float = 
     try:
         server = local_server.start(config, timeout=timeout, log=log)
         log("Stays in the foreground; SIGTERM and Ctrl-C drain and stop it")
-        _notify("READY=1")
+        notify("READY=1")
         _stay(server, logs, log)
     except KeyboardInterrupt:
         running = local_server.find_server(config)
         if running is None:  # the start has undone itself
             raise
-        _notify("STOPPING=1")
+        notify("STOPPING=1")
         _pass_on(logs, log)
         answered = drain(running, limit=limit, log=log)
         local_server.stop(config)
@@ -73,8 +73,8 @@ def _pass_on(logs: FollowedLogs, log: Log) -> None:
         log(line)
 
 
-def _notify(state: str) -> None:
-    """Tell systemd, if it asks to be told (sd_notify(3)); an address that begins with @ is an abstract one."""
+def notify(state: str) -> None:
+    """Tell systemd, if it asks to be told (sdnotify(3)); an address that begins with @ is an abstract one."""
     if address := os.environ.get(_NOTIFY):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
             telling.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)

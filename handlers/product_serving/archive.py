@@ -24,6 +24,7 @@ from .settings import ProductSettings
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+SIGNATURE = ".sig"  # after an archive's own name
 REQUIRED_FILES = (
     MANIFEST,
     "product_handler.py",

@@ -29,7 +29,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     if given := os.environ.get("IMAGE_BASE"):
         return given
     root = tmp_path_factory.mktemp("debian")
-    packages = "python3.11,libpython3.11-stdlib,python3-pip-whl,python3-setuptools-whl,python3.11-venv"
+    packages = "python3,python3-distutils,python3-lib2to3,python3.11,python3.11-venv"
     shell(
         *("debootstrap", "--variant=minbase", "--components=main", f"--include={packages}", "bookworm", str(root)),
         patience=NETWORK_PATIENCE,

@@ -63,7 +63,7 @@ def test_it_runs_restricted_answers_and_stops(start: Start, known_archive: Path)
     assert container.client("alive") == "TorchServe answers.\n"
     assert "healthy" in podman("healthcheck", "run", container.name) or container.status is None
     answer = ask(container)
-    assert answer is not None and answer[0] == 200 and json.loads(answer[1])["predictions"]
+    assert answer is not None and answer[0] == 200 and json.loads(answer[1])["label"]
     explained = ask(container, "/explanations/known")
     assert explained is not None and explained[0] == 200 and json.loads(explained[1])["text"]
     assert container.stop() == 0

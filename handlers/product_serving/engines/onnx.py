@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from .engine import FP32_TOLERANCE, Batch, Parts, no_features
 from .towers import TowerEngine, Towers
 
+# ONNX Runtime's wheel sends data on its use to its makers, and writes an identifier into the home folder, unless this
+# is set before it is imported.
+NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "1")
 Source = str | bytes  # a graph's path, or its bytes
 # Part -> the graph's inputs in the order of the part's arguments.
 ARGUMENTS = {
@@ -147,6 +150,7 @@ def session_parts(sources: Mapping[str, Source], *, threads: int) -> Parts:
 
 def session(source: Source, threads: int) -> Any:
     """Create a session from a graph's path or bytes."""
+    os.environ.setdefault(*NO_TELEMETRY)
     import onnxruntime  # noqa: PLC0415 - the TorchScript path does not need it
 
     options = onnxruntime.SessionOptions()
