@@ -40,9 +40,17 @@ class Machine:
     def __init__(self, root: Path, process: int) -> None:
         self.root, self.process = root, process
 
+    def inside(self, *command: str, check: bool = True) -> str:
+        return shell(
+            "nsenter", "--target", str(self.process), "--mount", "--pid", "--ipc", "--uts", *command, check=check
+        )
+
     def systemctl(self, *arguments: str, check: bool = True) -> str:
-        inside = ("nsenter", "--target", str(self.process), "--mount", "--pid", "--ipc", "--uts")
-        return shell(*inside, "systemctl", "--no-pager", *arguments, check=check)
+        return self.inside("systemctl", "--no-pager", *arguments, check=check)
+
+    def start(self) -> None:
+        self.systemctl("start", "product-classifier", check=False)
+        assert self.shown("ActiveState") == "active", self.inside("journalctl", "--no-pager", "--lines", "30")
 
     def shown(self, name: str) -> str:
         return self.systemctl("show", "product-classifier", "--property", name, "--value").strip()
@@ -88,7 +96,10 @@ def root(image: str, known_archive: Path, tmp_path_factory: pytest.TempPathFacto
     shell("chroot", str(folder), "sh", "-c", packages, patience=NETWORK_PATIENCE)
     (folder / "app").rename(folder / HOME)
     (folder / HOME / ".venv").symlink_to("/opt/venv")
-    shutil.copy(known_archive, folder / HOME / "model_store" / "intermediate.mar")
+    shutil.copy(known_archive, folder / HOME / "model_store" / "known.mar")
+    (folder / HOME / "model_store" / "known.mar").chmod(0o644)
+    config = folder / HOME / "config.properties"
+    config.write_text(config.read_text().replace("load_models=intermediate.mar", "load_models=known.mar"))
     shutil.copy(UNIT, folder / "etc" / "systemd" / "system")
     return folder
 
@@ -120,13 +131,13 @@ def test_the_unit_is_valid_and_hardened(root: Path) -> None:
 
 
 def test_a_start_returns_when_the_products_are_answered(machine: Machine) -> None:
-    machine.systemctl("start", "product-classifier")
+    machine.start()
     assert machine.ask() == "200"
     assert Path(f"/proc/{machine.front_end}").stat().st_uid >= 61184  # a dynamic user's (systemd.exec(5))
 
 
 def test_a_stop_under_load_loses_no_request(machine: Machine) -> None:
-    machine.systemctl("start", "product-classifier")
+    machine.start()
     outcomes: list[str] = []
     over = threading.Event()
 
@@ -150,7 +161,7 @@ def test_a_stop_under_load_loses_no_request(machine: Machine) -> None:
 
 
 def test_a_front_end_that_is_killed_comes_back(machine: Machine) -> None:
-    machine.systemctl("start", "product-classifier")
+    machine.start()
     before = machine.front_end
     os.kill(before, signal.SIGKILL)
     deadline = time.monotonic() + PATIENCE
