@@ -7,6 +7,7 @@ needs the catalogue, the archive and the output folder under the same paths.
 import contextlib
 import importlib
 import logging
+import math
 import os
 import socket
 import tempfile
@@ -126,6 +127,7 @@ class RayEngine:
             self._ray.data.DataContext.get_current().enable_progress_bars = False
             machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
             refuse_too_large(machines, cpus=self._cpus, memory=self._bytes)
+            refuse_too_many(machines, actors=self._actors, cpus=self._cpus, memory=self._bytes)
             yield
 
 
@@ -187,6 +189,26 @@ def refuse_too_large(machines: Sequence[Mapping[str, float]], *, cpus: int, memo
             f"a copy of the model wants about {memory / 2**20:,.0f} MiB of memory, and the largest machine with "
             f"{cpus} cores lends Ray {free / 2**20:,.0f} MiB: start Ray there with more (`ray start --memory BYTES`), "
             "or score with --engine local"
+        )
+
+
+def refuse_too_many(machines: Sequence[Mapping[str, float]], *, actors: int, cpus: int, memory: int) -> None:
+    """Refuse more actors than the machines have room for: Ray would go on with fewer, without a word.
+
+    Args:
+        machines, cpus, memory: as in :func:`refuse_too_large`, which has found room for one.
+        actors: number of actors.
+
+    Raises:
+        ClientError: there is room for fewer.
+    """
+    room = sum(int(min(each.get("CPU", 0) / cpus, each.get("memory", math.inf) / memory)) for each in machines)
+    if room < actors:
+        cores = sum(int(each.get("CPU", 0)) for each in machines)
+        wanted = f"{actors * cpus} cores and about {actors * memory / 2**20:,.0f} MiB of memory"
+        raise ClientError(
+            f"{actors} copies of the model want {wanted}; {len(machines)} machine(s) with {cores} cores in all have room "
+            f"for {room}: give --actors {room}, or fewer --actor-cpus"
         )
 
 

@@ -79,8 +79,16 @@ class PodProxy:
         return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=PATIENCE)
 
 
-def configured(folder: Path, *, tokens: str | None = TOKENS, **changes: str) -> tuple[Path, list[int]]:
+def configured(
+    folder: Path, *, tokens: str | None = TOKENS, at_once: int = 200, **changes: str
+) -> tuple[Path, list[int]]:
     """Write the pod's configuration with other paths, free ports, and ``changes`` (directive -> its new value).
+
+    Args:
+        folder: for everything that nginx reads and writes.
+        tokens: the Secret's file; None leaves it out.
+        at_once: requests that TorchServe gets at once.
+        changes: directives that replace others.
 
     Returns:
         The file, and its ports: for callers, of metrics, of TorchServe's inference, of TorchServe's metrics.
@@ -94,6 +102,7 @@ def configured(folder: Path, *, tokens: str | None = TOKENS, **changes: str) -> 
         "/dev/stderr": str(folder / "error.log"),
         "/dev/stdout": str(folder / "access.log"),
         "/etc/nginx/tokens/": f"{folder}/",
+        "max_conns=200": f"max_conns={at_once}",
     }
     for old, new in replacements.items():
         assert old in text, f"the pod's nginx.conf has no {old}"
@@ -127,10 +136,10 @@ def command(file: Path, *options: str) -> list[str]:
 
 @contextmanager
 def running_pod_proxy(
-    folder: Path, *, upstream: bool = True, tokens: str = TOKENS, **changes: str
+    folder: Path, *, upstream: bool = True, tokens: str = TOKENS, at_once: int = 200, **changes: str
 ) -> Iterator[PodProxy]:
     """Start nginx and, if wanted, what stands for TorchServe behind it."""
-    file, [callers, metrics, *behind] = configured(folder, tokens=tokens, **changes)
+    file, [callers, metrics, *behind] = configured(folder, tokens=tokens, at_once=at_once, **changes)
     servers = [Upstream(("127.0.0.1", port), Echo) for port in behind if upstream]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()

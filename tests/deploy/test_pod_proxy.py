@@ -12,6 +12,8 @@ import yaml
 from manifests import BASE, KUBERNETES, container
 from pod_proxy import METRICS, NGINX, OTHER, TOKEN, PodProxy, command, configured, running_pod_proxy
 
+from export.queue_size import QUEUE_LEAST
+
 pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt install nginx-light")
 ROUTE = "/predictions/intermediate"
 V1 = "/v1/models/intermediate"
@@ -132,6 +134,21 @@ def test_one_caller_leaves_room_for_the_others(tmp_path: Path) -> None:
     assert sorted(answer.status_code for answer in answers) == [200, 200, 429, 429, 429, 429]
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert error(refused) == (429, "too_many_requests") and refused.headers["Retry-After"] == "1"
+
+
+def test_more_than_the_queue_holds_is_turned_away_at_once(tmp_path: Path) -> None:
+    """So the probes, which ask TorchServe itself, find room in its queue."""
+    with (
+        running_pod_proxy(tmp_path, at_once=2) as proxy,
+        proxy.client() as client,
+        concurrent.futures.ThreadPoolExecutor(5) as threads,
+    ):
+        answers = list(threads.map(lambda _: client.post("/predictions/slow", content=b"x"), range(5)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(refused) == 3
+    for answer in refused:
+        assert error(answer) == (503, "server_down") and answer.headers["Retry-After"] == "5"
+    assert f"max_conns={QUEUE_LEAST};" in (BASE / "nginx.conf").read_text(encoding="utf-8")
 
 
 def test_the_example_of_a_secret_admits_nobody(tmp_path: Path) -> None:
