@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,7 +80,7 @@ class PodProxy:
 
 
 def configured(
-    folder: Path, *, tokens: str | None = TOKENS, at_once: int = 200, **changes: str
+    folder: Path, *, tokens: str | None = TOKENS, at_once: int = 200, behind: Sequence[int] = (), **changes: str
 ) -> tuple[Path, list[int]]:
     """Write the pod's configuration with other paths, free ports, and ``changes`` (directive -> its new value).
 
@@ -88,12 +88,13 @@ def configured(
         folder: for everything that nginx reads and writes.
         tokens: the Secret's file; None leaves it out.
         at_once: requests that TorchServe gets at once.
+        behind: TorchServe's ports of inference and metrics; free ones if none are given.
         changes: directives that replace others.
 
     Returns:
-        The file, and its ports: for callers, of metrics, of TorchServe's inference, of TorchServe's metrics.
+        The file, and its ports: for callers, of metrics, and the two behind.
     """
-    ports = free_ports(4)
+    ports = [*free_ports(2), *(behind or free_ports(2))]
     text = (BASE / "nginx.conf").read_text(encoding="utf-8")
     numbers = zip(("listen 8000", "listen 9102", "127.0.0.1:8080", "127.0.0.1:8082"), ports, strict=True)
     replacements = {
@@ -136,11 +137,22 @@ def command(file: Path, *options: str) -> list[str]:
 
 @contextmanager
 def running_pod_proxy(
-    folder: Path, *, upstream: bool = True, tokens: str = TOKENS, at_once: int = 200, **changes: str
+    folder: Path,
+    *,
+    upstream: bool = True,
+    tokens: str = TOKENS,
+    at_once: int = 200,
+    behind: Sequence[int] = (),
+    **changes: str,
 ) -> Iterator[PodProxy]:
-    """Start nginx and, if wanted, what stands for TorchServe behind it."""
-    file, [callers, metrics, *behind] = configured(folder, tokens=tokens, at_once=at_once, **changes)
-    servers = [Upstream(("127.0.0.1", port), Echo) for port in behind if upstream]
+    """Start nginx and, unless a server runs already, what stands for TorchServe behind it.
+
+    Args:
+        folder, tokens, at_once, behind, changes: as for :func:`configured`.
+        upstream: something listens behind it.
+    """
+    file, [callers, metrics, *ports] = configured(folder, tokens=tokens, at_once=at_once, behind=behind, **changes)
+    servers = [Upstream(("127.0.0.1", port), Echo) for port in ports if upstream and not behind]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     process = subprocess.Popen(command(file), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
