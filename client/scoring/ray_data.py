@@ -207,8 +207,8 @@ def refuse_too_many(machines: Sequence[Mapping[str, float]], *, actors: int, cpu
         cores = sum(int(each.get("CPU", 0)) for each in machines)
         wanted = f"{actors * cpus} cores and about {actors * memory / 2**20:,.0f} MiB of memory"
         raise ClientError(
-            f"{actors} copies of the model want {wanted}; {len(machines)} machine(s) with {cores} cores in all have room "
-            f"for {room}: give --actors {room}, or fewer --actor-cpus"
+            f"{actors} copies of the model want {wanted}; {len(machines)} machine(s) with {cores} cores in all have "
+            f"room for {room}: give --actors {room}, or fewer --actor-cpus"
         )
 
 
