@@ -46,8 +46,7 @@ REMOVED = [
     "ssl_session_tickets off;",
     "error_page 495 496 497 =400 /error.json;",
     'if ($http_authorization !~ "^Bearer [A-Za-z0-9_.~+/=-]{1,500}$") {',
-    "limit_req zone=requests burst=100 nodelay;",
-    "limit_conn connections 32;",
+    *("limit_req zone=requests burst=100 nodelay;", "limit_conn connections 32;") * 2,
 ]
 ADDED = [
     "worker_processes 2;",
@@ -67,12 +66,11 @@ ADDED = [
     "limit_conn_zone $caller zone=connections:10m;",
     *(f'{code} "{inside}";' for code, (_, inside) in MESSAGES.items()),
     "listen 8000 default_server;",
+    'proxy_set_header Authorization "";',
     'rewrite "^/v1/models/([A-Za-z0-9_.-]{1,100}):predict$" /predictions/$1;',
     'rewrite "^/v1/models/([A-Za-z0-9_.-]{1,100}):explain$" /explanations/$1;',
     'if ($caller = "") {',
-    "limit_req zone=requests burst=1000 nodelay;",
-    "limit_conn connections 128;",
-    'proxy_set_header Authorization "";',
+    *("limit_req zone=requests burst=1000 nodelay;", "limit_conn connections 128;") * 2,
 ]
 
 
