@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("handlers", "training", "export", "client", "benchmarks")
 # Which folder may import which others, from the ground up; a folder may always import itself, and nothing else of ours.
 SERVING = "handlers/product_serving"
-HANDLERS = {SERVING, f"{SERVING}/engines"}
+HANDLERS = {SERVING, f"{SERVING}/engines", f"{SERVING}/standalone"}
 BELOW_PIPELINE = {
     *(
         f"training/{name}"
@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     f"{SERVING}/engines": set(),
     f"{SERVING}/titles": set(),
     SERVING: {f"{SERVING}/engines", f"{SERVING}/titles"},
+    f"{SERVING}/standalone": {SERVING},
     "handlers": {SERVING},
     "training/system": {SERVING},
     "training/catalog/drawing": set(),
@@ -81,7 +82,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training/reporting": {*BELOW_PIPELINE, *REPORTING},
     "training": {*BELOW_PIPELINE, "training/fetch", "training/pipeline", "training/evaluation", "training/reporting"},
     "export/graphs": {*HANDLERS, f"{SERVING}/titles", *BELOW_PIPELINE},
-    "export": {*HANDLERS, f"{SERVING}/titles", *BELOW_PIPELINE, "export/graphs"},
+    "export/targets": {SERVING, "training/system", "export"},
+    "export": {*HANDLERS, f"{SERVING}/titles", *BELOW_PIPELINE, "export/graphs", "export/targets"},
     "client/api": set(),
     "client/archives": {SERVING, "training/system", "client/api"},
     "client/server": {SERVING, "training/system", "client/api", "client/archives"},

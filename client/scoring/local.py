@@ -10,8 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from client.api.errors import ClientError, ServerError
 from client.api.inference import Product
@@ -30,6 +29,7 @@ from handlers.product_serving.errors import ProductError, run_step
 from handlers.product_serving.request import ProductFields, read_product
 from handlers.product_serving.resources import usable_cores
 from handlers.product_serving.scores import Scored
+from handlers.product_serving.standalone.context import load_context
 from training.catalog import CatalogFiles, RowError
 
 READERS = 4
@@ -145,13 +145,8 @@ def load_handler(archive: Path, folder: Path, *, threads: int | None = None) -> 
     """
     entry = identify_archive(archive)
     cores = usable_cores()
-    context: Any = SimpleNamespace(
-        system_properties={"model_dir": str(folder), "gpu_id": None},
-        model_yaml_config={"maxWorkers": cores // min(threads or cores, cores)},
-        manifest={"model": {"modelVersion": entry.version}},
-        model_name=entry.model,
-        metrics=None,
-    )
+    workers = cores // min(threads or cores, cores)
+    context = load_context(folder, model=entry.model, version=entry.version, workers=workers)
     handler = ProductHandler()
     try:
         with zipfile.ZipFile(archive) as content:

@@ -35,7 +35,7 @@ REQUIRED_FILES = (
     "model.onnx",
 )
 _LIST_CHECKSUM = "# sha256 of the lines below: "
-_LOADING = ".loading"
+LOADING = ".loading"
 _REBUILD = "build the archive again with `make archive`"
 
 
@@ -74,7 +74,7 @@ def in_turn(folder: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            file = stack.enter_context((folder / _LOADING).open("w"))
+            file = stack.enter_context((folder / LOADING).open("w"))
             fcntl.flock(file, fcntl.LOCK_EX)  # the end of the process gives it back too
         yield
 

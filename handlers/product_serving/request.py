@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .errors import ProductError
+from .picture import header_pixels
 from .settings import ProductSettings
 
 FIELDS = ("image", "text", "top_k", "effort")
@@ -112,12 +113,40 @@ def read_product(fields: Mapping[str, Any], settings: ProductSettings) -> Produc
     return ProductFields(image, text, top_k, _read_effort(fields.get("effort")) == "full")
 
 
+def read_instance(instance: Any, settings: ProductSettings) -> ProductFields | ProductError:
+    """Read one product of several: as :func:`read_product`, but an error is returned, so that the others stand."""
+    if not isinstance(instance, Mapping):
+        return ProductError("invalid_json", "instances: each product must be a JSON object")
+    try:
+        return read_product(instance, settings)
+    except ProductError as error:
+        return error
+
+
+def limit_pixels(request: ProductRequest, settings: ProductSettings) -> None:
+    """Replace each picture that exceeds the request's total of pixels by an error.
+
+    A picture that is too large by itself does not count, because it is never decoded.
+    """
+    limit, decoded = settings.max_request_pixels, 0
+    for number, item in enumerate(request.items):
+        if isinstance(item, ProductFields) and item.image is not None:
+            pixels = header_pixels(item.image)
+            if pixels > settings.max_image_pixels:
+                continue
+            if decoded + pixels <= limit:
+                decoded += pixels
+            else:
+                message = f"image: the pictures of this request have more than {limit} pixels together; send fewer"
+                request.items[number] = ProductError("image_too_large", message)
+
+
 def _read_body(content: bytes, media_type: str, settings: ProductSettings) -> ProductRequest:
     """Read a body that is no form, by its media type, or by its first bytes if it has none."""
     if media_type in _UNTYPED:
         media_type = _sniff(content)
     if media_type == "application/json" or media_type.endswith("+json"):
-        return _read_document(_parse_json(content), settings)
+        return _read_document(parse_json(content), settings)
     if media_type == "text/plain":
         return ProductRequest([read_product({"text": content}, settings)], many=False)
     if media_type.startswith("image/"):
@@ -155,16 +184,7 @@ def _read_document(document: Any, settings: ProductSettings) -> ProductRequest:
         raise ProductError("invalid_json", "instances: expected a list of at least one product")
     if len(instances) > settings.max_instances:
         raise ProductError("too_many_instances", f"instances: at most {settings.max_instances} products a request")
-    return ProductRequest([_read_instance(instance, settings) for instance in instances], many=True)
-
-
-def _read_instance(instance: Any, settings: ProductSettings) -> ProductFields | ProductError:
-    if not isinstance(instance, Mapping):
-        return ProductError("invalid_json", "instances: each product must be a JSON object")
-    try:
-        return read_product(instance, settings)
-    except ProductError as error:
-        return error
+    return ProductRequest([read_instance(instance, settings) for instance in instances], many=True)
 
 
 def _read_image(value: Any, settings: ProductSettings) -> bytes | None:
@@ -238,10 +258,18 @@ def _as_bytes(value: Any) -> bytes | None:
     return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else None
 
 
-def _parse_json(content: bytes) -> Any:
-    """Parse strict JSON (RFC 8259); refuse duplicate keys, NaN, infinities, very long integers, too many elements."""
+def parse_json(content: bytes, *, field: str = "body") -> Any:
+    """Parse strict JSON (RFC 8259); refuse duplicate keys, NaN, infinities, very long integers, too many elements.
+
+    Args:
+        content: the text.
+        field: where it stands, for the message.
+
+    Raises:
+        ProductError: ``invalid_json``.
+    """
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_JSON_MARKS:
-        raise ProductError("invalid_json", f"body: more than {_MAX_JSON_MARKS} commas and brackets")
+        raise ProductError("invalid_json", f"{field}: more than {_MAX_JSON_MARKS} commas and brackets")
     try:
         return json.loads(
             content.decode("utf-8"),
@@ -251,7 +279,7 @@ def _parse_json(content: bytes) -> Any:
             parse_int=_short_integer,
         )
     except (ValueError, RecursionError) as error:
-        raise ProductError("invalid_json", "body: not valid JSON (UTF-8, distinct keys, finite numbers)") from error
+        raise ProductError("invalid_json", f"{field}: not valid JSON (UTF-8, distinct keys, finite numbers)") from error
 
 
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

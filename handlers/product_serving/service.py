@@ -31,7 +31,7 @@ from .engines.table import LoadOptions
 from .errors import ProductError, is_out_of_memory, run_step
 from .explanation import ProductExplainer
 from .metrics import ProductMetrics
-from .picture import check_header, header_pixels
+from .picture import check_header
 from .preprocessing import Product, ProductPreprocessor, collate
 from .request import (
     ProductFields,
@@ -40,6 +40,7 @@ from .request import (
     content_type,
     end_calls,
     limit_explained,
+    limit_pixels,
     read_request,
 )
 from .resources import usable_cores
@@ -105,14 +106,24 @@ class ProductService:
         explained = [
             asks_explanation(header) for header, request in zip(headers, requests, strict=True) for _ in request.items
         ]
-        products = self.preprocess(items, explained)
-        scores = self.inference(products)
-        answers = self.explain(items, products, scores, explained)
+        answers = self.answer(items, explained)
         with self.metrics.timed("respond"):
             bodies = self.postprocess(requests, answers, context)
             end_calls(headers, context)
         self.metrics.record(answers, explained)
         return bodies
+
+    def answer(
+        self, items: Sequence[ProductFields | ProductError], explained: Sequence[bool]
+    ) -> list[dict[str, Any] | ProductError]:
+        """Answer products as read from requests; an error, of the reading or of a later step, stays in its place.
+
+        Args:
+            items: the products.
+            explained: for each product, whether an explanation is asked for.
+        """
+        products = self.preprocess(items, explained)
+        return self.explain(items, products, self.inference(products), explained)
 
     def preprocess(
         self, items: Sequence[ProductFields | ProductError], full: Sequence[bool] | None = None
@@ -263,25 +274,8 @@ class ProductService:
         if asks_explanation(headers):
             limit_explained(request, self.settings)
         if request.many and "image" in self.settings.modalities:
-            self._limit_pixels(request)
+            limit_pixels(request, self.settings)
         return request
-
-    def _limit_pixels(self, request: ProductRequest) -> None:
-        """Replace each picture that exceeds the request's total of pixels by an error.
-
-        A picture that is too large by itself does not count, because it is never decoded.
-        """
-        limit, decoded = self.settings.max_request_pixels, 0
-        for number, item in enumerate(request.items):
-            if isinstance(item, ProductFields) and item.image is not None:
-                pixels = header_pixels(item.image)
-                if pixels > self.settings.max_image_pixels:
-                    continue
-                if decoded + pixels <= limit:
-                    decoded += pixels
-                else:
-                    message = f"image: the pictures of this request have more than {limit} pixels together; send fewer"
-                    request.items[number] = ProductError("image_too_large", message)
 
     def _prepare(self, item: ProductFields | ProductError) -> Product | ProductError:
         return item if isinstance(item, ProductError) else run_step(self._product, item)
