@@ -2,6 +2,9 @@
 
 Export each model to TorchScript and ONNX, verify on real products that both agree with the trained model, and build the
 archive. Exit status: 0 if all models were archived, 1 on an error or a disagreement (that model is not archived).
+
+``--target triton`` and ``--target python`` write the same archive in another form too, and ``--archive`` takes one that
+is there instead of a run.
 """
 
 import argparse
@@ -11,12 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from export.accuracy_gate import passes_gate
-from export.archive import WORKERS, BuildError, refuse_other_runs
+from export.archive import BuildError, refuse_other_runs
 from export.build import Built, CascadeProducts, build_archive, cascade_products
+from export.command_line import PYTHON, TRITON, parse
 from export.run_products import RunProducts, read_run_products
 from export.signing import Signer, signature_of
+from export.targets import python_package, triton
+from export.targets.bundle import TargetError
 from export.verify import Parity, VerificationError
-from handlers.product_serving.engines.table import AUTO, ENGINES
+from handlers.product_serving.engines.table import AUTO
 from training.catalog.reading import CatalogError
 from training.models import MODELS
 from training.run.checkpoint import RunError
@@ -24,40 +30,66 @@ from training.run.record import read_run
 from training.system.device import follow_cpu_quota
 from training.system.storage import StorageError, describe
 
-DEFAULT_LIMIT = 1000
-# Each archive is loaded on a CPU before it is stored, so only CPU engines can be forced.
-ENGINE_CHOICES = [AUTO, *(row.name for row in ENGINES if row.device == "cpu")]
 CALIBRATION_PRODUCTS = 200  # training products to calibrate int8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the archives that the arguments name; return the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__, allow_abbrev=False)
+    options = parse(parser, sys.argv[1:] if arguments is None else arguments)
     try:
-        signer = Signer(options.sign) if options.sign else None
-        record = read_run(options.run)
-        models = options.model or [name for name in record.models if name in MODELS]
-        if not options.replace:
-            refuse_other_runs(options.store, models, version=options.version, run=options.run, created=record.created)
-        print(
-            f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
-            flush=True,
-        )
-        test = read_run_products(options.run, limit=options.limit or None)
-        calibrates = options.engine in (AUTO, "int8")
-        train = read_run_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
-        cascade = cascade_products(options.run) if options.cascade else None
-        given = _Given(test, train, cascade, signer)
-        failed = [name for name in models if not _archived(name, options, given)]
-    except (BuildError, CatalogError, RunError, StorageError, VerificationError) as error:
+        archives, failed = (options.archive, []) if options.archive else _build(options)
+        for archive in archives:
+            _write_target(archive, options)
+    except (BuildError, CatalogError, RunError, StorageError, TargetError, VerificationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {describe(error)}", file=sys.stderr)
         return 1
-    if failed and len(failed) < len(models):
+    if failed and archives:
         print(f"error: {', '.join(failed)} not archived, the other models are", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _build(options: argparse.Namespace) -> tuple[list[Path], list[str]]:
+    """Build the archives of a run; return them, and the names of the models that were refused."""
+    signer = Signer(options.sign) if options.sign else None
+    record = read_run(options.run)
+    models = options.model or [name for name in record.models if name in MODELS]
+    if not options.replace:
+        refuse_other_runs(options.store, models, version=options.version, run=options.run, created=record.created)
+    for name in models:
+        _require_free(name, options)
+    print(
+        f"Archiving {', '.join(models)} of {options.run} into {options.store}, version {options.version}.",
+        flush=True,
+    )
+    test = read_run_products(options.run, limit=options.limit or None)
+    calibrates = options.engine in (AUTO, "int8")
+    train = read_run_products(options.run, limit=CALIBRATION_PRODUCTS, part="train") if calibrates else None
+    cascade = cascade_products(options.run) if options.cascade else None
+    given = _Given(test, train, cascade, signer)
+    built = {name: _archived(name, options, given) for name in models}
+    return [path for path in built.values() if path], [name for name, path in built.items() if path is None]
+
+
+def _require_free(model: str, options: argparse.Namespace) -> None:
+    """Refuse a target's folder before the archive is built, which takes minutes."""
+    if options.target == TRITON:
+        triton.require_free(options.out, model, options.version, replace=options.replace)
+    elif options.target == PYTHON:
+        python_package.require_free(options.out, replace=options.replace)
+
+
+def _write_target(archive: Path, options: argparse.Namespace) -> None:
+    """Write an archive in the form of the target, if that is another one."""
+    if options.target == TRITON:
+        place = triton.write_repository(archive, options.out, replace=options.replace)
+        print(f"{'triton':<13} {place}: `tritonserver --model-repository {options.out}` serves it", flush=True)
+    elif options.target == PYTHON:
+        place = python_package.write_package(archive, options.out, replace=options.replace)
+        print(f"{'python':<13} {place}: `from {place.absolute().name} import load`", flush=True)
 
 
 class _Given(NamedTuple):
@@ -69,8 +101,8 @@ class _Given(NamedTuple):
     signer: Signer | None
 
 
-def _archived(name: str, options: argparse.Namespace, given: _Given) -> bool:
-    """Build the archive of one model; False if it is refused, which the other models do not suffer from."""
+def _archived(name: str, options: argparse.Namespace, given: _Given) -> Path | None:
+    """Build the archive of one model; None if it is refused, which the other models do not suffer from."""
     try:
         built = build_archive(
             options.run,
@@ -86,68 +118,14 @@ def _archived(name: str, options: argparse.Namespace, given: _Given) -> bool:
         )
     except (BuildError, VerificationError) as error:
         print(f"error: {name}: {error}", file=sys.stderr, flush=True)
-        return False
+        return None
     print(_describe(built), flush=True)
     signature_of(built.archive).unlink(missing_ok=True)  # of an archive that had this name
     if given.signer is not None:
         print(f"  {'signature':<12} {given.signer(built.archive).name}", flush=True)
     if given.cascade is not None and not built.exits:
         print(f"  {'cascade':<12} none: {name} is no fusion with the lexical model", flush=True)
-    return True
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--run", type=Path, required=True, help="run folder of `python -m training train`")
-    parser.add_argument(
-        "--model", action="append", help="one model; may be repeated (default: the run's, without ablations)"
-    )
-    parser.add_argument("--version", default="1.0", help="version of the archives (default: %(default)s)")
-    parser.add_argument(
-        "--store", type=Path, default=Path("model_store"), help="folder for the archives (default: %(default)s)"
-    )
-    parser.add_argument("--replace", action="store_true", help="replace archives of the same version from another run")
-    parser.add_argument(
-        "--engine", choices=ENGINE_CHOICES, default=AUTO, help="engine of the archive; auto lets each machine choose"
-    )
-    parser.add_argument(
-        "--workers",
-        type=_positive,
-        default=WORKERS,
-        help="processes that serve each model; they share the cores (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--cache-mib",
-        type=float,
-        default=0,
-        help="size of each process's cache of answers, in MiB (default: no cache)",
-    )
-    parser.add_argument(
-        "--cascade",
-        action="store_true",
-        help="answer products whose title says enough before all towers are computed; fitted on validation products "
-        "and refused if it changes more answers of test products than a fast engine may",
-    )
-    parser.add_argument(
-        "--sign",
-        type=Path,
-        metavar="KEY",
-        help="sign the archives with this private key (PEM, elliptic curve); a server checks it by PRODUCT_TRUSTED_KEY",
-    )
-    parser.add_argument(
-        "--limit",
-        type=int,
-        default=DEFAULT_LIMIT,
-        help="the most test products to verify on; 0 takes all (default: %(default)s)",
-    )
-    return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
+    return built.archive
 
 
 def _describe(built: Built) -> str:

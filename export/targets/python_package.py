@@ -21,7 +21,7 @@ def write_package(archive: Path, package: Path, *, replace: bool = False) -> Pat
     Raises:
         TargetError: the archive cannot be used, the folder exists, or its name cannot be imported.
     """
-    _require_free(package, replace=replace)
+    require_free(package, replace=replace)
     with unpacked(archive, beside=package) as content:
         copy_module("package_init.py", content.folder / "__init__.py")
         (content.folder / "requirements.txt").write_text(requirements(), encoding="utf-8")
@@ -30,7 +30,7 @@ def write_package(archive: Path, package: Path, *, replace: bool = False) -> Pat
     return package
 
 
-def _require_free(package: Path, *, replace: bool) -> None:
+def require_free(package: Path, *, replace: bool) -> None:
     """Refuse a folder before the work begins.
 
     Raises:

@@ -1,7 +1,7 @@
 """``python -m export --target triton``: an archive's content as a model in a repository of Triton Inference Server.
 
-    repository/late/config.pbtxt
-    repository/late/1/model.py, product_serving/, model.onnx, manifest.json, ...
+repository/late/config.pbtxt
+repository/late/1/model.py, product_serving/, model.onnx, manifest.json, ...
 """
 
 import re
@@ -33,10 +33,8 @@ def write_repository(archive: Path, repository: Path, *, replace: bool = False) 
         TargetError: the archive cannot be used, or the version exists.
     """
     with unpacked(archive, beside=repository) as content:
-        folder = repository / content.model
-        place = folder / str(_number(content.version, _numbers(folder)))
-        if place.exists() and not replace:
-            raise TargetError(f"{place} exists; export the archive under another version, or add --replace")
+        place = require_free(repository, content.model, content.version, replace=replace)
+        folder = place.parent
         copy_module("triton_model.py", content.folder / "model.py")
         (content.folder / "requirements.txt").write_text(requirements(), encoding="utf-8")
         check(content.folder)
@@ -50,6 +48,19 @@ def write_repository(archive: Path, repository: Path, *, replace: bool = False) 
         else:
             put(content.folder, place)
             write_text(folder / CONFIG, config)
+    return place
+
+
+def require_free(repository: Path, model: str, version: str, *, replace: bool) -> Path:
+    """Return the folder for a version of a model.
+
+    Raises:
+        TargetError: it exists and may not be replaced.
+    """
+    folder = repository / model
+    place = folder / str(_number(version, _numbers(folder)))
+    if place.exists() and not replace:
+        raise TargetError(f"{place} exists; export another version (--version), or add --replace")
     return place
 
 

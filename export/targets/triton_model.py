@@ -24,14 +24,21 @@ from product_serving.request import ProductRequest, limit_pixels, parse_json, re
 from product_serving.standalone.predictor import Predictor
 
 TENSORS = ("image", "text")
+ACCEPT = "accept_numpy_2"
 
 
 class TritonPythonModel:
     """What Triton calls: ``initialize`` once, ``execute`` with the requests of a batch."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Load the model. Other files or other answers to golden products make this fail, and Triton serves it not."""
-        groups = json.loads(args["model_config"])["instance_group"]
+        """Load the model. Other files or other answers to golden products make this fail, and Triton serves it not.
+
+        Raises:
+            RuntimeError: the Python backend cannot read texts with this NumPy.
+        """
+        config = json.loads(args["model_config"])
+        require_numpy(config.get("parameters", {}))
+        groups = config["instance_group"]
         on_gpu = args["model_instance_kind"] == "GPU"
         self.predictor = Predictor(
             Path(__file__).parent,
@@ -100,3 +107,21 @@ def response(answers: Sequence[dict[str, Any] | ProductError]) -> Any:
         "score": np.array([answer.get("score", 0) for answer in good], np.float64),
     }
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, column[:, None]) for name, column in columns.items()])
+
+
+def require_numpy(parameters: Mapping[str, Any], version: str = np.__version__) -> None:
+    """Refuse NumPy 2 at load: a Python backend compiled against NumPy 1 ends with the first request, and says not why.
+
+    Args:
+        parameters: of ``config.pbtxt``; ``accept_numpy_2`` is for a backend that was compiled against NumPy 2.
+        version: of NumPy.
+
+    Raises:
+        RuntimeError: it is not accepted.
+    """
+    accepted = parameters.get(ACCEPT, {}).get("string_value") == "true"
+    if int(version.split(".", maxsplit=1)[0]) >= 2 and not accepted:
+        raise RuntimeError(
+            f"NumPy {version}: Triton's Python backend reads texts wrongly unless it was compiled against NumPy 2; "
+            f"install numpy<2 into the Python that Triton runs, or set the parameter {ACCEPT} of config.pbtxt to true"
+        )

@@ -1,4 +1,4 @@
-"""The archive's handler without TorchServe: it takes request bodies and returns JSON texts. All peers serve it.
+"""The archive's handler without TorchServe: it takes request bodies and returns JSON texts.
 
 It is called as TorchServe calls it, and does the same work: parse, decode, tokenise, infer and serialise. The settings
 of a peer are environment variables, since some frameworks read the command line themselves.
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from client.scoring.local import LocalEngine
 from handlers.product_serving.resources import usable_cores
+from handlers.product_serving.standalone.context import BatchContext
 
 HOST = "127.0.0.1"
 DELAY_MS = 1  # as maxBatchDelay in the archive's model-config.yaml
@@ -18,7 +19,7 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 class Settings(NamedTuple):
-    """The settings that every peer gets.
+    """The settings that every peer of this folder gets.
 
     Args:
         archive: archive to serve.
@@ -38,7 +39,7 @@ def settings() -> Settings:
     return Settings(
         Path(os.environ["PRODUCT_ARCHIVE"]),
         int(os.environ["PRODUCT_PORT"]),
-        int(os.environ["PRODUCT_CAP"]),
+        int(os.environ["PRODUCT_BATCH"]),
         int(os.environ["PRODUCT_WORKERS"]),
     )
 
@@ -64,20 +65,5 @@ class ArchiveHandler:
         Args:
             bodies: JSON texts, or objects that the framework has parsed.
         """
-        return self.handler.handle([{"body": body} for body in bodies], _Context())
-
-
-class _Context:
-    """The part of TorchServe's context that the handler uses."""
-
-    def get_all_request_header(self, number: int) -> dict[str, str]:
-        return JSON_HEADERS
-
-    def set_response_status(self, *, code: int, phrase: str, idx: int) -> None:
-        """Ignore the status. The check before the measurement finds refused bodies."""
-
-    def set_response_content_type(self, number: int, value: str) -> None:
-        """Ignore the content type; every peer sets its own."""
-
-    def set_response_header(self, number: int, key: str, value: str) -> None:
-        """Ignore headers, which are for TorchServe."""
+        context = BatchContext([JSON_HEADERS] * len(bodies))
+        return self.handler.handle([{"body": body} for body in bodies], context)

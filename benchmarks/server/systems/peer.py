@@ -15,6 +15,11 @@ from benchmarks.server.systems.process_usage import MARK, end, marked, new_mark
 from benchmarks.server.systems.system import NotServing, Running, first_answer
 from benchmarks.server.systems.torchserve_config import ROOT, free_ports
 from client.server.logs import last_lines
+from export.targets.bundle import TargetError
+from export.targets.python_package import write_package
+
+EXAMPLE = "deploy/examples/{module}.py"
+PACKAGE = "product_model"  # as the examples import it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Peer:
 
     Args:
         name: name of the system.
-        module: module in ``benchmarks.server.peers``.
+        module: an example in ``deploy/examples``, or a module in ``benchmarks.server.peers``.
         python: Python of its environment.
         archive: archive to serve.
         cap: most requests of a batch.
@@ -42,7 +47,7 @@ class Peer:
     cap: int
     workers: int
     path: str = "/predict"
-    command: tuple[str, ...] = ("-m", "benchmarks.server.peers.{module}")
+    command: tuple[str, ...] = (EXAMPLE,)
     body_format: str = "plain"
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -59,9 +64,9 @@ class Peer:
             "PRODUCT_ARCHIVE": str(self.archive),
             "PRODUCT_PORT": str(port),
             "PRODUCT_SECOND_PORT": str(second_port),
-            "PRODUCT_CAP": str(self.cap),
+            "PRODUCT_BATCH": str(self.cap),
             "PRODUCT_WORKERS": str(self.workers),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(packaged(self.archive).parent)]),
             "BENTOML_DO_NOT_TRACK": "True",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
@@ -103,7 +108,6 @@ def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
         cap: most requests of a batch.
         workers: number of worker processes of each peer.
     """
-    own = ("-m", "benchmarks.server.peers.{module}")
     bento = ("-m", "bentoml", "serve", "benchmarks.server.peers.{module}:ProductService", "--host", "127.0.0.1")
     return [
         Peer(FASTAPI, "fastapi_app", python, archive, cap, workers),
@@ -112,7 +116,7 @@ def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
             MOSEC, "mosec_app", python, archive, cap, workers,
             path="/inference",
             # Its default timeout is 3 s. On a slow machine 64 requests take longer.
-            command=(*own, "--address", "127.0.0.1", "--port", "{port}", "--timeout", "120000"),
+            command=(EXAMPLE, "--address", "127.0.0.1", "--port", "{port}", "--timeout", "120000"),
         ),
         Peer(
             BENTOML, "bentoml_app", python, archive, cap, workers,
@@ -122,6 +126,7 @@ def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
         Peer(
             TRITON, "triton_app", triton_python(python), archive, cap, workers,
             path="/v2/models/product/infer", body_format="tensor", headers=TENSOR_HEADERS,
+            command=("-m", "benchmarks.server.peers.{module}"),
             environment={
                 "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
                 # Its Python backend is linked to libpython, which the loader may not find by itself.
@@ -129,6 +134,21 @@ def peers(python: Path, archive: Path, *, cap: int, workers: int) -> list[Peer]:
             },
         ),
     ]  # fmt: skip
+
+
+def packaged(archive: Path) -> Path:
+    """Return the archive as a Python package, which is written beside it the first time.
+
+    Raises:
+        NotServing: it cannot be written.
+    """
+    package = archive.parent / f"{archive.stem}-package" / PACKAGE
+    if not package.exists():
+        try:
+            write_package(archive, package)
+        except TargetError as error:
+            raise NotServing(str(error)) from error
+    return package
 
 
 def triton_python(python: Path) -> Path:
