@@ -53,7 +53,7 @@ BROWSER   := .venv/.browser
 CATALOGUE := runs/sample-catalogue
 
 .PHONY: help setup demo test test-docs test-faults test-fuzz test-image bench check format lock lock-bench lock-page archive image serve stop predict switch ui \
-  setup-browser docs-images clean
+  setup-browser setup-peers setup-triton docs-images clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -154,6 +154,10 @@ bench: $(INSTALLED) $(PEERS) $(TRITON) ## compare the server with other servers,
 	@env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.server --plan $(BENCH) $(BENCH_ARGS)
 
 setup-browser: $(BROWSER) ## install what the page's tests need, except Chromium: apt install chromium
+
+setup-peers: $(PEERS) ## install FastAPI, LitServe, mosec, BentoML and Ray Serve, for the examples' tests
+
+setup-triton: $(TRITON) ## install NVIDIA Triton from its wheel, for the tests of --target triton
 
 docs-images: $(BROWSER) ## draw docs/images anew with the running server (TABLE=products.zip SHEET=audit.html)
 	@$(BIN)/python -m client.page.screenshots $${GIVEN_TABLE:+--table "$$GIVEN_TABLE"} $${GIVEN_SHEET:+--sheet "$$GIVEN_SHEET"} --out docs/images

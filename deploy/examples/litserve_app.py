@@ -9,7 +9,7 @@ from typing import Any
 
 import litserve
 import product_model
-from fastapi import Response
+from fastapi import Request, Response
 
 PORT, WORKERS = int(os.environ.get("PRODUCT_PORT", "8000")), int(os.environ.get("PRODUCT_WORKERS", "2"))
 BATCH = int(os.environ.get("PRODUCT_BATCH", "16"))
@@ -22,7 +22,7 @@ class ProductApi(litserve.LitAPI):
         """Load the model in the worker process."""
         self.model = product_model.load(workers=WORKERS)
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: Request) -> Any:
         """Return the product, or the ``instances``, which the server has parsed."""
         return request
 

@@ -4,9 +4,11 @@ import http.client
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,13 +34,6 @@ SERVERS: Mapping[str, tuple[str, tuple[str, ...], int]] = {
 }
 PRODUCT = {"text": "Red Shoe"}
 BROKEN = {"text": "Bag", "image": "R0lGODlh"}
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not PYTHON.exists(), reason=f"{PYTHON} is not there: `make setup-peers`, or PEERS_PYTHON names it"
-    ),
-]
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +67,19 @@ def asked(port: int, route: str, content: bytes, kind: str = "application/json")
         connection.close()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not PYTHON.exists(), reason=f"{PYTHON} is not there: `make setup-peers`, or PEERS_PYTHON names it")
 @pytest.mark.parametrize("name", SERVERS)
 def test_an_example_answers_as_the_package(name: str, package: Path, model: Any, tmp_path: Path) -> None:
     route, arguments, refused = SERVERS[name]
-    [port], mark = free_ports(1), new_mark()
+    [port], mark, short = free_ports(1), new_mark(), tempfile.mkdtemp(prefix="r-")  # sockets need short paths
     environment = {
         **os.environ,
         MARK: mark,
         "PYTHONPATH": str(package.parent),
         "PRODUCT_PORT": str(port),
         "PRODUCT_WORKERS": "1",
-        "PRODUCT_FOLDER": str(tmp_path / "r"),
+        "PRODUCT_FOLDER": short,
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     command = [str(PYTHON), f"{name}.py", *(word.format(port=port) for word in arguments)]
@@ -112,6 +109,7 @@ def test_an_example_answers_as_the_package(name: str, package: Path, model: Any,
         process.send_signal(signal.SIGTERM)
         end(mark, process.pid)
         process.wait(60)
+        shutil.rmtree(short)
 
 
 def wait_answering(port: int, route: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
