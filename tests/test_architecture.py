@@ -82,7 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training/reporting": {*BELOW_PIPELINE, *REPORTING},
     "training": {*BELOW_PIPELINE, "training/fetch", "training/pipeline", "training/evaluation", "training/reporting"},
     "export/graphs": {*HANDLERS, f"{SERVING}/titles", *BELOW_PIPELINE},
-    "export/targets": {SERVING, "training/system"},
+    "export/targets": {SERVING, "training/system", "client/api", "client/archives"},
     "export": {*HANDLERS, f"{SERVING}/titles", *BELOW_PIPELINE, "export/graphs", "export/targets"},
     "client/api": set(),
     "client/archives": {SERVING, "training/system", "client/api"},

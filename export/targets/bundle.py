@@ -6,7 +6,6 @@ The archive's files stay as they are. ``SHA256SUMS`` is written again, so that i
 import contextlib
 import hashlib
 import importlib.metadata
-import json
 import shutil
 import subprocess
 import sys
@@ -19,8 +18,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from client.api.errors import ClientError
+from client.archives.model_store import identify_archive
 from handlers.product_serving.archive import LOADING, SUMS, ArchiveError, format_sums, read_manifest
 
+WORKERS = "model-config.yaml"
 LOAD_CHECK = Path(__file__).with_name("load_check.py")
 # The code that answers without TorchServe, as a path in the archive.
 STANDALONE = "product_serving/standalone/predictor.py"
@@ -57,8 +59,13 @@ def unpacked(archive: Path, *, beside: Path) -> Iterator[Unpacked]:
         beside: the temporary folder lies in this folder's parent, so that it can be renamed into its place.
 
     Raises:
-        TargetError: the archive is damaged, changed, or of an earlier version of this package.
+        TargetError: the archive is damaged, changed, of an earlier version of this package, or not signed with the
+            trusted key where one is configured.
     """
+    try:
+        entry = identify_archive(archive)  # whom it is from is asked before anything of it runs
+    except ClientError as error:
+        raise TargetError(str(error)) from error
     beside.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=beside.absolute().parent, prefix=".export-") as temporary:
         folder = Path(temporary) / "content"
@@ -66,12 +73,11 @@ def unpacked(archive: Path, *, beside: Path) -> Iterator[Unpacked]:
             with zipfile.ZipFile(archive) as content:
                 content.extractall(folder)
             read_manifest(folder)
-            entry = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text(encoding="utf-8"))["model"]
-            workers = yaml.safe_load((folder / str(entry["configFile"])).read_text(encoding="utf-8"))
-            found = Unpacked(folder, str(entry["modelName"]), str(entry["modelVersion"]), dict(workers))
+            workers = yaml.safe_load((folder / WORKERS).read_text(encoding="utf-8"))
+            found = Unpacked(folder, entry.model, entry.version, dict(workers))
         except ArchiveError as error:
             raise TargetError(f"{archive}: {error}") from error
-        except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        except (zipfile.BadZipFile, zlib.error, TypeError, ValueError, yaml.YAMLError) as error:
             raise TargetError(f"{archive} is no whole archive ({error}); build it again with `make archive`") from error
         if not (folder / STANDALONE).is_file():
             raise TargetError(

@@ -130,11 +130,21 @@ def test_an_archive_of_an_earlier_version_is_refused(
         write(old)
 
 
+def test_a_foreign_archive_is_refused_before_it_runs(
+    write: Callable[[Path], Path], known_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key.pub").write_text("a key")
+    monkeypatch.setenv("PRODUCT_TRUSTED_KEY", str(tmp_path / "key.pub"))
+    with pytest.raises(TargetError, match="is not signed"):
+        write(known_archive)
+    assert not (tmp_path / "made").exists()
+
+
 def test_damage_is_refused(write: Callable[[Path], Path], known_archive: Path, tmp_path: Path) -> None:
     content = bytearray(known_archive.read_bytes())
     broken = tmp_path / "broken.mar"
     broken.write_bytes(content[: len(content) // 2])
-    with pytest.raises(TargetError, match="build it again"):
+    with pytest.raises(TargetError, match="again with `make archive`"):
         write(broken)
 
 
