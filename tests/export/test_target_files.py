@@ -101,6 +101,22 @@ def test_a_second_version_joins_the_first(triton_repository: Path, known_archive
     assert {path.name for path in tmp_path.iterdir()} == {"repository", "known-2.0.mar"}
 
 
+@pytest.mark.slow
+def test_a_run_becomes_an_archive_and_a_target(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--run", str(trained_run), "--model", "text", "--store", str(tmp_path / "store"), "--limit", "4"]
+    given += ["--target", "triton", "--out", str(tmp_path / "repository"), "--version", "7"]
+    assert main(given) == 0
+    assert (tmp_path / "repository" / "text" / "7" / "model.py").is_file() and (
+        tmp_path / "store" / "text-7.mar"
+    ).is_file()
+    capsys.readouterr()
+    assert main(given) == 1, "it is there"
+    said = capsys.readouterr()
+    assert "--replace" in said.err and "Archiving" not in said.out, "before anything is built"
+
+
 # --- Refusals ---------------------------------------------------------------------------------------------------------
 
 
