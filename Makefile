@@ -233,7 +233,7 @@ lock-bench: $(INSTALLED) ## renew the locks of the other servers in the benchmar
 	@grep -oE '^[^ ;]+==[^ ;]+' requirements.lock > build/main.txt
 	@build/uv/bin/uv pip compile benchmarks/server/peers/requirements.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --constraint build/main.txt --generate-hashes --no-header \
-	  --no-emit-index-url --no-annotate $$(sed 's/[[=].*//; s/^/--no-emit-package /' build/main.txt) \
+	  --no-emit-index-url --no-annotate $$(sed 's/[=[].*//; s/^/--no-emit-package /' build/main.txt) \
 	  -o benchmarks/server/peers/requirements.lock
 	@build/uv/bin/uv pip compile benchmarks/server/peers/triton.in --quiet --upgrade --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_35 --generate-hashes --no-header --no-emit-index-url --no-annotate \
