@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from export.accuracy_gate import MAX_LOSS, MIN_SAME_CLASS
 from export.verify import VerificationError
@@ -27,6 +26,7 @@ from handlers.product_serving.scores import score_batches
 from handlers.product_serving.settings import Cascade, OneModality, ProductSettings
 from training.data.attributes import MISSING
 from training.scores.calibration import one_modality
+from training.system.progress import progress
 
 # Share of validation products whose class an exit may change. Both together are a fifth of what the gate allows: the
 # threshold is the best one for these products, and the towers' epochs were chosen on them. With 0.002 and 0.001, 0.25 %
@@ -175,7 +175,7 @@ def see(
 
 def _scores(engine: Engine, products: Sequence[Product], settings: ProductSettings) -> NDArray[np.float64]:
     size = settings.max_batch
-    starts = tqdm(range(0, len(products), size), desc="cascade", unit="batch", leave=False)
+    starts = progress(range(0, len(products), size), description="cascade", unit="batch")
     return np.concatenate(
         [score_batches(engine, products[start : start + size], settings=settings) for start in starts]
     )

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from handlers.product_serving.calibration import calibrated_scores
 from handlers.product_serving.engines.engine import Batch
@@ -22,6 +21,7 @@ from handlers.product_serving.settings import ProductSettings
 from training.data.attributes import MISSING
 from training.models import ProductClassifier
 from training.scores.metrics import accuracy
+from training.system.progress import progress
 
 BATCH_SIZES = (1, 3, 8)
 LOGIT_TOLERANCE = 1e-3
@@ -118,7 +118,7 @@ def verify(
     batches = list(_batches(products, settings.max_tokens))
     answers = [
         [forward(batch) for forward in (eager, *engines.values())]
-        for _, batch in tqdm(batches, desc="verify", unit="batch", leave=False)
+        for _, batch in progress(batches, description="verify", unit="batch")
     ]
     reference, *others = (np.concatenate(logits) for logits in zip(*answers, strict=True))
     rows = np.concatenate([chosen for chosen, _ in batches])

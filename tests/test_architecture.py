@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training/models/weights": set(),
     "training/models": {SERVING, f"{SERVING}/titles", "training/system", "training/models/weights"},
-    "training/scores": {SERVING, "training/data"},
+    "training/scores": {SERVING, "training/system", "training/data"},
     "training/features": {SERVING, "training/system", "training/data", "training/models"},
     "training/fit": {"training/system", "training/data", "training/scores"},
     "training/run": BELOW_PIPELINE,

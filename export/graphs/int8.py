@@ -24,12 +24,12 @@ from onnx.helper import make_node
 from onnx.numpy_helper import from_array, to_array
 from onnx.utils import Extractor
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from tqdm import tqdm
 
 from export.graphs.parts import write_parts
 from export.graphs.shared_weights import share_weights
 from handlers.product_serving.engines.int8 import INT8_GRAPH
 from handlers.product_serving.preprocessing import Product, collate
+from training.system.progress import progress
 
 CALIBRATION_BATCH = 8
 QUANTISED_OPERATORS = ("Conv", "Clip", "Add")  # enough to keep activations in int8 between convolutions
@@ -68,7 +68,7 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]
 
     def __init__(self, products: Sequence[Product]) -> None:
         batches = [products[start : start + CALIBRATION_BATCH] for start in range(0, len(products), CALIBRATION_BATCH)]
-        self._batches = iter(tqdm(batches, desc="calibrate int8", unit="batch", leave=False))
+        self._batches = iter(progress(batches, description="calibrate int8", unit="batch"))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)

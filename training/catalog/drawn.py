@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from training.catalog.drawing import DRAWINGS, PATTERNS, SHARED_DRAWINGS
 from training.catalog.drawing.canvas import Canvas, Colour, Placement, photograph
 from training.catalog.files import CatalogError
+from training.system.progress import progress as shown_progress
 
 VERSION = 1
 VAGUE_SHARE = 0.27
@@ -205,7 +205,7 @@ def _write(folder: Path, products: Sequence[SampleProduct], *, seed: int, progre
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["image", "text", "label"])
         for number, product in enumerate(
-            tqdm(products, desc="drawing", unit="picture", disable=None if progress else True)
+            shown_progress(products, description="drawing", unit="picture", leave=True, shown=progress)
         ):
             name = f"images/{number + 1:05d}.jpg"
             draw_product(product, seed=(seed, number)).save(folder / name, quality=90)

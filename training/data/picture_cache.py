@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from handlers.product_serving.errors import ProductError
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from training.catalog.files import CatalogError, RowError
 from training.catalog.pictures.photograph import open_photograph
 from training.catalog.reading import Catalog
+from training.system.progress import progress
 from training.system.storage import atomic_path, write_arrays
 from training.system.threads import map_threads
 
@@ -119,7 +119,7 @@ def _decode(path: Path, catalog: Catalog, names: Sequence[str], preprocessor: Pr
     with (
         atomic_path(path) as partial,
         partial.open("wb") as file,
-        tqdm(total=len(names), desc="decoding pictures", unit="picture", leave=False) as bar,
+        progress(total=len(names), description="decoding pictures", unit="picture") as bar,
     ):
         for start in range(0, len(names), PICTURES_AT_ONCE):
             for pixels in map_threads(kept, names[start : start + PICTURES_AT_ONCE], description="", progress=False):

@@ -46,7 +46,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from handlers.product_serving.settings import MODALITIES, Attribute
 from training.catalog.reading import Catalog, CatalogError, CatalogSource, read_catalog_for
@@ -60,6 +59,7 @@ from training.run.record import RunRecord, read_run
 from training.scores.attribute_metrics import main_scores, summarize_attributes, summarize_predicted
 from training.scores.metrics import reliability, risk_coverage
 from training.system.device import choose_device
+from training.system.progress import progress
 
 CURVE_POINTS = 100
 
@@ -193,7 +193,9 @@ def _measure(
     with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
         groups = [
             GroupFeatures(group, measured, device=device, folder=Path(folder))
-            for group in tqdm(load_groups(run, record.models), desc="reading pictures and titles", unit="towers")
+            for group in progress(
+                load_groups(run, record.models), description="reading pictures and titles", unit="towers", leave=True
+            )
         ]
         by_model = {name: metrics for group in groups for name, metrics in _measure_group(group).items()}
         models = {name: by_model[name] for name in record.models}

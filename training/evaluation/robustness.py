@@ -39,7 +39,6 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from handlers.product_serving.calibration import review_thresholds
 from handlers.product_serving.settings import ProductSettings
@@ -47,6 +46,7 @@ from training.evaluation.conditions import CONDITIONS, PICTURE_DAMAGE, Condition
 from training.evaluation.measured_products import GroupFeatures, MeasuredProducts
 from training.scores.attribute_metrics import main_scores
 from training.scores.metrics import summarize, summarize_labels
+from training.system.progress import Bar, progress
 
 ROBUSTNESS_FILE = "robustness.json"
 
@@ -102,7 +102,7 @@ def measure_conditions(
         ``conditions``, as in this module's docstring.
     """
     measures: dict[str, dict[str, Any]] = {each.condition.name: {} for each in damaged}
-    with tqdm(total=len(damaged) * len(groups), unit="condition") as bar:
+    with progress(total=len(damaged) * len(groups), unit="condition", leave=True) as bar:
         for group in groups:
             for name, metrics in _answered(group, measured, damaged, seed=seed, bar=bar):
                 measures[name] |= metrics
@@ -155,7 +155,7 @@ def _answered(
     damaged: Sequence[DamagedProducts],
     *,
     seed: int,
-    bar: "tqdm[NoReturn]",
+    bar: "Bar[NoReturn]",
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The metrics of a group's models by condition. Conditions with the same damage to pictures follow each other."""
     with_titles = [each for each in damaged if each.condition.title]

@@ -14,7 +14,6 @@ import torch
 from accelerate import skip_first_batches
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
 from handlers.product_serving.preprocessing import ProductPreprocessor, padded
 from training.data.dataset import LabelledProducts, ProductDataset, product_loader
@@ -24,6 +23,7 @@ from training.models import Encoders
 from training.models.encoders import ImageEncoder, TextEncoder
 from training.models.lexical_encoder import LexicalEncoder
 from training.system.device import Device
+from training.system.progress import progress
 
 
 def extract_features(
@@ -90,7 +90,7 @@ def _image_features(
 ) -> Iterator[NDArray[np.float16]]:
     device.take(encoder).eval()
     batches = skip_first_batches(loader, done) if done else loader
-    bar = tqdm(batches, desc="picture features", unit="batch", initial=done, total=len(loader), leave=None)
+    bar = progress(batches, description="picture features", unit="batch", initial=done, total=len(loader), leave=None)
     for (image, *_), _ in bar:
         with device.autocast():
             cells = encoder(image.to(device.name))
@@ -102,7 +102,9 @@ def _text_features(
     batches: Sequence[Sequence[NDArray[np.int64]]], encoder: TextEncoder, device: Device, done: int
 ) -> Iterator[NDArray[np.float16]]:
     device.take(encoder).eval()
-    bar = tqdm(batches[done:], desc="title features", unit="batch", initial=done, total=len(batches), leave=None)
+    bar = progress(
+        batches[done:], description="title features", unit="batch", initial=done, total=len(batches), leave=None
+    )
     for titles in bar:
         lengths = np.array([len(title) for title in titles])
         mask = torch.from_numpy((np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)).to(device.name)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from tqdm import tqdm
-
 from handlers.product_serving.errors import ProductError
 from training.catalog.files import LIMITS, CatalogError, RowError
 from training.catalog.pictures.cells import is_address
@@ -19,6 +17,7 @@ from training.fetch.errors import FetchError
 from training.fetch.hosts import Hosts, Stopped
 from training.fetch.network import CheckedNetwork, Deadline, open_client
 from training.fetch.store import DETAILS, PictureStore
+from training.system.progress import progress as shown_progress
 from training.system.storage import locked
 
 LOCK = ".fetch.lock"
@@ -136,7 +135,9 @@ class _Fetch:
             pool = ThreadPoolExecutor(self._options.workers, thread_name_prefix="fetch")
             try:
                 calls = self._submitted(pool, downloader, addresses)
-                shown = tqdm(calls, total=len(addresses), desc="fetching", disable=None if progress else True)
+                shown = shown_progress(
+                    calls, total=len(addresses), description="fetching", unit="picture", leave=True, shown=progress
+                )
                 for address, call in shown:
                     if (error := call.result()) is not None:
                         failed[address] = (error.reason, error.detail)

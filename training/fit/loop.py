@@ -16,7 +16,6 @@ from accelerate import skip_first_batches
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from training.fit.objective import Objective
 from training.fit.state import Checkpointer, Epoch, FitState, Progress, best_epoch
@@ -24,6 +23,7 @@ from training.system import processes
 from training.system.device import BusyClock, Device
 from training.system.interrupts import delay_signals
 from training.system.processes import Batches, Share, TrainingBatch
+from training.system.progress import Bar, note, progress
 from training.system.rank import rank
 
 SEED_STRIDE = 10**9  # between the dropout seeds of processes that train together
@@ -74,7 +74,7 @@ def fit(
     checkpointer = Checkpointer(state, model, optimizer, scheduler, save=after_epoch, every=save_every)
     history = checkpointer.state.history
     done = len(history) * steps + checkpointer.state.progress.steps
-    bar = tqdm(total=epochs * steps, initial=done, desc=stage, unit="batch", smoothing=0, leave=False)
+    bar = progress(total=epochs * steps, initial=done, description=stage, unit="batch", smoothing=0)
     with bar, processes.distributed(model) if together else nullcontext(model) as network:
         trainer = _Trainer(network, optimizer, scheduler, device, objective, checkpointer, bar, together)
         for epoch in range(len(history), epochs):
@@ -85,7 +85,7 @@ def fit(
             result = trainer.epoch(stage, epoch + 1, train(epoch), model, validation)
             with delay_signals():
                 checkpointer.epoch_done(result)
-            tqdm.write(describe(result, epochs, attributes=len(trainer.objective.sizes)))
+            note(describe(result, epochs, attributes=len(trainer.objective.sizes)))
     if patience is not None:
         model.load_state_dict(checkpointer.state.best)
     return history
@@ -100,7 +100,7 @@ class _Trainer(NamedTuple):
     device: Device
     objective: Objective
     checkpointer: Checkpointer
-    bar: "tqdm[Any]"
+    bar: "Bar[Any]"
     together: bool
 
     def epoch(self, stage: str, number: int, train: Batches, model: nn.Module, validation: Batches) -> Epoch:

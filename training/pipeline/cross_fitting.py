@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from training.features.alignment import align_features
 from training.features.batches import FeatureBatches, Features, JoinedRows, join_features, select_features
@@ -28,6 +27,7 @@ from training.pipeline.fusions import Answered, weighed_head
 from training.pipeline.results import own_scores, restore_frequencies
 from training.run.context import Run
 from training.scores.calibration import fitted_settings
+from training.system.progress import progress
 from training.system.storage import write_arrays
 
 OUT_OF_FOLD_FILE = "out_of_fold.npz"
@@ -115,8 +115,7 @@ def _aligned(run: Run, fold: Fold, held_out: Features) -> Features:
 def write_out_of_fold(run: Run, folds: Sequence[Fold]) -> None:
     """Answer each training row with the towers that were not trained on it; write ``MODEL/out_of_fold.npz``."""
     rows = np.concatenate([fold.rows for fold in folds])
-    progress = tqdm(folds, desc="answers out of fold", unit="part", leave=False, disable=None)
-    answers = [_answers(run, fold) for fold in progress]
+    answers = [_answers(run, fold) for fold in progress(folds, description="answers out of fold", unit="part")]
     ids, targets = run.data.products["id"].to_numpy(dtype=str)[rows], run.data.targets[rows]
     for name in answers[0]:
         probabilities = np.concatenate([each[name] for each in answers])

@@ -9,8 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from training.reporting.document.blocks import Section
 from training.reporting.document.html import render_html
 from training.reporting.document.markdown import padded_table, render_markdown, render_table
@@ -37,6 +35,7 @@ from training.reporting.sections.robustness import robustness, robustness_record
 from training.reporting.sections.suspected_labels import suspected_labels
 from training.reporting.sections.training import by_size, learning_curve, reproduction, training_cost, training_history
 from training.run.checkpoint import RunError
+from training.system.progress import progress
 from training.system.storage import warn, write_json, write_text
 
 COLUMNS = {
@@ -136,7 +135,9 @@ def _sections(
     """All sections in order, with a progress bar while they are drawn."""
     first = [overview(data, comparison, known), differences(comparison)]
     first += learning_curve(groups, data.figures)
-    rest = [section for draw in tqdm(SECTIONS, desc="drawing figures", leave=False) for section in draw(data)]
+    rest = [
+        section for draw in progress(SECTIONS, description="drawing figures", unit="section") for section in draw(data)
+    ]
     return [*first, *rest[:-1], more_numbers(comparison), *rest[-1:]]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.metrics import f1_score
-from tqdm import tqdm
+
+from training.system.progress import progress
 
 ECE_BINS = 15
 PRECISION_TARGET = 0.95
@@ -221,12 +222,12 @@ def paired_bootstrap(runs: Sequence[RunPredictions], *, draws: int = BOOTSTRAP_D
     observed = np.stack([_scores(run, np.ones((len(names), 1)))[:, 0] for run in numbered], axis=1)  # (2, R, M)
     drawn = [
         np.mean([_scores(run, weights) for run in numbered], axis=0)  # (2, D', M)
-        for weights in tqdm(
+        for weights in progress(
             _resamples(len(names), draws=draws, seed=seed),
-            desc="bootstrap",
+            description="bootstrap",
+            unit="draws",
             total=-(-draws // DRAWS_AT_ONCE),
             delay=1,
-            leave=False,
         )
     ]
     metrics = ("accuracy", "macro_f1")

@@ -29,8 +29,8 @@ from accelerate.utils import broadcast_object_list, gather_object, reduce
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
+from training.system.progress import silence
 from training.system.rank import is_main_process, process_count, rank
 
 MAX_WAIT = timedelta(days=1)  # for the features, heads and results of the main process
@@ -60,7 +60,7 @@ def only_main_prints() -> Iterator[None]:
     if is_main_process():
         yield
     else:
-        tqdm.__init__ = functools.partialmethod(tqdm.__init__, disable=True)  # type: ignore[assignment, method-assign]
+        silence()
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
             yield
     if torch.distributed.is_initialized():

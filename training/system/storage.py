@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from training.system.progress import note
 from training.system.rank import is_main_process
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -284,7 +284,7 @@ def describe(error: OSError) -> str:
 
 def warn(message: str) -> None:
     """Print a warning to stderr, on its own line above a progress bar."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    note(f"warning: {message}", file=sys.stderr)
 
 
 def _sync(path: Path) -> None:

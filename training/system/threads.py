@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from handlers.product_serving.resources import usable_cores
+from training.system.progress import progress as shown_progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,11 +21,11 @@ def map_threads(
     Args:
         function: must be thread-safe.
         description: text in front of the progress bar.
-        progress: show the bar if there is a terminal.
+        progress: show it, as :func:`training.system.progress.progress` does.
     """
     pool = ThreadPoolExecutor(min(32, usable_cores() + 4))  # the default, but it counts the machine's cores
     try:
         results = pool.map(function, items)
-        return list(tqdm(results, total=len(items), desc=description, disable=None if progress else True))
+        return list(shown_progress(results, total=len(items), description=description, leave=True, shown=progress))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -17,6 +17,7 @@ from training.fit.loop import Epoch, FitState, describe, fit, predict
 from training.fit.objective import Objective
 from training.system.device import BusyClock, Device, choose_device, loader_processes
 from training.system.interrupts import Terminated, signals_like_ctrl_c
+from training.system.progress import progress
 
 CPU = Device("cpu", False, "test")
 OBJECTIVE = Objective(sizes=(2,), weights=(1.0,))
@@ -154,14 +155,13 @@ def test_products_are_counted_and_a_cpu_has_no_busy_gpu() -> None:
 def test_the_bar_counts_to_the_end_of_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     bars: list[Any] = []
 
-    class Bar(loop.tqdm):  # type: ignore[misc, type-arg]
-        def __init__(self, **arguments: Any) -> None:
-            super().__init__(**arguments)
-            bars.append(self)
+    def kept(**arguments: Any) -> Any:
+        bars.append(progress(**arguments))
+        return bars[-1]
 
     states: list[FitState] = []
     run(model(), 4, after_epoch=lambda state: states.append(copy.deepcopy(state)))
-    monkeypatch.setattr(loop, "tqdm", Bar)
+    monkeypatch.setattr(loop, "progress", kept)
     run(model(), 4, state=states[1])
     [bar] = bars
     assert (bar.initial, bar.n, bar.total) == (16, 32, 32)

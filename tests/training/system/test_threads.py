@@ -46,7 +46,7 @@ def test_ctrl_c_in_the_progress_bar_stops_too(monkeypatch: pytest.MonkeyPatch) -
         begun.append(item)
         time.sleep(0.001)
 
-    monkeypatch.setattr(threads, "tqdm", bar)
+    monkeypatch.setattr(threads, "shown_progress", bar)
     with pytest.raises(KeyboardInterrupt):
         threads.map_threads(slow, range(5000), description="")
     assert len(begun) < 2500
