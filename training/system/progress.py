@@ -41,7 +41,7 @@ def progress(
         smoothing: of the speed, 0 (mean over all) to 1 (the last one alone).
         shown: False shows nothing.
     """
-    kind = tqdm if sys.stderr.isatty() else LineAMinute
+    kind: type[Bar[Item]] = tqdm if sys.stderr.isatty() else LineAMinute
     # Without the key, a process that must not print keeps what `silence` has set.
     hidden: dict[str, Any] = {} if shown else {"disable": True}
     return kind(
@@ -68,16 +68,14 @@ class LineAMinute(tqdm):  # type: ignore[type-arg]
     """A bar for a stream that is no terminal. Work of less than a minute prints nothing; the rest ends with a line."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._last, self._begun = time.monotonic(), False
+        self._last, self._told = time.monotonic(), -1.0
         super().__init__(*arguments, **named)
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Print a line, unless the last one is less than a minute old; True if it did."""
-        if self.disable or time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
-            return False
-        self._last, self._begun = time.monotonic(), True
-        self._print()
-        return True
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Print a line, unless the last one is less than a minute old."""
+        if not self.disable and time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last, self._told = time.monotonic(), self.n
+            self._print()
 
     def clear(self, nolock: bool = False) -> None:
         """Nothing: printed lines stay."""
@@ -88,7 +86,7 @@ class LineAMinute(tqdm):  # type: ignore[type-arg]
             return
         self.disable = True
         self._decr_instances(self)  # type: ignore[attr-defined]
-        if self._begun:
+        if 0 <= self._told < self.n:
             self._print()
 
     def _print(self) -> None:
