@@ -17,7 +17,7 @@ from handlers.product_serving.preprocessing import ProductPreprocessor
 from training.catalog.files import CatalogError, RowError
 from training.catalog.pictures.photograph import open_photograph
 from training.catalog.reading import Catalog
-from training.system.progress import progress
+from training.system.progress import Bar, progress
 from training.system.storage import atomic_path, write_arrays
 from training.system.threads import map_threads
 
@@ -116,10 +116,11 @@ def _decode(path: Path, catalog: Catalog, names: Sequence[str], preprocessor: Pr
         return np.asarray(preprocessor.fit(picture) if max(picture.size) > side else picture)
 
     sizes = []
+    bar: Bar[str] = progress(total=len(names), description="decoding pictures", unit="picture")
     with (
         atomic_path(path) as partial,
         partial.open("wb") as file,
-        progress(total=len(names), description="decoding pictures", unit="picture") as bar,
+        bar,
     ):
         for start in range(0, len(names), PICTURES_AT_ONCE):
             for pixels in map_threads(kept, names[start : start + PICTURES_AT_ONCE], description="", progress=False):

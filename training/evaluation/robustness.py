@@ -102,7 +102,8 @@ def measure_conditions(
         ``conditions``, as in this module's docstring.
     """
     measures: dict[str, dict[str, Any]] = {each.condition.name: {} for each in damaged}
-    with progress(total=len(damaged) * len(groups), unit="condition", leave=True) as bar:
+    bar: Bar[NoReturn] = progress(total=len(damaged) * len(groups), unit="condition", leave=True)
+    with bar:
         for group in groups:
             for name, metrics in _answered(group, measured, damaged, seed=seed, bar=bar):
                 measures[name] |= metrics

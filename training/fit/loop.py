@@ -74,7 +74,7 @@ def fit(
     checkpointer = Checkpointer(state, model, optimizer, scheduler, save=after_epoch, every=save_every)
     history = checkpointer.state.history
     done = len(history) * steps + checkpointer.state.progress.steps
-    bar = progress(total=epochs * steps, initial=done, description=stage, unit="batch", smoothing=0)
+    bar: Bar[Any] = progress(total=epochs * steps, initial=done, description=stage, unit="batch", smoothing=0)
     with bar, processes.distributed(model) if together else nullcontext(model) as network:
         trainer = _Trainer(network, optimizer, scheduler, device, objective, checkpointer, bar, together)
         for epoch in range(len(history), epochs):

@@ -41,13 +41,14 @@ def progress(
         smoothing: of the speed, 0 (mean over all) to 1 (the last one alone).
         shown: False shows nothing.
     """
-    kind: type[Bar[Item]] = tqdm if sys.stderr.isatty() else LineAMinute
+    kind: Any = tqdm if sys.stderr.isatty() else LineAMinute
     # Without the key, a process that must not print keeps what `silence` has set.
     hidden: dict[str, Any] = {} if shown else {"disable": True}
-    return kind(
+    bar: Bar[Item] = kind(
         items, desc=description, unit=unit, total=total, initial=initial, leave=leave, delay=delay,
         smoothing=smoothing, **hidden,
     )  # fmt: skip
+    return bar
 
 
 def note(text: str, file: TextIO | None = None) -> None:

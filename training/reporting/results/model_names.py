@@ -8,6 +8,8 @@ MAJORITY = "majority"
 SINGLES = ("image", "text", "lexical")
 MAIN = ("image", "text", "lexical", "early", "intermediate", "late")
 FEATURED_FIRST = ("intermediate", "late", "early")
+# By the number of towers, then by what the head learns. Of models without a measurable difference the first is taken.
+SIMPLEST_FIRST = ("lexical", "text", "image", "late", "early", "intermediate", "gated", "single_key")
 
 
 class ModelStyle(NamedTuple):
