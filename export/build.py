@@ -29,8 +29,9 @@ from handlers.product_serving.settings import ProductSettings
 from training.data.attributes import product_targets
 from training.models import ProductClassifier
 from training.run.checkpoint import load_model
+from training.run.model_card import CARD, model_card
 from training.run.record import read_run
-from training.system.storage import StorageError, require_room
+from training.system.storage import StorageError, require_room, write_text
 
 WHOLE_FILE_PRODUCTS = 32
 CASCADE_LIMIT = 4000  # products to fit a cascade on, and as many to measure it on
@@ -150,6 +151,7 @@ def build_archive(
         labels = test.products["label"].tolist()
         golden = select_golden_products(test.pairs(), eager, truth=labels, preprocessor=preprocessor, settings=settings)
         manifest = _manifest(run, settings, version=version, golden=golden) | _measured(exact, fast, exits)
+        write_text(folder / CARD, model_card(run, model_name))
         stage(folder, run_model=run / model_name, settings=settings, manifest=manifest, workers=workers)
         archive = pack(folder, model=model_name, version=version, store=store)
         return Built(model_name, archive, exact | fast, exits)

@@ -10,14 +10,13 @@ from training.catalog.reading import CatalogSource
 from training.data.splits import PARTS
 from training.evaluation.conditions import CONDITIONS
 from training.evaluation.evaluate import evaluate_run
-from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.pipeline.training_run import cross_validate, train_run
 from training.reporting.report import metrics_tables, write_report
 from training.run.checkpoint import RunError
 from training.run.option_parser import add_helps, add_options, completed, read_recipe
 from training.run.option_table import options_of
 from training.run.options import CATALOG_OPTIONS, TRAIN_OPTIONS, CatalogOptions, CommandOptions, TrainOptions
-from training.run.record import read_run
+from training.run.record import ROBUSTNESS_FILE, read_run
 from training.system.rank import is_main_process
 from training.system.storage import write_json
 

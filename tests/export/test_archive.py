@@ -51,6 +51,7 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
         "model.pt",
         "model.onnx",
         "model-config.yaml",
+        "model-card.md",
     } <= names
     config = yaml.safe_load(content.read("model-config.yaml"))
     assert config["minWorkers"] == config["maxWorkers"] == 2
@@ -66,7 +67,7 @@ def test_an_archive_holds_all_it_needs(content: zipfile.ZipFile) -> None:
 
 def test_an_archive_holds_no_path_of_the_machine(content: zipfile.ZipFile, trained_run: Path) -> None:
     for name in content.namelist():
-        if name.endswith((".json", ".yaml", ".py")):
+        if name.endswith((".json", ".yaml", ".py", ".md")):
             assert str(trained_run.parent) not in content.read(name).decode("utf-8")
 
 

@@ -48,8 +48,6 @@ from training.scores.attribute_metrics import main_scores
 from training.scores.metrics import summarize, summarize_labels
 from training.system.progress import Bar, progress
 
-ROBUSTNESS_FILE = "robustness.json"
-
 
 class DamagedProducts(NamedTuple):
     """The measured products under one condition.

@@ -22,7 +22,6 @@ from training.run.context import Run
 # here, and the encoders' rates too. The aim is at most 0.02 there.
 FALSE_ALARMS = 0.015
 LEAST_PAIRS = 20
-CONFLICT_FILE = "conflict.json"
 
 
 class Conflict(NamedTuple):

@@ -19,15 +19,15 @@ from training.features.batches import FeatureBatches, Features
 from training.fit.loop import Epoch, predict
 from training.models import HEADS, ProductClassifier
 from training.models.head import Head
-from training.pipeline.conflicts import CONFLICT_FILE, Conflict
+from training.pipeline.conflicts import Conflict
 from training.run.checkpoint import save_model, write_history
 from training.run.context import Run
+from training.run.record import CONFLICT_FILE, SETS_FILE
 from training.scores.attribute_metrics import summarize_attributes
 from training.scores.calibration import fitted_settings, frequency_shift, one_modality, set_figures
 from training.system.storage import write_arrays, write_json
 
 ATTENDED_PRODUCTS = 8
-SETS_FILE = "sets.json"
 LogitsAndTruth = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -167,7 +167,9 @@ def _sets(
         known = truth[:, 0] != MISSING
         threshold = settings.for_modalities(present_modalities(there)).main.set_threshold
         if threshold and known.any():
-            figures[state] = set_figures(scores[known][:, main], truth[known, 0], threshold)
+            of_main, classes = scores[known][:, main], truth[known, 0]
+            accuracy = float((of_main.argmax(1) == classes).mean())
+            figures[state] = {**set_figures(of_main, classes, threshold), "accuracy": accuracy}
     return figures
 
 

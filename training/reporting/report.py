@@ -1,8 +1,11 @@
 """Write the report of one run, several seeds or several folds: ``report.html``, ``.md``, ``.json`` and ``figures/``.
 
+The model card of the model to take, ``model-card.md``, stands beside it.
+
 Run as ``python -m training report runs/<name> [more runs]``.
 """
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,6 +15,7 @@ from typing import Any
 from training.reporting.document.blocks import Section
 from training.reporting.document.html import render_html
 from training.reporting.document.markdown import padded_table, render_markdown, render_table
+from training.reporting.results.decision import Decision, decide, decision_sentences
 from training.reporting.results.model_comparison import ModelComparison, compare_models
 from training.reporting.results.model_names import display_name
 from training.reporting.results.run_results import RunResults, read_results
@@ -20,6 +24,8 @@ from training.reporting.sections.attention import attention
 from training.reporting.sections.classes import class_record, confusion, per_class
 from training.reporting.sections.confidence import calibration, coverage
 from training.reporting.sections.example_products import errors, predictions
+from training.reporting.sections.modality_states import by_modalities
+from training.reporting.sections.next_steps import facts, next_steps
 from training.reporting.sections.overview import (
     attribute_record,
     comparison_table,
@@ -30,11 +36,13 @@ from training.reporting.sections.overview import (
     notes,
     overview,
 )
+from training.reporting.sections.product_finder import product_finder
 from training.reporting.sections.report_data import ReportData
 from training.reporting.sections.robustness import robustness, robustness_record
 from training.reporting.sections.suspected_labels import suspected_labels
 from training.reporting.sections.training import by_size, learning_curve, reproduction, training_cost, training_history
 from training.run.checkpoint import RunError
+from training.run.model_card import CARD, model_card
 from training.system.progress import progress
 from training.system.storage import warn, write_json, write_text
 
@@ -45,7 +53,9 @@ COLUMNS = {
 }
 # The sections after the comparison, in order. Each draws its figures; it yields nothing if the runs lack its data.
 SECTIONS: tuple[Callable[[ReportData], Iterator[Section]], ...] = (
+    product_finder,
     further_attributes,
+    by_modalities,
     robustness,
     coverage,
     calibration,
@@ -79,20 +89,25 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
     groups = by_size([read_results(folder) for folder in folders])
     data = ReportData(groups[-1], out / "figures")
     target = data.run.target
-    print(f"\n{target}: {headline(data.runs)}", flush=True)
     comparison = compare_models(data.runs)
+    decision = decide(comparison)
+    lead = decision_sentences(decision, products=len(data.pooled.ids))
+    print(f"\n{target}: {lead}\n{headline(data.runs)}", flush=True)
     known = notes(data.runs, comparison)
     if len(groups) > 1:
         known.append(f"Runs on fewer products are in the learning curve only: {len(folders) - len(data.runs)}.")
-    print(f"\n{render_table(comparison_table(comparison.numbers))}\n", flush=True)
+    print(f"\n{render_table(comparison_table(comparison.numbers, decision))}\n", flush=True)
     print("\n".join(f"- {note}" for note in known) + "\n", flush=True)
-    sections = _sections(groups, data, comparison, known)
+    sections = _sections(groups, data, comparison, decision, known)
     title = f"{target}: the models compared"
-    record = _record(data, comparison, known, sections)
+    record = {**_record(data, comparison, known, sections), "decision": {**dataclasses.asdict(decision), "text": lead}}
     _remove_figures(out, keep=record["figures"])
     write_json(out / "report.json", record)
-    write_text(out / "report.md", render_markdown(title, headline(data.runs), sections))
-    write_text(out / "report.html", render_html(title, headline(data.runs), sections, figures=data.figures))
+    known_facts, shown = facts(data.runs), headline(data.runs)
+    write_text(out / CARD, model_card(data.run.folder, decision.take))
+    write_text(out / "report.md", render_markdown(title, shown, sections, lead=lead, facts=known_facts))
+    page = render_html(title, shown, sections, figures=data.figures, lead=lead, facts=known_facts)
+    write_text(out / "report.html", page)
     return out / "report.html"
 
 
@@ -130,15 +145,19 @@ def _remove_figures(out: Path, *, keep: Collection[str]) -> None:
 
 
 def _sections(
-    groups: Sequence[Sequence[RunResults]], data: ReportData, comparison: ModelComparison, known: Sequence[str]
+    groups: Sequence[Sequence[RunResults]],
+    data: ReportData,
+    comparison: ModelComparison,
+    decision: Decision,
+    known: Sequence[str],
 ) -> list[Section]:
     """All sections in order, with a progress bar while they are drawn."""
-    first = [overview(data, comparison, known), differences(comparison)]
+    first = [overview(data, comparison, decision, known), differences(comparison)]
     first += learning_curve(groups, data.figures)
     rest = [
         section for draw in progress(SECTIONS, description="drawing figures", unit="section") for section in draw(data)
     ]
-    return [*first, *rest[:-1], more_numbers(comparison), *rest[-1:]]
+    return [*first, *rest[:-1], more_numbers(comparison), *rest[-1:], next_steps(data.run, decision)]
 
 
 def _record(

@@ -15,6 +15,8 @@ from training.system.storage import write_json
 
 RUN_FILE = "run.json"
 OPTIONS_FILE = "options.json"
+ROBUSTNESS_FILE = "robustness.json"  # of the run: metrics of products that miss something or are damaged
+SETS_FILE, CONFLICT_FILE = "sets.json", "conflict.json"  # of a model
 VERSION = 2
 """Version of the file's format; version 1 had no number."""
 _NAMED = 8

@@ -95,9 +95,9 @@ class LineAMinute(tqdm):  # type: ignore[type-arg]
         self.fp.flush()
 
     def _sentence(self) -> str:
-        """Such as ``picture features: 120 of 600 batch, 20 %, 01:00 so far, 04:00 to go``."""
+        """Such as ``picture features: 120 of 600, 20 %, 01:00 so far, 04:00 to go``."""
         seconds, of = self.format_dict["elapsed"], "" if self.total is None else f" of {self.total:,.0f}"
-        parts = [f"{self.n:,.0f}{of} {self.unit}"]
+        parts = [f"{self.n:,.0f}{of}" if of else f"{self.n:,.0f} {self.unit}"]
         if self.total:
             parts.append(f"{100 * self.n / self.total:.0f} %")
         parts.append(f"{self.format_interval(seconds)} so far")

@@ -10,12 +10,12 @@ from PIL import Image
 from written_run import MODELS, write_catalogue, write_run
 
 from training.evaluation.conditions import CONDITIONS
-from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.reporting.document.blocks import Figure, Paragraph, Table
 from training.reporting.results.run_results import RunResults, read_results
 from training.reporting.sections.report_data import ReportData
 from training.reporting.sections.robustness import judge_fusions, read_conditions, robustness, robustness_record
 from training.run.checkpoint import RunError
+from training.run.record import ROBUSTNESS_FILE
 
 CLEAN = {"image": 0.88, "text": 0.96, "early": 0.97, "intermediate": 0.97, "late": 0.97, "baseline": 0.95}
 NO_TITLE = {"image": 0.88, "text": 0.1, "early": 0.87, "intermediate": 0.876, "late": 0.88, "baseline": 0.1}

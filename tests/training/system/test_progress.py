@@ -48,7 +48,7 @@ def test_a_file_gets_a_line_a_minute_and_one_at_the_end(clock: Clock, capsys: py
     printed = capsys.readouterr().err
     lines = printed.splitlines()
     assert [line.split(",")[0] for line in lines] == [
-        f"titles: {done} of 330 batch" for done in (60, 120, 180, 240, 300, 330)
+        f"titles: {done} of 330" for done in (60, 120, 180, 240, 300, 330)
     ]
     assert "\r" not in printed and "18 %" in lines[0] and "so far" in lines[0] and "to go" in lines[0]
     assert "to go" not in lines[-1]
@@ -71,7 +71,7 @@ def test_what_was_done_before_counts(clock: Clock, capsys: pytest.CaptureFixture
         bar.update(5)
         clock.now += 61
         bar.refresh()
-    assert capsys.readouterr().err.startswith("rest: 95 of 100 part, 95 %, ")
+    assert capsys.readouterr().err.startswith("rest: 95 of 100, 95 %, ")
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ All text is plain. The HTML and Markdown writers escape it, so titles and labels
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -17,11 +18,17 @@ class Cell(NamedTuple):
 
     Args:
         sort: the number that a sortable table sorts by; None sorts by the text.
+        link: an address within the report (HTML), from :mod:`training.reporting.document.links`.
     """
 
     text: str
     sort: float | None = None
     tone: Tone = ""
+    link: str = ""
+
+    def linked(self, link: str) -> "Cell":
+        """The same cell with a link."""
+        return self._replace(link=link)
 
     @classmethod
     def mean(cls, value: Mapping[str, Any], *, scale: float = 100, digits: int = 1) -> "Cell":
@@ -74,11 +81,13 @@ class Tile(NamedTuple):
         value: the number with its unit.
         name: its name.
         detail: its interval or a reference.
+        link: an address within the report (HTML).
     """
 
     value: str
     name: str
     detail: str = ""
+    link: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +108,7 @@ class Table:
         caption: a line above the table.
         sortable: True: a click on a column's name sorts the table (HTML).
         first: number of rows in Markdown; None for all. HTML always has all.
+        marked: number of the row that stands out; None for none.
     """
 
     kind: ClassVar[str] = "table"
@@ -107,6 +117,7 @@ class Table:
     caption: str = ""
     sortable: bool = False
     first: int | None = None
+    marked: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +152,84 @@ class Products:
     figure: Figure
 
 
-Block = Paragraph | Bullets | Code | Tiles | Table | Figure | Products
+class Interval(NamedTuple):
+    """A share with its interval, all 0..1.
+
+    Args:
+        link: to the products behind it.
+    """
+
+    mean: float
+    low: float
+    high: float
+    link: str
+
+
+class IntervalRow(NamedTuple):
+    """A row of a chart: a name and an interval for each axis."""
+
+    name: str
+    intervals: Sequence[Interval]
+    marked: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Intervals:
+    """Intervals on axes that end at 100 %: rows that can be clicked in HTML, a figure in Markdown.
+
+    Args:
+        axes: names of the quantities; every row has an interval for each.
+    """
+
+    kind: ClassVar[str] = "intervals"
+    axes: Sequence[str]
+    rows: Sequence[IntervalRow]
+    figure: Figure
+
+    def start(self, axis: int) -> float:
+        """Where an axis begins: the tenth below its lowest value."""
+        lowest = min(row.intervals[axis].low for row in self.rows)
+        return max(0, math.floor(10 * lowest - 1e-9) / 10)
+
+
+class MatrixCell(NamedTuple):
+    """A number of products, its share of the row (0..1), and the link to them."""
+
+    number: int
+    share: float
+    link: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """True classes by row, predicted ones by column: a table with links in HTML, a figure in Markdown.
+
+    Args:
+        rows: name and cells of each row, as many as columns.
+    """
+
+    kind: ClassVar[str] = "matrix"
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[MatrixCell]]]
+    figure: Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Finder:
+    """All products with filters; HTML only.
+
+    Args:
+        content: JSON-able; read by ``finder.js``.
+        sheets: WebP files of small pictures.
+    """
+
+    kind: ClassVar[str] = "finder"
+    content: Mapping[str, Any]
+    sheets: Sequence[bytes]
+
+
+Block = Paragraph | Bullets | Code | Tiles | Table | Figure | Products | Intervals | Matrix | Finder
+Drawn = Products | Intervals | Matrix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,5 +247,5 @@ class Section:
     @property
     def figures(self) -> list[str]:
         """Names of the figures' files."""
-        drawn = [block.figure if isinstance(block, Products) else block for block in self.blocks]
+        drawn = [block.figure if isinstance(block, Drawn) else block for block in self.blocks]
         return [block.file for block in drawn if isinstance(block, Figure)]

@@ -6,8 +6,10 @@ Jinja escapes all text outside the template. The page's Content-Security-Policy 
 import base64
 import hashlib
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,29 +19,43 @@ from training.reporting.document.blocks import Section
 from training.reporting.document.markdown import INVISIBLE
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS, STYLES = ("report.js", "finder.js"), ("report.css", "charts.css")
 THUMBNAIL = 224
 QUALITY = 82
 
 
-def render_html(title: str, subtitle: str, sections: Sequence[Section], *, figures: Path) -> str:
+def render_html(
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    *,
+    figures: Path,
+    lead: str = "",
+    facts: Sequence[tuple[str, str]] = (),
+) -> str:
     """The whole document.
 
     Args:
         figures: folder with the files that the sections name.
+        lead, facts: as in :func:`training.reporting.document.markdown.render_markdown`.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_without_invisible,
     )  # fmt: skip
     environment.filters["thumbnail"] = thumbnail_uri
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    environment.filters["json_script"] = json_script
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return environment.get_template("report.html").render(
         title=title,
         subtitle=subtitle,
+        lead=lead,
+        facts=facts,
         sections=sections,
         source=lambda name: data_uri((figures / name).read_bytes(), "png"),
         size=lambda name: picture_size(figures / name),
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        style=Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -52,6 +68,12 @@ def thumbnail_uri(picture: Image.Image) -> str:
     with io.BytesIO() as file:
         small.save(file, "JPEG", quality=QUALITY)
         return data_uri(file.getvalue(), "jpeg")
+
+
+def json_script(content: Mapping[str, Any]) -> Markup:
+    """JSON for a script element, in which no text of a catalogue can end the element."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def data_uri(content: bytes, kind: str) -> str:

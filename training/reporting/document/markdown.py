@@ -1,57 +1,50 @@
 """Write a report as Markdown that also reads well in a terminal: tables are padded, the catalogue's text is escaped."""
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from training.reporting.document.blocks import (
     Block,
     Bullets,
     Cell,
     Code,
+    Drawn,
     Figure,
+    Finder,
     Paragraph,
-    Products,
     Section,
     Table,
     Tile,
     Tiles,
 )
+from training.system.markdown import INVISIBLE, escape, padded_table
 
-# Control characters, and characters that change the direction of the text that follows.
-INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+__all__ = ["INVISIBLE", "escape", "padded_table", "render_markdown", "render_table"]
+
+FINDER_TEXT = "The HTML report shows them, with filters."
 
 
-def render_markdown(title: str, subtitle: str, sections: Sequence[Section], *, figures: str = "figures") -> str:
+def render_markdown(
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    *,
+    figures: str = "figures",
+    lead: str = "",
+    facts: Sequence[tuple[str, str]] = (),
+) -> str:
     """The whole document.
 
     Args:
         figures: folder of the figures, relative to the document.
+        lead: the first sentences, above the subtitle; "" for none.
+        facts: names and values below it: run, catalogue, date, command.
     """
-    parts = [f"# {escape(title)}", escape(subtitle)]
+    parts = [f"# {escape(title)}", *([f"**{escape(lead)}**"] if lead else []), escape(subtitle)]
+    if facts:
+        parts.append("\n".join(f"- {escape(name)}: {escape(value)}" for name, value in facts))
     for section in sections:
         parts += [f"## {escape(section.title)}", *(_render_block(block, figures) for block in section.blocks)]
     return "\n\n".join(parts) + "\n"
-
-
-def padded_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
-    """A Markdown table with padded cells.
-
-    Args:
-        header: names of the columns.
-        rows: each has as many cells as the header.
-        right: numbers of the columns to align right.
-    """
-    widths = [max(3, *map(len, column)) for column in zip(header, *rows, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if number in right else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return f"| {' | '.join(padded)} |"
-
-    rule = ["-" * (width - 1) + ":" if number in right else "-" * width for number, width in enumerate(widths)]
-    return "\n".join([line(header), line(rule), *map(line, rows)])
 
 
 def render_table(block: Table) -> str:
@@ -63,16 +56,9 @@ def render_table(block: Table) -> str:
     )
 
 
-def escape(text: str) -> str:
-    """One line of text in which no character starts Markdown, HTML, a link or a formula."""
-    visible = INVISIBLE.sub("", " ".join(str(text).split()))
-    escaped = re.sub(r"([\\`*_\[\]<>|#&$~])", r"\\\1", visible)
-    return re.sub(r"(?<=www)\.|:(?=//)|(?<=\w)@(?=\w)", r"\\\g<0>", escaped)
-
-
-def _render_block(block: Block, figures: str) -> str:
-    if isinstance(block, Figure | Products):
-        return _render_figure(block.figure if isinstance(block, Products) else block, figures)
+def _render_block(block: Block, figures: str) -> str:  # noqa: PLR0911 - one for each kind
+    if isinstance(block, Figure | Drawn):
+        return _render_figure(block.figure if isinstance(block, Drawn) else block, figures)
     match block:
         case Paragraph():
             return escape(block.text)
@@ -84,6 +70,8 @@ def _render_block(block: Block, figures: str) -> str:
             return "\n".join(_render_tile(tile) for tile in block.tiles)
         case Table():
             return _render_captioned_table(block)
+        case Finder():
+            return FINDER_TEXT
 
 
 def _render_tile(tile: Tile) -> str:

@@ -58,6 +58,7 @@ def draw_comparison(path: Path, numbers: Mapping[str, Mapping[str, Any]]) -> Non
             axes.xaxis.set_major_formatter(_percent)
             axes.xaxis.set_major_locator(MaxNLocator(6))
             axes.margins(x=0.08)
+            _end_at(axes, "x", 1)
         panels[0].set_yticks(range(len(names)), [model_style(name).display for name in names], color=INK)
         panels[0].set_ylim(len(names) - 0.5, -0.5)
 
@@ -107,7 +108,7 @@ def draw_reliability(path: Path, models: Mapping[str, tuple[Probabilities, Class
         for axes, (name, (probabilities, truth)) in zip(panels.flat, models.items(), strict=False):
             _draw_bins(axes, probabilities, truth, colour=model_style(name).colour)
             axes.set_title(f"{model_style(name).display}   ECE {expected_calibration_error(probabilities, truth):.3f}")
-            axes.set(xlim=(0, 1.08), ylim=(-0.05, 1.08), xlabel="confidence", aspect="equal")
+            axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", aspect="equal")
             axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.tick_params(labelbottom=True)
             _in_percent(axes)
@@ -148,7 +149,7 @@ def _draw_interval(axes: Axes, value: Mapping[str, Any], place: int, *, colour: 
     if len(value["runs"]) > 1:
         heights = place + 0.24 * np.ones(len(value["runs"]))
         axes.scatter(value["runs"], heights, s=10, facecolor="white", edgecolor=colour, linewidth=0.8, zorder=3)
-    axes.scatter(value["mean"], place, s=34, color=colour, marker=marker, zorder=3)
+    axes.scatter(value["mean"], place, s=34, color=colour, marker=marker, zorder=3, clip_on=False)
 
 
 def _draw_bins(axes: Axes, probabilities: Probabilities, truth: Classes, *, colour: str) -> None:
@@ -156,9 +157,23 @@ def _draw_bins(axes: Axes, probabilities: Probabilities, truth: Classes, *, colo
     many = shares * len(truth) >= FEW - 0.5
     few = (shares > 0) & ~many
     axes.plot([0, 1], [0, 1], color="#AAAAAA", linewidth=1, zorder=0)
-    axes.scatter(confidence[few], accuracy[few], s=12, facecolor="white", edgecolor=FADED, linewidth=0.9)
+    axes.scatter(confidence[few], accuracy[few], s=12, facecolor="white", edgecolor=FADED, linewidth=0.9, clip_on=False)
     axes.vlines(confidence[many], confidence[many], accuracy[many], color=colour, linewidth=1.4)
-    axes.scatter(confidence[many], accuracy[many], s=14 + 240 * shares[many], color=colour, alpha=0.8, linewidth=0)
+    axes.scatter(
+        confidence[many],
+        accuracy[many],
+        s=14 + 240 * shares[many],
+        color=colour,
+        alpha=0.8,
+        linewidth=0,
+        clip_on=False,
+    )
+
+
+def _end_at(axes: Axes, axis: str, highest: float) -> None:
+    """No accuracy is above 100 %, so no axis is either."""
+    low, high = getattr(axes, f"get_{axis}lim")()
+    getattr(axes, f"set_{axis}lim")(low, min(high, highest))
 
 
 def _percent(value: float, _: object = None) -> str:
@@ -218,10 +233,13 @@ def draw_dots(path: Path, curve: Curve) -> None:
             look, shift = model_style(name), 0.34 * (number / max(len(names) - 1, 1) - 0.5)
             means = 100 * np.array([np.mean(values) for values in curve.values[name]])
             rows = np.array(curve.places) + shift
-            axes.scatter(means, rows, s=26, color=look.colour, marker=look.marker, label=look.display, zorder=3)
+            axes.scatter(
+                means, rows, s=26, color=look.colour, marker=look.marker, label=look.display, zorder=3, clip_on=False
+            )
         ticks = [fit_text(tick, width=2.6, size=9) for tick in curve.ticks]
         axes.set_yticks(curve.places, ticks, color=INK)
         axes.set_ylim(max(curve.places) + 0.5, min(curve.places) - 0.5)
+        _end_at(axes, "x", 100)
         axes.hlines(np.array(curve.places[:-1]) + 0.5, *axes.get_xlim(), color="#EEEEEE", linewidth=0.8, zorder=0)
         axes.set_xlabel("accuracy %")
         axes.grid(axis="x")
@@ -235,10 +253,11 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
         lowest, means, highest = (np.array([100 * of(runs) for runs in values]) for of in (np.min, np.mean, np.max))
         axes.fill_between(curve.places, lowest, highest, color=look.colour, alpha=0.15, linewidth=0)
         style = {"color": look.colour, "linestyle": look.line, "marker": look.marker}
-        axes.plot(curve.places, means, linewidth=1.6, markersize=4, **style)
+        axes.plot(curve.places, means, linewidth=1.6, markersize=4, clip_on=False, **style)
     axes.set_title(curve.title)
     axes.set_ylabel(curve.axis)
     axes.set_xticks(curve.places, curve.ticks)
+    _end_at(axes, "y", 100)
     axes.grid(axis="y")
 
 

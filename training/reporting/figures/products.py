@@ -54,6 +54,11 @@ class CatalogProducts:
         """The title; "" for none."""
         return self._products.get(product, ("", ""))[1]
 
+    def modalities(self, product: str) -> int:
+        """1 for a picture, 2 for a title, 3 for both, 0 for an unknown product."""
+        name, title = self._products.get(product, ("", ""))
+        return bool(name) + 2 * bool(title)
+
     def picture(self, product: str) -> Image.Image | None:
         """The picture as the models decode it; None if the product has none or its file cannot be read."""
         name = self._products.get(product, ("", ""))[0]

@@ -10,7 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
-from training.reporting.document.blocks import Block, Cell, Column, Figure, Group, Paragraph, Products, Section, Table
+from training.reporting.document.blocks import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Group,
+    Matrix,
+    MatrixCell,
+    Paragraph,
+    Products,
+    Section,
+    Table,
+)
+from training.reporting.document.links import products_link
 from training.reporting.figures.charts import MATRIX_CLASSES, OTHER_CLASSES, draw_confusion
 from training.reporting.figures.products import draw_groups
 from training.reporting.results.model_names import MAJORITY, display_name
@@ -116,10 +129,14 @@ def per_class(data: ReportData) -> Iterator[Section]:
     columns = [Column("class"), *columns, *(Column(display_name(each), True) for each in scores)]
     rows = [
         [
-            Cell(pooled.labels[place]),
+            Cell(pooled.labels[place], link=products_link(truth=pooled.labels[place])),
             Cell(f"{shown.support[place]:,}", int(shown.support[place])),
-            _share(shown.precision[place], there=bool(shown.predicted[place])),
-            _share(shown.recall[place], there=bool(shown.support[place])),
+            _share(shown.precision[place], there=bool(shown.predicted[place])).linked(
+                products_link(predicted=pooled.labels[place])
+            ),
+            _share(shown.recall[place], there=bool(shown.support[place])).linked(
+                products_link(truth=pooled.labels[place], result="wrong")
+            ),
             *(_share(each.f1[place], there=bool(shown.support[place])) for each in (shown, *scores.values())),
         ]
         for place in order.tolist()
@@ -127,7 +144,8 @@ def per_class(data: ReportData) -> Iterator[Section]:
     several = " over all runs" if len(data.runs) > 1 else ""
     text = (
         f"{len(there)} classes{several}, sorted by the F1 of {name}, worst first. The last columns are the F1 of the "
-        "other models. In a class with few test products, a single product changes these numbers by many points."
+        "other models. In a class with few test products, a single product changes these numbers by many points. "
+        "Class, precision and recall open their products: all of the class, all answered as it, and those missed."
     )
     yield Section(
         "classes", "Class by class", [Paragraph(text), Table(columns, rows, sortable=True, first=SHOWN_CLASSES)]
@@ -172,23 +190,38 @@ def _share(value: float, *, there: bool) -> Cell:
     return Cell(f"{100 * value:.1f}", float(value)) if there else Cell("–", -1, "muted")
 
 
-def _matrix(data: ReportData, counts: NDArray[np.int64], pairs: Sequence[ClassPair]) -> Figure:
+def _matrix(data: ReportData, counts: NDArray[np.int64], pairs: Sequence[ClassPair]) -> Matrix:
     """The confusion matrix of all classes, or of the most confused ones if all are too many to read."""
     labels, path = data.pooled.labels, data.figures / "confusion.png"
     alt = "Confusion matrix: true classes by row, predicted ones by column"
     if len(labels) <= MATRIX_CLASSES:
         draw_confusion(path, counts, labels)
-        return Figure("confusion.png", alt, "Counts of test products; the colour is the share of the true class.")
+        figure = Figure("confusion.png", alt, "Counts of test products; the colour is the share of the true class.")
+        return _linked_matrix(labels, range(len(labels)), counts, figure)
     chosen = most_confused(pairs, classes=MATRIX_CLASSES) or np.argsort(-counts.sum(1))[:MATRIX_CLASSES].tolist()
     inside = counts[np.ix_(chosen, chosen)]
     others = counts[chosen].sum(1, keepdims=True) - inside.sum(1, keepdims=True)
     draw_confusion(path, np.concatenate([inside, others], axis=1), [labels[place] for place in chosen])
-    return Figure(
+    figure = Figure(
         "confusion.png",
         alt,
         f"The {len(chosen)} most confused classes of {len(labels)}; “{OTHER_CLASSES}” holds the rest. Counts of test "
         "products; the colour is the share of the true class.",
     )
+    return _linked_matrix(labels, chosen, np.concatenate([inside, others], axis=1), figure)
+
+
+def _linked_matrix(labels: Sequence[str], chosen: Sequence[int], counts: NDArray[np.int64], figure: Figure) -> Matrix:
+    """A matrix whose cells open their products; a column beyond the chosen classes holds all other answers."""
+    columns = [*(labels[place] for place in chosen), OTHER_CLASSES][: counts.shape[1]]
+    sizes = np.maximum(counts.sum(1), 1)
+    rows = []
+    for row, truth in enumerate(labels[place] for place in chosen):
+        links = [products_link(truth=truth, predicted=labels[place]) for place in chosen]
+        links.append(products_link(truth=truth, not_predicted=chosen))
+        amounts = zip(counts[row].tolist(), links[: len(columns)], strict=True)
+        rows.append((truth, [MatrixCell(count, count / sizes[row], link) for count, link in amounts]))
+    return Matrix(columns, rows, figure)
 
 
 def _pair_table(pairs: Sequence[ClassPair], counts: NDArray[np.int64], labels: Sequence[str]) -> Table:
@@ -198,7 +231,10 @@ def _pair_table(pairs: Sequence[ClassPair], counts: NDArray[np.int64], labels: S
     rows = []
     for pair in pairs:
         both, size = pair.lost + pair.back, int(sizes[pair.first] + sizes[pair.second])
-        amounts = [Cell(f"{amount:,}", amount) for amount in (both, pair.lost, pair.back)]
+        first, second = labels[pair.first], labels[pair.second]
+        links = ["", products_link(truth=first, predicted=second), products_link(truth=second, predicted=first)]
+        counted = zip((both, pair.lost, pair.back), links, strict=True)
+        amounts = [Cell(f"{amount:,}", amount, link=link if amount else "") for amount, link in counted]
         share = Cell(f"{100 * both / size:.1f}", both / size)
         rows.append([Cell(labels[pair.first]), Cell(labels[pair.second]), *amounts, share])
     return Table(columns, rows, sortable=True)

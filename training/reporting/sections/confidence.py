@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 
-from training.reporting.document.blocks import Figure, Paragraph, Section
+from training.reporting.document.blocks import Cell, Column, Figure, Paragraph, Section, Table
+from training.reporting.document.links import products_link
 from training.reporting.figures.charts import FEW, draw_reliability, draw_risk_coverage
+from training.reporting.results.model_names import display_name
+from training.reporting.sections.product_finder import SCORE_STEPS, rounded_scores
 from training.reporting.sections.report_data import ReportData
 from training.scores.metrics import Classes, Probabilities
+
+TENTHS = 10
 
 
 def coverage(data: ReportData) -> Iterator[Section]:
@@ -28,7 +33,29 @@ def calibration(data: ReportData) -> Iterator[Section]:
         "ECE is the expected calibration error: the mean distance from the line over 15 bins."
     )
     figure = Figure("reliability.png", "Accuracy by confidence, a panel for each model")
-    yield Section("calibration", "Calibration", [Paragraph(text), figure])
+    yield Section("calibration", "Calibration", [Paragraph(text), figure, _by_score(data)])
+
+
+def _by_score(data: ReportData) -> Table:
+    """For each tenth of the scores and each model: the share of right answers, with a link to them."""
+    models, truth = _calibrated(data), data.pooled.truth
+    scored = {
+        name: (rounded_scores(probabilities), probabilities.argmax(1) == truth)
+        for name, (probabilities, _) in models.items()
+    }
+    rows = []
+    for low in reversed(range(TENTHS)):
+        cells = [Cell(f"{100 * low // TENTHS} to {100 * (low + 1) // TENTHS}", low)]
+        for name, (scores, right) in scored.items():
+            inside = (low * SCORE_STEPS < TENTHS * scores) & (TENTHS * scores <= (low + 1) * SCORE_STEPS)
+            link = products_link(model=name, low=low / TENTHS, high=(low + 1) / TENTHS)
+            share = float(right[inside].mean()) if inside.any() else -1
+            cells.append(
+                Cell(f"{100 * share:.1f} ({inside.sum():,})", share, link=link) if inside.any() else Cell("", -1)
+            )
+        rows.append(cells)
+    columns = [Column("score %"), *(Column(display_name(name), True) for name in scored)]
+    return Table(columns, rows, "Right answers in %, and their number in brackets, by score", sortable=True)
 
 
 def _calibrated(data: ReportData) -> dict[str, tuple[Probabilities, Classes]]:

@@ -11,6 +11,9 @@ from training.reporting.document.blocks import (
     Cell,
     Column,
     Figure,
+    Interval,
+    IntervalRow,
+    Intervals,
     Paragraph,
     Section,
     Table,
@@ -18,9 +21,11 @@ from training.reporting.document.blocks import (
     Tiles,
     Tone,
 )
+from training.reporting.document.links import products_link
 from training.reporting.figures.charts import draw_comparison
+from training.reporting.results.decision import Decision
 from training.reporting.results.model_comparison import ModelComparison, mean_and_std, signed_points
-from training.reporting.results.model_names import BASELINE, display_name, model_style
+from training.reporting.results.model_names import BASELINE, MAJORITY, display_name, model_style
 from training.reporting.results.run_results import RunResults, pool_results
 from training.reporting.sections.report_data import ReportData
 from training.run.record import RunRecord
@@ -68,8 +73,8 @@ def notes(runs: Sequence[RunResults], comparison: ModelComparison) -> list[str]:
     return known
 
 
-def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row for each model, in percent.
+def comparison_table(numbers: Mapping[str, Mapping[str, Any]], decision: Decision) -> Table:
+    """A row for each model, in percent; the model to take is marked.
 
     Args:
         numbers: as in :class:`training.reporting.results.model_comparison.ModelComparison`.
@@ -80,15 +85,20 @@ def comparison_table(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
             Cell(display_name(name)),
             *(cell for metric in ("accuracy", "macro_f1") for cell in _measured(values[metric])),
             _cell("coverage_at_95_precision", values.get("coverage_at_95_precision")),
+            Cell(decision.choice(name), tone="strong" if name == decision.take else ""),
         ]
         for name, values in numbers.items()
     ]
-    return Table([Column("model"), *(Column(name, True) for name in names)], rows, sortable=True)
+    for name, row in zip(numbers, rows, strict=True):
+        if name != MAJORITY:
+            row[1] = row[1].linked(products_link(model=name, result="wrong"))
+    columns = [Column("model"), *(Column(name, True) for name in names), Column("choice")]
+    return Table(columns, rows, sortable=True, marked=list(numbers).index(decision.take))
 
 
-def overview(data: ReportData, comparison: ModelComparison, known: Sequence[str]) -> Section:
+def overview(data: ReportData, comparison: ModelComparison, decision: Decision, known: Sequence[str]) -> Section:
     """The first section: the most important numbers, the table, its figure, and the notes."""
-    numbers, shown = comparison.numbers, data.run.featured
+    numbers = comparison.numbers
     draw_comparison(data.figures / "comparison.png", numbers)
     alt = "Accuracy and macro-F1 of every model with their 95 % intervals"
     caption = (
@@ -97,13 +107,13 @@ def overview(data: ReportData, comparison: ModelComparison, known: Sequence[str]
         + ". The majority class is left out."
     )
     blocks: list[Block] = [
-        Tiles(_tiles(shown, comparison)),
-        comparison_table(numbers),
+        Tiles(_tiles(decision.take, comparison)),
+        comparison_table(numbers, decision),
         Paragraph(
             f"Macro-F1: mean over the {_counted(numbers)} classes that have test products. Coverage: share of products "
             "that the model can answer, the most confident first, with 95 % of these answers right."
         ),
-        Figure("comparison.png", alt, caption),
+        _intervals(numbers, decision, Figure("comparison.png", alt, caption)),
         Bullets(known),
         Table(
             [Column("model"), Column("description")],
@@ -111,6 +121,24 @@ def overview(data: ReportData, comparison: ModelComparison, known: Sequence[str]
         ),
     ]
     return Section("overview", "The models compared", blocks)
+
+
+def _intervals(numbers: Mapping[str, Mapping[str, Any]], decision: Decision, figure: Figure) -> Intervals:
+    rows = [
+        IntervalRow(
+            display_name(name),
+            [
+                Interval(
+                    *(values[metric][key] for key in ("mean", "low", "high")), products_link(model=name, result="wrong")
+                )
+                for metric in ("accuracy", "macro_f1")
+            ],
+            name == decision.take,
+        )
+        for name, values in numbers.items()
+        if name != MAJORITY
+    ]
+    return Intervals(["accuracy", "macro-F1"], rows, figure)
 
 
 def differences(comparison: ModelComparison) -> Section:
@@ -149,7 +177,12 @@ def _tiles(shown: str, comparison: ModelComparison) -> list[Tile]:
     accuracy, macro, coverage = (numbers[key] for key in ("accuracy", "macro_f1", "coverage_at_95_precision"))
     pair = next(each for each in comparison.verdicts if (each["model"], each["other"]) == (shown, BASELINE))["accuracy"]
     return [
-        Tile(_percent(accuracy["mean"]), f"accuracy of {display_name(shown)}", f"95 % interval {_range(accuracy)}"),
+        Tile(
+            _percent(accuracy["mean"]),
+            f"accuracy of {display_name(shown)}",
+            f"95 % interval {_range(accuracy)}",
+            products_link(model=shown, result="wrong"),
+        ),
         Tile(_percent(macro["mean"]), "macro-F1", f"all classes weigh the same; {_range(macro)}"),
         Tile(
             f"{signed_points(pair['mean'])} points",

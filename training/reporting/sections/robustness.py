@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from training.evaluation.conditions import CLEAN
-from training.evaluation.robustness import ROBUSTNESS_FILE
 from training.reporting.document.blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
 from training.reporting.figures.charts import Curve, draw_curves, draw_dots
 from training.reporting.results.model_comparison import mean_and_std, signed_points
@@ -19,6 +18,7 @@ from training.reporting.results.model_names import BASELINE, SINGLES, display_na
 from training.reporting.results.run_results import RunResults
 from training.reporting.sections.report_data import ReportData
 from training.run.checkpoint import RunError
+from training.run.record import ROBUSTNESS_FILE
 from training.scores.metrics import FREQUENT
 
 TOLERANCE = 0.005
