@@ -54,10 +54,8 @@ def model_card(run: Path, model: str) -> str:
 
 
 def _use(record: RunRecord, model: str, settings: ProductSettings | None) -> str:
-    names = (
-        " and ".join({"image": "picture", "text": "title"}[each] for each in settings.modalities) if settings else ""
-    )
-    reads = f" from {names}" if names else ""
+    words = {"image": "picture", "text": "title"}
+    reads = f" from its {' and '.join(words[each] for each in settings.modalities)}" if settings else ""
     further = [each.name for each in record.attributes[1:]]
     tells = f" It also tells {', '.join(map(escape, further))}." if further else ""
     return (

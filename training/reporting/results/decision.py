@@ -11,7 +11,7 @@ from training.models import MODELS
 from training.reporting.results.model_comparison import Metric, ModelComparison
 from training.reporting.results.model_names import BASELINE, MAJORITY, SIMPLEST_FIRST, SINGLES, display_name
 
-_READS = {"image": "the picture", "text": "the title", "lexical": "the title"}
+_READS = {"image": "picture", "text": "title", "lexical": "title"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Decision:
         if model == self.take:
             return "take this one"
         if model == self.fusion:
-            return "if titles or pictures lack"
+            return f"if a {_READS[self.take]} may be missing"
         return "not measurably worse" if model in self.best else ""
 
 
@@ -95,7 +95,7 @@ def _advice(decision: Decision) -> str:
         text = f"Take {take}: it is {why}."
     if decision.fusion is not None:
         reads = _READS[decision.take]
-        text += f" It reads {reads} alone; if products may lack {reads}, take {display_name(decision.fusion)}."
+        text += f" It reads the {reads} alone; if a {reads} may be missing, take {display_name(decision.fusion)}."
     return text
 
 

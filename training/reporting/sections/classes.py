@@ -131,11 +131,15 @@ def per_class(data: ReportData) -> Iterator[Section]:
         [
             Cell(pooled.labels[place], link=products_link(truth=pooled.labels[place])),
             Cell(f"{shown.support[place]:,}", int(shown.support[place])),
-            _share(shown.precision[place], there=bool(shown.predicted[place])).linked(
-                products_link(predicted=pooled.labels[place])
+            _share(
+                shown.precision[place],
+                there=bool(shown.predicted[place]),
+                link=products_link(predicted=pooled.labels[place]),
             ),
-            _share(shown.recall[place], there=bool(shown.support[place])).linked(
-                products_link(truth=pooled.labels[place], result="wrong")
+            _share(
+                shown.recall[place],
+                there=bool(shown.support[place]),
+                link=products_link(truth=pooled.labels[place], result="wrong"),
             ),
             *(_share(each.f1[place], there=bool(shown.support[place])) for each in (shown, *scores.values())),
         ]
@@ -186,8 +190,8 @@ def _all_scores(pooled: RunResults) -> dict[str, ClassScores]:
     }
 
 
-def _share(value: float, *, there: bool) -> Cell:
-    return Cell(f"{100 * value:.1f}", float(value)) if there else Cell("–", -1, "muted")
+def _share(value: float, *, there: bool, link: str = "") -> Cell:
+    return Cell(f"{100 * value:.1f}", float(value), link=link) if there else Cell("–", -1, "muted")
 
 
 def _matrix(data: ReportData, counts: NDArray[np.int64], pairs: Sequence[ClassPair]) -> Matrix:

@@ -128,10 +128,8 @@ def _intervals(numbers: Mapping[str, Mapping[str, Any]], decision: Decision, fig
         IntervalRow(
             display_name(name),
             [
-                Interval(
-                    *(values[metric][key] for key in ("mean", "low", "high")), products_link(model=name, result="wrong")
-                )
-                for metric in ("accuracy", "macro_f1")
+                Interval(each["mean"], each["low"], each["high"], products_link(model=name, result="wrong"))
+                for each in (values["accuracy"], values["macro_f1"])
             ],
             name == decision.take,
         )

@@ -145,7 +145,7 @@ if (finder) {
     if (!location.hash.startsWith(prefix)) return false;
     apply(location.hash.slice(prefix.length));
     const heading = finder.closest("section").querySelector("h2");
-    heading.scrollIntoView();
+    heading.scrollIntoView({behavior: "instant"});
     heading.focus({preventScroll: true});
     return true;
   }
