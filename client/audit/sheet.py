@@ -81,6 +81,7 @@ def write_sheet(
         cards=cards,
         labels=sorted(labels),
         checked=checked,
+        clear=sum(each.clear for each in found),
         kinds=[(kind, text, counts[kind]) for kind, text in MEANING.items() if counts[kind]],
         key=hashlib.sha256(json.dumps([[each.id, each.given] for each in found]).encode()).hexdigest()[:16],
         style=Markup((TEMPLATES / "sheet.css").read_text(encoding="utf-8")),
