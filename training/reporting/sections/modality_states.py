@@ -46,7 +46,8 @@ def _sets(data: ReportData) -> Iterator[Block]:
     share = " or ".join(f"{100 * each:g} %" for each in sorted(promised))
     yield Paragraph(
         f"A set is the smallest list of classes that should hold the right one for {share} of the products. The "
-        "thresholds were fitted on the validation part, for each state of modalities; these are the test products."
+        "thresholds were fitted on the validation part, for each state of modalities; these are the test products. "
+        "A state without a row has no threshold, or no products."
     )
     columns = [Column("model"), Column("product has"), Column("test products", True)]
     yield Table([*columns, *(Column(title, True) for title, _, _ in SETS.values())], rows, sortable=True)
