@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_contrast import faint_texts
 
 from client.audit.findings import Finding, ModalityAnswer
 from client.audit.sheet import write_sheet
@@ -102,3 +103,12 @@ def test_an_empty_sheet_says_that_nothing_was_found(view: Any, tmp_path: Path) -
     view.goto(sheet(tmp_path, products=0))
     assert "Nothing was found. 50 labelled products were checked" in view.locator("[role=status]").inner_text()
     assert view.locator("button").count() == 0 and "Tick each" not in view.locator("body").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_of_the_sheet_has_contrast(view: Any, tmp_path: Path, scheme: str) -> None:
+    view.emulate_media(color_scheme=scheme)
+    view.goto(sheet(tmp_path, products=3))
+    view.locator(".keep").nth(0).click()
+    view.locator(".tick input").nth(1).check()
+    assert faint_texts(view) == []

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_contrast import faint_texts
 from written_run import write_catalogue, write_run
 
 from client.page.browser import missing, open_browser
@@ -18,14 +19,13 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    catalogue = write_catalogue(
-        tmp_path_factory.mktemp("shop"), products=30, titles={0: "<img src=x onerror=alert(1)>"}
-    )
+    catalogue = write_catalogue(tmp_path_factory.mktemp("shop"), products=30)
+    catalogue.write_text(catalogue.read_text(encoding="utf-8").replace("Shirts", HOSTILE), encoding="utf-8")
+    labels = ("Bags", HOSTILE, "Shoes")
+    run = write_run(tmp_path_factory.mktemp("runs") / "shop", catalogue, labels=labels, wrong=WRONG)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "RESOLUTION", 60)
-        return write_report(
-            [write_run(tmp_path_factory.mktemp("runs") / "shop", catalogue, labels=labels, wrong=WRONG)]
-        )
+        return write_report([run])
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +94,9 @@ def test_the_keyboard_reaches_the_products(view: Any) -> None:
     view.wait_for_function("document.activeElement.tagName === 'H2'")
     view.keyboard.press("Tab")
     assert view.evaluate("document.activeElement.name") == "model"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_contrast(view: Any, scheme: str) -> None:
+    view.emulate_media(color_scheme=scheme)
+    assert faint_texts(view) == []
