@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out",
         type=Path,
-        help="folder for report.html, report.md, report.json, suspected-labels.csv and figures/ (default: of one run, "
+        help="folder for report.html, report.md, report.json, model-card.md, suspected-labels.csv and figures/ (default: of one run, "
         "the run's own folder; of several, `report` in the closest folder that holds them all)",
     )
     report.set_defaults(command=_report)
