@@ -163,9 +163,9 @@ def robustness_record(data: ReportData) -> list[dict[str, Any]]:
 
 
 _EXPLAINED = (
-    "The models answer test products whose titles or pictures are removed or damaged. Training itself "
-    "damages some titles and pictures, so most kinds are known to the models. A fusion fails a condition if it is more than "
-    f"{100 * TOLERANCE:.1f} points below the best single model on the same products."
+    "The models answer test products whose titles or pictures are removed or damaged. Training may damage some too "
+    "(--damage-titles, --damage-pictures), so not every kind is new to the models. A fusion fails a condition if it is "
+    f"more than {100 * TOLERANCE:.1f} points below the best single model on the same products."
 )
 _BAND = "Lines: means; bands: from the lowest to the highest run."
 
