@@ -89,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out",
         type=Path,
-        help="folder for report.html, report.md, report.json, model-card.md, suspected-labels.csv and figures/ (default: of one run, "
-        "the run's own folder; of several, `report` in the closest folder that holds them all)",
+        help="folder for report.html, report.md, report.json, model-card.md, suspected-labels.csv and figures/ "
+        "(default: of one run, the run's own folder; of several, `report` in the closest folder that holds them all)",
     )
     report.set_defaults(command=_report)
     return parser
