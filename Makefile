@@ -25,6 +25,7 @@ BENCH_ARGS ?=
 PORT    ?= 7860
 TABLE   ?=
 SHEET   ?=
+REPORT  ?=
 SIGN    ?=
 ENGINE  ?= cpu
 BASE    ?=
@@ -42,6 +43,7 @@ export GIVEN_SAMPLE  := $(value SAMPLE)
 export GIVEN_OUT     := $(value OUT)
 export GIVEN_TABLE   := $(value TABLE)
 export GIVEN_SHEET   := $(value SHEET)
+export GIVEN_REPORT  := $(value REPORT)
 export GIVEN_SIGN    := $(value SIGN)
 
 BIN       := .venv/bin
@@ -159,8 +161,8 @@ setup-peers: $(PEERS) ## install FastAPI, LitServe, mosec, BentoML and Ray Serve
 
 setup-triton: $(TRITON) ## install NVIDIA Triton from its wheel, for the tests of --target triton
 
-docs-images: $(BROWSER) ## draw docs/images anew with the running server (TABLE=products.zip SHEET=audit.html)
-	@$(BIN)/python -m client.page.screenshots $${GIVEN_TABLE:+--table "$$GIVEN_TABLE"} $${GIVEN_SHEET:+--sheet "$$GIVEN_SHEET"} --out docs/images
+docs-images: $(BROWSER) ## draw docs/images anew with the running server (TABLE=products.zip SHEET=audit.html REPORT=report.html)
+	@$(BIN)/python -m client.page.screenshots $${GIVEN_TABLE:+--table "$$GIVEN_TABLE"} $${GIVEN_SHEET:+--sheet "$$GIVEN_SHEET"} $${GIVEN_REPORT:+--report "$$GIVEN_REPORT"} --out docs/images
 
 clean: ## remove the files of demo, archives and tests; .venv and other runs stay
 	rm -rf build logs runs/demo $(CATALOGUE) model_store/*.mar model_store/switches.jsonl .hypothesis .*_cache

@@ -51,6 +51,7 @@ def passed(folder: Path, target: str, **values: str) -> list[str]:
         ("switch", "SAMPLE", "--sample"),
         ("docs-images", "TABLE", "--table"),
         ("docs-images", "SHEET", "--sheet"),
+        ("docs-images", "REPORT", "--report"),
     ],
 )
 def test_a_value_is_one_argument(tmp_path: Path, target: str, variable: str, option: str, value: str) -> None:

@@ -1,10 +1,11 @@
 """Takes the screenshots of the documentation from a running server: ``make docs-images``.
 
     make serve
-    make docs-images TABLE=products.zip SHEET=audit/audit.html
+    make docs-images TABLE=products.zip SHEET=audit/audit.html REPORT=runs/shop/report.html
 
 The page shows the golden products of the loaded archive, and a second model if there is one. TABLE is a catalogue to
-score on the page; SHEET is the sheet of an audit. Without one of these files, its screenshot is not taken.
+score on the page; SHEET is the sheet of an audit, REPORT the report of a run. Without one of these files,
+its screenshot is not taken.
 """
 
 import argparse
@@ -33,6 +34,7 @@ def main() -> int:
     )
     parser.add_argument("--table", type=Path, metavar="FILE", help="catalogue to score: CSV, Parquet or zip")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="sheet of an audit")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="report of a run")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder")
     options = parser.parse_args()
     try:
@@ -70,7 +72,12 @@ def take_screenshots(options: argparse.Namespace) -> None:
             view.goto(options.sheet.resolve().as_uri())
             for number in (0, 2):
                 view.locator(".tick input").nth(number).check()
+            view.locator(".keep").nth(1).click()
             _shoot(view, options.out / "audit.png", whole=False)
+        if options.report is not None:
+            view.goto(options.report.resolve().as_uri() + "#products?model=image&result=wrong")
+            view.locator("#found-products canvas").first.wait_for()
+            _shoot(view, options.out / "report.png", whole=False)
 
 
 def _choose_second(view: Any) -> bool:
