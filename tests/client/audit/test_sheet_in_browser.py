@@ -112,5 +112,5 @@ def test_all_text_of_the_sheet_has_contrast(view: Any, tmp_path: Path, scheme: s
     view.locator(".keep").nth(0).click()
     view.locator(".tick input").nth(1).check()
     assert faint_texts(view) == []
-    view.evaluate("document.querySelector('h1').style.color = '#999'")
+    view.evaluate("document.querySelector('h1').style.color = '#777'")
     assert len(faint_texts(view)) == 1, "the measure finds what is faint"

@@ -100,5 +100,5 @@ def test_the_keyboard_reaches_the_products(view: Any) -> None:
 def test_all_text_has_contrast(view: Any, scheme: str) -> None:
     view.emulate_media(color_scheme=scheme)
     assert faint_texts(view) == []
-    view.evaluate("document.querySelector('h1').style.color = '#999'")
+    view.evaluate("document.querySelector('h1').style.color = '#777'")
     assert len(faint_texts(view)) == 1, "the measure finds what is faint"
