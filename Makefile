@@ -104,8 +104,8 @@ serve: $(INSTALLED) ## start TorchServe with the intermediate model and wait unt
 predict: $(INSTALLED) ## ask the server: make predict IMAGE=shoe.jpg TEXT="Running shoe" [MODEL=late]
 	@$(BIN)/python -m client predict $${GIVEN_IMAGE:+--image "$$GIVEN_IMAGE"} $${GIVEN_TEXT:+--text "$$GIVEN_TEXT"} $(if $(MODEL),--model "$(MODEL)")
 
-switch: $(INSTALLED) ## make a version the default, if it answers as expected: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv]
-	@$(BIN)/python -m client switch "$(or $(MODEL),intermediate)" "$$GIVEN_VERSION" $${GIVEN_SAMPLE:+--sample "$$GIVEN_SAMPLE"}
+switch: $(INSTALLED) ## make a version the default, if it answers as expected: make switch VERSION=2.0 [MODEL=late] [SAMPLE=products.csv] [ALLOW_CLASSES=1]
+	@$(BIN)/python -m client switch "$(or $(MODEL),intermediate)" "$$GIVEN_VERSION" $${GIVEN_SAMPLE:+--sample "$$GIVEN_SAMPLE"} $(if $(ALLOW_CLASSES),--allow-classes)
 
 # The wheels are fetched with the settings of this machine's pip, so that the build itself needs no network.
 image: $(INSTALLED) ## build a container image of the server (ENGINE=cpu|cuda BASE=image TAG=name IMAGE_TOOL=podman IMAGE_ARGS=)

@@ -56,9 +56,20 @@ def main_labels(archive: Path) -> tuple[str, ...]:
     Raises:
         ClientError: the archive is broken, or of an earlier version.
     """
+    return next(iter(attribute_labels(archive).values()))
+
+
+def attribute_labels(archive: Path) -> dict[str, tuple[str, ...]]:
+    """The class names of each attribute of an archive's model, the main one first.
+
+    Raises:
+        ClientError: the archive is broken, or of an earlier version.
+    """
     try:
-        return tuple(map(str, read_member(archive, "settings.json")["attributes"][0]["labels"]))
-    except (LookupError, TypeError) as error:
+        attributes = read_member(archive, "settings.json")["attributes"]
+        main, *further = [(str(each["name"]), tuple(map(str, each["labels"]))) for each in attributes]
+        return dict([main, *further])
+    except (LookupError, TypeError, ValueError) as error:
         raise ClientError(f"{archive.name} is of an earlier version: build it again with `make archive`") from error
 
 

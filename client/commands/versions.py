@@ -47,6 +47,11 @@ def add(commands: Subcommands) -> None:
         metavar="SHARE",
         help="share of equal answers, 0..1, below which the new version is refused (default: %(default)s)",
     )
+    command.add_argument(
+        "--allow-classes",
+        action="store_true",
+        help="switch also to a version whose classes are not those of the old one",
+    )
     command.set_defaults(command=switch)
     command = commands.add_parser("rollback", help="make the previous default version the default again")
     _add_names(command, version="?")
@@ -94,7 +99,7 @@ def switch(session: Session) -> None:
     options = session.options
     sample = options.sample and Sample(read_sample(options.sample, limit=options.sample_size), options.min_agreement)
     act = session.rollout.plan if options.dry_run else session.rollout.switch
-    act(options.model, options.version, sample=sample)
+    act(options.model, options.version, sample=sample, allow_classes=options.allow_classes)
     if not options.dry_run:
         _compare_with_start(session, {options.model: options.version})
 

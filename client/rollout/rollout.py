@@ -1,11 +1,11 @@
 """Registers models and switches versions without failing a request; only a verified version becomes the default.
 
-The steps of a switch: compare the archive with its checksums -> register the new version beside the old one -> wait for
-READY workers -> ask for the golden products at ``/predictions/{model}/{new}`` -> compare both versions on a sample ->
-set-default -> check the default -> make it the version that a server start loads -> drain the old version ->
-unregister it. If a step up to the check fails, the old version stays or becomes the default again, and the new one is
-unregistered. What the file system may refuse is tried before the server is changed. A switch that was killed on its way
-is finished by the same command.
+The steps of a switch: compare the archive with its checksums, and its classes with the old ones -> register the new
+version beside the old one -> wait for READY workers -> ask for the golden products at ``/predictions/{model}/{new}`` ->
+compare both versions on a sample -> set-default -> check the default -> make it the version that a server start loads
+-> drain the old version -> unregister it. If a step up to the check fails, the old version stays or becomes the default
+again, and the new one is unregistered. What the file system may refuse is tried before the server is changed. A switch
+that was killed on its way is finished by the same command.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from client.api.management import Management, ModelVersion
 from client.archives.golden_products import GoldenSet, check_files, check_golden_answers, read_golden
 from client.archives.model_store import Archive, ModelStore
 from client.archives.switches import Switch
+from client.rollout.classes import archive_class_changes
 from client.rollout.comparison import compare_versions
 from client.rollout.loading import add_workers, bring_up
 from client.rollout.queues import DRAIN_GRACE, drain
@@ -78,7 +79,15 @@ class Rollout:
             self._load(archive, workers or archive.workers())
             self._ask(golden, archive, "it", version=archive.version)
 
-    def switch(self, model: str, version: str, *, sample: Sample | None = None, command: str = "switch") -> None:
+    def switch(
+        self,
+        model: str,
+        version: str,
+        *,
+        sample: Sample | None = None,
+        command: str = "switch",
+        allow_classes: bool = False,
+    ) -> None:
         """Make another version the default, or finish a switch to it that was cut short.
 
         Args:
@@ -86,10 +95,11 @@ class Rollout:
             version: exact version; its archive is in the store.
             sample: real products that both versions have to answer alike; None asks only for the golden products.
             command: for the record: ``switch`` or ``rollback``.
+            allow_classes: also switch to a version with other classes.
 
         Raises:
-            RefusedError: the new version is damaged, does not load, gives wrong answers to its golden products, or
-                differs too often on the sample; or the store cannot be written to. The old version is still the
+            RefusedError: the new version is damaged, has other classes, does not load, gives wrong answers to its
+                golden products, or differs too often on the sample; or the store cannot be written to. The old version is still the
                 default.
             DrainError: the new version is the default, but the old one still gets requests and stays registered.
             ClientError: the archive or the model does not exist.
@@ -105,6 +115,7 @@ class Rollout:
                 self._end_of_switch(model, cut_short.old)
             with ExitStack() as held, self._undone_on_failure(archive, old), self.store.next_default(archive) as load:
                 golden = self._verified(archive)
+                self._compare_classes(archive, old, allowed=allow_classes)
                 self._load(archive, max(1, old.min_workers))
                 self._ask(golden, archive, "it", version=version)
                 if sample is not None:
@@ -120,11 +131,11 @@ class Rollout:
             if cut_short and cut_short.old not in (version, old.version):
                 self._leave(model, cut_short.old, version)
 
-    def plan(self, model: str, version: str, *, sample: Sample | None = None) -> None:
+    def plan(self, model: str, version: str, *, sample: Sample | None = None, allow_classes: bool = False) -> None:
         """Check the archive and log the steps of :meth:`switch` without changing anything.
 
         Raises:
-            RefusedError: the archive is damaged.
+            RefusedError: the archive is damaged, or has other classes and ``allow_classes`` is False.
             ClientError: the archive or the model does not exist.
         """
         archive, old = self.store.version(model, version), self._default(model)
@@ -133,6 +144,7 @@ class Rollout:
             self.log(f"{model} {version} is already the default version")
             self.log("would ask for its golden products, and finish the switch to it if that was cut short")
             return
+        self._compare_classes(archive, old, allowed=allow_classes)
         again = self.management.find(model, version) is not None
         workers = max(1, old.min_workers)
         compared = []
@@ -176,7 +188,7 @@ class Rollout:
                 f"no switch to {model} {now} is on record; "
                 f"name the version: `python -m client rollback {model} VERSION`"
             )
-        self.switch(model, before, command="rollback")
+        self.switch(model, before, command="rollback", allow_classes=True)
         return before
 
     def retire(self, model: str, version: str) -> None:
@@ -243,6 +255,23 @@ class Rollout:
             raise RefusedError(str(error)) from error
         self.log(f"archive: {count} files of {archive.path.name} match their checksums")
         return read_golden(archive.path)
+
+    def _compare_classes(self, archive: Archive, old: ModelVersion, *, allowed: bool) -> None:
+        """Say which classes come and go; refuse a version with other classes."""
+        try:
+            before = self.store.version(archive.model, old.version)
+        except ClientError as error:
+            self.log(f"classes: not compared, {error}")
+            return
+        if not (changes := archive_class_changes(before, archive)):
+            return
+        for change in changes:
+            self.log(change)
+        if not allowed:
+            raise RefusedError(
+                f"it has other classes than {old.version} ({'; '.join(changes)}): whoever reads its answers has to "
+                "know them; --allow-classes switches all the same"
+            )
 
     def _compare(self, archive: Archive, old: ModelVersion, sample: Sample) -> None:
         """Ask both versions about the sample; refuse the new one if too many answers differ."""

@@ -5,11 +5,12 @@ import dataclasses
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -215,7 +216,15 @@ def read_form(kind: str, body: bytes) -> Answer:
     return fields
 
 
-def write_archive(store: Path, model: str, version: str, *, default: bool = False, workers: int | None = None) -> Path:
+def write_archive(
+    store: Path,
+    model: str,
+    version: str,
+    *,
+    default: bool = False,
+    workers: int | None = None,
+    attributes: Mapping[str, Sequence[str]] = MappingProxyType({"label": LABELS}),
+) -> Path:
     """An archive with what the client reads of one: name, version, labels, golden products."""
     titles = ("Red Shirts", "Blue Shoes", None)
     golden = [
@@ -231,7 +240,9 @@ def write_archive(store: Path, model: str, version: str, *, default: bool = Fals
     entry = {"model": {"modelName": model, "modelVersion": version}}
     files = {
         "MAR-INF/MANIFEST.json": json.dumps(entry),
-        "settings.json": json.dumps({"attributes": [{"name": "label", "labels": LABELS}]}),
+        "settings.json": json.dumps(
+            {"attributes": [{"name": name, "labels": list(labels)} for name, labels in attributes.items()]}
+        ),
         "manifest.json": json.dumps({"golden": golden}),
         **({} if workers is None else {"model-config.yaml": f"minWorkers: {workers}\nmaxWorkers: {workers}\n"}),
         **dict.fromkeys((set(REQUIRED_FILES) - set(("manifest.json", "settings.json"))), ""),

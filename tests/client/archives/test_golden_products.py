@@ -56,7 +56,7 @@ def test_a_refused_product_is_a_disagreement(
 
 def test_an_archive_without_golden_products_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_archive(tmp_path, "late", "1.0")
-    members = {"settings.json": {"attributes": [{"labels": ["a"]}]}, "manifest.json": {"golden": []}}
+    members = {"settings.json": {"attributes": [{"name": "label", "labels": ["a"]}]}, "manifest.json": {"golden": []}}
     monkeypatch.setattr("client.archives.golden_products.read_member", lambda path, name: members[name])
     with pytest.raises(ClientError, match=r"late-1\.0\.mar: manifest\.json holds no golden products"):
         read_golden(path)
