@@ -1,7 +1,7 @@
 """Command line of a running server: ``python -m client COMMAND --help``.
 
 Exit status: 0 done, 1 refused or not ready, 2 wrong arguments, 3 no server answers, 129 closed terminal,
-130 Ctrl-C, 143 SIGTERM.
+130 Ctrl-C, 143 SIGTERM. ``drift``: 0 steady, 1 moved, 2 not judged.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from client.api.errors import ClientError, ServerDown, ServerTimeout
-from client.commands import audit, openapi, page, predict, score, server, versions
+from client.commands import audit, drift, openapi, page, predict, score, server, versions
 from client.commands.arguments import Parser, add_server
 from client.commands.session import Session
 from training.catalog import CatalogError
@@ -19,7 +19,7 @@ from training.system.interrupts import signals_like_ctrl_c, status_of, tell
 from training.system.storage import StorageError, describe
 
 EXIT_REFUSED, EXIT_NO_ANSWER = 1, 3
-COMMANDS = (server, predict, score, audit, page, versions, openapi)
+COMMANDS = (server, predict, score, audit, drift, page, versions, openapi)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,14 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         with signals_like_ctrl_c(), ExitStack() as stack:
-            options.command(Session(options, stack))
-        return 0
+            return int(options.command(Session(options, stack)) or 0)
     except (ServerDown, ServerTimeout) as error:
         message, status = f"error: {error}", EXIT_NO_ANSWER
     except (CatalogError, ClientError, StorageError) as error:
-        message, status = f"error: {error}", EXIT_REFUSED
+        message, status = f"error: {error}", options.refused
     except OSError as error:
-        message, status = f"error: {describe(error)}", EXIT_REFUSED
+        message, status = f"error: {describe(error)}", options.refused
     except KeyboardInterrupt as interrupt:
         message, status = "interrupted", status_of(interrupt)
     tell(message, sys.stderr)
@@ -44,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> Parser:
     """The parser of all subcommands."""
     root = Parser(prog="python -m client", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root.set_defaults(refused=EXIT_REFUSED)
     add_server(root)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -31,7 +31,8 @@ from training.models import ProductClassifier
 from training.run.checkpoint import load_model
 from training.run.model_card import CARD, model_card
 from training.run.record import read_run
-from training.system.storage import StorageError, require_room, write_text
+from training.scores.reference import REFERENCE_FILE
+from training.system.storage import StorageError, read_json, require_room, write_text
 
 WHOLE_FILE_PRODUCTS = 32
 CASCADE_LIMIT = 4000  # products to fit a cascade on, and as many to measure it on
@@ -280,5 +281,6 @@ def _manifest(run: Path, settings: ProductSettings, *, version: str, golden: lis
             "options": options,
         },
         "metrics": record.metrics[settings.model],
+        "reference": read_json(run / settings.model / REFERENCE_FILE),
         "golden": golden,
     }

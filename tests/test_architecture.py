@@ -36,7 +36,7 @@ BELOW_PIPELINE = {
 REPORTING = {f"training/reporting/{name}" for name in ("results", "figures", "document", "sections")}
 CLIENT_READS = {"training/catalog", "training/system"}
 SERVER_ROOMS = {"client/api", "client/archives", "client/server", "client/rollout"}
-CLIENT_TASKS = {"client/scoring", "client/audit", "client/page"}
+CLIENT_TASKS = {"client/scoring", "client/audit", "client/drift", "client/page"}
 MAY_IMPORT: dict[str, set[str]] = {
     f"{SERVING}/engines": set(),
     f"{SERVING}/titles": set(),
@@ -90,6 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client/rollout": {"client/api", "client/archives", "client/server", "training/system"},
     "client/scoring": {"handlers", *HANDLERS, *CLIENT_READS, "client/api", "client/archives", "client/server"},
     "client/audit": {*CLIENT_READS, "client/api", "client/scoring"},
+    "client/drift": {SERVING, *CLIENT_READS, "client/api", "client/archives"},
     "client/page": {SERVING, *CLIENT_READS, *SERVER_ROOMS, "client/scoring"},
     "client/commands": {*CLIENT_READS, *SERVER_ROOMS, *CLIENT_TASKS},
     "client": {*CLIENT_READS, "client/api", "client/commands"},

@@ -99,8 +99,8 @@ class Rollout:
 
         Raises:
             RefusedError: the new version is damaged, has other classes, does not load, gives wrong answers to its
-                golden products, or differs too often on the sample; or the store cannot be written to. The old version is still the
-                default.
+                golden products, or differs too often on the sample; or the store cannot be written to. The old
+                version is still the default.
             DrainError: the new version is the default, but the old one still gets requests and stays registered.
             ClientError: the archive or the model does not exist.
             LockedError: another switch is running.

@@ -32,6 +32,7 @@ class ServerConfig:
         state: the folder in which the server runs, and which it writes its logs, tokens and temporary files to.
         inference_url: address of the inference API.
         management_url: address of the management API.
+        metrics_url: address of the metrics.
         listeners: host and port that the server listens on, for each setting that names one.
         model_store: folder of the archives.
         load_models: archives loaded at the start.
@@ -42,6 +43,7 @@ class ServerConfig:
     state: Path
     inference_url: str
     management_url: str
+    metrics_url: str
     listeners: Mapping[str, tuple[str, int]]
     model_store: Path
     load_models: tuple[str, ...]
@@ -116,6 +118,7 @@ def read_config(path: Path = CONFIG) -> ServerConfig:
         state=_state_folder(settings.path.parent),
         inference_url=urls["inference_address"].geturl(),
         management_url=urls["management_address"].geturl(),
+        metrics_url=urls["metrics_address"].geturl(),
         listeners=listeners,
         model_store=settings.path.parent / settings.get("model_store", "model_store"),
         load_models=tuple(name.strip() for name in settings.get("load_models", "").split(",") if name.strip()),

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 COUNTERS: dict[str, tuple[str, ...]] = {
     "product_items_total": ("backend", "api", "code", "modality"),
     "product_labels_total": ("label",),
+    "product_score_bucket": ("le",),
     "product_reviews_total": (),
     "product_review_reasons_total": ("reason",),
     "product_cache_total": ("outcome",),
@@ -50,6 +51,8 @@ STAGES = ("read", "decode", "tokenise", "infer", "explain", "respond")
 REPORT_SECONDS = 1.0
 FRONT_END, FRONT_END_SECONDS = "FrontEndMemory", 10.0
 EXITS_OPEN = "product_exits_open"
+# Bounds of the scores; the answers of a good model lie close to 1.
+SCORE_BOUNDS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, math.inf)
 _PRODUCTS = (1, 2, 4, 8, 16, 32, 64, math.inf)
 _MILLISECONDS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
 # Commas, colons, bars and brackets separate the fields of a metric's line; see Metric.java of TorchServe.
@@ -73,7 +76,7 @@ class ProductMetrics:
         self._counters = _declared(cache)
         self._model = [dimension_value(model["name"]), dimension_value(model["version"])]
         self._engine = dimension_value(model["backend"])
-        self._labels = _distinct_values(labels)
+        self._labels = label_values(labels)
         self._interval = interval
         self._lock = threading.Lock()
         self._spent: dict[str, float] = defaultdict(float)
@@ -151,6 +154,8 @@ class ProductMetrics:
             yield "product_items_total", self._engine, api, *code_and_modality
         for label in self._labels.values():
             yield "product_labels_total", label
+        for bound in SCORE_BOUNDS:
+            yield "product_score_bucket", bound_value(bound)
         yield ("product_reviews_total",)
         for reason in REASONS:
             yield "product_review_reasons_total", reason
@@ -160,11 +165,11 @@ class ProductMetrics:
         for outcome in CACHED:
             yield "product_cache_total", outcome
         for bound in _PRODUCTS:
-            yield "product_batch_size_bucket", _bound(bound)
+            yield "product_batch_size_bucket", bound_value(bound)
         for stage in STAGES:
             yield "product_stage_milliseconds_sum", stage
             for bound in _MILLISECONDS:
-                yield "product_stage_milliseconds_bucket", stage, _bound(bound)
+                yield "product_stage_milliseconds_bucket", stage, bound_value(bound)
 
     def _count(self, answer: Mapping[str, Any] | ProductError, api: str) -> None:
         if isinstance(answer, ProductError):
@@ -173,6 +178,7 @@ class ProductMetrics:
         read = answer["modalities"]
         self._counts["product_items_total", self._engine, api, "200", read[0] if len(read) == 1 else "both"] += 1
         self._counts["product_labels_total", self._labels[answer["label"]]] += 1
+        self._observe(answer["score"], SCORE_BOUNDS, "product_score_bucket")
         if answer["needs_review"]:
             self._counts[("product_reviews_total",)] += 1
         for reason in answer["review"]:
@@ -184,10 +190,11 @@ class ProductMetrics:
         """Count a value in every bucket whose bound it does not exceed, as Prometheus' histograms do."""
         for bound in bounds:
             if value <= bound:
-                self._counts[*key, _bound(bound)] += 1
+                self._counts[*key, bound_value(bound)] += 1
 
 
-def _bound(bound: float) -> str:
+def bound_value(bound: float) -> str:
+    """The bound of a bucket as a dimension value."""
     return "+Inf" if bound == math.inf else str(bound)
 
 
@@ -196,8 +203,8 @@ def dimension_value(text: str) -> str:
     return " ".join(_SEPARATORS.sub("_", text).split())[:_MAX_VALUE_CHARS] or "_"
 
 
-def _distinct_values(labels: Sequence[str]) -> dict[str, str]:
-    """Dimension value of each label; a number keeps equal values apart."""
+def label_values(labels: Sequence[str]) -> dict[str, str]:
+    """Dimension value of each class; a number keeps equal values apart."""
     values: dict[str, str] = {}
     for number, label in enumerate(labels):
         value = dimension_value(label)

@@ -25,6 +25,7 @@ from training.run.context import Run
 from training.run.record import CONFLICT_FILE, SETS_FILE
 from training.scores.attribute_metrics import summarize_attributes
 from training.scores.calibration import fitted_settings, frequency_shift, one_modality, set_figures
+from training.scores.reference import REFERENCE_FILE, class_weights, reference_counts
 from training.system.storage import write_arrays, write_json
 
 ATTENDED_PRODUCTS = 8
@@ -47,6 +48,7 @@ class Calibrated:
         test_truth: (M, A) classes.
         sets: figures of the sets of classes on the test part, by state of modalities; see
             :func:`training.scores.calibration.set_figures`.
+        reference: answers to the validation part in counts; see :func:`training.scores.reference.reference_counts`.
         conflict: of picture and title, as measured on the test part; None if nothing tells.
     """
 
@@ -60,6 +62,7 @@ class Calibrated:
     test_truth: NDArray[np.int64]
     conflict: Conflict | None = None
     sets: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    reference: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def restore_frequencies(run: Run, head: Head) -> None:
@@ -127,9 +130,10 @@ def calibrate(
             alone.append(one_modality(fitted_settings(*by_modality, fitted), modality=modality))
     threshold = None if conflict is None else conflict.threshold
     fitted = dataclasses.replace(fitted, one_modality=tuple(alone), conflict_threshold=threshold)
+    served = served_scores(logits, features.present[validation], fitted)
     return Calibrated(
         fitted,
-        served_scores(logits, features.present[validation], fitted),
+        served,
         own_scores(logits, fitted),
         _stacked(
             [own_scores(answers(validation, form=form)[0], fitted) for form in range(1, len(features.starts))], logits
@@ -140,6 +144,9 @@ def calibrate(
         test_truth,
         conflict,
         _sets(fitted, features.present[test], lambda rows, hidden: answers(test[rows], hidden=hidden)),
+        reference_counts(
+            served, features.present[validation], fitted, class_weights(truth[:, 0], run.data.targets[:, 0])
+        ),
     )
 
 
@@ -202,6 +209,7 @@ def write_result(
     ):
         write_arrays(folder / f"{part}.npz", ids=ids[run.data.rows(part)], truth=truth, probabilities=scores)
     write_history(folder / "history.csv", history)
+    write_json(folder / REFERENCE_FILE, answers.reference | _conflicts(answers.conflict))
     if answers.sets:
         write_json(folder / SETS_FILE, {"coverage": settings.set_coverage, "states": answers.sets})
     if answers.conflict is not None:
@@ -209,6 +217,13 @@ def write_result(
     tokenizer = (run.data.options.out / "tokenizer.json").read_text(encoding="utf-8")
     save_model(folder, classifier, settings=settings, image_encoder=run.data.options.image_encoder, tokenizer=tokenizer)
     return summarize_attributes(answers.test, answers.test_truth, settings)
+
+
+def _conflicts(conflict: Conflict | None) -> dict[str, Any]:
+    """Products with picture and title, and those in conflict: of the test part, since validation fits the threshold."""
+    if conflict is None:
+        return {}
+    return {"conflicts": {"pairs": conflict.pairs, "flagged": round(conflict.false_alarms * conflict.pairs)}}
 
 
 @torch.no_grad()

@@ -51,7 +51,8 @@ def features(logits: np.ndarray) -> Features:
 def run(rows: np.ndarray) -> Any:
     parts = {"validation": rows[:VALIDATION], "test": rows[VALIDATION:]}
     settings = ProductSettings(model="early", attributes=(Attribute(name="label", labels=("0", "1")),))
-    data = SimpleNamespace(settings=settings, hierarchies=(), held_out=rows, rows=parts.__getitem__)
+    whole = {"held_out": rows, "rows": parts.__getitem__, "targets": TRUTH[:, None]}
+    data = SimpleNamespace(settings=settings, hierarchies=(), **whole)
     return SimpleNamespace(data=data, device=choose_device("fp32"))
 
 
