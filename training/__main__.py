@@ -92,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for report.html, report.md, report.json, model-card.md, suspected-labels.csv and figures/ "
         "(default: of one run, the run's own folder; of several, `report` in the closest folder that holds them all)",
     )
+    report.add_argument(
+        "--against",
+        type=Path,
+        metavar="RUN",
+        help="set the run beside an earlier one: what got better, by model and by class",
+    )
     report.set_defaults(command=_report)
     return parser
 
@@ -103,7 +109,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    page = write_report(options.runs, out=options.out)
+    page = write_report(options.runs, out=options.out, against=options.against)
     print(f"report: {page} (the same as Markdown: {page.with_suffix('.md')})")
 
 

@@ -18,7 +18,7 @@ missing. A row whose picture file is missing or broken is rejected. The reasons 
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -57,6 +57,7 @@ class Catalog:
         read: number of rows, used and rejected.
         files: the files that the pictures are read from.
         notes: what the owner should know of the reading, a sentence each.
+        given: of products whose label was corrected after the reading: id -> label in the table.
     """
 
     source: CatalogSource
@@ -65,6 +66,7 @@ class Catalog:
     read: int
     files: CatalogFiles
     notes: Sequence[str] = ()
+    given: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def image_bytes(self, name: str) -> bytes:
         """The encoded picture with a name from the column ``image``.

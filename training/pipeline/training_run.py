@@ -20,7 +20,7 @@ import pandas as pd
 
 from training.catalog.reading import Catalog
 from training.data.corrections import read_corrections
-from training.data.splits import PARTS, fold_products, split_hash
+from training.data.splits import PARTS, split_hash
 from training.features.batches import Features
 from training.models import HEADS, ProductClassifier, joined_encoders
 from training.pipeline.conflicts import fit_conflict
@@ -30,9 +30,10 @@ from training.pipeline.results import Calibrated, calibrate, restore_frequencies
 from training.pipeline.towers import Tower, cross_fitted_tower, require_weights, train_tower
 from training.run.checkpoint import RunError, run_lock
 from training.run.context import Run
-from training.run.data import RunData, draw_split, groups_for, open_products, prepare, write_tables
+from training.run.data import RunData, open_products, prepare, write_tables
 from training.run.folder import kept_if_begun
 from training.run.options import TrainOptions
+from training.run.parts import draw_folds, draw_split
 from training.run.record import ProductCounts, RunRecord, SplitCounts, write_run_record
 from training.run.stages import Stages
 from training.run.trainable import trainable_options
@@ -77,8 +78,7 @@ def cross_validate(options: TrainOptions, folds: int) -> list[Path]:
     with kept_if_begun(options.out), run_lock(options.out):
         catalog, products = broadcast_from_main(lambda: open_products(options))
         broadcast_from_main(lambda: require_weights(options))
-        groups = broadcast_from_main(lambda: groups_for(options, catalog, products))
-        splits = fold_products(products, folds=folds, kind=options.split, groups=groups, seed=options.seed)
+        splits = broadcast_from_main(lambda: list(draw_folds(options, catalog, products, folds=folds)))
         for number, split in enumerate(splits, 1):
             fold = dataclasses.replace(options, out=options.out / f"fold-{number}")
             if not broadcast_from_main(partial(_is_complete, fold)):

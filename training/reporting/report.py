@@ -19,6 +19,7 @@ from training.reporting.results.decision import Decision, decide, decision_sente
 from training.reporting.results.model_comparison import ModelComparison, compare_models
 from training.reporting.results.model_names import display_name
 from training.reporting.results.run_results import RunResults, read_results
+from training.reporting.sections.against import against_section, earlier_run, print_comparison
 from training.reporting.sections.architectures import architectures
 from training.reporting.sections.attention import attention
 from training.reporting.sections.classes import class_record, confusion, per_class
@@ -72,20 +73,22 @@ SECTIONS: tuple[Callable[[ReportData], Iterator[Section]], ...] = (
 )
 
 
-def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
+def write_report(folders: Sequence[Path], *, out: Path | None = None, against: Path | None = None) -> Path:
     """Write the report of complete runs, and print its table.
 
     Args:
         folders: runs of one experiment: one, or several seeds or folds.
         out: folder to write to; None takes :func:`default_folder`.
+        against: an earlier run to set a single run beside.
 
     Returns:
         The path of ``report.html``, which is written last.
 
     Raises:
-        RunError: a run is not complete, or is named twice.
+        RunError: a run is not complete, or is named twice; or ``against`` cannot be compared with it.
     """
     out = out or default_folder(folders)
+    earlier = None if against is None else earlier_run(folders, against)
     groups = by_size([read_results(folder) for folder in folders])
     data = ReportData(groups[-1], out / "figures")
     target = data.run.target
@@ -99,8 +102,12 @@ def write_report(folders: Sequence[Path], *, out: Path | None = None) -> Path:
     print(f"\n{render_table(comparison_table(comparison.numbers, decision))}\n", flush=True)
     print("\n".join(f"- {note}" for note in known) + "\n", flush=True)
     sections = _sections(groups, data, comparison, decision, known)
+    if earlier is not None:
+        sections.insert(1, against_section(earlier))
+        print_comparison(earlier)
     title = f"{target}: the models compared"
     record = {**_record(data, comparison, known, sections), "decision": {**dataclasses.asdict(decision), "text": lead}}
+    record |= {} if earlier is None else {"against": earlier.as_dict()}
     _remove_figures(out, keep=record["figures"])
     write_json(out / "report.json", record)
     known_facts, shown = facts(data.runs), headline(data.runs)

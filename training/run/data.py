@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from handlers.product_serving.preprocessing import ProductPreprocessor
 from handlers.product_serving.settings import Attribute, Hierarchy, ProductSettings
-from training.catalog.reading import Catalog, CatalogError, product_columns, read_catalog_for, sample_products
+from training.catalog.reading import Catalog, CatalogError, product_columns, read_catalog_for
 from training.data.attributes import attribute_classes, find_hierarchies, product_targets
 from training.data.corrected_attributes import corrected_cells, corrected_targets, reliable_targets, replace_attributes
 from training.data.corrections import (
@@ -32,9 +32,10 @@ from training.data.label_noise import damage_labels
 from training.data.label_spelling import with_one_spelling
 from training.data.letters import LetterTitles
 from training.data.picture_cache import PictureCache, open_picture_cache
-from training.data.splits import keep_training, product_groups, split_products
+from training.data.splits import keep_training
 from training.models.encoders import tokenizer_json
 from training.run.options import TrainOptions
+from training.run.parts import draw_split, sampled
 from training.system.storage import CSV_ENCODING, write_text
 
 CACHE_SHARE = 0.5  # largest share of the free disk space for decoded pictures
@@ -160,13 +161,7 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
     catalog = with_one_spelling(catalog, merge=options.merge_labels)
     if options.corrections is not None:
         catalog = _corrected(catalog, options.corrections)
-    products = sample_products(
-        catalog.products,
-        classes=options.classes or None,
-        per_class=options.per_class,
-        min_class=options.min_class,
-        seed=options.seed,
-    )
+    products = sampled(options, catalog.products)
     counts = products["label"].value_counts()
     if single := sorted(counts.index[counts == 1]):
         names = ", ".join(single[:5]) + (f" and {len(single) - 5} more" if len(single) > 5 else "")
@@ -183,21 +178,11 @@ def _corrected(catalog: Catalog, path: Path) -> Catalog:
         if own := [each for each in corrections if each.column == column]:
             of = "" if place == "label" else f" of {column}"
             print(f"corrections{of}: {correction_summary(own, catalog.products[place])} ({path})")
-    return dataclasses.replace(catalog, products=products)
-
-
-def groups_for(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> NDArray[np.int64] | None:
-    """The groups that a grouped split keeps together; None for a plain split."""
-    if options.split != "grouped":
-        return None
-    print("grouping equal titles and near-identical pictures, then splitting by groups", flush=True)
-    return product_groups(catalog, products)
-
-
-def draw_split(options: TrainOptions, catalog: Catalog, products: pd.DataFrame) -> pd.DataFrame:
-    """Draw the parts of a run without cross-validation; see :func:`split_products`."""
-    groups = groups_for(options, catalog, products)
-    return split_products(products, kind=options.split, groups=groups, seed=options.seed)
+    ids = {each.id for each in corrections}
+    given = {
+        id: label for id, label in zip(catalog.products["id"], catalog.products["label"], strict=True) if id in ids
+    }
+    return dataclasses.replace(catalog, products=products, given=given)
 
 
 def prepare(

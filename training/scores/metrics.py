@@ -223,7 +223,7 @@ def paired_bootstrap(runs: Sequence[RunPredictions], *, draws: int = BOOTSTRAP_D
     drawn = [
         np.mean([_scores(run, weights) for run in numbered], axis=0)  # (2, D', M)
         for weights in progress(
-            _resamples(len(names), draws=draws, seed=seed),
+            resamples(len(names), draws=draws, seed=seed),
             description="bootstrap",
             unit="draws",
             total=-(-draws // DRAWS_AT_ONCE),
@@ -250,7 +250,7 @@ def verdict(difference: Difference) -> str:
     return "better" if sign > 0 else "worse"
 
 
-def _resamples(groups: int, *, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def resamples(groups: int, *, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """How often each group is drawn: blocks (G, D') of at most ``DRAWS_AT_ONCE`` draws."""
     random = np.random.default_rng(seed)
     for start in range(0, draws, DRAWS_AT_ONCE):
@@ -259,23 +259,33 @@ def _resamples(groups: int, *, draws: int, seed: int) -> Iterator[NDArray[np.flo
         yield np.bincount(chosen.ravel(), minlength=count * groups).reshape(count, groups).T.astype(np.float64)
 
 
-def _scores(run: RunPredictions, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracy and macro-F1 of each model, (2, D, M), with (G, D) weights of the groups."""
+def class_counts(
+    run: RunPredictions, weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Products by class in each draw, with (G, D) weights of the groups.
+
+    Returns:
+        Products of the class (C, D), answers of the class (M, C, D), and right ones among these (M, C, D).
+    """
 
     def count(classes: Classes, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         amounts = np.ones(len(run.truth)) if chosen is None else chosen.astype(np.float64)
         table = csr_array((amounts, (classes, run.groups)), shape=(run.classes, len(weights)))
         return np.asarray(table @ weights)  # (C, D)
 
-    support = count(run.truth)
+    answers = np.stack([count(predicted) for predicted in run.predicted])
+    hits = np.stack([count(run.truth, predicted == run.truth) for predicted in run.predicted])
+    return count(run.truth), answers, hits
+
+
+def _scores(run: RunPredictions, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Accuracy and macro-F1 of each model, (2, D, M), with (G, D) weights of the groups."""
+    support, answers, hits = class_counts(run, weights)
     there = support > 0
-    scores = np.empty((2, weights.shape[1], len(run.predicted)))
-    for model, predicted in enumerate(run.predicted):
-        hits = count(run.truth, predicted == run.truth)
-        f1 = 2 * hits / np.maximum(support + count(predicted), 1)
-        scores[0, :, model] = hits.sum(0) / np.maximum(support.sum(0), 1)
-        scores[1, :, model] = np.where(there, f1, 0).sum(0) / np.maximum(there.sum(0), 1)
-    return scores
+    f1 = 2 * hits / np.maximum(support + answers, 1)
+    accuracies = hits.sum(1) / np.maximum(support.sum(0), 1)
+    macro = np.where(there, f1, 0).sum(1) / np.maximum(there.sum(0), 1)
+    return np.stack([accuracies.T, macro.T])
 
 
 def _confidence(probabilities: Probabilities, truth: Classes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
