@@ -20,6 +20,7 @@ BELOW_PIPELINE = {
         for name in (
             "system",
             "catalog",
+            "catalog/corrections",
             "catalog/pictures",
             "data",
             "data/damage",
@@ -47,12 +48,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training/catalog/drawing": set(),
     "training/catalog/formats": set(),
     "training/catalog/pictures": {SERVING, "training/catalog/formats"},
+    "training/catalog/rewriting": {"training/catalog/formats"},
+    "training/catalog/corrections": {"training/catalog/formats"},
     "training/catalog": {
         SERVING,
         f"{SERVING}/titles",
         "training/system",
+        "training/catalog/corrections",
         "training/catalog/drawing",
         "training/catalog/formats",
+        "training/catalog/rewriting",
         "training/catalog/pictures",
     },
     "training/fetch": {
@@ -67,6 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         SERVING,
         "training/system",
         "training/catalog",
+        "training/catalog/corrections",
         "training/catalog/pictures",
         "training/data/damage",
     },

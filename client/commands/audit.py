@@ -1,4 +1,4 @@
-"""``audit``: find wrong labels in a catalogue by the answers of a served model or of training runs.
+"""``audit``: find wrong labels in a catalogue by the answers of a served model or of training runs, and correct them.
 
 Slow modules are imported only in the functions that need them.
 """
@@ -49,13 +49,19 @@ class _Audited(NamedTuple):
 def add(commands: Subcommands) -> None:
     """Add the subcommand."""
     command = commands.add_parser("audit", help="find labels of a catalogue that may be wrong")
-    add_catalog(command, out="output folder for the sheet and the scores", optional=True)
+    add_catalog(command, out="output folder for the sheet and the scores; with --apply the new table", optional=True)
     command.add_argument(
         "--show",
         type=count,
         default=SHEET_PRODUCTS,
         metavar="N",
         help="most products on the sheet (default: %(default)s)",
+    )
+    command.add_argument(
+        "--apply",
+        type=Path,
+        metavar="CORRECTIONS",
+        help="write the catalogue's table again with these corrected labels, in its own format, as --out",
     )
     runs = command.add_argument_group("products that the model was trained on")
     runs.add_argument(
@@ -84,6 +90,9 @@ def audit(session: Session) -> None:
     from client.audit.sheet import FINDINGS, SHEET, write_findings, write_sheet  # noqa: PLC0415
 
     options = session.options
+    if options.apply is not None:
+        _apply(options)
+        return
     if not options.run and not (options.catalog and options.labels):
         raise ClientError("name a CATALOG and its --labels, or a training run with --run")
     audited = _trained(options) if options.run else _asked(options, session.config)
@@ -97,6 +106,26 @@ def audit(session: Session) -> None:
     for note in (*audited.notes, *_summary(answers, found)):
         echo(note)
     echo(f"{page} shows {len(shown):,} of them; {options.out / FINDINGS} lists all")
+
+
+def _apply(options: argparse.Namespace) -> None:
+    """Write the corrected table."""
+    from client.audit.run_answers import read_record  # noqa: PLC0415
+    from training.catalog import write_corrected  # noqa: PLC0415
+
+    if len(options.run) > 1 or not (options.run or options.catalog):
+        raise ClientError("--apply corrects one catalogue: name it, or the run that was trained on it with --run")
+    source = (
+        read_record(options.run[0], path=options.catalog).source
+        if options.run
+        else source_of(options, labels=options.labels)
+    )
+    written = write_corrected(
+        source, options.apply, options.out, replace=options.replace, say=lambda note: echo(f"note: {note}")
+    )
+    echo(f"{written.summary()}; {written.path} is {source.path} otherwise")
+    if source.image_column and written.path.parent.resolve() != Path(source.path).parent.resolve():
+        echo(f"note: paths of pictures are relative to the table, so {written.path.name} belongs beside the old one")
 
 
 def _trained(options: argparse.Namespace) -> _Audited:

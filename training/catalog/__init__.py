@@ -3,6 +3,7 @@
 Client code imports only the names of this module; they load no heavy library.
 """
 
+from training.catalog.corrected import CorrectedTable, write_corrected
 from training.catalog.files import LIMITS, CatalogError, CatalogFiles, RowError, decode_picture, open_files
 from training.catalog.pictures.photograph import MAX_BYTES, shrunk
 from training.catalog.presets import PRESETS
@@ -18,10 +19,12 @@ __all__ = [
     "CatalogFiles",
     "CatalogRow",
     "CatalogSource",
+    "CorrectedTable",
     "RowError",
     "decode_picture",
     "escape_formula",
     "open_files",
     "open_rows",
     "shrunk",
+    "write_corrected",
 ]

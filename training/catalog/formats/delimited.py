@@ -7,7 +7,7 @@ import csv
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
+from typing import IO, NamedTuple
 
 from training.catalog.formats.encoding import MAX_LINE_BYTES
 from training.catalog.formats.errors import READ_ERRORS, CatalogError, RowError
@@ -32,13 +32,7 @@ def read_delimited(stream: IO[bytes], encoding: str, reading: Reading) -> Column
     # The csv module refuses cells above 131,072 characters, or above what another library has set for the process.
     csv.field_size_limit(MAX_LINE_BYTES)
     lines = _lines(stream, encoding, reading)
-    sample = _sample(lines)
-    after = 0
-    if sample and (named := _SEP_LINE.fullmatch(sample[0])):
-        separator, after = named[1], 1
-        sample = sample[1:] or _sample(lines)
-    else:
-        separator = _separator(sample)
+    sample, separator, after = _sampled(lines)
     every = itertools.chain(sample, lines)
     records = _records(every, separator, reading.name, after=after)
     first = next((row for row in records if row.fault or not is_blank(row.cells)), None)
@@ -53,6 +47,39 @@ def read_delimited(stream: IO[bytes], encoding: str, reading: Reading) -> Column
     elif is_kaggle(header, reading.image_column):
         records = _kaggle_records(every, header, separator, after=first.line)
     return Columns(header, _fitted(records, len(header), separator))
+
+
+class Layout(NamedTuple):
+    """How rows lie in a text.
+
+    Attributes:
+        separator: of the cells.
+        after: number of lines before the header.
+        is_kaggle: each line is one row, see :func:`read_delimited`.
+    """
+
+    separator: str
+    after: int
+    is_kaggle: bool
+
+
+def table_layout(stream: IO[bytes], encoding: str, reading: Reading) -> Layout:
+    """The layout that :func:`read_delimited` finds.
+
+    Raises:
+        CatalogError: as there.
+    """
+    header = read_delimited(stream, encoding, reading).header
+    _, separator, after = _sampled(_lines(stream, encoding, reading))
+    return Layout(separator, after, not reading.names and is_kaggle(header, reading.image_column))
+
+
+def _sampled(lines: Iterator[str]) -> tuple[list[str], str, int]:
+    """The first lines, the separator, and the number of lines before them that are none of the table."""
+    sample = _sample(lines)
+    if sample and (named := _SEP_LINE.fullmatch(sample[0])):
+        return sample[1:] or _sample(lines), named[1], 1
+    return sample, _separator(sample), 0
 
 
 def is_kaggle(header: Sequence[str], image_column: str) -> bool:
@@ -155,13 +182,14 @@ def _kaggle_records(lines: Iterable[str], header: Sequence[str], separator: str,
     for number, line in enumerate(lines, start=after + 1):
         if not line.strip():
             continue
-        cells = _kaggle_cells(line.rstrip("\r\n"), separator)
+        cells = kaggle_cells(line.rstrip("\r\n"), separator)
         extra = max(0, len(cells) - len(header))
         whole = separator.join(cells[title : title + extra + 1])
         yield Row(number, [*cells[:title], whole, *cells[title + extra + 1 :]])
 
 
-def _kaggle_cells(line: str, separator: str) -> list[str]:
+def kaggle_cells(line: str, separator: str) -> list[str]:
+    """The cells of a line in the Kaggle layout."""
     try:
         return next(csv.reader([line], strict=True, delimiter=separator))
     except csv.Error:

@@ -67,7 +67,21 @@ def _sheet_rows(stream: IO[bytes], reading: Reading) -> Iterator[Row]:
             yield Row(line, [_text(value) for value in values])
 
 
+def read_sheet_path(stream: IO[bytes], reading: Reading) -> str:
+    """The name, inside the workbook, of the sheet that :func:`read_workbook` reads.
+
+    Raises:
+        CatalogError: no sheet has cells.
+    """
+    return str(_filled(stream, reading)._worksheet_path)
+
+
 def _values(stream: IO[bytes], reading: Reading) -> Iterator[Sequence[Any]]:
+    yield from _rows_of(_filled(stream, reading))
+
+
+def _filled(stream: IO[bytes], reading: Reading) -> Any:
+    """The first visible sheet with rows."""
     from openpyxl import load_workbook  # noqa: PLC0415 - the import takes 0.3 s, and a CSV does not need it
 
     book = load_workbook(stream, read_only=True, data_only=True)
@@ -77,7 +91,7 @@ def _values(stream: IO[bytes], reading: Reading) -> Iterator[Sequence[Any]]:
     filled = next((sheet for sheet in sheets if any(map(any, itertools.islice(_rows_of(sheet), 20)))), sheets[0])
     if len(book.worksheets) > 1:
         reading.say(f"{reading.name} has {len(book.worksheets)} sheets: {filled.title!r} is read")
-    yield from _rows_of(filled)
+    return filled
 
 
 def _rows_of(sheet: Any) -> Iterator[Sequence[Any]]:

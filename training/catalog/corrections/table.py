@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from training.catalog.reading import CatalogError
+from training.catalog.formats.errors import CatalogError
 
 SEPARATORS = (",", ";", "\t", "|")
 _WORKBOOK = b"PK\x03\x04"
