@@ -74,7 +74,7 @@ def test_corrections_come_back_into_the_served_model(
 ) -> None:
     flawed, corrections = tmp_path / "shop" / "flawed.csv", tmp_path / "corrections.csv"
     options = [text for name, value in QUICK.items() for text in (f"--{name}", value)]
-    options += ["--models", "image", "text", "lexical", "late", "--text-encoder", str(tiny_bert)]
+    options += ["--models", "early", "late", "--text-encoder", str(tiny_bert)]
     train = ["train", "--data", str(flawed), *options, "--out"]
     old, new = tmp_path / "old", tmp_path / "new"
 

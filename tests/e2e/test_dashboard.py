@@ -18,6 +18,10 @@ import yaml
 from benchmarks.server.systems.torchserve_config import ROOT, free_ports
 from client.api.errors import ClientError
 from client.api.inference import Product, ProductClient
+from client.archives.golden_products import attribute_labels
+from client.drift.counters import counted_version, counter_counts
+from client.drift.metrics_text import read_metrics
+from client.drift.prometheus import read_growth
 from client.server.config import ServerConfig
 
 PROMETHEUS = shutil.which("prometheus")
@@ -130,6 +134,29 @@ def test_the_first_error_of_a_kind_is_an_increase(prometheus: httpx.Client) -> N
     first = 'sum(increase(product_items_total{api="predictions", code="415"}[5m]))'
     [(_, grown)] = ask(prometheus, first)
     assert grown >= 1
+
+
+@needs_prometheus
+@pytest.mark.usefixtures("asked")
+def test_drift_counts_the_same_at_the_server_and_in_prometheus(config: ServerConfig, prometheus: httpx.Client) -> None:
+    """Counters as TorchServe and Prometheus write them, not as a test would."""
+    address = str(prometheus.base_url).removesuffix("/api/v1/")
+    known = attribute_labels(config.model_store / "intermediate.mar")["label"]
+    found = []
+    for place, series in (
+        (config.metrics_url, read_metrics(config.metrics_url)),
+        (address, read_growth(address, model="intermediate", window="5m")),
+    ):
+        version = counted_version(series, model="intermediate", version=None, place=place)
+        found.append(counter_counts(series, model="intermediate", version=version, known=known, place=place))
+    here, there = found
+    assert here.products == sum(here.labels.values()) == sum(here.scores or ()) >= 22
+    assert here.modalities is not None and sum(here.modalities.values()) == here.products
+    # Prometheus estimates the growth to the ends of the window.
+    assert there.products == pytest.approx(here.products, rel=0.3) and there.unsure is not None
+    assert {label for label, count in there.labels.items() if count} == {
+        label for label, count in here.labels.items() if count
+    }
 
 
 def test_queries_use_what_is_declared() -> None:
