@@ -20,6 +20,7 @@ from training.catalog.drawn import write_sample_catalog
 from training.data.label_noise import damage_labels
 
 MODEL = "lexical"
+LEAST_GAIN = 0.01  # of the accuracy on new products; three points here, December 2026
 # Seconds each; the lexical tower reads the letters of the titles, and tells these classes well.
 QUICK = {
     "image-encoder": "small",
@@ -68,6 +69,13 @@ def decided(findings: Path, right: Sequence[str], out: Path) -> int:
     return len(wrong)
 
 
+def measured(run: Path, catalogue: Path) -> float:
+    """The accuracy on products that nobody has mislabelled, and that no model has seen."""
+    out = run.with_suffix(".json")
+    assert training(["evaluate", str(run), "--data", str(catalogue), "--out", str(out)]) == 0
+    return float(json.loads(out.read_text(encoding="utf-8"))["models"][MODEL]["accuracy"])
+
+
 @pytest.mark.slow
 def test_corrections_come_back_into_the_served_model(
     tmp_path: Path, right_labels: list[str], tiny_bert: Path, capsys: pytest.CaptureFixture[str]
@@ -89,7 +97,9 @@ def test_corrections_come_back_into_the_served_model(
     gain = json.loads((new / "report.json").read_text(encoding="utf-8"))["against"]
     assert gain["left_out"] == 0 and gain["relabelled"] > 0, "the same products, with other labels"
     accuracy = gain["models"][MODEL]["accuracy"]
-    assert accuracy["mean"] > 0 and accuracy["low"] >= 0
+    assert accuracy["mean"] > 0
+    fresh = write_sample_catalog(tmp_path / "fresh", per_class=30, seed=2, progress=False)
+    assert measured(new, fresh) - measured(old, fresh) > LEAST_GAIN
 
     mended = tmp_path / "shop" / "mended.csv"
     assert client(["audit", str(flawed), "--apply", str(corrections), "--out", str(mended)]) == 0

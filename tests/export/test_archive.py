@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from client.drift.reference import read_reference
 from export import build as build_module
 from export import run_products as products_module
 from export.__main__ import main
@@ -24,6 +25,7 @@ from export.queue_size import queue_size
 from export.run_products import read_run_products
 from handlers.product_serving.engines.onnx import OnnxEngine
 from training.run.checkpoint import RunError
+from training.run.record import read_run
 from training.system import storage
 
 pytestmark = pytest.mark.slow
@@ -173,3 +175,12 @@ def test_what_the_system_refuses_under_way_is_a_sentence(
     [told] = capsys.readouterr().err.splitlines()
     assert told.startswith(f"error: model.onnx: {os.strerror(number)}; ")
     assert not (tmp_path / "store").exists()
+
+
+def test_an_archive_carries_the_answers_to_the_validation_part(trained_run: Path, intermediate_archive: Path) -> None:
+    of_run, of_archive = (read_reference(path, model="intermediate") for path in (trained_run, intermediate_archive))
+    assert of_archive.version == "1.0" and of_run.version is None
+    assert dataclasses.replace(of_archive.counts, source="") == dataclasses.replace(of_run.counts, source="")
+    counts = of_run.counts
+    assert sum(counts.labels.values()) == pytest.approx(counts.products, abs=0.1)
+    assert counts.products == read_run(trained_run).split.validation
