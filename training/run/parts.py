@@ -71,7 +71,7 @@ def _as_given(
 
 
 def _of(products: pd.DataFrame, groups: "pd.Series[int] | None") -> NDArray[np.int64] | None:
-    return None if groups is None else groups.loc[products["id"]].to_numpy(dtype=np.int64)
+    return None if groups is None else np.asarray(groups.loc[products["id"]], dtype=np.int64)
 
 
 def _for_products(
