@@ -9,16 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from client.api.tokens import Tokens
-from client.page.serving import HOST, listening, page_app
+from client.page.serving import HOST, PageOptions, listening, page_app
 from client.server.config import ServerConfig
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 60.0
-_NEEDED = {"gradio": "make ui", "playwright": "make setup-browser"}
+_NEEDED = {"gradio": "make ui", "playwright": "make setup-browser", "axe_playwright_python": "make setup-browser"}
 
 
 def missing() -> str:
@@ -30,11 +29,11 @@ def missing() -> str:
 
 
 @contextmanager
-def running_page(config: ServerConfig, tokens: Tokens, *, examples: Path | None = None) -> Iterator[str]:
+def running_page(config: ServerConfig, tokens: Tokens, options: PageOptions) -> Iterator[str]:
     """Serve the page on a free local port, in a thread of this process; yields its address."""
     import uvicorn  # noqa: PLC0415 - comes with Gradio
 
-    with listening(0) as listener, page_app(config, tokens, examples=examples) as app:
+    with listening(0) as listener, page_app(config, tokens, options) as app:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

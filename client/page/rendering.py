@@ -1,14 +1,19 @@
 """Renders the server's answers as HTML. Jinja escapes all text from users and from the server."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from client.api.inference import Image, Product
-from client.page.explained_answers import ExplainedAnswer, ModelChoice
-from client.page.pictures import overlay, thumbnail_uri
+from client.page.product.api_examples import ApiExample
+from client.page.product.explained_answers import ExplainedAnswer, ModelChoice
+from client.page.product.pictures import overlay, thumbnail_uri
+from client.page.review.desk import DeskView
+from client.page.review.queue import REASONS
 from handlers.product_serving.errors import ProductError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,16 +34,25 @@ class ResultTable(NamedTuple):
     rows: Sequence[Mapping[str, str]]
 
 
-def answers_html(answers: Sequence[ExplainedAnswer], image: bytes | None) -> str:
+def answers_html(
+    answers: Sequence[ExplainedAnswer],
+    image: bytes | None,
+    *,
+    notes: Sequence[str] = (),
+    calls: Sequence[ApiExample] = (),
+) -> str:
     """The answers to one product side by side.
 
     Args:
         answers: answers of one or two versions.
         image: the encoded picture; None without one.
+        notes: sentences above the answers.
+        calls: how the same is asked over the API.
     """
     labels = list(dict.fromkeys(each.prediction.label for each in answers))
     cards = [_card(each, image) for each in answers]
-    return render("answers.html", cards=cards, agreed=labels if len(answers) > 1 else [])
+    agreed = labels if len(answers) > 1 else []
+    return render("answers.html", cards=cards, agreed=agreed, notes=notes, calls=calls, reasons=REASONS)
 
 
 def hint_html() -> str:
@@ -47,8 +61,12 @@ def hint_html() -> str:
 
 
 def examples_html(examples: Sequence[Product]) -> str:
-    """Example products as buttons, with their index in ``data-number``."""
-    shown = [{"text": each.text, "picture": _thumbnail(each.image)} for each in examples]
+    """Example products as buttons with distinct names, with their index in ``data-number``."""
+    names = _distinct([each.text or "Picture only" for each in examples])
+    shown = [
+        {"name": name, "has_title": bool(each.text), "picture": _thumbnail(each.image)}
+        for name, each in zip(names, examples, strict=True)
+    ]
     return render("examples.html", examples=shown)
 
 
@@ -57,15 +75,44 @@ def choices_html(choices: Sequence[ModelChoice]) -> str:
     return render("state.html", choices=choices)
 
 
-def summary_html(summary: Mapping[str, Any] | None, *, scorer: str = "", tables: Sequence[ResultTable] = ()) -> str:
+def summary_html(
+    summary: Mapping[str, Any] | None,
+    *,
+    scorer: str = "",
+    tables: Sequence[ResultTable] = (),
+    note: str = "",
+    columns: Sequence[str] = (),
+) -> str:
     """The results of a catalogue.
 
     Args:
         summary: summary of :func:`client.scoring.run.score_catalog`; None before the first results.
         scorer: model and version that answered.
         tables: first rows of the result files.
+        note: a sentence above the results.
+        columns: columns of a table that waits to be scored.
     """
-    return render("summary.html", summary=summary, scorer=scorer, tables=tables)
+    return render("summary.html", summary=summary, scorer=scorer, tables=tables, note=note, columns=columns)
+
+
+def no_pictures_html(table: str, column: str) -> str:
+    """What to do about a table whose pictures are not in the upload.
+
+    Args:
+        table: name of the file.
+        column: its column of pictures.
+    """
+    return render("no_pictures.html", table=table, column=column)
+
+
+def desk_html(view: DeskView, *, problem: str = "") -> str:
+    """The product to review, with what the keys do.
+
+    Args:
+        view: of the desk.
+        problem: HTML of an error message about the last step; "" for none.
+    """
+    return render("review.html", view=view, problem=Markup(problem), reasons=REASONS)
 
 
 def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
@@ -79,7 +126,18 @@ def _card(explained: ExplainedAnswer, image: bytes | None) -> dict[str, Any]:
         "overlay": None if image is None else overlay(image, reasons.grid, fit=explained.fit),
         "shares": [(_MODALITIES[name], name, share) for name, share in reasons.modality.items()],
         "rows": [*rows, ("Together", answer)] if rows else [],
+        "threshold": explained.threshold,
     }
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, with a number behind those that stand more than once."""
+    times, seen = Counter(names), Counter[str]()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name} ({seen[name]})" if times[name] > 1 else name)
+    return numbered
 
 
 def _thumbnail(image: Image | None) -> str | None:

@@ -4,13 +4,14 @@
     make docs-images TABLE=products.zip SHEET=audit/audit.html REPORT=runs/shop/report.html
 
 The page shows the golden products of the loaded archive, and a second model if there is one. TABLE is a catalogue to
-score on the page; SHEET is the sheet of an audit, REPORT the report of a run. Without one of these files,
-its screenshot is not taken.
+score and review on the page; SHEET is the sheet of an audit, REPORT the report of a run. Without one of these files,
+its screenshots are not taken.
 """
 
 import argparse
 import io
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from PIL import Image
 
 from client.api.errors import ClientError
 from client.page.browser import PATIENCE, missing, open_browser, running_page
+from client.page.serving import PageOptions
 from client.server.config import CONFIG, read_config
 
 SIZE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
 COLOURS = 256
 
 
@@ -51,33 +54,57 @@ def take_screenshots(options: argparse.Namespace) -> None:
     """Take all screenshots whose files the options name."""
     config = read_config(options.config)
     options.out.mkdir(parents=True, exist_ok=True)
-    with open_browser() as browser, running_page(config, config.tokens()) as url:
-        view = browser.new_page(viewport=SIZE, device_scale_factor=1)
-        view.set_default_timeout(1000 * PATIENCE)
-        view.goto(url)
-        view.locator("#state .state").wait_for()
-        view.locator("#examples button").first.click()
-        view.locator(".answer").wait_for()
-        _shoot(view, options.out / "page.png")
-        if _choose_second(view):
-            view.locator(".answers.two").wait_for()
-            _shoot(view, options.out / "page-two.png")
-        if options.table is not None:
-            view.get_by_role("tab", name="A whole catalogue").click()
-            view.locator("#table input[type=file]").set_input_files(options.table)
-            view.locator("#score").click()
-            view.locator("#summary .tiles").wait_for()
-            _shoot(view, options.out / "page-catalogue.png")
+    with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
+        shown = PageOptions(corrections=Path(folder) / "corrections.csv")
+        with running_page(config, config.tokens(), shown) as url:
+            view = browser.new_page(viewport=SIZE, device_scale_factor=1)
+            view.set_default_timeout(1000 * PATIENCE)
+            _shoot_product(view, url, options.out / "page.png")
+            if _choose_second(view):
+                view.locator(".answers.two").wait_for()
+                _shoot(view, options.out / "page-two.png")
+            if options.table is not None:
+                _shoot_catalogue(view, options.table, options.out)
+            view.set_viewport_size(PHONE)
+            _shoot_product(view, f"{url}/?__theme=dark", options.out / "page-phone.png", whole=False)
+            view.close()
         if options.sheet is not None:
-            view.goto(options.sheet.resolve().as_uri())
+            sheet = browser.new_page(viewport=SIZE, device_scale_factor=1)
+            sheet.goto(options.sheet.resolve().as_uri())
             for number in (0, 2):
-                view.locator(".tick input").nth(number).check()
-            view.locator(".keep").nth(1).click()
-            _shoot(view, options.out / "audit.png", whole=False)
+                sheet.locator(".tick input").nth(number).check()
+            sheet.locator(".keep").nth(1).click()
+            _shoot(sheet, options.out / "audit.png", whole=False)
         if options.report is not None:
-            view.goto(options.report.resolve().as_uri() + "#products?model=image&result=wrong")
-            view.locator("#found-products canvas").first.wait_for()
-            _shoot(view, options.out / "report.png", whole=False)
+            report = browser.new_page(viewport=SIZE, device_scale_factor=1)
+            report.goto(options.report.resolve().as_uri() + "#products?model=image&result=wrong")
+            report.locator("#found-products canvas").first.wait_for()
+            _shoot(report, options.out / "report.png", whole=False)
+
+
+def _shoot_product(view: Any, url: str, path: Path, *, whole: bool = True) -> None:
+    view.goto(url)
+    view.locator("#state .state").wait_for()
+    view.locator("#examples button").first.click()
+    view.locator(".answer").wait_for()
+    _shoot(view, path, whole=whole)
+
+
+def _shoot_catalogue(view: Any, table: Path, out: Path) -> None:
+    """A scored catalogue; its review too, if there is something to review."""
+    view.get_by_role("tab", name="A whole catalogue").click()
+    view.locator("#table input[type=file]").set_input_files(table)
+    view.locator("#summary .large", has_text="columns found").wait_for()
+    view.locator("#score").click()
+    view.locator("#summary .tiles").wait_for()
+    _shoot(view, out / "page-catalogue.png")
+    if view.locator("#go-review").is_visible():
+        view.locator("#go-review").click()
+        for key in ("1", "2"):
+            view.locator(".desk .classes").wait_for()
+            view.keyboard.press(key)
+            view.locator("#review-count", has_text=f"{key} of").wait_for()
+        _shoot(view, out / "page-review.png")
 
 
 def _choose_second(view: Any) -> bool:

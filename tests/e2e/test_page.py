@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from client.archives.model_store import ModelStore
 from client.audit.findings import Finding, ModalityAnswer
 from client.audit.sheet import write_sheet
 from client.page.browser import PATIENCE, missing, open_browser, running_page
+from client.page.serving import PageOptions
 from client.server.config import ServerConfig
 from training.catalog import CatalogSource
 from training.data.corrections import read_corrections
@@ -26,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
 HERE = ("http://127.0.0.1:", "data:", "blob:")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +40,13 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def url(config: ServerConfig) -> Iterator[str]:
-    with running_page(config, config.tokens()) as url:
+def page_options(tmp_path_factory: pytest.TempPathFactory) -> PageOptions:
+    return PageOptions(corrections=tmp_path_factory.mktemp("page") / "corrections.csv")
+
+
+@pytest.fixture(scope="module")
+def url(config: ServerConfig, page_options: PageOptions) -> Iterator[str]:
+    with running_page(config, config.tokens(), page_options) as url:
         uploads = Path(os.environ["GRADIO_TEMP_DIR"])
         yield url
         assert any(uploads.rglob("*.jpg"))
@@ -108,9 +118,10 @@ def test_a_dropped_picture_and_a_typed_title_by_two_versions(
     ("content", "said"),
     [
         (b"\xff\xd8\xff broken", "The picture: cannot be decoded"),
-        (b"GIF89a, and nothing more", "The picture: not a JPEG, PNG or WebP"),
+        (b"GIF89a, and nothing more", "The picture: a GIF that cannot be decoded"),
+        (b"%PDF-1.7", "The picture: of a format that the page does not read"),
     ],
-    ids=["broken", "gif"],
+    ids=["broken", "gif", "pdf"],
 )
 def test_a_broken_picture_is_a_sentence(browser: Any, url: str, tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "product.jpg").write_bytes(content)
@@ -132,10 +143,7 @@ def test_a_table_is_scored(view: Any, url: str, tmp_path: Path) -> None:
     view.locator("#summary .problem").wait_for()
     assert "No table was uploaded" in view.locator("#summary").inner_text()
     view.locator("#table input[type=file]").set_input_files(table)
-    view.locator("#table .file-preview, #table table").first.wait_for()
-    view.locator("#score").click()
-    view.locator("#summary .problem", has_text="image").wait_for()  # a column that is not there is not left out
-    view.get_by_label("Picture's column").fill("")
+    view.locator("#summary .large", has_text="2 columns found").wait_for()
     view.locator("#score").click()
     view.locator("#summary .tiles").wait_for()
     assert view.locator("#summary .tiles dd").all_inner_texts()[:2] == ["31", "30"]
@@ -145,9 +153,33 @@ def test_a_table_is_scored(view: Any, url: str, tmp_path: Path) -> None:
     assert Path(download.value.path()).stat().st_size > 0
 
 
-def test_a_server_that_is_down_is_a_sentence(view: Any, store: ModelStore, tmp_path: Path) -> None:
+def test_the_examples_for_the_api_give_the_answer_on_the_screen(
+    view: Any, url: str, drawn_catalogue: Path, tmp_path: Path, client: ProductClient
+) -> None:
+    picture, title = drawn_catalogue.parent / "images" / "00001.jpg", '@home; "Men\'s" $HOME Navy <Shoes>'
+    opened(view, url).locator("#picture input[type=file]").set_input_files(picture)
+    view.locator("#picture img").wait_for()
+    view.locator("#title textarea").fill(title)
+    view.locator("#ask").click()
+    answer(view)
+    curl, python = view.locator(".calls code").all_text_contents()
+    shutil.copy(picture, tmp_path)
+    (tmp_path / "ask.py").write_text(python, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    asked: dict[str, Any] = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    expected = client.predict(picture, title)
+    label = subprocess.run([sys.executable, "ask.py"], check=True, **asked).stdout
+    assert label.startswith(f"{expected.label} {expected.score:.4f}"[:-1])
+    if shutil.which("curl"):
+        found = json.loads(subprocess.run(["bash", "-c", curl], check=True, **asked).stdout)
+        assert found["label"] == expected.label and found["score"] == pytest.approx(expected.score, abs=1e-4)
+
+
+def test_a_server_that_is_down_is_a_sentence(
+    view: Any, store: ModelStore, tmp_path: Path, page_options: PageOptions
+) -> None:
     down = write_config(tmp_path, store=store.folder)
-    with running_page(down, down.tokens()) as url:
+    with running_page(down, down.tokens(), page_options) as url:
         view.goto(url)
         view.locator("#state .problem").wait_for()
         assert "No server answers at http://127.0.0.1:" in view.locator("#state").inner_text()
@@ -155,11 +187,13 @@ def test_a_server_that_is_down_is_a_sentence(view: Any, store: ModelStore, tmp_p
         assert "make serve" in answer(view)
 
 
-def test_a_token_that_the_server_does_not_take_is_a_sentence(view: Any, config: ServerConfig, tmp_path: Path) -> None:
+def test_a_token_that_the_server_does_not_take_is_a_sentence(
+    view: Any, config: ServerConfig, tmp_path: Path, page_options: PageOptions
+) -> None:
     keys = json.loads(config.tokens().path.read_text(encoding="utf-8"))
     strange = {role: {**entry, "key": "strange"} for role, entry in keys.items()}
     (tmp_path / KEY_FILE).write_text(json.dumps(strange), encoding="utf-8")
-    with running_page(config, Tokens(tmp_path / KEY_FILE)) as url:
+    with running_page(config, Tokens(tmp_path / KEY_FILE), page_options) as url:
         view.goto(url)
         view.locator("#state .problem").wait_for()
         assert "refuses the page's token" in view.locator("#state").inner_text()

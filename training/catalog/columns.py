@@ -5,7 +5,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
-from training.catalog.formats.delimited import KAGGLE_ID, KAGGLE_TITLE
+from training.catalog.formats.delimited import KAGGLE_ID, KAGGLE_TITLE, is_kaggle
 from training.catalog.formats.errors import CatalogError
 from training.catalog.formats.row import Say
 from training.catalog.presets import PRESETS, column_in, recognised
@@ -82,6 +82,29 @@ def resolve(source: CatalogSource, table: Table, *, labelled: bool, say: Say) ->
         attribute_columns=found.attribute_columns and [finder.find("label", each) for each in found.attribute_columns],
         id_column=_id_column(found, finder, table),
     )
+
+
+def likely_columns(header: Sequence[str]) -> dict[str, str]:
+    """The columns of a table that look like its pictures, titles and ids, to suggest them to a person.
+
+    Args:
+        header: names of its columns.
+
+    Returns:
+        A column for each of ``image``, ``text`` and ``id``; "" where none looks like it. In the Kaggle layout the id
+        names the picture: there ``image`` is ``image``, which the table does not have.
+    """
+    if is_kaggle(header, IMAGE_COLUMN):
+        return {"image": IMAGE_COLUMN, "text": KAGGLE_TITLE, "id": KAGGLE_ID}
+    preset = PRESETS.get(recognised(header) or "")
+    if preset is not None:
+        wanted = {"image": preset.image, "text": preset.text, "id": preset.id}
+        return {role: column_in(header, names) or "" for role, names in wanted.items()}
+    found: dict[str, str] = {}
+    for role, name in (("id", ID_COLUMN), ("image", IMAGE_COLUMN), ("text", TEXT_COLUMN)):
+        others = [each for each in header if each not in found.values()]
+        found[role] = column_in(others, [name]) or next(iter(_suggested(role, name, others)), "")
+    return found
 
 
 def _with_preset(source: CatalogSource, table: Table) -> CatalogSource:

@@ -21,7 +21,16 @@ from training.catalog.formats.streams import with_random_access
 from training.catalog.formats.workbook import read_workbook
 from training.catalog.formats.xml_feed import read_xml
 
-__all__ = ["KAGGLE_ID", "KAGGLE_TITLE", "MAX_LINE_BYTES", "CatalogTable", "Row", "escape_formula", "open_table"]
+__all__ = [
+    "KAGGLE_ID",
+    "KAGGLE_TITLE",
+    "MAX_LINE_BYTES",
+    "CatalogTable",
+    "Row",
+    "escape_formula",
+    "open_table",
+    "unescape_formula",
+]
 
 IMAGE_COLUMN = "image"
 FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -127,3 +136,8 @@ def escape_formula(text: str) -> str:
     if FORMULA.match(text) and not re.fullmatch(r"[+-]?\d+([.]\d+)?", text):
         return f"'{text}"
     return text
+
+
+def unescape_formula(cell: str) -> str:
+    """The text of a cell that :func:`escape_formula` has written."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell

@@ -33,6 +33,7 @@ __all__ = [
     "reapply_corrections",
     "summary",
     "with_columns",
+    "without_confirmations",
 ]
 
 CORRECTIONS_FILE = "corrections.csv"
@@ -45,6 +46,31 @@ def corrections_hash(path: Path) -> str:
     """Sha256 in hexadecimal over the corrections of a file, in any order."""
     rows = sorted(each[1:] for each in read_corrections(path))
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def without_confirmations(
+    products: pd.DataFrame, corrections: Sequence[Correction], *, columns: Sequence[str]
+) -> Sequence[Correction]:
+    """The corrections without those that confirm a label of the catalogue, as a review of answers writes them.
+
+    A confirmation has no ``given``, or the same as its label. If there is nothing else, all are returned, and
+    :func:`apply_corrections` refuses them.
+
+    Args:
+        products: as for :func:`apply_corrections`.
+        corrections: with their columns.
+        columns: as for :func:`apply_corrections`.
+    """
+    labels = {
+        column: dict(zip(products["id"], products[place], strict=True))
+        for column, place in product_columns(columns).items()
+    }
+    changing = [
+        each
+        for each in corrections
+        if each.given not in ("", each.label) or labels.get(each.column, {}).get(each.id) != each.label
+    ]
+    return changing or corrections
 
 
 def apply_corrections(

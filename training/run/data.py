@@ -22,6 +22,7 @@ from training.data.corrections import (
     corrections_csv,
     read_corrections,
     with_columns,
+    without_confirmations,
 )
 from training.data.corrections import summary as correction_summary
 from training.data.damage.pictures import damage_for_training
@@ -172,7 +173,10 @@ def open_products(options: TrainOptions) -> tuple[Catalog, pd.DataFrame]:
 def _corrected(catalog: Catalog, path: Path) -> Catalog:
     """The catalogue with corrected labels."""
     columns = catalog.source.target_columns
-    corrections = with_columns(read_corrections(path, ids=catalog.products["id"]), columns)
+    named = with_columns(read_corrections(path, ids=catalog.products["id"]), columns)
+    corrections = without_confirmations(catalog.products, named, columns=columns)
+    if len(corrections) < len(named):
+        print(f"note: {len(named) - len(corrections):,} lines of {path} confirm the label that the catalogue has")
     products = apply_corrections(catalog.products, corrections, columns=columns, name=path.name)
     for column, place in product_columns(columns).items():
         if own := [each for each in corrections if each.column == column]:

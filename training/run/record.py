@@ -31,7 +31,7 @@ class ProductCounts:
         used: valid rows.
         rejected: invalid rows.
         sampled: rows that the run uses.
-        corrected: labels that a file of corrections replaced; None without such a file.
+        corrected: lines of the file of corrections, with those that confirm a label; None without such a file.
     """
 
     read: int

@@ -15,17 +15,14 @@ from PIL import Image
 
 from client.api.errors import ClientError, ServerDown, ServerError
 from client.api.inference import Product as Example
-from client.api.inference import ProductClient
 from client.api.management import Management
 from client.api.predictions import Explanation, Prediction
-from client.api.tokens import Tokens
 from client.page.errors import problem_html, result_or_problem, sentence
 from client.page.examples import golden_examples
-from client.page.explained_answers import ExplainedAnswer, ModelChoice, PageServer
-from client.page.pictures import SIDE, heat_map, overlay
+from client.page.product.explained_answers import ExplainedAnswer, ModelChoice, PageServer
+from client.page.product.pictures import SIDE, heat_map, overlay
 from client.page.rendering import answers_html, choices_html, examples_html, percent
 from client.rollout.sample import read_sample as sample_examples
-from client.server.config import read_config
 
 PICTURE = picture(RED)
 REASONS = {
@@ -33,13 +30,6 @@ REASONS = {
     "image": {"grid": [[0.1] * 7] * 7},
     "modality": {"image": 0.25, "text": 0.75},
 }
-
-
-@pytest.fixture
-def page_server(tmp_path: Path, serving: FakeTorchServe, client: ProductClient, management: Management) -> PageServer:
-    path = tmp_path / "config.properties"
-    path.write_text("model_store=model_store\nload_models=intermediate.mar\n", encoding="utf-8")
-    return PageServer(read_config(path), Tokens(serving.key_file), client, management)
 
 
 def test_versions_are_listed_with_the_default_first(
@@ -69,7 +59,7 @@ def test_a_product_is_asked_as_a_whole_and_by_modality(page_server: PageServer, 
     assert "Picture alone" in html and "Title alone" in html and "Together" in html
     assert "&lt;b&gt;Red&lt;/b&gt;" in html and "<b>Red" not in html
     assert "Picture 25%" in html and "Title 75%" in html and 'class="heat"' in html
-    assert "Confident" in html
+    assert "No review needed" in html and "The threshold is 0%" in html
 
 
 def test_a_product_with_one_modality_has_nothing_to_compare(page_server: PageServer, serving: FakeTorchServe) -> None:
@@ -194,6 +184,11 @@ def test_examples_are_the_golden_products_or_ones_own(page_server: PageServer, t
     html = examples_html(
         [Example(None, "<i>Red</i>"), Example(tmp_path / "red.png", ""), Example(tmp_path / "broken.png", "")]
     )
-    assert "&lt;i&gt;Red" in html and "picture only" in html and html.count("data:image/jpeg") == 1
+    assert (
+        "&lt;i&gt;Red" in html
+        and "Picture only (1)" in html
+        and "Picture only (2)" in html
+        and html.count("data:image/jpeg") == 1
+    )
     with pytest.raises(ClientError, match=r"none\.csv"):
         sample_examples(tmp_path / "none.csv")

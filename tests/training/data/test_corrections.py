@@ -16,6 +16,8 @@ from training.data.corrections import (
     read_corrections,
     reapply_corrections,
     summary,
+    with_columns,
+    without_confirmations,
 )
 from training.run.data import open_products, prepare, write_tables
 from training.run.options import TrainOptions
@@ -70,6 +72,15 @@ def test_a_correction_changes_only_its_label(tmp_path: Path, text: str) -> None:
 def test_corrections_that_cannot_be_applied_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
         applied(tmp_path, text)
+
+
+def test_lines_that_confirm_a_label_are_left_out_beside_others(tmp_path: Path) -> None:
+    text = HEADER + "a,,,Shoes\nb,kind,,Hats\n"
+    named = with_columns(read_corrections(written(tmp_path, text)), ["kind"])
+    assert [each.id for each in without_confirmations(PRODUCTS, named, columns=["kind"])] == ["b"]
+    alone = without_confirmations(PRODUCTS, named[:1], columns=["kind"])
+    with pytest.raises(CatalogError, match="changes nothing in 1 products"):
+        apply_corrections(PRODUCTS, alone, columns=["kind"], name="corrections.csv")
 
 
 SEVERAL = PRODUCTS.assign(**{attribute_column("gender"): pd.Series(["Men", "", "Women"], dtype="str")})

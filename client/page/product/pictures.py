@@ -1,6 +1,7 @@
 """Draws a product's picture as the model reads it, with a heat map of each part's contribution to the answer."""
 
 import base64
+import dataclasses
 import io
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,8 +20,10 @@ STRONGEST = 190
 # Above 1: the strongest parts stand out, and noise around zero leaves the background clear.
 CONTRAST = 1.6
 THUMBNAIL = 112
+LARGE = 720
 # The default limits of an archive; the server may accept fewer pictures.
 _LIMITS = ProductSettings(model="image", attributes=(Attribute(name="label", labels=("label",)),), image_size=SIDE)
+_LARGE = dataclasses.replace(_LIMITS, image_size=LARGE)
 
 
 class Overlay(NamedTuple):
@@ -55,6 +58,17 @@ def thumbnail_uri(image: bytes) -> str:
     """
     picture = open_picture(image, _LIMITS)
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    return _data_uri(picture, "JPEG")
+
+
+def large_uri(image: bytes) -> str:
+    """A JPEG of an encoded picture for a close look, as a data URI.
+
+    Raises:
+        ProductError: the picture cannot be decoded.
+    """
+    picture = open_picture(image, _LARGE)
+    picture.thumbnail((LARGE, LARGE), Image.Resampling.LANCZOS)
     return _data_uri(picture, "JPEG")
 
 

@@ -2,9 +2,9 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from client.api.errors import ClientError
 from client.api.inference import ProductClient
@@ -27,6 +27,12 @@ class ModelChoice(NamedTuple):
     def __str__(self) -> str:
         return f"{self.model} {self.version}"
 
+    @classmethod
+    def named(cls, name: str) -> "ModelChoice":
+        """The choice whose text this is."""
+        model, version = name.rsplit(" ", 1)
+        return cls(model, version)
+
 
 @dataclasses.dataclass(frozen=True)
 class ExplainedAnswer:
@@ -38,6 +44,7 @@ class ExplainedAnswer:
         alone: answers by modality to that modality alone; empty if the model read only one.
         milliseconds: response time of the explanation.
         fit: how the version makes a picture square, ``pad`` or ``squash``.
+        threshold: a person should review an answer with a lower score; None if the archive is on another machine.
     """
 
     choice: ModelChoice
@@ -45,6 +52,7 @@ class ExplainedAnswer:
     alone: dict[str, Prediction]
     milliseconds: float
     fit: str = "pad"
+    threshold: float | None = None
 
     @property
     def prediction(self) -> Prediction:
@@ -67,7 +75,7 @@ class PageServer:
     tokens: Tokens
     client: ProductClient
     management: Management
-    _fits: dict[ModelChoice, str] = dataclasses.field(default_factory=dict, init=False)
+    _settings: dict[ModelChoice, Mapping[str, Any]] = dataclasses.field(default_factory=dict, init=False)
 
     def choices(self) -> list[ModelChoice]:
         """Versions with READY workers, the default versions first.
@@ -84,6 +92,32 @@ class PageServer:
         loaded = self.config.load_models[0].split("=")[-1].removesuffix(".mar") if self.config.load_models else ""
         found.sort(key=lambda entry: (entry.model != loaded, not entry.default, entry.model, entry.version))
         return [ModelChoice(entry.model, entry.version) for entry in found]
+
+    def standing(self, name: str | None) -> tuple[ModelChoice, str]:
+        """The version that answers for a chosen one, and a sentence if it is another one.
+
+        Args:
+            name: text of the choice; None takes the first version.
+
+        Raises:
+            ClientError: see :meth:`choices`.
+        """
+        there = self.choices()
+        if name is None:
+            return there[0], ""
+        wanted = ModelChoice.named(name)
+        if wanted in there:
+            return wanted, ""
+        other = next((each for each in there if each.model == wanted.model), there[0])
+        return other, f"{wanted} is not served any more: {other} answers."
+
+    def labels(self, choice: ModelChoice) -> list[str]:
+        """Classes of the version's main attribute; none if its archive is on another machine."""
+        return [str(label) for label in self._main_attribute(choice).get("labels", ())]
+
+    def attribute(self, choice: ModelChoice) -> str:
+        """Name of the version's main attribute, the catalogue's column of its labels; "" if that is not known."""
+        return str(self._main_attribute(choice).get("name", ""))
 
     def explain(self, choices: Sequence[ModelChoice], image: bytes | None, text: str | None) -> list[ExplainedAnswer]:
         """Ask some versions about one product.
@@ -109,16 +143,40 @@ class PageServer:
                 lambda product: self.client.predict(*product, top_k=TOP_K, model=model, version=version),
                 alone.values(),
             )
-            return ExplainedAnswer(
-                choice, explanation, dict(zip(alone, answers, strict=True)), spent, self._fit(choice)
-            )
+            by_modality = dict(zip(alone, answers, strict=True))
+        return ExplainedAnswer(
+            choice,
+            explanation,
+            by_modality,
+            spent,
+            str(self._settings_of(choice).get("image_fit", "pad")),
+            review_threshold(self._settings_of(choice), explanation.prediction.modalities),
+        )
 
-    def _fit(self, choice: ModelChoice) -> str:
-        """``image_fit`` of the version's archive; the default ``pad`` if the archive is on another machine."""
-        if choice not in self._fits:
+    def _main_attribute(self, choice: ModelChoice) -> Mapping[str, Any]:
+        attributes = self._settings_of(choice).get("attributes") or [{}]
+        return dict(attributes[0])
+
+    def _settings_of(self, choice: ModelChoice) -> Mapping[str, Any]:
+        """``settings.json`` of the version's archive; empty if the archive is on another machine."""
+        if choice not in self._settings:
             try:
                 archive = ModelStore(self.config.model_store).version(*choice).path
-                self._fits[choice] = str(read_member(archive, "settings.json").get("image_fit", "pad"))
+                self._settings[choice] = dict(read_member(archive, "settings.json"))
             except ClientError:
-                self._fits[choice] = "pad"
-        return self._fits[choice]
+                self._settings[choice] = {}
+        return self._settings[choice]
+
+
+def review_threshold(settings: Mapping[str, Any], modalities: Sequence[str]) -> float | None:
+    """The score of the main attribute below which a person should look; None without settings.
+
+    Args:
+        settings: ``settings.json`` of an archive.
+        modalities: that the product has; a picture alone and a title alone have thresholds of their own.
+    """
+    own = [each for each in settings.get("one_modality", ()) if [each["modality"]] == [*modalities]]
+    if own:
+        return float(own[0]["review_thresholds"][0])
+    attributes = settings.get("attributes")
+    return float(attributes[0].get("review_threshold", 0.0)) if attributes else None
