@@ -22,6 +22,7 @@ from client.scoring.remote import server_engine
 from client.scoring.run import score_catalog
 from client.scoring.workspace import Workspace
 from training.catalog import CatalogFiles, CatalogSource
+from training.system.storage import link
 
 TOP_K = 9
 """Classes for each product: the review has a key for each."""
@@ -196,13 +197,23 @@ def _scored(server: PageServer, desk: ReviewDesk, folder: Path, asked: _Asked, p
             ResultTable(_title(name, summary), columns, first_rows(out / name)) for name, columns in _COLUMNS.items()
         ]
         if summary["review"]:  # else the review under way stays
-            lay_out_queue(server, desk, out / REVIEW, catalog=Path(asked.table), choice=ModelChoice(model, version))
+            catalog = _kept(Path(asked.table), folder.parent / "reviewed")
+            lay_out_queue(server, desk, out / REVIEW, catalog=catalog, choice=ModelChoice(model, version))
     return [
         summary_html(summary, scorer=str(choice), tables=tables, note=note),
         gr.Button(visible=bool(asked.text and asked.image and _mostly_without_pictures(summary))),
         gr.Button(f"Review {summary['review']:,} products", visible=summary["review"] > 0, variant="primary"),
         gr.File([str(out / name) for name in FILES], visible=True),
     ]
+
+
+def _kept(table: Path, folder: Path) -> Path:
+    """A second name for an upload under review: Gradio removes its own after an hour or two."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    link(table, folder / table.name)
+    return folder / table.name
 
 
 def _mostly_without_pictures(summary: dict[str, Any]) -> bool:
