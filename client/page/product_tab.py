@@ -61,7 +61,8 @@ def product_tab(
 
     run: dict[str, Any] = {"fn": ask_about, "inputs": inputs, "outputs": outputs}
     limits: dict[str, Any] = {"concurrency_limit": CLICKS, "concurrency_id": "ask", "show_progress_on": answer}
-    gr.on([ask.click, text.submit, second.input, first.input], **run, **limits)
+    # A click while an answer is under way counts when it is there; by default Gradio would drop it.
+    gr.on([ask.click, text.submit, second.input, first.input], **run, **limits, trigger_mode="always_last")
     image.upload(partial(_shown, folder), image, image, show_progress="hidden")
     strip.click(_picks(examples), outputs=[image, text], show_progress="hidden").then(**run, **limits)
     clear.click(
