@@ -54,7 +54,7 @@ PAGE      := .venv/.page
 BROWSER   := .venv/.browser
 CATALOGUE := runs/sample-catalogue
 
-.PHONY: help setup demo test test-docs test-faults test-fuzz test-image bench check format lock lock-bench lock-page archive image serve stop predict switch ui \
+.PHONY: help setup demo test test-docs test-faults test-fuzz test-image test-long bench check format lock lock-bench lock-page archive image serve stop predict switch ui \
   setup-browser setup-peers setup-triton docs-images clean
 
 help: ## list the targets
@@ -133,6 +133,9 @@ test: $(INSTALLED) ## run the tests, including those with a live TorchServe (TES
 
 test-docs: $(INSTALLED) ## run the commands of README, tutorial and how-to pages, about 20 minutes
 	@$(BIN)/python -m pytest tests/docs -m 'docs or not docs'
+
+test-long: $(INSTALLED) ## run the tests that take minutes: the closed loop, several servers, a Ray cluster
+	@$(BIN)/python -m pytest -m long
 
 test-faults: $(INSTALLED) ## cause every known fault in a live server, about an hour (OUT=folder FAULTS_ARCHIVE=file)
 	@FAULTS=full FAULTS_OUT="$$GIVEN_OUT" $(BIN)/python -m pytest tests/faults -m faults

@@ -3,32 +3,69 @@
 TorchServe itself cannot refuse requests while it answers those that it has.
 """
 
+import contextlib
 import ctypes
 import os
 import socket
+import struct
+import time
+from pathlib import Path
 
 import psutil
 
 _GET_DESCRIPTOR = 438  # pidfd_getfd(2), the same number on every architecture; Python has no function for it
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER; Python has no name for it
+_DROP = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K: keep 0 bytes of a packet
+_ACCEPT_PATIENCE, _POLL = 5.0, 0.01
+_LISTENS = "0A"
 
 
 def refuse_connections(process: int, port: int) -> bool:
-    """Close a listener of another process. Connections that it has accepted go on.
+    """Close a listener of another process. Connections that were made before go on.
+
+    A closed listener resets the connections that the process has not accepted yet. So no further ones are let in until
+    it has accepted these; who comes meanwhile tries again after a second, and is refused then.
 
     Returns:
         False if the system does not permit it. It takes the right to trace the process, which most containers lack.
     """
     copies = [_copy(process, descriptor) for descriptor in _descriptors(process, port, psutil.CONN_LISTEN)]
-    for listener in copies:
-        if listener is not None:
-            listener.shutdown(socket.SHUT_RDWR)  # of the socket itself, so of every copy
-            listener.close()
+    listeners = [copy for copy in copies if copy is not None]
+    for listener in listeners:
+        _let_nobody_in(listener)
+    deadline = time.monotonic() + _ACCEPT_PATIENCE
+    while listeners and _not_accepted(port) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)  # of the socket itself, so of every copy
+        listener.close()
     return bool(copies) and None not in copies
 
 
 def has_connections(process: int, port: int) -> bool:
     """True while clients are connected to a port of a process."""
     return bool(_descriptors(process, port, psutil.CONN_ESTABLISHED))
+
+
+def _let_nobody_in(listener: socket.socket) -> None:
+    """Drop the packets that begin a connection, for every copy of the socket (socket(7), SO_ATTACH_FILTER).
+
+    In a user namespace it is not permitted. Then a connection may be lost that comes in the last hundredth of a second.
+    """
+    program = ctypes.create_string_buffer(_DROP, len(_DROP))
+    with contextlib.suppress(PermissionError):
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
+
+
+def _not_accepted(port: int) -> int:
+    """Connections that wait for a port's process to accept them: the receive queue of a listener in proc(5)."""
+    waiting = 0
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
+            _, local, _, state, queues = line.split()[:5]
+            if state == _LISTENS and int(local.rpartition(":")[2], 16) == port:
+                waiting += int(queues.partition(":")[2], 16)
+    return waiting
 
 
 def _descriptors(process: int, port: int, status: str) -> list[int]:

@@ -30,7 +30,7 @@ def type_page(page: Path, desk: Desk, environment: Mapping[str, str] = MappingPr
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.docs
 @pytest.mark.server
 @pytest.mark.timeout(PATIENCE)
 def test_readme_runs_as_printed(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def measured(run: Path, catalogue: Path) -> float:
     return float(json.loads(out.read_text(encoding="utf-8"))["models"][MODEL]["accuracy"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_corrections_come_back_into_the_served_model(
     tmp_path: Path, right_labels: list[str], tiny_bert: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

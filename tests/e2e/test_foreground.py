@@ -11,20 +11,18 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from foreground_server import PATIENCE, STAYS, foreground
 from live_server import repack
 
 from benchmarks.server.systems.torchserve_config import ROOT, write_config
 from client.server.config import STATE_VARIABLE, ServerConfig, read_config
 from client.server.processes import server_processes, workers
 
-PATIENCE = 60.0
-STAYS = "Stays in the foreground"
 FIRST_PROCESS = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 
 
@@ -40,50 +38,6 @@ def config(tmp_path: Path, known_archive: Path, monkeypatch: pytest.MonkeyPatch)
     (home / "deploy").symlink_to(ROOT / "deploy")
     monkeypatch.setenv(STATE_VARIABLE, str(state))
     return read_config(path)
-
-
-class Foreground:
-    """The process, and what it has printed."""
-
-    def __init__(self, config: ServerConfig, process: "subprocess.Popen[bytes]", printed: Path) -> None:
-        self.config, self.process, self._printed = config, process, printed
-
-    @property
-    def printed(self) -> str:
-        return self._printed.read_text()
-
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while text not in self.printed and self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert text in self.printed
-
-    def stop(self) -> int:
-        """Send SIGTERM and return the exit status."""
-        self.tell(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
-
-    def tell(self, number: signal.Signals) -> None:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        os.kill(int(children[0]) if self.process.args[0] == "unshare" else self.process.pid, number)  # type: ignore[index]
-
-    @property
-    def temporary(self) -> Path:
-        return Path(json.loads((self.config.state / ".torchserve" / "server.json").read_text())["temporary"])
-
-
-@contextmanager
-def foreground(config: ServerConfig, *options: str, within: Sequence[str] = ()) -> Iterator[Foreground]:
-    printed = config.state.parent / "printed.txt"
-    command = [*within, sys.executable, "-m", "client", "--config", str(config.path), "serve", "--foreground", *options]
-    with printed.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    try:
-        yield Foreground(config, process, printed)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
 
 
 def ask(port: int, config: ServerConfig, outcomes: list[str]) -> None:

@@ -67,7 +67,7 @@ def asked(port: int, route: str, content: bytes, kind: str = "application/json")
         connection.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not PYTHON.exists(), reason=f"{PYTHON} is not there: `make setup-peers`, or PEERS_PYTHON names it")
 @pytest.mark.parametrize("name", SERVERS)
 def test_an_example_answers_as_the_package(name: str, package: Path, model: Any, tmp_path: Path) -> None:

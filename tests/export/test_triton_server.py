@@ -37,7 +37,7 @@ PATIENCE = 120
 Columns = dict[str, list[bytes]]
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(
         not (SERVER / "bin" / "tritonserver").is_file(),
         reason="no tritonserver: `make setup-triton`, or TRITON_ENVIRONMENT names an environment with nvidia-pytriton",

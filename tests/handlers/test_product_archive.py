@@ -15,6 +15,7 @@ from pictures import flip_bit
 from serving import LABELS, Worker, form, seal
 
 import handlers
+from export.bom import BOM
 from handlers.product_serving.archive import (
     SUMS,
     ArchiveError,
@@ -60,7 +61,7 @@ def test_one_changed_byte_in_any_file_of_an_unpacked_mar_is_named(known_archive:
     with zipfile.ZipFile(known_archive) as content:
         names = content.namelist()
         content.extractall(tmp_path)
-    assert {"MAR-INF/MANIFEST.json", "model-config.yaml", "sitecustomize.py", SUMS, *NEEDED, *OURS, *PARTS} == set(
+    assert {"MAR-INF/MANIFEST.json", "model-config.yaml", "sitecustomize.py", BOM, SUMS, *NEEDED, *OURS, *PARTS} == set(
         names
     )
     for name in names:

@@ -10,6 +10,7 @@ from training import commands
 from training.__main__ import main
 
 
+@pytest.mark.long
 def test_folds_end_with_mean_and_spread(
     drawn_catalogue: Path,
     tiny_bert: Path,

@@ -56,7 +56,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path / "products.csv"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'ray[data]'")
 def test_a_real_cluster(known_archive: Path, shop: Path, tmp_path: Path) -> None:
     run(shop, tmp_path / "local", LocalEngine(known_archive), chunk_rows=CHUNK_ROWS)

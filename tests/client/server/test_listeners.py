@@ -44,6 +44,30 @@ def test_new_connections_are_refused_and_others_go_on(server: tuple[int, int]) -
         assert not refuse_connections(process, port)  # it listens no more
 
 
+SLOW = """
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+time.sleep(1)
+connection, _ = listener.accept()
+connection.sendall(connection.recv(100))
+connection.recv(100)
+"""
+
+
+def test_a_connection_that_was_not_accepted_yet_goes_on() -> None:
+    with subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"early")
+            assert refuse_connections(process.pid, port)
+            assert client.recv(100) == b"early"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=10)
+        process.kill()
+
+
 def test_a_port_that_the_process_does_not_have(server: tuple[int, int]) -> None:
     process, port = server
     assert not refuse_connections(process, 1)

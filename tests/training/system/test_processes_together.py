@@ -138,7 +138,7 @@ def train_arguments(options: TrainOptions) -> list[str]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_leave_one_run(
     options: Callable[..., TrainOptions], tmp_path: Path, read_json: Callable[[Path], Any]
 ) -> None:
