@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Callable
 
 import psutil
 
@@ -23,7 +22,7 @@ def drain(server: LocalServer, *, limit: float, log: Log) -> bool:
     """Refuse new connections, and wait until every request is answered.
 
     TorchServe counts the requests in its queues, not those that a worker is answering. So the requests are over when
-    nobody is connected, or when the queues are empty and the workers have rested for ``QUIET`` seconds.
+    nobody is connected or can be, or when the queues are empty and the workers have rested for ``QUIET`` seconds.
 
     Args:
         server: a server that runs.
@@ -33,31 +32,23 @@ def drain(server: LocalServer, *, limit: float, log: Log) -> bool:
     Returns:
         True if every request was answered within the limit.
     """
-    config, front_end = server.config, server.front_end
+    config = server.config
     port = config.listeners["inference_address"][1]
-    refused = refuse_connections(front_end, port)
+    refused = refuse_connections(server.front_end, port)
     way = "new connections are refused" if refused else "new ones still come, so take the server out of its proxy first"
     log(f"Draining for at most {limit:g} s: requests under way are answered, {way}")
+    deadline, quiet_since, work = time.monotonic() + limit, time.monotonic(), _work(server)
     with Management(config.management_url, tokens=config.tokens()) as management:
-        ended = _wait(
-            server, management, deadline=time.monotonic() + limit, connected=lambda: has_connections(front_end, port)
-        )
-    return ended and psutil.pid_exists(front_end)
-
-
-def _wait(server: LocalServer, management: Management, *, deadline: float, connected: Callable[[], bool]) -> bool:
-    """Wait until nothing is under way; False if that is not so at the deadline."""
-    quiet_since, work = time.monotonic(), _work(server)
-    while connected():
-        now = time.monotonic()
-        if _waiting(management) or _work(server) - work > _RESTING:
-            quiet_since, work = now, _work(server)
-        if now - quiet_since >= QUIET:
-            break
-        if now >= deadline:
-            return False
-        time.sleep(_POLL)
-    return True
+        while has_connections(port) or not refused:  # where new ones still come, that nobody is there means nothing
+            now = time.monotonic()
+            if _waiting(management) or _work(server) - work > _RESTING:
+                quiet_since, work = now, _work(server)
+            if now - quiet_since >= QUIET:
+                break
+            if now >= deadline:
+                return False
+            time.sleep(_POLL)
+    return server.running
 
 
 def _waiting(management: Management) -> bool:

@@ -43,8 +43,10 @@ def serve_in_foreground(config: ServerConfig, *, timeout: float, limit: float = 
             raise
         notify("STOPPING=1")
         _pass_on(logs, log)
-        answered = drain(running, limit=limit, log=log)
-        local_server.stop(config)
+        try:
+            answered = drain(running, limit=limit, log=log)
+        finally:
+            local_server.stop(config)
         _pass_on(logs, log)
         if not answered:
             raise ClientError(
@@ -74,7 +76,7 @@ def _pass_on(logs: FollowedLogs, log: Log) -> None:
 
 
 def notify(state: str) -> None:
-    """Tell systemd, if it asks to be told (sdnotify(3)); an address that begins with @ is an abstract one."""
+    """Tell systemd, if it asks to be told (sd_notify(3)); an address that begins with @ is an abstract one."""
     if address := os.environ.get(_NOTIFY):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
             telling.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ _GET_DESCRIPTOR = 438  # pidfd_getfd(2), the same number on every architecture; 
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER; Python has no name for it
 _DROP = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K: keep 0 bytes of a packet
 _ACCEPT_PATIENCE, _POLL = 5.0, 0.01
-_LISTENS = "0A"
+_LISTENS, _CONNECTED = {"0A"}, {"01", "08"}  # states of tcp(7): LISTEN; ESTABLISHED, CLOSE_WAIT
 
 
 def refuse_connections(process: int, port: int) -> bool:
@@ -29,12 +30,12 @@ def refuse_connections(process: int, port: int) -> bool:
     Returns:
         False if the system does not permit it. It takes the right to trace the process, which most containers lack.
     """
-    copies = [_copy(process, descriptor) for descriptor in _descriptors(process, port, psutil.CONN_LISTEN)]
+    copies = [_copy(process, descriptor) for descriptor in _listeners(process, port)]
     listeners = [copy for copy in copies if copy is not None]
     for listener in listeners:
         _let_nobody_in(listener)
     deadline = time.monotonic() + _ACCEPT_PATIENCE
-    while listeners and _not_accepted(port) and time.monotonic() < deadline:
+    while listeners and sum(_receive_queues(port, _LISTENS)) and time.monotonic() < deadline:
         time.sleep(_POLL)
     for listener in listeners:
         listener.shutdown(socket.SHUT_RDWR)  # of the socket itself, so of every copy
@@ -42,9 +43,9 @@ def refuse_connections(process: int, port: int) -> bool:
     return bool(copies) and None not in copies
 
 
-def has_connections(process: int, port: int) -> bool:
-    """True while clients are connected to a port of a process."""
-    return bool(_descriptors(process, port, psutil.CONN_ESTABLISHED))
+def has_connections(port: int) -> bool:
+    """True while clients are connected to a port of this machine, also if they will send nothing more."""
+    return bool(_receive_queues(port, _CONNECTED))
 
 
 def _let_nobody_in(listener: socket.socket) -> None:
@@ -57,23 +58,26 @@ def _let_nobody_in(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
 
 
-def _not_accepted(port: int) -> int:
-    """Connections that wait for a port's process to accept them: the receive queue of a listener in proc(5)."""
-    waiting = 0
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
-            _, local, _, state, queues = line.split()[:5]
-            if state == _LISTENS and int(local.rpartition(":")[2], 16) == port:
-                waiting += int(queues.partition(":")[2], 16)
-    return waiting
+def _receive_queues(port: int, states: Collection[str]) -> list[int]:
+    """Of a port's sockets in these states, from proc(5); that of a listener counts what was not accepted yet."""
+    lines = [
+        line for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text("ascii").splitlines()[1:]
+    ]
+    sockets = [line.split()[1:5] for line in lines]
+    return [
+        int(queues.partition(":")[2], 16)
+        for local, _, state, queues in sockets
+        if state in states and int(local.rpartition(":")[2], 16) == port
+    ]
 
 
-def _descriptors(process: int, port: int, status: str) -> list[int]:
+def _listeners(process: int, port: int) -> list[int]:
+    """The process's own descriptors of the sockets that listen on a port."""
     try:
         found = psutil.Process(process).net_connections(kind="tcp")
     except psutil.Error:  # it has ended
         return []
-    return [each.fd for each in found if each.laddr and each.laddr.port == port and each.status == status]
+    return [each.fd for each in found if each.status == psutil.CONN_LISTEN and each.laddr.port == port]
 
 
 def _copy(process: int, descriptor: int) -> socket.socket | None:
