@@ -97,7 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client/scoring": {"handlers", *HANDLERS, *CLIENT_READS, "client/api", "client/archives", "client/server"},
     "client/audit": {*CLIENT_READS, "client/api", "client/scoring"},
     "client/drift": {SERVING, *CLIENT_READS, "client/api", "client/archives"},
-    "client/page/product": {SERVING, *CLIENT_READS, *SERVER_ROOMS},
+    "client/page/product": {SERVING, *CLIENT_READS, *SERVER_ROOMS, "client/scoring"},
     "client/page/review": {SERVING, *CLIENT_READS, "client/api", "client/scoring", "client/page/product"},
     "client/page": {
         SERVING,

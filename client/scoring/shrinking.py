@@ -15,22 +15,22 @@ class ShrinkingFiles:
     """
 
     def __init__(self, files: CatalogFiles) -> None:
-        self._files = files
+        self.files = files
         self.table_name = files.table_name
         self.further_parts = files.further_parts
         self.classes = files.classes
         self.names = files.names
 
     def __reduce__(self) -> tuple[type["ShrinkingFiles"], tuple[CatalogFiles]]:
-        return ShrinkingFiles, (self._files,)
+        return type(self), (self.files,)
 
     def open_table(self, name: str | None = None) -> AbstractContextManager[IO[bytes]]:
         """As of the files."""
-        return self._files.open_table(name)
+        return self.files.open_table(name)
 
     def fingerprint(self) -> str:
         """As of the files."""
-        return self._files.fingerprint()
+        return self.files.fingerprint()
 
     def read(self, name: str, *, limit: int = LIMITS.max_image_bytes) -> bytes:
         """The bytes of a picture, at most ``limit``.
@@ -38,7 +38,7 @@ class ShrinkingFiles:
         Raises:
             RowError: as from the files; ``image_too_large`` also for a large file that cannot be shrunk.
         """
-        return shrunk_picture(self._files.read(name, limit=MAX_BYTES), name=name)
+        return shrunk_picture(self.files.read(name, limit=MAX_BYTES), name=name)
 
 
 def shrunk_picture(image: bytes, *, name: str) -> bytes:

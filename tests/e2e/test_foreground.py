@@ -16,6 +16,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from callers import callers
 from foreground_server import PATIENCE, STAYS, foreground
 from live_server import repack
 
@@ -40,20 +41,17 @@ def config(tmp_path: Path, known_archive: Path, monkeypatch: pytest.MonkeyPatch)
     return read_config(path)
 
 
-def ask(port: int, config: ServerConfig, outcomes: list[str]) -> None:
-    """One request on a connection of its own; its status, or why there was none."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+def ask(config: ServerConfig) -> str:
+    """One request on a connection of its own: its status, or `refused`."""
+    connection = HTTPConnection("127.0.0.1", config.listeners["inference_address"][1], timeout=PATIENCE)
     try:
         connection.connect()
     except ConnectionRefusedError:
-        outcomes.append("refused")
-        return
+        return "refused"
     try:
         headers = {**config.tokens().headers("inference"), "Content-Type": "text/plain"}
         connection.request("POST", "/predictions/known", b"red shoe", headers)
-        outcomes.append(str(connection.getresponse().status))
-    except OSError as error:
-        outcomes.append(f"lost: {error!r}")
+        return str(connection.getresponse().status)
     finally:
         connection.close()
 
@@ -63,9 +61,7 @@ def test_it_answers_until_it_is_told_to_stop(config: ServerConfig, within: Seque
     with foreground(config, within=within) as server:
         server.wait_for(STAYS)
         assert "known 1.0: 2 READY, 6 golden products as expected" in server.printed
-        outcomes: list[str] = []
-        ask(config.listeners["inference_address"][1], config, outcomes)
-        assert outcomes == ["200"]
+        assert ask(config) == "200"
         assert server.stop() == 0
     assert "known 1.0 answers with" in server.printed  # what a worker logs
     assert "The server is stopped; every request was answered." in server.printed
@@ -75,24 +71,11 @@ def test_it_answers_until_it_is_told_to_stop(config: ServerConfig, within: Seque
 
 
 def test_a_drain_loses_no_request(config: ServerConfig) -> None:
-    port = config.listeners["inference_address"][1]
     with foreground(config) as server:
         server.wait_for(STAYS)
-        outcomes: list[str] = []
-        over = threading.Event()
-
-        def callers() -> None:
-            while not over.is_set():
-                ask(port, config, outcomes)
-
-        threads = [threading.Thread(target=callers) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        time.sleep(1)
-        status = server.stop()
-        over.set()
-        for thread in threads:
-            thread.join()
+        with callers(8, lambda: ask(config)) as outcomes:
+            time.sleep(1)
+            status = server.stop()
     assert status == 0
     assert set(outcomes) == {"200", "refused"}
     assert outcomes.count("200") > 100
@@ -112,8 +95,8 @@ def test_a_client_that_never_stops_is_cut_off_and_the_status_says_so(config: Ser
                 while not over.is_set():
                     connection.request("POST", "/predictions/known", b"red shoe", headers)
                     answers.append(connection.getresponse().read())
-            except OSError:
-                pass
+            except OSError:  # the server is gone, as it should be
+                return
 
         thread = threading.Thread(target=caller)
         thread.start()

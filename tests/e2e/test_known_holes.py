@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -89,11 +90,9 @@ def statuses(proxy: Proxy, request: bytes) -> list[int]:
         connection.sendall(request)
         connection.settimeout(2)
         received = b""
-        try:
+        with suppress(OSError):  # it waits for more of a request, or has closed in the middle of one
             while data := connection.recv(65536):
                 received += data
-        except (TimeoutError, OSError):  # it waits for more of a request, or has closed in the middle of one
-            pass
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
 
 

@@ -1,12 +1,12 @@
 """What the image holds, and a container of it: started, asked, drained and stopped as an orchestrator does it."""
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
+from callers import callers
 from containers import RUN, Container, podman
 from live_server import repack
 
@@ -72,28 +72,17 @@ def test_it_runs_restricted_answers_and_stops(start: Start, known_archive: Path)
     assert left == {".torchserve", "deploy", "logs", "model_store"}
 
 
+def outcome(container: Container) -> str:
+    answer = ask(container)
+    return "refused" if answer is None else str(answer[0])
+
+
 def test_a_stop_under_load_loses_no_request(start: Start, known_archive: Path) -> None:
     container = start(known_archive)
     container.wait_for(STAYS)
-    outcomes: list[str] = []
-    over = threading.Event()
-
-    def caller() -> None:
-        while not over.is_set():
-            try:
-                answer = ask(container)
-                outcomes.append("refused" if answer is None else str(answer[0]))
-            except OSError as error:
-                outcomes.append(f"lost: {error!r}")
-
-    threads = [threading.Thread(target=caller) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(1)
-    status = container.stop()
-    over.set()
-    for thread in threads:
-        thread.join()
+    with callers(4, lambda: outcome(container)) as outcomes:
+        time.sleep(1)
+        status = container.stop()
     assert status == 0, container.printed
     assert set(outcomes) == {"200", "refused"} and outcomes.count("200") > 50
 

@@ -6,13 +6,13 @@ import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from callers import callers
 from containers import NETWORK_PATIENCE, PATIENCE, ROOT, podman, shell
 
 UNIT = ROOT / "deploy" / "product-classifier.service"
@@ -68,7 +68,10 @@ class Machine:
 
     def ask(self) -> str:
         """One request on a connection of its own: its status, or `refused`."""
-        token = json.loads((self.root / STATE / "key_file.json").read_text())["inference"]["key"]
+        try:
+            token = json.loads((self.root / STATE / "key_file.json").read_text())["inference"]["key"]
+        except FileNotFoundError:  # a stop has removed it
+            return "refused"
         connection = HTTPConnection("127.0.0.1", 8080, timeout=60)
         try:
             connection.connect()
@@ -138,24 +141,9 @@ def test_a_start_returns_when_the_products_are_answered(machine: Machine) -> Non
 
 def test_a_stop_under_load_loses_no_request(machine: Machine) -> None:
     machine.start()
-    outcomes: list[str] = []
-    over = threading.Event()
-
-    def caller() -> None:
-        while not over.is_set():
-            try:
-                outcomes.append(machine.ask())
-            except OSError as error:  # also a key file that the stop has removed
-                outcomes.append("refused" if isinstance(error, FileNotFoundError) else f"lost: {error!r}")
-
-    threads = [threading.Thread(target=caller) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(1)
-    machine.systemctl("stop", "product-classifier")
-    over.set()
-    for thread in threads:
-        thread.join()
+    with callers(4, machine.ask) as outcomes:
+        time.sleep(1)
+        machine.systemctl("stop", "product-classifier")
     assert set(outcomes) == {"200", "refused"} and outcomes.count("200") > 50
     assert (machine.shown("Result"), machine.shown("ExecMainStatus")) == ("success", "0")
 

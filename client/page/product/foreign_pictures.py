@@ -6,13 +6,13 @@ The server takes JPEG, PNG and WebP from strangers, within narrow limits. Here t
 import importlib.util
 import io
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
+from client.scoring.shrinking import ShrinkingFiles
 from handlers.product_serving.errors import ProductError
-from training.catalog import LIMITS, MAX_BYTES, CatalogFiles, RowError, shrunk
+from training.catalog import LIMITS, MAX_BYTES, RowError, shrunk
 
 SIDE = 1024
 QUALITY = 95
@@ -76,27 +76,8 @@ def servable(image: bytes) -> ServablePicture:
     return ServablePicture(content, f"It was a {_NAMES[kind]}: sent as a JPEG of at most {SIDE} pixels.")
 
 
-class ServableFiles:
-    """The files of a catalogue, their pictures as the server reads them.
-
-    Args:
-        files: of the catalogue.
-    """
-
-    def __init__(self, files: CatalogFiles) -> None:
-        self._files = files
-        self.table_name = files.table_name
-        self.further_parts = files.further_parts
-        self.classes = files.classes
-        self.names = files.names
-
-    def open_table(self, name: str | None = None) -> AbstractContextManager[IO[bytes]]:
-        """As of the files."""
-        return self._files.open_table(name)
-
-    def fingerprint(self) -> str:
-        """As of the files."""
-        return self._files.fingerprint()
+class ServableFiles(ShrinkingFiles):
+    """The files of a catalogue, their pictures as the server reads them: foreign formats too."""
 
     def read(self, name: str, *, limit: int = LIMITS.max_image_bytes) -> bytes:
         """A picture within ``limit`` that the server reads, also from a larger file.
@@ -105,7 +86,7 @@ class ServableFiles:
             RowError: as from the files; also ``unsupported_image`` and the like, with how to mend it.
         """
         try:
-            return servable(self._files.read(name, limit=MAX_BYTES)).content
+            return servable(self.files.read(name, limit=MAX_BYTES)).content
         except ProductError as error:
             raise RowError(error.type, f"{name!r}: {error.message.removeprefix('image: ')}") from error
 

@@ -56,9 +56,7 @@ def thumbnail_uri(image: bytes) -> str:
     Raises:
         ProductError: the picture cannot be decoded.
     """
-    picture = open_picture(image, _LIMITS)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    return _data_uri(picture, "JPEG")
+    return _small_uri(image, _LIMITS, side=THUMBNAIL)
 
 
 def large_uri(image: bytes) -> str:
@@ -67,8 +65,12 @@ def large_uri(image: bytes) -> str:
     Raises:
         ProductError: the picture cannot be decoded.
     """
-    picture = open_picture(image, _LARGE)
-    picture.thumbnail((LARGE, LARGE), Image.Resampling.LANCZOS)
+    return _small_uri(image, _LARGE, side=LARGE)
+
+
+def _small_uri(image: bytes, limits: ProductSettings, *, side: int) -> str:
+    picture = open_picture(image, limits)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return _data_uri(picture, "JPEG")
 
 

@@ -10,8 +10,11 @@ from client.server.foreground import notify
 
 
 def test_nobody_is_told_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setattr(socket, "socket", lambda *kinds: opened.append(1))
     notify("READY=1")
+    assert not opened
 
 
 @pytest.mark.parametrize("abstract", [False, True], ids=["a file", "an abstract address"])
